@@ -1,0 +1,67 @@
+"""Errors whose message is one sentence for the operator, and the `Problem` that a check reports.
+
+The command line prints the sentence and exits with ``exit_code``; the window shows it; the log keeps the
+traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+class PtychoError(Exception):
+    """A failure that is explained to the operator in one sentence; never shown as a traceback."""
+
+    exit_code = 2
+
+
+class InputError(PtychoError):
+    """A file, an argument or a setting that cannot be used: names it and says what would be right."""
+
+    exit_code = 2
+
+
+class TrainingError(PtychoError):
+    """Training began and failed (divergence, out of memory): says what was saved and what to try."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One way out of a problem: set ``field`` to ``value``."""
+
+    label: str
+    field: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a scan or a setting.
+
+    Parameters
+    ----------
+    field
+        The config field or the scan's attribute that it concerns.
+    message
+        One sentence: what is wrong and what would be right.
+    severity
+        ``"error"`` prevents the run, ``"warning"`` does not.
+    fixes
+        Values that would put it right, each a click or a flag away.
+    """
+
+    field: str
+    message: str
+    severity: Literal["error", "warning"] = "error"
+    fixes: tuple[Fix, ...] = ()
+
+
+def raise_errors(problems: Iterable[Problem]) -> None:
+    """Raise `InputError` with the sentences of all problems of severity "error", if there are any."""
+    errors = [p.message for p in problems if p.severity == "error"]
+    if errors:
+        raise InputError("; ".join(errors))

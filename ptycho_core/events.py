@@ -1,0 +1,181 @@
+"""What training tells its observer, and how the observer stops it. Plain data: no torch, no Qt.
+
+Every event is a frozen dataclass of primitives (previews carry small arrays) and has a JSON form, so a
+subprocess or a cluster job can send the same stream. Exactly one terminal event (`RunFinished` or
+`RunFailed`) ends a run.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Training is about to begin. ``device`` says which device was chosen and why."""
+
+    run_dir: str
+    device: str
+    max_epochs: int
+    steps_per_epoch: int
+    parameters: int
+    first_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class StageChanged:
+    """The run entered a stage: "loading", "warming up the probe", "training", "validating", "stopping"."""
+
+    stage: str
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """One optimisation step is done. ``metrics`` holds the columns of metrics.csv known at this step."""
+
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch and its validation are done."""
+
+    epoch: int
+    step: int
+    metrics: dict[str, float]
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """A checkpoint file now exists. ``rank`` is 1 for the best of the monitored ones, 0 for ``last.ckpt``."""
+
+    path: str
+    epoch: int
+    step: int
+    monitor: str
+    value: float | None
+    rank: int
+
+
+@dataclass(frozen=True)
+class CheckpointRemoved:
+    """A checkpoint file was deleted because better ones exist."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewReady:
+    """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode."""
+
+    epoch: int
+    step: int
+    object: NDArray[np.complex64]
+    probe: NDArray[np.complex64]
+    binning: int = 1
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """Terminal. ``status`` is "finished", "stopped", "cancelled" or "interrupted"; ``reason`` says why."""
+
+    run_dir: str
+    status: str
+    reason: str
+    best_checkpoint: str | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """Terminal. ``message`` is the sentence for the operator: what happened, what was saved, what to try."""
+
+    run_dir: str
+    message: str
+
+
+Event = (
+    RunStarted
+    | StageChanged
+    | BatchDone
+    | EpochDone
+    | CheckpointSaved
+    | CheckpointRemoved
+    | PreviewReady
+    | RunFinished
+    | RunFailed
+)
+EventHandler = Callable[[Event], None]
+_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in Event.__args__}
+
+
+def to_json(event: Event) -> str:
+    """Return one line of JSON; arrays are base64 of their C-order bytes."""
+    body: dict[str, Any] = {"event": type(event).__name__}
+    for field in dataclasses.fields(event):
+        value = getattr(event, field.name)
+        if isinstance(value, np.ndarray):
+            data = base64.b64encode(np.ascontiguousarray(value)).decode()
+            value = {"dtype": str(value.dtype), "shape": list(value.shape), "data": data}
+        body[field.name] = value
+    return json.dumps(body)
+
+
+def from_json(line: str) -> Event:
+    """Return the event that `to_json` wrote. Raises ValueError on anything else."""
+    body = json.loads(line)
+    cls = _TYPES.get(body.pop("event", ""))
+    if cls is None:
+        raise ValueError(f"not an event: {line[:80]}")
+    for key, value in body.items():
+        if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
+            raw = np.frombuffer(base64.b64decode(value["data"]), dtype=np.dtype(value["dtype"]))
+            body[key] = raw.reshape(value["shape"])
+    event: Event = cls(**body)
+    return event
+
+
+class StopToken:
+    """A request to end a run, safe to make from any thread and at any moment, before the run begins too.
+
+    `stop`: finish the batch, validate, save. `cancel`: leave at once; what is on disk stays.
+    A cancel overrides a stop.
+    """
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._cancel = threading.Event()
+        self.reason = ""
+
+    def stop(self, reason: str = "stopped by the operator") -> None:
+        """Ask for an orderly end."""
+        self.reason = self.reason or reason
+        self._stop.set()
+
+    def cancel(self, reason: str = "cancelled by the operator") -> None:
+        """Ask to leave at once."""
+        self.reason = reason
+        self._cancel.set()
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once `stop` or `cancel` was called."""
+        return self._stop.is_set() or self._cancel.is_set()
+
+    @property
+    def cancel_requested(self) -> bool:
+        """True once `cancel` was called."""
+        return self._cancel.is_set()
