@@ -128,7 +128,7 @@ def to_json(event: Event) -> str:
     for field in dataclasses.fields(event):
         value = getattr(event, field.name)
         if isinstance(value, np.ndarray):
-            data = base64.b64encode(np.ascontiguousarray(value)).decode()
+            data = base64.b64encode(value.tobytes()).decode()
             value = {"dtype": str(value.dtype), "shape": list(value.shape), "data": data}
         body[field.name] = value
     return json.dumps(body)

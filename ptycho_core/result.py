@@ -45,7 +45,7 @@ class Reconstruction:
     coverage: NDArray[np.float32]
     positions_px: NDArray[np.float64]
     pattern_index: NDArray[np.int64]
-    geometry: Geometry = Geometry()
+    geometry: Geometry = field(default_factory=Geometry)
     metrics: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     history: tuple[str, ...] = ()

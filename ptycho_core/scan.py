@@ -19,9 +19,13 @@ class ArraySource(Protocol):
     """Anything that holds a stack of patterns: ``ndarray``, memory map, or a wrapper of an HDF5 dataset."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """(n, y, x)."""
+
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """As stored."""
+
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
@@ -70,7 +74,8 @@ class Patterns:
     def _convert(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         for step in self.steps:
             batch = step(batch)
-        return np.ascontiguousarray(batch, dtype=np.float32)
+        counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)
+        return counts
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[np.float32]:
         """Counts, float32: (N, N) for an integer, else (b, N, N) in the order asked for."""
