@@ -1,0 +1,224 @@
+"""Groups of overlapping patterns: what is wrong with gridsize and neighbor count, and the groups themselves.
+
+The window and the command line both ask `GroupingPlan.check`; training draws with `epoch_groups`. No torch here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ptycho_core.config import KNOBS
+from ptycho_core.errors import Fix, InputError, Problem
+
+LEAST_OVERLAP = 0.3
+"""Overlap of a probe with its K-th neighbour's, as a part of the diameter, below which `check` warns."""
+
+_CHUNK = 8192
+_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class GroupingPlan:
+    """How many patterns make a group and from how many neighbours they are drawn.
+
+    Parameters
+    ----------
+    gridsize
+        A group holds gridsize squared patterns: one and others drawn from its nearest neighbours.
+    neighbor_count
+        K, the nearest neighbours to draw from, the pattern itself included; None is automatic.
+
+    Any value is accepted: `check` reports what is wrong with it. The other members need a checked plan.
+    """
+
+    gridsize: Any
+    neighbor_count: Any = None
+
+    @property
+    def group_size(self) -> int:
+        """C, the number of patterns in a group."""
+        return int(self.gridsize) ** 2
+
+    def resolve_neighbors(self, n_patterns: int) -> int:
+        """Return K: as set, else ``min(C + 2 gridsize, n_patterns)``."""
+        if self.neighbor_count is not None:
+            return int(self.neighbor_count)
+        return min(self.group_size + 2 * int(self.gridsize), n_patterns)
+
+    def check(
+        self,
+        n_patterns: int,
+        positions: NDArray[np.float64] | None = None,
+        probe_diameter: float | None = None,
+    ) -> list[Problem]:
+        """Return what is wrong with this plan for a scan, and what would put it right.
+
+        Parameters
+        ----------
+        n_patterns
+            Patterns to draw from.
+        positions
+            (n_patterns, 2) in pixels; with the probe's diameter the overlap is checked as well.
+        probe_diameter
+            In pixels, as `probe_diameter` measures it.
+
+        Returns
+        -------
+        list of Problem
+            Empty where all is well; a lack of overlap is a warning, everything else an error.
+        """
+        return (
+            self._value_problems()
+            or self._count_problems(n_patterns)
+            or self._overlap_problems(n_patterns, positions, probe_diameter)
+        )
+
+    def _value_problems(self) -> list[Problem]:
+        problems = []
+        for name in ("gridsize", "neighbor_count"):
+            try:
+                KNOBS[name].check(name, getattr(self, name))
+            except InputError as error:
+                problems.append(Problem(name, str(error)))
+        return problems
+
+    def _count_problems(self, n_patterns: int) -> list[Problem]:
+        size, neighbors = self.group_size, self.resolve_neighbors(n_patterns)
+        groups = f"gridsize {self.gridsize} groups {size} patterns"
+        largest = math.isqrt(min(neighbors, n_patterns))
+        smaller_grid = (Fix(f"gridsize {largest}", "gridsize", largest),) if largest else ()
+        problems = []
+        if size > n_patterns:
+            problems.append(Problem("gridsize", f"{groups}, but there are only {n_patterns}", fixes=smaller_grid))
+        elif neighbors < size:
+            more_neighbors = Fix(f"neighbor count {size}", "neighbor_count", size)
+            message = f"{groups}, so neighbor count must be at least {size} (it is {neighbors})"
+            problems.append(Problem("neighbor_count", message, fixes=(more_neighbors, *smaller_grid)))
+        if neighbors > n_patterns:
+            message = f"neighbor count must be at most the number of patterns, {n_patterns} (it is {neighbors})"
+            fewer = (Fix(f"neighbor count {n_patterns}", "neighbor_count", n_patterns),) if n_patterns else ()
+            problems.append(Problem("neighbor_count", message, fixes=fewer))
+        return problems
+
+    def _overlap_problems(
+        self, n_patterns: int, positions: NDArray[np.float64] | None, probe_diameter: float | None
+    ) -> list[Problem]:
+        neighbors = self.resolve_neighbors(n_patterns)
+        if positions is None or not probe_diameter or neighbors == 1:
+            return []
+        sample = positions[:: max(1, len(positions) // _SAMPLE)]
+        distance = float(np.median(cKDTree(positions).query(sample, k=[neighbors])[0]))
+        overlap = max(0.0, 1 - distance / probe_diameter)
+        if overlap >= LEAST_OVERLAP:
+            return []
+        message = (
+            f"neighbor {neighbors} lies {distance:.3g} px away, where probes of {probe_diameter:.3g} px diameter "
+            f"overlap by {overlap:.0%} of it (under {LEAST_OVERLAP:.0%}): such groups share little of the object"
+        )
+        return [Problem("neighbor_count", message, "warning")]
+
+
+def probe_diameter(probe: NDArray[np.complexfloating[Any, Any]]) -> float:
+    """Return the probe's diameter in pixels: of the disc whose area is ``(sum I)^2 / sum I^2``.
+
+    ``I`` is the intensity summed over the modes of ``probe``, (M, N, N). The diameter of a uniform disc
+    is exact; a Gaussian beam gives 4 sigma, the width of ISO 11146.
+    """
+    intensity = (np.abs(probe).astype(np.float64) ** 2).sum(axis=0)
+    area = intensity.sum() ** 2 / (intensity**2).sum()
+    return float(2 * math.sqrt(area / math.pi))
+
+
+def nearest_neighbors(positions: NDArray[np.float64], k: int) -> NDArray[np.int64]:
+    """Return the k nearest patterns of each pattern, itself first, then by distance.
+
+    Parameters
+    ----------
+    positions
+        (n, 2) in pixels; repeated positions are fine.
+    k
+        1 to n, the pattern itself included.
+
+    Returns
+    -------
+    ndarray
+        (n, k) int64 indexes into ``positions``, distinct in each row.
+
+    Raises
+    ------
+    InputError
+        ``k`` is not within 1 to n.
+    """
+    n = len(positions)
+    if not 1 <= k <= n:
+        raise InputError(f"neighbor count must be from 1 to the number of patterns, {n} (it is {k})")
+    tree = cKDTree(positions)
+    neighbors = np.empty((n, k), np.int64)
+    for start in range(0, n, _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, n))
+        found = tree.query(positions[rows], k=np.arange(1, k + 1))[1]
+        own = found == rows[:, None]
+        crowded = ~own.any(axis=1)  # k others lie at the very same position
+        found[crowded, -1] = rows[crowded]
+        own[crowded, -1] = True
+        neighbors[rows] = np.take_along_axis(found, np.argsort(~own, axis=1, kind="stable"), axis=1)
+    return neighbors
+
+
+def draw_groups(
+    neighbors: NDArray[np.int64], centers: NDArray[np.int64], group_size: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw one group around each centre: itself and ``group_size - 1`` others of its neighbours, uniformly.
+
+    Parameters
+    ----------
+    neighbors
+        (n, K) from `nearest_neighbors`.
+    centers
+        (G,) indexes of patterns; repeats get draws of their own.
+    group_size
+        C, at most K.
+    rng
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray
+        (G, group_size) int64, the centre first, distinct in each row.
+    """
+    others = rng.permuted(neighbors[centers, 1:], axis=1)[:, : group_size - 1]
+    return np.concatenate([centers[:, None], others], axis=1)
+
+
+def epoch_groups(
+    neighbors: NDArray[np.int64], group_size: int, n_groups: int | None, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw an epoch's groups around randomly ordered centres.
+
+    Parameters
+    ----------
+    neighbors
+        (n, K) from `nearest_neighbors`.
+    group_size
+        C, at most K.
+    n_groups
+        How many; beyond n the centres repeat, with neighbours drawn anew. None draws ``ceil(n / group_size)``,
+        so that an epoch uses every pattern about once.
+    rng
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray
+        (n_groups, group_size) int64.
+    """
+    n = len(neighbors)
+    count = math.ceil(n / group_size) if n_groups is None else n_groups
+    rounds = [rng.permutation(n) for _ in range(math.ceil(count / n))]
+    return draw_groups(neighbors, np.concatenate(rounds)[:count], group_size, rng)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptycho_core.errors import InputError
+from ptycho_core.grouping import (
+    GroupingPlan,
+    draw_groups,
+    epoch_groups,
+    nearest_neighbors,
+    probe_diameter,
+)
+
+
+def errors(plan, n):
+    return [p for p in plan.check(n) if p.severity == "error"]
+
+
+def positions_of(n, seed, grid):
+    """Random positions; on a coarse grid, so that many of them coincide."""
+    return np.random.default_rng(seed).integers(0, grid, (n, 2)).astype(float)
+
+
+def test_too_few_neighbors_are_explained_with_both_ways_out():
+    (problem,) = GroupingPlan(3, 4).check(500)
+    assert problem.message == "gridsize 3 groups 9 patterns, so neighbor count must be at least 9 (it is 4)"
+    assert problem.severity == "error"
+    assert [(f.field, f.value) for f in problem.fixes] == [("neighbor_count", 9), ("gridsize", 2)]
+
+
+@given(st.integers(1, 8), st.integers(1, 10_000))
+def test_automatic_neighbors_suit_every_gridsize_that_the_scan_can_fill(gridsize, n):
+    plan = GroupingPlan(gridsize)
+    assert bool(errors(plan, n)) == (plan.group_size > n)
+    assert plan.resolve_neighbors(n) == min(gridsize**2 + 2 * gridsize, n)
+
+
+@given(st.integers(1, 8), st.integers(1, 100), st.integers(1, 100))
+def test_any_one_fix_of_each_problem_makes_the_plan_right(gridsize, neighbors, n):
+    plan = GroupingPlan(gridsize, neighbors)
+    valid = gridsize**2 <= neighbors <= n
+    problems = errors(plan, n)
+    assert bool(problems) == (not valid)
+    for choice in range(2):
+        values = {"gridsize": gridsize, "neighbor_count": neighbors}
+        for problem in problems:
+            fix = problem.fixes[min(choice, len(problem.fixes) - 1)]
+            values[fix.field] = fix.value
+        assert not errors(GroupingPlan(**values), n)
+
+
+@pytest.mark.parametrize("gridsize", [0, 9, 2.5, "x", None, True])
+def test_an_impossible_gridsize_is_a_problem_of_that_field(gridsize):
+    (problem,) = GroupingPlan(gridsize).check(500)
+    assert problem.field == "gridsize"
+    assert "whole number from 1 to 8" in problem.message
+    assert repr(gridsize) in problem.message
+
+
+@pytest.mark.parametrize("neighbors", [0, -1, 4.5, "x"])
+def test_an_impossible_neighbor_count_is_a_problem_of_that_field(neighbors):
+    (problem,) = GroupingPlan(2, neighbors).check(500)
+    assert problem.field == "neighbor_count"
+    assert "whole number of at least 1" in problem.message
+
+
+def test_more_neighbors_than_patterns_is_an_error_with_the_largest_that_works():
+    (problem,) = GroupingPlan(2, 600).check(516)
+    assert "at most the number of patterns, 516 (it is 600)" in problem.message
+    assert [(f.field, f.value) for f in problem.fixes] == [("neighbor_count", 516)]
+
+
+def test_a_scan_without_patterns_is_an_error_that_no_setting_fixes():
+    (problem,) = GroupingPlan(2).check(0)
+    assert problem.message == "gridsize 2 groups 4 patterns, but there are only 0"
+    assert problem.fixes == ()
+
+
+def test_neighbors_that_hardly_overlap_are_a_warning_with_the_figure():
+    grid = np.stack(np.mgrid[0:10, 0:10], -1).reshape(-1, 2) * 20.0
+    (problem,) = GroupingPlan(2).check(100, grid, probe_diameter=36.0)
+    assert problem.severity == "warning"
+    assert problem.field == "neighbor_count"
+    assert "neighbor 8 lies 28.3 px away" in problem.message  # the diagonal of a 20 px raster
+    assert "36 px diameter overlap by 21%" in problem.message
+    assert GroupingPlan(2).check(100, grid, probe_diameter=50.0) == []
+    assert GroupingPlan(1, 1).check(100, grid, probe_diameter=36.0) == []
+
+
+def test_probe_diameter_is_that_of_a_disc_and_four_sigma_of_a_gaussian():
+    y, x = np.mgrid[-64:64, -64:64]
+    disc = (y**2 + x**2 <= 20.5**2).astype(np.complex64)
+    gauss = np.exp(-(y**2 + x**2) / (4 * 8.0**2)).astype(np.complex64)  # amplitude of an intensity of sigma 8
+    assert probe_diameter(disc[None]) == pytest.approx(41, rel=0.01)
+    assert probe_diameter(gauss[None]) == pytest.approx(32, rel=0.01)
+    assert probe_diameter(np.stack([gauss, gauss])) == pytest.approx(32, rel=0.01)
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 4, 100]), st.data())
+def test_neighbors_are_the_nearest_distinct_and_oneself_first(n, seed, grid, data):
+    k = data.draw(st.integers(1, n))
+    positions = positions_of(n, seed, grid)
+    found = nearest_neighbors(positions, k)
+    assert found.shape == (n, k)
+    assert found.dtype == np.int64
+    assert np.array_equal(found[:, 0], np.arange(n))
+    assert all(len(set(row)) == k for row in found.tolist())
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    np.testing.assert_allclose(np.take_along_axis(distance, found, 1), np.sort(distance, 1)[:, :k])
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_neighbors_that_do_not_exist_are_refused(k):
+    with pytest.raises(InputError, match="from 1 to the number of patterns, 4"):
+        nearest_neighbors(np.zeros((4, 2)), k)
+
+
+@given(st.integers(1, 3), st.integers(0, 8), st.integers(0, 2**32 - 1))
+def test_groups_hold_the_centre_and_distinct_neighbors_of_it(gridsize, more, seed):
+    size = gridsize**2
+    positions = positions_of(40, seed, 20)
+    neighbors = nearest_neighbors(positions, size + more)
+    rng = np.random.default_rng(seed)
+    centers = rng.integers(0, 40, 25)
+    groups = draw_groups(neighbors, centers, size, rng)
+    assert groups.shape == (25, size)
+    assert np.array_equal(groups[:, 0], centers)
+    for center, group in zip(centers, groups.tolist(), strict=True):
+        assert len(set(group)) == size
+        assert set(group) <= set(neighbors[center].tolist())
+
+
+def test_every_neighbor_is_drawn_equally_often():
+    neighbors = np.arange(8)[None]
+    groups = draw_groups(neighbors, np.zeros(14_000, np.int64), 4, np.random.default_rng(0))
+    counts = np.bincount(groups[:, 1:].ravel(), minlength=8)[1:]
+    np.testing.assert_allclose(counts, 14_000 * 3 / 7, rtol=0.05)
+
+
+@given(st.integers(9, 200), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_an_epoch_of_all_uses_distinct_centres_and_as_many_places_as_patterns(n, gridsize, seed):
+    neighbors = nearest_neighbors(positions_of(n, seed, 50), gridsize**2)
+    groups = epoch_groups(neighbors, gridsize**2, None, np.random.default_rng(seed))
+    assert len(set(groups[:, 0].tolist())) == len(groups)
+    assert n <= groups.size < n + gridsize**2
+
+
+def test_more_groups_than_patterns_repeat_centres_with_other_neighbors():
+    neighbors = nearest_neighbors(positions_of(30, 0, 100), 12)
+    groups = epoch_groups(neighbors, 4, 300, np.random.default_rng(0))
+    assert np.array_equal(np.bincount(groups[:, 0], minlength=30), np.full(30, 10))
+    of_first = {tuple(sorted(g)) for g in groups[groups[:, 0] == 0].tolist()}
+    assert len(of_first) > 5
+
+
+def test_the_same_seed_draws_the_same_epoch():
+    neighbors = nearest_neighbors(positions_of(50, 0, 100), 8)
+    first, second = (epoch_groups(neighbors, 4, None, np.random.default_rng(3)) for _ in range(2))
+    other = epoch_groups(neighbors, 4, None, np.random.default_rng(4))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_hundred_thousand_patterns_are_grouped_in_less_than_a_second():
+    positions = np.random.default_rng(0).uniform(0, 5000, (100_000, 2))
+    neighbors = nearest_neighbors(positions, 8)
+    started = time.perf_counter()
+    epoch_groups(neighbors, 4, 100_000, np.random.default_rng(0))
+    assert time.perf_counter() - started < 1
