@@ -1,0 +1,53 @@
+"""Tell whether the process that a run directory names is still at work, also after its number was reused."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+SILENCE = timedelta(hours=1)
+"""A process that cannot be looked at (on another host) counts as gone when nothing was heard of it for so long."""
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """A process, unmistakably: its number, its host and when it started, in the operating system's own words."""
+
+    pid: int
+    host: str
+    started: str
+
+    @classmethod
+    def current(cls) -> ProcessMark:
+        """Return the mark of this process."""
+        return cls(os.getpid(), platform.node(), _start_mark(os.getpid()) or "")
+
+    def alive(self, last_heard: datetime) -> bool:
+        """Return whether the process still runs; where that cannot be seen, whether it was heard of lately."""
+        if self.host != platform.node() or not self.started:
+            return datetime.now(UTC) - last_heard < SILENCE
+        return _start_mark(self.pid) == self.started
+
+
+def _start_mark(pid: int) -> str | None:
+    """Return when a running process started, or None when there is none (or none that can be seen).
+
+    Not psutil's ``create_time``: it moves when the clock is set, and a live run would look like a dead one.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        state, ticks_since_boot = fields[0], fields[19]  # proc(5): fields 3 and 22
+        return None if state in "ZX" else ticks_since_boot
+    try:
+        listing = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
+    except OSError:
+        return None
+    state, _, started = listing.stdout.strip().partition(" ")
+    return None if state.startswith("Z") else started.strip() or None

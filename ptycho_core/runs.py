@@ -1,0 +1,284 @@
+"""The run directory: what is in it, how it is written, found again and resumed. No torch here.
+
+::
+
+    out/run.json                          the record: config, scan, status, checkpoints, metrics
+    out/checkpoints/, out/reconstruction/ of the newest run
+    out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
+    out/previous/version_<k>/             record, checkpoints and reconstruction of the runs before
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ptycho_core import events
+from ptycho_core.atomic import explain_write_errors, write_json
+from ptycho_core.config import KNOBS, Config
+from ptycho_core.environment import versions
+from ptycho_core.errors import InputError
+from ptycho_core.process import ProcessMark
+from ptycho_core.run_record import (
+    CHECKPOINTS,
+    LOGS,
+    PREVIOUS,
+    RECONSTRUCTION,
+    RECORD,
+    BrokenRun,
+    RunInfo,
+    find_runs,
+    read_metrics,
+    read_run,
+)
+
+__all__ = [
+    "RESUMABLE",
+    "BrokenRun",
+    "Run",
+    "RunInfo",
+    "find_runs",
+    "read_metrics",
+    "read_run",
+    "resumable",
+    "resume_run",
+    "resumed_config",
+    "scan_fingerprint",
+    "start_run",
+    "verify_scan",
+]
+
+RESUMABLE = frozenset(
+    {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")}
+    - {"seed", "deterministic"}
+    | {"max_epochs", "max_time", "max_steps", "early_stop_patience", "early_stop_min_delta", "checkpoint_save_top_k"}
+)
+"""Settings that may change when a run is resumed: where and how long it runs, never the model or the data."""
+
+_OWNED = (CHECKPOINTS, RECONSTRUCTION, RECORD)  # the record moves last: a crash before it can be made good
+
+
+class Run:
+    """The record of the run that this process trains; every change is on the disk at once."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.update()
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of `RunInfo` and write run.json anew."""
+        self.info = dataclasses.replace(self.info, updated=_now(), **changes)
+        write_json(self.info.folder / RECORD, self.info.to_dict())
+
+    def record(self, event: events.Event) -> None:
+        """Write down what an event tells. Call it before anyone else hears of the event."""
+        match event:
+            case events.RunStarted():
+                self.update(device=event.device)
+            case events.EpochDone():
+                self.update(metrics=dict(event.metrics))
+            case events.CheckpointSaved():
+                self._list([*self._without(event.path), event])
+            case events.CheckpointRemoved():
+                self._list(self._without(event.path))
+            case events.RunFinished():
+                best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
+                self.update(
+                    status=event.status,
+                    reason=event.reason,
+                    ended=_now(),
+                    best_checkpoint=best,
+                    metrics=dict(event.metrics),
+                )
+            case events.RunFailed():
+                self.update(status="failed", reason=event.message, ended=_now())
+
+    def _without(self, path: str) -> list[events.CheckpointSaved]:
+        return [saved for saved in self.info.checkpoints if Path(saved.path).absolute() != Path(path).absolute()]
+
+    def _list(self, table: list[events.CheckpointSaved]) -> None:
+        sign = 1 if self.info.config.checkpoint_mode == "min" else -1
+        ranked = sorted((s for s in table if s.rank), key=lambda s: math.inf if s.value is None else sign * s.value)
+        others = [saved for saved in table if not saved.rank]
+        self.update(
+            checkpoints=(*(dataclasses.replace(s, rank=place) for place, s in enumerate(ranked, 1)), *others),
+            best_checkpoint=Path(ranked[0].path) if ranked else None,
+        )
+
+
+def start_run(
+    folder: Path,
+    *,
+    config: Config,
+    scan_info: dict[str, Any],
+    command: str,
+    test_scan_info: dict[str, Any] | None = None,
+) -> Run:
+    """Make ``folder`` the directory of a new run; what an earlier one left moves to ``previous/version_<k>``.
+
+    Parameters
+    ----------
+    folder
+        The output directory; made if it is missing.
+    config, command
+        Of the run.
+    scan_info, test_scan_info
+        From `scan_fingerprint`.
+
+    Raises
+    ------
+    InputError
+        A run in the folder is still alive.
+    PtychoError
+        The folder cannot be written.
+    """
+    folder = folder.absolute()
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _set_aside(folder)
+        now = _now()
+        return Run(
+            RunInfo(
+                folder=folder,
+                config=config,
+                command=command,
+                scan=scan_info,
+                test_scan=test_scan_info,
+                process=ProcessMark.current(),
+                log_version=_next_version(folder),
+                started=now,
+                updated=now,
+                versions=versions(),
+            )
+        )
+
+
+def resumable(folder: Path) -> RunInfo:
+    """Return the run in ``folder`` if it can be resumed.
+
+    Raises
+    ------
+    InputError
+        There is no run, it is still alive, or it kept no checkpoint of its last epoch.
+    """
+    info = read_run(folder)
+    _refuse_alive(info)
+    if not info.last_checkpoint.is_file():
+        raise InputError(f"the run in {folder} cannot be resumed because {info.last_checkpoint} is missing")
+    return info
+
+
+def resumed_config(info: RunInfo, changes: dict[str, Any]) -> Config:
+    """Return the config to resume a run with.
+
+    Raises
+    ------
+    InputError
+        A change would make it another model or other data, or leave no epoch to do.
+    """
+    fixed = [name for name, value in changes.items() if name not in RESUMABLE and value != getattr(info.config, name)]
+    if fixed:
+        raise InputError(
+            f"{', '.join(fixed)} cannot change when a run is resumed: start a new run, "
+            f"or change only {', '.join(sorted(RESUMABLE))}"
+        )
+    config = info.config.replace(**changes)
+    if info.epochs_done >= config.max_epochs:
+        raise InputError(
+            f"the run in {info.folder} has done all of its {info.epochs_done} epochs: "
+            f"to go on, set max_epochs above that"
+        )
+    return config
+
+
+def resume_run(folder: Path, *, config: Config, command: str) -> Run:
+    """Take up the run in ``folder`` again, under the same log version.
+
+    Raises
+    ------
+    InputError
+        As `resumable`.
+    """
+    info = resumable(folder)
+    entry = {"at": _now().isoformat(), "from": info.status, "command": command}
+    return Run(
+        dataclasses.replace(
+            info,
+            config=config,
+            status="running",
+            reason="",
+            ended=None,
+            process=ProcessMark.current(),
+            versions=versions(),
+            resumed=(*info.resumed, entry),
+        )
+    )
+
+
+def scan_fingerprint(path: Path) -> dict[str, Any]:
+    """Return a scan file's absolute ``path``, ``size`` in bytes and ``sha256``, read in bounded memory.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": str(path.absolute()), "size": os.fstat(file.fileno()).st_size, "sha256": digest}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def verify_scan(path: Path, recorded: dict[str, Any]) -> None:
+    """Raise `InputError` unless ``path`` holds, byte for byte, the scan that `scan_fingerprint` recorded."""
+    if scan_fingerprint(path)["sha256"] != recorded["sha256"]:
+        raise InputError(
+            f"{path} is not the scan of this run, which was {recorded['path']} "
+            f"({recorded['size']} bytes, SHA-256 {recorded['sha256'][:12]}...)"
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _next_version(folder: Path) -> int:
+    """Return a log version that nothing in the folder has."""
+    taken = [*folder.glob(f"{LOGS}/version_*"), *folder.glob(f"{PREVIOUS}/version_*")]
+    numbers = [int(found[1]) for path in taken if (found := re.fullmatch(r"version_(\d+)", path.name))]
+    return max(numbers, default=-1) + 1
+
+
+def _refuse_alive(info: RunInfo) -> None:
+    if info.status == "running":
+        where = f"process {info.process.pid} on {info.process.host}"
+        raise InputError(f"the run in {info.folder} is still training ({where}): stop it, or take another folder")
+
+
+def _set_aside(folder: Path) -> None:
+    """Move what an earlier run left in ``folder`` to ``previous/version_<k>``; nothing is overwritten."""
+    left = [folder / name for name in _OWNED if (folder / name).exists()]
+    if not left:
+        return
+    try:
+        info = read_run(folder)
+        _refuse_alive(info)
+        version = info.log_version
+    except InputError:
+        if (folder / RECORD).exists():
+            raise
+        version = _next_version(folder)  # a reconstruction alone, made elsewhere
+    target = folder / PREVIOUS / f"version_{version}"
+    target.mkdir(parents=True, exist_ok=True)
+    for path in left:
+        if (target / path.name).exists():
+            raise InputError(f"{target / path.name} is in the way of an earlier run's: take another folder")
+        os.rename(path, target / path.name)
