@@ -44,7 +44,7 @@ class RunInfo:
     command
         The command line that does the same again.
     scan, test_scan
-        As `scan_fingerprint` returns them, and whatever else reading the scan takes.
+        As `ptycho_core.runs.scan_info` returns them.
     free_indexes, validation_indexes
         Places in the scan of the patterns that nothing saw, and of those that validated.
     started, updated, ended
@@ -55,6 +55,8 @@ class RunInfo:
         k of ``lightning_logs/version_<k>``.
     checkpoints
         The files in ``checkpoints/``; ranks are up to date.
+    epochs_done
+        Over all its resumptions.
     metrics
         The latest, by their names in metrics.csv.
     resumed
@@ -74,6 +76,7 @@ class RunInfo:
     reason: str = ""
     ended: datetime | None = None
     device: str = ""
+    epochs_done: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     free_indexes: tuple[int, ...] = ()
     validation_indexes: tuple[int, ...] = ()
@@ -97,11 +100,6 @@ class RunInfo:
     def reconstruction(self) -> Path:
         """Folder of the reconstruction, if there is one."""
         return self.folder / RECONSTRUCTION
-
-    @property
-    def epochs_done(self) -> int:
-        """Number of epochs that the newest checkpoint has seen."""
-        return max((saved.epoch + 1 for saved in self.checkpoints), default=0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of run.json; its paths of checkpoints are relative to the folder."""

@@ -37,6 +37,7 @@ from ptycho_core.run_record import (
     read_metrics,
     read_run,
 )
+from ptycho_core.scan import Scan
 
 __all__ = [
     "RESUMABLE",
@@ -50,6 +51,7 @@ __all__ = [
     "resume_run",
     "resumed_config",
     "scan_fingerprint",
+    "scan_info",
     "start_run",
     "verify_scan",
 ]
@@ -82,7 +84,7 @@ class Run:
             case events.RunStarted():
                 self.update(device=event.device)
             case events.EpochDone():
-                self.update(metrics=dict(event.metrics))
+                self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
             case events.CheckpointSaved():
                 self._list([*self._without(event.path), event])
             case events.CheckpointRemoved():
@@ -129,7 +131,7 @@ def start_run(
     config, command
         Of the run.
     scan_info, test_scan_info
-        From `scan_fingerprint`.
+        From `scan_info`.
 
     Raises
     ------
@@ -219,6 +221,27 @@ def resume_run(folder: Path, *, config: Config, command: str) -> Run:
             resumed=(*info.resumed, entry),
         )
     )
+
+
+def scan_info(scan: Scan) -> dict[str, Any]:
+    """Return what run.json keeps of a scan: its file's fingerprint, and all that reading it again takes.
+
+    ``path``, ``size`` and ``sha256`` are None for a scan that is in no file.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read any more.
+    """
+    file = scan_fingerprint(scan.path) if scan.path else {"path": None, "size": None, "sha256": None}
+    return {
+        **file,
+        "positions": scan_fingerprint(scan.positions_path) if scan.positions_path else None,
+        "settings": dict(scan.settings),
+        "format": scan.format,
+        "shape": list(scan.patterns.shape),
+        "history": list(scan.history),
+    }
 
 
 def scan_fingerprint(path: Path) -> dict[str, Any]:

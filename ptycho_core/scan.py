@@ -81,7 +81,8 @@ class Patterns:
         """Counts, float32: (N, N) for an integer, else (b, N, N) in the order asked for."""
         if isinstance(index, (int, np.integer)):
             row = range(len(self))[int(index)]
-            return self[np.asarray([row])][0]
+            one: NDArray[np.float32] = self[np.asarray([row])][0]
+            return one
         if isinstance(index, slice) and self.rows is None and index.step in (None, 1):
             return self._convert(np.asarray(self.source[index]))
         positions: NDArray[np.int64] = np.arange(len(self))[index]
@@ -172,6 +173,8 @@ class Scan:
         (H, W) complex64 or None; carried along, not used for training.
     path, format
         Where it came from and how it was read.
+    positions_path, settings
+        The separate file of positions and what was set with ``--set``, as given: to read it again the same way.
     history
         Sentences: everything that was converted or assumed on the way.
     assumptions
@@ -187,6 +190,8 @@ class Scan:
     object_guess: NDArray[np.complex64] | None = None
     path: Path | None = None
     format: str = "memory"
+    positions_path: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
 

@@ -19,6 +19,7 @@ from ptycho_core.errors import InputError, PtychoError
 from ptycho_core.events import CheckpointRemoved, CheckpointSaved, EpochDone, RunFailed, RunFinished, RunStarted
 from ptycho_core.process import ProcessMark
 from ptycho_core.runs import BrokenRun, find_runs, read_metrics, read_run, start_run
+from ptycho_core.scan import Patterns, Scan
 
 SCAN = {"path": "/data/scan.npz", "size": 12, "sha256": "ab" * 32}
 COMMAND = "ptycho train --train_data_file /data/scan.npz --output_dir out"
@@ -43,8 +44,8 @@ def finished_run(folder, **config):
     run = start(folder, **config)
     run.info.logs.mkdir(parents=True)
     (run.info.logs / "metrics.csv").write_text(f"epoch,step\n{run.info.log_version},0\n")
-    last = saved(folder, "last.ckpt", 1, None, rank=0)
-    run.record(last)
+    run.record(saved(folder, "last.ckpt", 1, None, rank=0))
+    run.record(EpochDone(1, 20, {}, 1.0))
     (folder / "reconstruction").mkdir()
     (folder / "reconstruction" / "metrics.json").write_text(str(run.info.log_version))
     finish(run)
@@ -62,6 +63,7 @@ def test_a_run_is_rebuilt_from_its_directory_alone(tmp_path):
     info = read_run(tmp_path / "out")
     assert info == run.info
     assert info.config == Config(gridsize=3, logger=("csv", "tensorboard"))
+    assert info.epochs_done == 1
     assert info.device == "the CPU, because there is no GPU"
     assert (info.status, info.reason) == ("finished", "all epochs done")
     assert info.best_checkpoint == Path(first.path)
@@ -105,7 +107,6 @@ def test_the_checkpoint_table_is_ranked_anew_as_files_come_and_go(tmp_path, mode
         ("last", 0),
     ]
     assert info.best_checkpoint == tmp_path / f"checkpoints/{order[0]}.ckpt"
-    assert info.epochs_done == 3
 
 
 def test_a_failed_run_says_why(tmp_path):
@@ -297,6 +298,29 @@ def test_a_scan_is_known_again_by_its_bytes(tmp_path):
         runs.verify_scan(tmp_path / "other.npz", recorded)
     with pytest.raises(InputError, match=r"cannot read .*gone\.npz: No such file"):
         runs.verify_scan(tmp_path / "gone.npz", recorded)
+
+
+def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
+    (tmp_path / "scan.npz").write_bytes(b"patterns")
+    (tmp_path / "positions.csv").write_bytes(b"1,2")
+    scan = Scan(Patterns(np.ones((3, 8, 8), np.float32)), np.zeros((3, 2)))
+    assert runs.scan_info(scan)["path"] is None
+    info = runs.scan_info(
+        scan.replace(
+            path=tmp_path / "scan.npz",
+            positions_path=tmp_path / "positions.csv",
+            settings={"data": "counts"},
+            history=("squared",),
+        )
+    )
+    assert info == {
+        **runs.scan_fingerprint(tmp_path / "scan.npz"),
+        "positions": runs.scan_fingerprint(tmp_path / "positions.csv"),
+        "settings": {"data": "counts"},
+        "format": "memory",
+        "shape": [3, 8, 8],
+        "history": ["squared"],
+    }
 
 
 def test_a_resumed_run_keeps_its_version_and_says_that_it_was_resumed(tmp_path):
