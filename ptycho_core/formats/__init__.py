@@ -1,0 +1,91 @@
+"""Readers and writers of scans on disk. `read_scan` opens any of the known formats, told apart by content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Protocol
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats import cxi, plain_npz, ptychodus, ptychopinn_npz
+from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.settings import SETTINGS, Settings
+from ptycho_core.formats.store import Store, list_keys, open_store
+from ptycho_core.scan import Scan
+
+__all__ = ["READERS", "SETTINGS", "Reader", "read_scan"]
+
+
+class Reader(Protocol):
+    """A module for one format: tells whether a file is of it, and reads what it stores."""
+
+    def sniff(self, store: Store, positions: Store | None) -> bool: ...  # noqa: D102
+    def read(self, store: Store, positions: Store | None, settings: Settings) -> Stored: ...  # noqa: D102
+
+
+READERS: dict[str, Reader] = {
+    "ptychopinn-npz": ptychopinn_npz,
+    "ptychodus": ptychodus,
+    "cxi": cxi,
+    "plain-npz": plain_npz,
+}
+"""Formats by name, asked in this order: those with keys of their own before those with common ones."""
+
+
+def read_scan(
+    path: str | Path,
+    *,
+    positions_file: str | Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    format: str | None = None,
+) -> Scan:
+    """Open a scan; its patterns stay on disk unless they are compressed in an NPZ.
+
+    Parameters
+    ----------
+    path
+        The file with the patterns.
+    positions_file
+        The file with positions and probe, where the format keeps them apart (ptychodus).
+    settings
+        Answers to what the file leaves open: keys and values of `SETTINGS`.
+    format
+        A key of `READERS`; None looks at the content.
+
+    Returns
+    -------
+    Scan
+        In the core's convention, with every conversion in ``history`` and every open question in ``assumptions``.
+
+    Raises
+    ------
+    InputError
+        One sentence that names the file, the key and what would be right.
+    """
+    path = Path(path)
+    chosen = Settings(path, settings)
+    with (
+        open_store(path) as store,
+        open_store(Path(positions_file)) if positions_file is not None else nullcontext() as positions,
+    ):
+        name = _format_of(store, positions, format)
+        if positions is not None and name != "ptychodus":
+            raise InputError(f"{path} is {name}, which holds its positions itself: leave out {positions_file}")
+        stored = READERS[name].read(store, positions, chosen)
+        scan = assemble(stored, chosen, path, name)
+    chosen.check_all_asked()
+    return scan
+
+
+def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
+    if format is not None:
+        if format not in READERS:
+            raise InputError(f"there is no format '{format}'; those that exist: {list_keys([*READERS], format)}")
+        return format
+    for name, reader in READERS.items():
+        if reader.sniff(store, positions):
+            return name
+    raise InputError(
+        f"{store.path} is of no known format ({', '.join(READERS)}); it holds {list_keys(store.keys(), 'patterns')}"
+    )

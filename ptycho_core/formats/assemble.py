@@ -1,0 +1,319 @@
+"""From what a file stores to a `Scan`: every conversion that formats share, each in one place and each recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats import conversions
+from ptycho_core.formats.settings import UNITS, Settings
+from ptycho_core.scan import ArraySource, Geometry, Patterns, Scan
+from ptycho_core.survey import Survey, survey
+
+SMALLEST_SIDE = 8
+"""Pixels: a smaller image is no diffraction pattern."""
+_SAMPLE_VALUES = 2**20
+_LARGEST_JUDGED = 1e4
+"""Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
+_FEWEST_JUDGED = 10
+_PIXEL_SETTINGS = "energy_ev, distance_m and detector_pixel_m, or object_pixel_m"
+
+
+@dataclass(eq=False)
+class Stored:
+    """What a reader found, in the file's own values; its axes already (n, y, x) and (y, x).
+
+    Parameters
+    ----------
+    source
+        (n, y, x) as stored.
+    positions
+        (n, 2) float64 (y, x) of the probe on the sample, of the patterns at ``rows``, in ``unit``.
+    values
+        What the format holds where the numbers themselves do not tell: "counts" or "amplitude".
+    unit
+        A key of `UNITS`; ``unit_reason`` says why.
+    rows
+        (n,) patterns of the source that have a position; None for all.
+    mask
+        (y, x) bool, True where good.
+    dark
+        (y, x) counts without beam.
+    probe
+        (M, y, x) complex, any size.
+    notes
+        Sentences for the history.
+    """
+
+    source: ArraySource
+    positions: NDArray[np.float64]
+    values: str = "counts"
+    unit: str = "px"
+    unit_reason: str = "the format's convention"
+    rows: NDArray[np.int64] | None = None
+    mask: NDArray[np.bool_] | None = None
+    dark: NDArray[np.float32] | None = None
+    probe: NDArray[np.complex64] | None = None
+    geometry: Geometry = field(default_factory=Geometry)
+    indexes: NDArray[np.int64] | None = None
+    object_guess: NDArray[np.complex64] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -> Scan:
+    """Convert to the core's convention.
+
+    Raises
+    ------
+    InputError
+        Wherever the file cannot become a scan as it is; the sentence names the setting that helps, if one does.
+    """
+    shape = stored.source.shape[1:]
+    if min(shape) < SMALLEST_SIDE:
+        raise InputError(
+            f"{path}: patterns of {shape[0]} x {shape[1]} pixels are too small; {SMALLEST_SIDE} is the least"
+        )
+    notes = [f"read {path.name} as {format_name}: {stored.source.shape} {stored.source.dtype}", *stored.notes]
+    patterns = Patterns(stored.source, rows=stored.rows)
+    if stored.source.dtype.kind == "u" and stored.source.dtype.itemsize > 1:
+        patterns = patterns.then(conversions.flag_largest)
+    patterns = _subtract_dark(patterns, stored, settings, path, notes)
+    mask = _check_mask(stored.mask, shape, path, notes)
+    seen, patterns, mask, kept = _settle_bad_values(patterns, mask, settings, path, notes)
+    patterns = _to_counts(patterns, stored, settings, notes)
+    patterns, mask = _centre(patterns, mask, seen, settings, notes)
+    patterns, mask, size = _make_square(patterns, mask, settings, path, notes)
+    geometry = _settle_geometry(stored.geometry, settings)
+    positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * (size / np.asarray(shape))
+    if geometry.object_pixel_m and shape != (size, size):
+        per_axis = [pixel * length / size for pixel, length in zip(geometry.object_pixel_m, shape, strict=True)]
+        geometry = dataclasses.replace(geometry, object_pixel_m=(per_axis[0], per_axis[1]))
+    return Scan(
+        patterns=patterns,
+        positions=np.ascontiguousarray(positions),
+        probe=_settle_probe(stored.probe, size, settings, path, notes),
+        mask=mask,
+        geometry=geometry,
+        indexes=None if stored.indexes is None else stored.indexes[kept],
+        object_guess=stored.object_guess,
+        path=path,
+        format=format_name,
+        history=tuple(notes),
+        assumptions=tuple(settings.assumptions),
+    )
+
+
+def _subtract_dark(patterns: Patterns, stored: Stored, settings: Settings, path: Path, notes: list[str]) -> Patterns:
+    dark = stored.dark
+    if dark is None:
+        return patterns
+    if dark.shape != patterns.shape[1:] or not np.isfinite(dark).all():
+        raise InputError(
+            f"{path}: the dark frame has shape {dark.shape} or values that are not finite; "
+            f"it must be {patterns.shape[1:]} and finite"
+        )
+    reason = "the file holds dark frames and does not say that they were subtracted"
+    if settings.assume("dark", "subtract", reason) == "ignore":
+        return patterns
+    notes.append(f"subtracted the mean dark frame ({dark.mean():.3g} counts per pixel), clipped at zero")
+    return patterns.then(conversions.SubtractDark(dark))
+
+
+def _check_mask(
+    mask: NDArray[np.bool_] | None, shape: tuple[int, ...], path: Path, notes: list[str]
+) -> NDArray[np.bool_] | None:
+    if mask is None or mask.all():
+        return None
+    if mask.shape != shape:
+        raise InputError(f"{path}: the mask has shape {mask.shape}; it must be that of the patterns, {shape}")
+    if not mask.any():
+        raise InputError(f"{path}: the mask leaves no good pixel; it may be inverted")
+    notes.append(f"masked {np.count_nonzero(~mask)} bad pixels that the file lists")
+    return mask
+
+
+def _settle_bad_values(
+    patterns: Patterns, mask: NDArray[np.bool_] | None, settings: Settings, path: Path, notes: list[str]
+) -> tuple[Survey, Patterns, NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Return the survey, patterns without bad values, the mask, and the places of the patterns that are kept."""
+    kept = np.arange(len(patterns))
+    treatment = settings.get("bad_pixels")
+    seen = survey(patterns, mask, everything=treatment is not None)
+    found = [(seen.n_not_finite, "NaN, infinite or flagged"), (seen.n_negative, "negative")]
+    what = " and ".join(f"{count} {kind}" for count, kind in found if count)
+    where = f"{what} values in {np.count_nonzero(seen.bad_pixels)} pixels of {len(seen.bad_rows)} patterns"
+    if mask is not None or treatment is not None:
+        patterns = patterns.then(conversions.clear_bad)
+    if not what:
+        return seen, patterns, mask, kept
+    if treatment is None or (treatment == "zero" and seen.n_not_finite):
+        raise InputError(
+            f"{path} holds {where}{seen.extent}; counts are finite and not negative: set bad_pixels=mask to leave "
+            "these pixels out, bad_pixels=drop to leave these patterns out, bad_pixels=zero where it is noise below zero"
+        )
+    if treatment == "zero":
+        notes.append(f"set to zero: {where}")
+    elif treatment == "mask":
+        mask = ~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels
+        if np.count_nonzero(mask) < mask.size // 2:
+            raise InputError(
+                f"{path} holds {where}: masking them leaves {np.count_nonzero(mask)} of {mask.size} pixels; "
+                "set bad_pixels=drop to leave these patterns out instead"
+            )
+        notes.append(f"masked pixels with {where}")
+    else:
+        kept = np.setdiff1d(kept, seen.bad_rows)
+        if not len(kept):
+            raise InputError(f"{path} holds {where}: no pattern is left without; set bad_pixels=mask instead")
+        patterns = patterns.take(kept)
+        notes.append(f"left out {len(seen.bad_rows)} patterns with {where}")
+    return seen, patterns, mask, kept
+
+
+def _to_counts(patterns: Patterns, stored: Stored, settings: Settings, notes: list[str]) -> Patterns:
+    told = what_values_are(patterns)
+    reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
+    held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
+    if held == "amplitude":
+        notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
+        return patterns.then(conversions.square)
+    if not told:
+        notes.append("took the stored values as counts (assumed)")
+    return patterns
+
+
+def what_values_are(patterns: Patterns) -> str | None:
+    """Tell counts from amplitudes by their values; None where they do not tell.
+
+    Whole numbers are counts. Numbers whose squares are whole to within the rounding of float32 are amplitudes.
+    """
+    if patterns.source.dtype.kind in "biu":
+        return "counts"
+    n_looked_at = max(1, min(len(patterns), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))
+    rows = np.unique(np.linspace(0, len(patterns) - 1, n_looked_at).astype(np.int64))
+    values = patterns[rows].astype(np.float64).ravel()
+    values = values[np.isfinite(values) & (values != 0)]
+    precision = max(np.finfo(np.float32).eps, np.finfo(patterns.source.dtype).eps)
+    judged = values[abs(values) < 1 / precision]
+    if len(judged) and (judged == np.round(judged)).all():
+        return "counts"
+    squares = np.square(values[values > 0])
+    judged = squares[squares < min(_LARGEST_JUDGED, 1e-2 / (8 * precision))]
+    if len(judged) >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= 8 * precision * judged).all():
+        return "amplitude"
+    return None
+
+
+def _centre(
+    patterns: Patterns, mask: NDArray[np.bool_] | None, seen: Survey, settings: Settings, notes: list[str]
+) -> tuple[Patterns, NDArray[np.bool_] | None]:
+    inner, outer = _central_mass(seen.mean), _central_mass(conversions.centre_dc(seen.mean))
+    place = settings.get("dc") or "centre"
+    if outer > 2 * inner:
+        place = settings.assume("dc", "corner", "the mean pattern's mass lies in the corners")
+    elif outer > inner / 2:
+        place = settings.assume("dc", "centre", "the mean pattern does not tell; most files store DC in the centre")
+    if place == "centre":
+        return patterns, mask
+    notes.append("moved DC from the corner of the patterns to their centre")
+    return patterns.then(conversions.centre_dc), None if mask is None else conversions.centre_dc(mask)
+
+
+def _central_mass(mean: NDArray[np.float64]) -> float:
+    height, width = mean.shape
+    return float(mean[height // 4 : -(height // 4), width // 4 : -(width // 4)].sum())
+
+
+def _make_square(
+    patterns: Patterns, mask: NDArray[np.bool_] | None, settings: Settings, path: Path, notes: list[str]
+) -> tuple[Patterns, NDArray[np.bool_] | None, int]:
+    _, height, width = patterns.shape
+    how = settings.get("square")
+    if height == width:
+        return patterns, mask, width
+    if how is None:
+        raise InputError(
+            f"{path}: patterns are {height} x {width} pixels, not square; set square=crop for {min(height, width)} "
+            f"pixels or square=pad for {max(height, width)}, the added ones masked"
+        )
+    size = min(height, width) if how == "crop" else max(height, width)
+    fit = conversions.FitTo(size)
+    if mask is not None or how == "pad":
+        mask = fit(np.ones((height, width), bool) if mask is None else mask)
+    notes.append(
+        f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded")
+    )
+    return patterns.then(fit), mask, size
+
+
+def _settle_geometry(stated: Geometry, settings: Settings) -> Geometry:
+    pitch, pixel = settings.number("detector_pixel_m"), settings.number("object_pixel_m")
+    geometry = Geometry(
+        energy_ev=settings.number("energy_ev") or stated.energy_ev,
+        distance_m=settings.number("distance_m") or stated.distance_m,
+        detector_pixel_m=(pitch, pitch) if pitch else stated.detector_pixel_m,
+        object_pixel_m=(pixel, pixel) if pixel else stated.object_pixel_m,
+    )
+    if geometry.pixel_size_m(1) is None:
+        for key in ("energy_ev", "distance_m", "detector_pixel_m"):
+            if getattr(geometry, key) is None:
+                settings.assume(key, "unknown", "the file does not say; lengths stay in pixels")
+    return geometry
+
+
+def _positions_px(
+    stored: Stored, geometry: Geometry, shape: tuple[int, ...], settings: Settings, path: Path, notes: list[str]
+) -> NDArray[np.float64]:
+    """Return positions (y, x) in object pixels of patterns of ``shape``, before these are made square."""
+    orientation = settings.assume("orientation", "+y+x", "positions and patterns are taken to share their axes")
+    row, column = ("yx".index(orientation[1]), orientation[0]), ("yx".index(orientation[3]), orientation[2])
+    positions = np.stack(
+        [(-1.0 if s == "-" else 1.0) * stored.positions[:, axis] for axis, s in (row, column)], axis=1
+    )
+    if orientation != "+y+x":
+        notes.append(f"turned the positions: (row, column) = {orientation} of the file's")
+    unit = settings.assume("position_unit", stored.unit, stored.unit_reason)
+    metres = UNITS[unit]
+    if metres is None:
+        return positions
+    pixel = geometry.object_pixel_m or _pixel_size_m(geometry, shape)
+    if pixel is None:
+        raise InputError(
+            f"{path}: positions are in {unit}, and the file does not say how large a pixel is; set {_PIXEL_SETTINGS}"
+        )
+    notes.append(f"converted positions from {unit} to pixels of {pixel[0] * 1e9:.4g} x {pixel[1] * 1e9:.4g} nm")
+    pixels: NDArray[np.float64] = positions * metres / np.asarray(pixel)
+    return pixels
+
+
+def _pixel_size_m(geometry: Geometry, shape: tuple[int, ...]) -> tuple[float, float] | None:
+    rows, columns = geometry.pixel_size_m(shape[0]), geometry.pixel_size_m(shape[1])
+    return (rows[0], columns[1]) if rows and columns else None
+
+
+def _settle_probe(
+    probe: NDArray[np.complex64] | None, size: int, settings: Settings, path: Path, notes: list[str]
+) -> NDArray[np.complex64] | None:
+    how = settings.get("probe") or "file"
+    if probe is None or how == "ignore":
+        if probe is not None:
+            notes.append("left out the probe that the file holds")
+        return None
+    if not np.isfinite(probe).all():
+        raise InputError(
+            f"{path}: the probe holds values that are not finite; set probe=ignore to start from a guess"
+        )
+    if how == "crop":
+        fitted: NDArray[Any] = conversions.FitTo(size)(probe)
+    elif how == "resample":
+        fitted = conversions.resample(probe, size)
+    else:
+        return np.ascontiguousarray(probe)
+    notes.append(f"{how}ped the probe from {probe.shape[1:]} to {size} pixels".replace("resampleped", "resampled"))
+    return np.ascontiguousarray(fitted, dtype=np.complex64)

@@ -1,0 +1,68 @@
+"""Steps from stored to core convention, applied batch by batch; picklable, so that worker processes can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def square(batch: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn amplitudes into counts."""
+    counts: NDArray[np.float32] = np.square(batch, dtype=np.float32)
+    return counts
+
+
+def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:
+    """Move DC from the corner to pixel (N//2, N//2); works on a pattern, a mask or a stack."""
+    return np.fft.fftshift(batch, axes=(-2, -1))
+
+
+def flag_largest(batch: NDArray[Any]) -> NDArray[np.float32]:
+    """Mark the largest number of an unsigned type as NaN: detectors write it where they did not count."""
+    return np.where(batch == np.iinfo(batch.dtype).max, np.float32(np.nan), batch.astype(np.float32))
+
+
+def clear_bad(batch: NDArray[Any]) -> NDArray[Any]:
+    """Set values that are not finite or negative to zero: a weight of 0 does not undo NaN."""
+    return np.where(np.isfinite(batch) & (batch >= 0), batch, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class SubtractDark:
+    """Subtract a dark frame (y, x); what falls below zero is noise and becomes zero."""
+
+    dark: NDArray[np.float32]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the batch less the dark frame."""
+        return np.maximum(batch - self.dark, 0)
+
+
+@dataclass(frozen=True)
+class FitTo:
+    """Crop or zero-pad the last two axes to ``size`` pixels, keeping the centre pixel N//2 the centre."""
+
+    size: int
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the batch with square images."""
+        for axis in (-2, -1):
+            length = batch.shape[axis]
+            shift = abs(self.size // 2 - length // 2)
+            if self.size >= length:
+                widths = [(0, 0)] * batch.ndim
+                widths[axis] = (shift, self.size - length - shift)
+                batch = np.pad(batch, widths)
+            else:
+                batch = np.take(batch, range(shift, shift + self.size), axis)
+        return batch
+
+
+def resample(probe: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return a probe (M, y, x) on ``size`` pixels over the same field of view: its spectrum cropped or padded."""
+    spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
+    fitted = FitTo(size)(spectrum)
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(fitted, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))

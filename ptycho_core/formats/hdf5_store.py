@@ -1,0 +1,243 @@
+"""HDF5 files: datasets stay on disk; links, filters and virtual sources that fail are named.
+
+h5py is imported here and nowhere else in the readers, so that a scan in an NPZ does not wait for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the filters of compressing detectors
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats.store import Header, Store, check_fits_memory, reading
+from ptycho_core.scan import ArraySource
+
+_DEEPEST_GROUP = 24
+_MOST_KEYS = 5000
+_BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
+
+
+class Hdf5Store(Store):
+    """An HDF5 file; soft and external links and virtual datasets resolve relative to it."""
+
+    container = "hdf5"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._file = _open(path)
+        self._keys: list[str] | None = None
+
+    def keys(self) -> list[str]:  # noqa: D102
+        if self._keys is None:
+            with reading(self.path, "the list of its datasets"):
+                self._keys = list(_walk(self._file, "", {_address(self._file)}, 0))[:_MOST_KEYS]
+        return self._keys
+
+    def __contains__(self, key: object) -> bool:
+        # A dangling link counts as there: the reader then says what it points to, not that the key is missing.
+        group: Any = self._file
+        for part in str(key).split("/"):
+            with reading(self.path, f"'{key}'"):
+                if not isinstance(group, h5py.Group) or group.get(part, getlink=True) is None:
+                    return False
+                try:
+                    group = group[part]
+                except (KeyError, OSError, RuntimeError):
+                    return True
+        return True
+
+    def header(self, key: str) -> Header:  # noqa: D102
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            if dataset.shape is None:
+                raise InputError(f"{self.path}: '{key}' is declared empty: it holds no data")
+            header = Header(dataset.shape, dataset.dtype)
+            plist = dataset.id.get_create_plist()
+            external = plist.get_external_count()
+            never_written = not dataset.id.get_storage_size() and not dataset.is_virtual and not external
+            contiguous = plist.get_layout() == h5py.h5d.CONTIGUOUS and not external
+        if header.nbytes and never_written:
+            raise InputError(
+                f"{self.path}: '{key}' is declared as {header.shape} but nothing was written into it yet"
+            )
+        if contiguous and header.nbytes > self.path.stat().st_size and dataset.file.filename == self._file.filename:
+            raise InputError(f"{self.path}: '{key}' declares {header.nbytes} bytes, more than the whole file has")
+        return header
+
+    def attribute(self, key: str, name: str) -> Any:  # noqa: D102
+        if key and key not in self:
+            return None
+        with reading(self.path, f"attribute '{name}'"):
+            return (self._dataset(key) if key else self._file).attrs.get(name)
+
+    def close(self) -> None:  # noqa: D102
+        self._file.close()
+
+    def _dataset(self, key: str) -> h5py.Dataset:
+        self.require(key)
+        group: Any = self._file
+        for part in key.split("/"):
+            with reading(self.path, f"'{key}'"):
+                link = group.get(part, getlink=True)
+                try:
+                    group = group[part]
+                except (KeyError, OSError, RuntimeError) as error:
+                    raise InputError(f"{self.path}: '{key}' {_explain_link(link, error)}") from error
+        if not isinstance(group, h5py.Dataset):
+            raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
+        _check_filters(self.path, key, group)
+        return group
+
+    def _read(self, key: str) -> NDArray[Any]:
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            return np.asarray(dataset[()])
+
+    def _source(self, key: str, leading: int) -> ArraySource:
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            _check_virtual_sources(self.path, key, dataset)
+            chunk_bytes = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
+        check_fits_memory(self.path, key, chunk_bytes)
+        return Hdf5Source(self.path, key, dataset.shape[leading:], dataset.dtype, leading)
+
+
+class Hdf5Source:
+    """A dataset of patterns that is opened when first asked for, in each process anew.
+
+    Parameters
+    ----------
+    path
+        The file.
+    key
+        The dataset in it.
+    shape, dtype
+        As stored: (n, y, x) and any real type.
+    leading
+        How many axes of length 1 the dataset has before these.
+    """
+
+    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], leading: int = 0) -> None:
+        self._path, self._key, self._leading = path, key, leading
+        self.shape, self.dtype = shape, dtype
+        self._opened: tuple[int, h5py.Dataset] | None = None
+
+    def __reduce__(self) -> tuple[type[Hdf5Source], tuple[Any, ...]]:
+        return type(self), (self._path, self._key, self.shape, self.dtype, self._leading)
+
+    def __getitem__(self, index: Any, /) -> NDArray[Any]:
+        """Return the patterns of a slice or of increasing, unique indexes."""
+        dataset = self._dataset()
+        with reading(self._path, f"'{self._key}'"):
+            first_axes = (0,) * self._leading
+            if isinstance(index, slice):
+                return np.asarray(dataset[(*first_axes, index)])
+            rows = np.asarray(index)
+            batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
+            for first, last in _runs(rows, dataset.chunks[self._leading] if dataset.chunks else 1):
+                start, stop = int(rows[first]), int(rows[last - 1]) + 1
+                batch[first:last] = dataset[(*first_axes, slice(start, stop))][rows[first:last] - start]
+            return batch
+
+    def _dataset(self) -> h5py.Dataset:
+        # A handle inherited by fork shares its file position and cache with the parent: open again.
+        if self._opened is None or self._opened[0] != os.getpid():
+            file = _open(self._path)
+            with reading(self._path, f"'{self._key}'"):
+                access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+                access.set_efile_prefix(b"${ORIGIN}")  # raw files beside the HDF5 file, not in the working directory
+                dataset = h5py.Dataset(h5py.h5d.open(file.id, self._key.encode(), access))
+            self._opened = (os.getpid(), dataset)
+        return self._opened[1]
+
+
+def _runs(rows: NDArray[np.int64], chunk: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of stretches that are worth one read: adjacent rows, or rows of one chunk.
+
+    A chunk is decompressed whole whatever is asked of it, so its rows are best read together.
+    """
+    if len(rows) == 0:
+        return
+    apart = (np.diff(rows) > 1) & (np.diff(rows // chunk) > 0)
+    yield from itertools.pairwise([0, *(np.flatnonzero(apart) + 1), len(rows)])
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking="best-effort")
+    except Exception as error:
+        message = " ".join(str(error).split())
+        if any(words in message.lower() for words in _BUSY):
+            raise InputError(
+                f"{path} is still being written, or was not closed by the program that wrote it: open it again when "
+                "the acquisition has ended (if it has, run `h5clear -s` on a copy)"
+            ) from error
+        if "truncated" in message:
+            raise InputError(f"{path} is truncated: it is shorter than its own header says; copy it again") from error
+        if isinstance(error, PermissionError):
+            raise InputError(f"{path} cannot be opened: you have no permission to read it") from error
+        raise InputError(f"{path} cannot be opened as HDF5, the file is damaged ({message[:200]})") from error
+
+
+def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int) -> Iterator[str]:
+    """Yield the paths of all datasets; groups that contain themselves are entered once."""
+    for name in group:
+        try:
+            item = group[name]
+        except (KeyError, OSError, RuntimeError):
+            continue
+        if isinstance(item, h5py.Dataset):
+            yield prefix + name
+        elif isinstance(item, h5py.Group) and depth < _DEEPEST_GROUP and _address(item) not in visited:
+            visited.add(_address(item))
+            yield from _walk(item, f"{prefix}{name}/", visited, depth + 1)
+
+
+def _address(group: h5py.Group) -> tuple[int, Any]:
+    info = h5py.h5o.get_info(group.id)
+    return info.fileno, info.addr
+
+
+def _explain_link(link: Any, error: Exception) -> str:
+    if isinstance(link, h5py.ExternalLink):
+        return f"is a link to '{link.path}' in the file '{link.filename}', which is missing: put that file beside it"
+    if isinstance(link, h5py.SoftLink):
+        return f"is a link to '{link.path}', which does not exist in the file or leads back to itself"
+    return f"cannot be opened ({' '.join(str(error).split())[:200]})"
+
+
+def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    with reading(path, f"'{key}'"):
+        plist = dataset.id.get_create_plist()
+        for i in range(plist.get_nfilters()):
+            code, _, _, name = plist.get_filter(i)
+            if not h5py.h5z.filter_avail(code):
+                label = name.decode(errors="replace") or "unnamed"
+                raise InputError(
+                    f"{path}: '{key}' is compressed with the HDF5 filter {code} ({label}), which is not installed: "
+                    "install its plugin, or write the file with another filter"
+                )
+
+
+def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    """HDF5 reads a missing source as zeros without a word: look before it does."""
+    if not dataset.is_virtual:
+        return
+    folder = Path(dataset.file.filename).parent
+    missing = []
+    for name in sorted({source.file_name for source in dataset.virtual_sources()}):
+        if name != "." and "%" not in name and not (folder / name).exists():
+            missing.append(name)
+    if missing:
+        raise InputError(
+            f"{path}: '{key}' is put together from other files, of which {', '.join(missing[:5])} "
+            f"({len(missing)} in all) are missing: put them beside it"
+        )

@@ -1,0 +1,100 @@
+"""PtychoPINN's NPZ: ``diffraction`` or ``diff3d``, ``xcoords``, ``ycoords`` in pixels, ``probeGuess``.
+
+Layout: https://github.com/hoidn/PtychoPINN, "data contract". Usually amplitudes; legacy files are (y, x, n).
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats import fields
+from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.npz_store import MappedArray
+from ptycho_core.formats.settings import Settings
+from ptycho_core.formats.store import Store
+from ptycho_core.scan import ArraySource
+
+PATTERNS = ("diffraction", "diff3d")
+
+
+def sniff(store: Store, positions: Store | None) -> bool:
+    """Tell whether this is the format."""
+    return store.container == "npz" and store.first(*PATTERNS, "xcoords", "ycoords") is not None
+
+
+def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
+    """Read what the file stores."""
+    notes: list[str] = []
+    key = store.require(*PATTERNS)
+    x_key, y_key = store.require("xcoords"), store.require("ycoords")
+    n_positions = max(store.header(x_key).shape, default=1)
+    source = _pattern_axis_first(store, key, n_positions, settings, notes)
+    n_patterns = source.shape[0]
+    yx = np.stack([fields.vector(store, y_key, n_patterns), fields.vector(store, x_key, n_patterns)], axis=1)
+    rows = _rows_of_scan(store, n_patterns, settings, notes)
+    _note_metadata(store, notes)
+    return Stored(
+        source=source,
+        positions=yx if rows is None else yx[rows],
+        values="amplitude",
+        rows=rows,
+        indexes=rows,
+        probe=fields.probe_modes(store, store.first("probeGuess"), notes),
+        object_guess=fields.object_image(store, store.first("objectGuess"), notes),
+        notes=notes,
+    )
+
+
+def _pattern_axis_first(
+    store: Store, key: str, n_positions: int, settings: Settings, notes: list[str]
+) -> ArraySource:
+    source = store.patterns(key)
+    first, _, last = source.shape
+    axes = settings.get("axes")
+    if axes is None and n_positions not in (first, last):
+        raise InputError(
+            f"{store.path}: 'xcoords' has {n_positions} values, but '{key}' has {first} patterns (or {last}, were "
+            "the pattern axis its last); each pattern needs one position"
+        )
+    if axes is None and first == last:
+        axes = settings.assume("axes", "nyx", "as many patterns as columns: the pattern axis may be first or last")
+    elif axes is None:
+        axes = "nyx" if n_positions == first else "yxn"
+    if axes == "nyx":
+        return source
+    notes.append("moved the pattern axis of the legacy layout (y, x, n) to the front")
+    if isinstance(source, MappedArray):
+        return source.with_last_axis_first()
+    return np.ascontiguousarray(np.moveaxis(np.asarray(source), -1, 0))
+
+
+def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list[str]) -> NDArray[np.int64] | None:
+    if "scan_index" not in store or int(np.prod(store.header("scan_index").shape)) != n_patterns:
+        return None
+    numbers = fields.vector(store, "scan_index", n_patterns)
+    present = [f"{number:g}" for number in np.unique(numbers)[:1000]]
+    if len(present) == 1:
+        return None
+    reason = f"the file holds {len(present)} scans, perhaps of different samples"
+    chosen = settings.assume("scan_index", "all", reason, choices=("all", *present))
+    if chosen == "all":
+        return None
+    notes.append(f"took the patterns of scan_index {chosen}")
+    return np.flatnonzero(numbers == float(chosen))
+
+
+def _note_metadata(store: Store, notes: list[str]) -> None:
+    if "_metadata" not in store or store.header("_metadata").dtype.kind != "U":
+        return
+    text = str(store.read("_metadata")[()])
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError):
+        notes.append("left out '_metadata', which is not JSON")
+        return
+    if isinstance(metadata, dict):
+        notes.append(f"the file's own metadata: {json.dumps(metadata)[:500]}")

@@ -1,0 +1,99 @@
+"""The ``--set key=value`` pairs that answer what a file leaves open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats.store import list_keys
+from ptycho_core.scan import Assumption
+
+NUMBER = ("a positive number",)
+UNITS = {"px": None, "m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
+"""Metres per unit of a position; pixels need no conversion."""
+ORIENTATIONS = ("+y+x", "+y-x", "-y+x", "-y-x", "+x+y", "+x-y", "-x+y", "-x-y")
+"""Which stored coordinate, with which sign, is the row and which the column."""
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "data": ("amplitude", "counts"),
+    "dc": ("centre", "corner"),
+    "axes": ("nyx", "yxn"),
+    "square": ("crop", "pad"),
+    "bad_pixels": ("mask", "drop", "zero"),
+    "dark": ("subtract", "ignore"),
+    "scan_index": (),
+    "position_unit": tuple(UNITS),
+    "orientation": ORIENTATIONS,
+    "probe": ("file", "ignore", "crop", "resample"),
+    "energy_ev": NUMBER,
+    "distance_m": NUMBER,
+    "detector_pixel_m": NUMBER,
+    "object_pixel_m": NUMBER,
+}
+"""Every setting and its valid values; none listed: they depend on the file."""
+
+
+class Settings:
+    """What the operator set, asked for key by key while a file is read; collects what was assumed instead.
+
+    Raises
+    ------
+    InputError
+        On creation for a key that does not exist or a value that is not valid.
+    """
+
+    def __init__(self, path: Path, given: Mapping[str, str] | None) -> None:
+        self._path = path
+        self._given = dict(given or {})
+        self._asked: set[str] = set()
+        self.assumptions: list[Assumption] = []
+        for key, value in self._given.items():
+            if key not in SETTINGS:
+                raise InputError(
+                    f"{path}: there is no setting '{key}'; those that exist: {list_keys([*SETTINGS], key)}"
+                )
+            if SETTINGS[key] == NUMBER:
+                _positive(key, value)
+            elif SETTINGS[key] and value not in SETTINGS[key]:
+                raise InputError(f"{path}: {key}={value} is not valid; it is one of {', '.join(SETTINGS[key])}")
+
+    def get(self, key: str) -> str | None:
+        """Return what was set, or None."""
+        self._asked.add(key)
+        return self._given.get(key)
+
+    def number(self, key: str) -> float | None:
+        """Return the positive number that was set, or None."""
+        value = self.get(key)
+        return None if value is None else _positive(key, value)
+
+    def assume(self, key: str, default: str, reason: str, choices: Sequence[str] = ()) -> str:
+        """Return what was set, else ``default``; either is recorded as an `Assumption`."""
+        value = self.get(key)
+        valid = tuple(choices) or SETTINGS[key]
+        if value is not None and valid != NUMBER and value not in valid:
+            raise InputError(f"{self._path}: {key}={value} is not valid here; it is one of {', '.join(valid)}")
+        reason = reason if value is None else "set by the operator"
+        self.assumptions.append(Assumption(key, default if value is None else value, valid, reason))
+        return default if value is None else value
+
+    def check_all_asked(self) -> None:
+        """Raise `InputError` for settings that mean nothing for this file, so that none is ignored in silence."""
+        unused = [key for key in self._given if key not in self._asked]
+        if unused:
+            raise InputError(
+                f"{self._path}: the setting {', '.join(unused)} does not apply to this file; "
+                f"those that do: {', '.join(sorted(self._asked))}"
+            )
+
+
+def _positive(key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise InputError(f"{key}={value} is not valid; it must be a positive number")
+    return number

@@ -1,0 +1,257 @@
+"""What every reader sees of a file: named arrays and attributes, whether it is an NPZ archive or HDF5."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.errors import InputError
+from ptycho_core.scan import ArraySource
+
+LARGEST_SIDE = 16384
+"""Pixels: no area detector is wider; a header that says so is damaged."""
+MOST_PATTERNS = 10_000_000
+LARGEST_ARRAY = 2**30
+"""Bytes of any array that is not the patterns: positions, probe, mask."""
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_KEYS_LISTED = 12
+
+
+class Header(NamedTuple):
+    """Shape and type that a file declares for an array, before anything is read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the array takes in memory; a Python integer, so that absurd shapes do not overflow."""
+        size = self.dtype.itemsize
+        for length in self.shape:
+            size *= int(length)
+        return size
+
+
+class Store(ABC):
+    """An open file of named arrays. Keys of HDF5 are paths without a leading slash.
+
+    Every method raises `InputError`, naming the file and the key, where the file does not allow an answer.
+    """
+
+    container: ClassVar[str]
+    """"npz" or "hdf5"."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """Return the names of all arrays."""
+
+    @abstractmethod
+    def __contains__(self, key: object) -> bool: ...
+
+    @abstractmethod
+    def header(self, key: str) -> Header:
+        """Return shape and type of an array, checked against what the file can hold."""
+
+    @abstractmethod
+    def _read(self, key: str) -> NDArray[Any]: ...
+
+    @abstractmethod
+    def _source(self, key: str, leading: int) -> ArraySource:
+        """Return an array less its first ``leading`` axes, all of length 1."""
+
+    @abstractmethod
+    def attribute(self, key: str, name: str) -> Any:
+        """Return an attribute of an array, or of the file where ``key`` is empty; None where it has none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file; sources that were handed out open it again by themselves."""
+
+    def first(self, *keys: str) -> str | None:
+        """Return the first of these keys that exists, or None."""
+        return next((key for key in keys if key in self), None)
+
+    def require(self, *keys: str) -> str:
+        """Return the first of these keys that exists; else say what is there, nearest names first."""
+        found = self.first(*keys)
+        if found is None:
+            wanted = " or ".join(f"'{key}'" for key in keys)
+            raise InputError(f"{self.path} has no key {wanted}; it holds {list_keys(self.keys(), keys[0])}")
+        return found
+
+    def read(self, key: str) -> NDArray[Any]:
+        """Return a whole array that is not the patterns, at most `LARGEST_ARRAY` bytes."""
+        header = self.header(key)
+        if header.nbytes > LARGEST_ARRAY:
+            raise InputError(
+                f"{self.path}: '{key}' declares {header.shape} {header.dtype}, {_gigabytes(header.nbytes)}: "
+                "that cannot be right, write the file again"
+            )
+        return self._read(key)
+
+    def numbers(self, key: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
+        """Return an array as numbers of this type; complex numbers are only returned where they are asked for."""
+        self._check_numeric(key, self.header(key).dtype, allow_complex=np.issubdtype(dtype, np.complexfloating))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.read(key).astype(dtype)
+
+    def number(self, key: str) -> float:
+        """Return the only number of an array."""
+        values = self.numbers(key).ravel()
+        if values.size != 1 or not np.isfinite(values[0]):
+            raise InputError(f"{self.path}: '{key}' must hold one finite number, it holds {describe_values(values)}")
+        return float(values[0])
+
+    def patterns(self, key: str) -> ArraySource:
+        """Return the stack of patterns unread where the file allows it, with its declared shape checked."""
+        header = self.header(key)
+        self._check_numeric(key, header.dtype, allow_complex=False)
+        shape = drop_leading(header.shape, 3)
+        if len(shape) != 3:
+            raise InputError(
+                f"{self.path}: '{key}' has shape {header.shape}; patterns need 3 axes: (pattern, row, column)"
+            )
+        if 0 in shape:
+            raise InputError(f"{self.path}: '{key}' has shape {header.shape}: it holds no patterns")
+        if sorted(shape)[1] > LARGEST_SIDE or max(shape) > MOST_PATTERNS:
+            raise InputError(
+                f"{self.path}: '{key}' declares the shape {header.shape}, more than any detector gives; "
+                "the file is damaged or this is not a stack of patterns"
+            )
+        return self._source(key, len(header.shape) - 3)
+
+    def _check_numeric(self, key: str, dtype: np.dtype[Any], allow_complex: bool) -> None:
+        if dtype.kind not in "biufc" or (dtype.kind == "c" and not allow_complex):
+            raise InputError(f"{self.path}: '{key}' has type {dtype}; it must hold real numbers")
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a library raises on damaged bytes into one sentence about ``what`` of this file.
+
+    Decoders of damaged data raise nearly anything (zlib.error, OverflowError, KeyError, RuntimeError, ...): this
+    guard stands around calls into them only.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{path}: {what} cannot be read, the file is damaged or incomplete ({detail})") from error
+
+
+@contextmanager
+def open_store(path: Path) -> Iterator[Store]:
+    """Open a file as a `Store`, told apart by its first bytes and never by its name.
+
+    Raises
+    ------
+    InputError
+        No such file, a directory, no permission, empty, or neither HDF5 nor a zip archive.
+    """
+    start = _first_bytes(path)
+    store: Store
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        from ptycho_core.formats.npz_store import NpzStore
+
+        store = NpzStore(path)
+    elif any(start[at : at + 8] == _HDF5_SIGNATURE for at in (0, 512, 1024, 2048)):
+        from ptycho_core.formats.hdf5_store import Hdf5Store
+
+        store = Hdf5Store(path)
+    elif start.startswith(b"\x93NUMPY"):
+        raise InputError(
+            f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
+        )
+    else:
+        raise InputError(f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _first_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name the file in it that holds the patterns")
+    try:
+        with path.open("rb") as file:
+            start = file.read(2056)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except PermissionError:
+        raise InputError(f"{path} cannot be opened: you have no permission to read it") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror or error}") from error
+    except ValueError:
+        raise InputError(f"{str(path)!r} is not a file name") from None
+    if not start:
+        raise InputError(f"{path} is empty (0 bytes)")
+    return start
+
+
+def list_keys(keys: list[str], wanted: str) -> str:
+    """Return a readable list of what is there, the names most like ``wanted`` first."""
+    if not keys:
+        return "no arrays"
+
+    def unlikeness(key: str) -> float:
+        return -difflib.SequenceMatcher(None, wanted.lower(), key.lower()).ratio()
+
+    nearest = sorted(keys[:2000], key=unlikeness)[:_KEYS_LISTED]
+    more = len(keys) - len(nearest)
+    return ", ".join(nearest) + (f" and {more} more" if more else "")
+
+
+def drop_leading(shape: tuple[int, ...], keep: int) -> tuple[int, ...]:
+    """Return a shape without leading axes of length 1, as long as more than ``keep`` axes are left."""
+    while len(shape) > keep and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def describe_values(values: NDArray[Any]) -> str:
+    """Return a few values for a message."""
+    return f"{values[0]}" if values.size == 1 else f"{values.size} values"
+
+
+def available_memory() -> int | None:
+    """Return the bytes that can be allocated without swapping, or None where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def check_fits_memory(path: Path, key: str, nbytes: int) -> None:
+    """Raise `InputError`, with the way out, where a compressed stack is larger than the memory available."""
+    free = available_memory()
+    if free is not None and nbytes > 0.8 * free:
+        raise InputError(
+            f"{path}: '{key}' is compressed and takes {_gigabytes(nbytes)} in memory, of which {_gigabytes(free)} "
+            "are free; run `ptycho convert` on a larger machine to write it as CXI, which is read pattern by pattern"
+        )
+
+
+def _gigabytes(nbytes: int) -> str:
+    return f"{nbytes / 2**30:.3g} GiB"
