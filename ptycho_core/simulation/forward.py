@@ -16,6 +16,9 @@ from scipy import fft
 BATCH = 64
 """Patterns computed at once: bounds the memory however many are asked for."""
 
+LARGEST_COUNT = 2**24 - 1
+"""What a hot pixel reads beyond 16 bits: the largest count that float32 tells from its neighbours."""
+
 
 def fourier(field: NDArray[Any]) -> NDArray[Any]:
     """Return the orthonormal centred 2-D FFT of the last two axes, at the precision of the input."""
@@ -76,7 +79,7 @@ class SimulatedPatterns:
     background
         Counts per pixel.
     dead, hot
-        Flat indexes of detector pixels that read 0 and the dtype's largest number.
+        Flat indexes of detector pixels that read 0 and the largest count.
     noise_seed
         Seed of the Poisson counts, or None for exact intensities.
     """
@@ -113,7 +116,7 @@ class SimulatedPatterns:
             out[start : start + BATCH] = expected if self.noise_seed is None else self._counts(expected, batch)
         pixels = out.reshape(len(rows), -1)
         pixels[:, self.dead] = 0
-        pixels[:, self.hot] = np.iinfo(np.uint16 if self.noise_seed is None else self.dtype).max
+        pixels[:, self.hot] = np.iinfo(np.uint16).max if self.dtype == np.uint16 else LARGEST_COUNT
         return out
 
     def _counts(self, expected: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.int64]:

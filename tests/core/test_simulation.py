@@ -176,6 +176,12 @@ def test_counts_too_large_for_sixteen_bits_are_kept(tiny_sim: Simulation) -> Non
     assert scan.patterns[:].sum(axis=(1, 2), dtype=float).mean() == pytest.approx(3000 * 32**2, rel=0.01)
 
 
+def test_a_hot_pixel_of_a_strong_scan_reads_a_count_that_float32_holds(tiny_sim: Simulation) -> None:
+    strong = {"object": "flat", "probe": "flat_top", "defocus_m": 0.0, "counts_per_pixel": 3000.0}
+    scan = vary(tiny_sim, hot_pixels=1, **strong).scan
+    assert (scan.patterns[:][:, ~scan.mask] == 2**24 - 1).all()
+
+
 def test_patterns_read_lazily_in_any_order_are_those_held_in_memory(tiny_sim: Simulation) -> None:
     lazy = simulate(tiny_sim.spec, in_memory=False).scan
     assert not lazy.patterns.in_memory
@@ -226,6 +232,6 @@ def test_a_value_outside_its_limits_is_an_error_that_names_the_field(field: str,
         SimulationSpec(**{field: value})
 
 
-def test_simulating_imports_no_torch() -> None:
-    code = "import sys, ptycho_core.simulation; sys.exit('torch' in sys.modules)"
+def test_simulating_and_measuring_import_no_torch() -> None:
+    code = "import sys, ptycho_core.simulation, ptycho_core.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
