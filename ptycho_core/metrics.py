@@ -17,6 +17,9 @@ from ptycho_core.registration import register, soft_window
 COVERED = 0.1
 """A pixel counts as covered when its weight is at least this share of the median over the scanned box."""
 SSIM_WINDOW = 7
+FORGIVEN_RINGS = 2
+"""Lowest rings that may lie below the half-bit curve if the next lies above: they hold the least pixels, and what is
+left of a phase ramp, which ptychography does not determine."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class FRC:
         (k,) half-bit curve.
     resolution_px
         Half a period in pixels at the first crossing: ``1 / (2 frequency)``. None when the correlation stays
-        above the threshold up to 0.5 cycles per pixel, where half a period is one pixel.
+        above the threshold up to 0.5 cycles per pixel, where half a period is one pixel; that of the first ring when
+        it is below from the start, by more than the two lowest rings.
     resolution_m
         The same in metres, None too where the pixel size is not known.
     """
@@ -138,7 +142,8 @@ def frc(
 
 def _first_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> float | None:
     """Frequency at which the excess first falls below 0, linear between rings; None when it never does."""
-    below = np.flatnonzero(excess < 0)
+    start = next((i for i, above in enumerate(excess[: FORGIVEN_RINGS + 1] >= 0) if above), 0)
+    below = start + np.flatnonzero(excess[start:] < 0)
     if len(below) == 0:
         return None
     i = int(below[0])

@@ -130,6 +130,20 @@ def test_the_resolution_is_where_the_signal_ends() -> None:
     assert result.resolution_m == pytest.approx(result.resolution_px * 2e-8)
 
 
+def waves(kept: np.ndarray) -> np.ndarray:
+    """White noise (128, 128) without the frequencies, in Fourier pixels from DC, that are not kept."""
+    ring = np.rint(128 * np.hypot(fft.fftfreq(128)[:, None], fft.fftfreq(128)[None, :])).astype(int)
+    return fft.ifft2(fft.fft2(complex_noise(9)) * kept[np.minimum(ring, 64)])
+
+
+def test_two_bad_lowest_rings_do_not_hide_the_resolution_but_more_do() -> None:
+    image = waves(np.arange(65) < 30)
+    noise = 0.03 * complex_noise(10)
+    for bad_rings, expected in ((2, 128 / (2 * 29.6)), (8, 64)):
+        low = waves(np.arange(65) <= bad_rings)
+        assert frc(image, image - 2 * low + noise).resolution_px == pytest.approx(expected, rel=0.02)
+
+
 def test_a_window_does_not_make_noise_look_like_signal() -> None:
     y, x = np.mgrid[:128, :128] - 64
     window = np.exp(-(y**2 + x**2) / (2 * 16**2))
