@@ -75,7 +75,9 @@ def read_scan(
         stored = READERS[name].read(store, positions, chosen)
         scan = assemble(stored, chosen, path, name)
     chosen.check_all_asked()
-    return scan
+    return scan.replace(
+        positions_path=Path(positions_file) if positions_file is not None else None, settings=dict(settings or {})
+    )
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:

@@ -155,7 +155,7 @@ def _settle_bad_values(
     if treatment is None or (treatment == "zero" and seen.n_not_finite):
         raise InputError(
             f"{path} holds {where}{seen.extent}; counts are finite and not negative: set bad_pixels=mask to leave "
-            "these pixels out, bad_pixels=drop to leave these patterns out, bad_pixels=zero where it is noise below zero"
+            "these pixels out, bad_pixels=drop to leave these patterns out, bad_pixels=zero if it is noise below zero"
         )
     if treatment == "zero":
         notes.append(f"set to zero: {where}")
