@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.errors import PtychoError
-
-_HDF5_ERRNO = re.compile(r"errno = (\d+)")
 
 
 @contextmanager
@@ -31,13 +28,8 @@ def explain_write_errors(target: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        # HDF5 tells the operating system's error in the text of a RuntimeError, or of an OSError without a number
-        found = _HDF5_ERRNO.search(str(error))
-        number = getattr(error, "errno", None) or (int(found[1]) if found else None)
-        if number is None and isinstance(error, RuntimeError):
-            raise
-        reason = os.strerror(number) if number else str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and not target.parent.is_dir():
             reason = f"the folder {target.parent} does not exist"
         raise PtychoError(f"cannot write {target}: {reason}") from error

@@ -3,24 +3,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from ptycho_core.atomic import atomic_write, json_ready, write_json
 from ptycho_core.errors import PtychoError
-
-
-@pytest.fixture
-def small_disk():
-    """A disk that is full after 64 kB of a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_new_content_replaces_the_old(tmp_path):
@@ -39,9 +28,14 @@ def test_the_new_content_replaces_the_old(tmp_path):
 def test_an_interruption_in_the_middle_leaves_the_old_file_alone(tmp_path, error):
     target = tmp_path / "a.txt"
     target.write_text("old")
-    with pytest.raises(error), atomic_write(target) as temporary:
-        temporary.write_text("half of the n")
-        raise error
+
+    def interrupted():
+        with atomic_write(target) as temporary:
+            temporary.write_text("half of the n")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
@@ -61,9 +55,9 @@ def test_a_killed_process_leaves_the_old_file_under_its_name(tmp_path):
 
 def test_content_that_does_not_read_back_is_not_kept(tmp_path):
     target = tmp_path / "a.json"
-    with pytest.raises(PtychoError, match=r"cannot write .*a\.json: what was written does not read back"):
-        with atomic_write(target, check=lambda path: json.loads(path.read_text())) as temporary:
-            temporary.write_text("{")
+    unreadable = pytest.raises(PtychoError, match=r"cannot write .*a\.json: what was written does not read back")
+    with unreadable, atomic_write(target, check=lambda path: json.loads(path.read_text())) as temporary:
+        temporary.write_text("{")
     assert os.listdir(tmp_path) == []
 
 
@@ -89,19 +83,10 @@ def test_a_disk_that_is_full_at_the_flush_is_one_sentence(tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-def test_hdf5_on_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, small_disk):
-    target = tmp_path / "a.h5"
-    with pytest.raises(PtychoError) as caught, atomic_write(target) as temporary, h5py.File(temporary, "w") as file:
-        file["x"] = np.zeros(100_000)
-    assert str(caught.value) == f"cannot write {target}: File too large"
-    assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("opened", [lambda path: h5py.File(path, "w"), lambda path: open(path, "w")])
-def test_a_missing_folder_is_named(tmp_path, opened):
-    target = tmp_path / "none" / "a.h5"
-    with pytest.raises(PtychoError) as caught, atomic_write(target) as temporary, opened(temporary):
-        pass
+def test_a_missing_folder_is_named(tmp_path):
+    target = tmp_path / "none" / "a.txt"
+    with pytest.raises(PtychoError) as caught, atomic_write(target) as temporary:
+        temporary.write_text("new")
     assert str(caught.value) == f"cannot write {target}: the folder {target.parent} does not exist"
 
 
@@ -110,15 +95,10 @@ def test_no_permission_is_one_sentence(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "replace", forbidden)  # the tests may run as root, who may do everything
-    with pytest.raises(PtychoError, match=r"cannot write .*a\.txt: Permission denied"):
-        with atomic_write(tmp_path / "a.txt") as temporary:
-            temporary.write_text("new")
+    refused = pytest.raises(PtychoError, match=r"cannot write .*a\.txt: Permission denied")
+    with refused, atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
     assert os.listdir(tmp_path) == []
-
-
-def test_a_fault_of_the_program_is_not_blamed_on_the_disk(tmp_path):
-    with pytest.raises(RuntimeError, match="^shapes differ$"), atomic_write(tmp_path / "a.txt"):
-        raise RuntimeError("shapes differ")
 
 
 def test_json_has_null_for_what_is_not_finite_and_no_foreign_types(tmp_path):
