@@ -182,7 +182,7 @@ def _to_counts(patterns: Patterns, stored: Stored, settings: Settings, notes: li
     held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
     if held == "amplitude":
         notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
-        return patterns.then(conversions.square)
+        return patterns.then(conversions.square_to_whole if told == "amplitude" else conversions.square)
     if not told:
         notes.append("took the stored values as counts (assumed)")
     return patterns

@@ -15,6 +15,11 @@ def square(batch: NDArray[Any]) -> NDArray[np.float32]:
     return counts
 
 
+def square_to_whole(batch: NDArray[Any]) -> NDArray[np.float32]:
+    """Turn amplitudes whose squares are whole but for rounding into those whole counts."""
+    return np.rint(square(batch))
+
+
 def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:
     """Move DC from the corner to pixel (N//2, N//2); works on a pattern, a mask or a stack."""
     return np.fft.fftshift(batch, axes=(-2, -1))

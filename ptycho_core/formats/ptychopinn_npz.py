@@ -6,6 +6,7 @@ Layout: https://github.com/hoidn/PtychoPINN, "data contract". Usually amplitudes
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.npz_store import MappedArray
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import Store
-from ptycho_core.scan import ArraySource
+from ptycho_core.scan import ArraySource, Geometry
 
 PATTERNS = ("diffraction", "diff3d")
 
@@ -36,13 +37,15 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     n_patterns = source.shape[0]
     yx = np.stack([fields.vector(store, y_key, n_patterns), fields.vector(store, x_key, n_patterns)], axis=1)
     rows = _rows_of_scan(store, n_patterns, settings, notes)
-    _note_metadata(store, notes)
+    metadata = _metadata(store, notes)
     return Stored(
         source=source,
         positions=yx if rows is None else yx[rows],
         values="amplitude",
         rows=rows,
         indexes=rows,
+        mask=_good_pixels(store),
+        geometry=_geometry(metadata),
         probe=fields.probe_modes(store, store.first("probeGuess"), notes),
         object_guess=fields.object_image(store, store.first("objectGuess"), notes),
         notes=notes,
@@ -87,14 +90,45 @@ def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list
     return np.flatnonzero(numbers == float(chosen))
 
 
-def _note_metadata(store: Store, notes: list[str]) -> None:
+def _good_pixels(store: Store) -> NDArray[np.bool_] | None:
+    """Return the mask that `write_ptychopinn` adds to the contract, which has no key for bad pixels."""
+    if "good_pixels" not in store or store.header("good_pixels").dtype.kind != "b":
+        return None
+    good: NDArray[np.bool_] = store.read("good_pixels")
+    return good
+
+
+def _geometry(metadata: dict[str, Any]) -> Geometry:
+    """Return the geometry that `write_ptychopinn` leaves in the free part of PtychoPINN's metadata."""
+    found = metadata.get("additional_parameters")
+    stated = found if isinstance(found, dict) else {}
+
+    def positive(value: Any) -> float | None:
+        known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < np.inf
+        return float(value) if known else None
+
+    def pair(value: Any) -> tuple[float, float] | None:
+        y, x = (positive(item) for item in value) if isinstance(value, list) and len(value) == 2 else (None, None)
+        return (y, x) if y and x else None
+
+    return Geometry(
+        energy_ev=positive(stated.get("energy_ev")),
+        distance_m=positive(stated.get("distance_m")),
+        detector_pixel_m=pair(stated.get("detector_pixel_m")),
+        object_pixel_m=pair(stated.get("object_pixel_m")),
+    )
+
+
+def _metadata(store: Store, notes: list[str]) -> dict[str, Any]:
     if "_metadata" not in store or store.header("_metadata").dtype.kind != "U":
-        return
+        return {}
     text = str(store.read("_metadata")[()])
     try:
         metadata = json.loads(text)
     except (ValueError, RecursionError):
         notes.append("left out '_metadata', which is not JSON")
-        return
-    if isinstance(metadata, dict):
-        notes.append(f"the file's own metadata: {json.dumps(metadata)[:500]}")
+        return {}
+    if not isinstance(metadata, dict):
+        return {}
+    notes.append(f"the file's own metadata: {json.dumps(metadata)[:500]}")
+    return metadata
