@@ -1,0 +1,172 @@
+"""Pictures of an object for a logbook: 32-bit TIFF with the pixel size, PNG with colour bar and scale bar.
+
+An object is determined up to a constant phase, and up to a phase ramp against the positions. Pictures, and only
+pictures, remove the mean phase, so that two reconstructions of a sample look alike; `display_phase` also removes the
+ramp on request. Amplitudes are as reconstructed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ptycho_core.atomic import atomic_write
+from ptycho_core.result import Reconstruction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COVERED = 0.05
+"""A pixel is part of the picture where its coverage is at least this fraction of the greatest."""
+
+
+def display_phase(recon: Reconstruction, *, remove_ramp: bool = False) -> NDArray[np.float32]:
+    """Return the object's phase (H, W) in radians, -pi to pi, without its mean and, if asked, without its ramp.
+
+    The mean is the angle of the sum of the object weighted by coverage. The ramp per pixel is the weighted mean
+    angle between neighbours (S. Kay, IEEE Trans. ASSP 37 (1989) 1987), which needs no unwrapping.
+    """
+    field = recon.object.astype(np.complex128)
+    weight = recon.coverage.astype(np.float64)
+    if remove_ramp:
+        weighted = field * weight
+        slope_y = np.angle(np.vdot(weighted[:-1], weighted[1:]))
+        slope_x = np.angle(np.vdot(weighted[:, :-1], weighted[:, 1:]))
+        rows, columns = np.ogrid[: field.shape[0], : field.shape[1]]
+        field *= np.exp(-1j * (slope_y * rows + slope_x * columns))
+    mean = np.angle(np.sum(field * weight))
+    phase: NDArray[np.float32] = np.angle(field * np.exp(-1j * mean)).astype(np.float32)
+    return phase
+
+
+def write_tiff(recon: Reconstruction, amplitude_path: Path, phase_path: Path) -> None:
+    """Write amplitude and phase (radians, mean removed) as 32-bit float TIFF of the whole canvas.
+
+    The pixel size is in the resolution tags, in pixels per micrometre, and the unit in the description, as ImageJ
+    reads and writes them; without a pixel size the resolution is 1 pixel per pixel.
+
+    Raises
+    ------
+    PtychoError
+        A file cannot be written.
+    """
+    dy, dx = recon.pixel_size_m or (1.0, 1.0)
+    micro, unit = (1e6, "um") if recon.pixel_size_m is not None else (1.0, "pixel")
+    for path, values in ((amplitude_path, np.abs(recon.object)), (phase_path, display_phase(recon))):
+        image = values.astype(np.float32)
+        encoded = io.BytesIO()  # tifffile writes to a disk by C's stdio, which hides why a write failed
+        tifffile.imwrite(
+            encoded,
+            image,
+            imagej=True,
+            resolution=(1 / (dx * micro), 1 / (dy * micro)),
+            metadata={"unit": unit, "axes": "YX"},
+        )
+        with atomic_write(path, _same_values(image)) as temporary:
+            temporary.write_bytes(encoded.getbuffer())
+
+
+def _same_values(image: NDArray[np.float32]) -> Callable[[Path], None]:
+    def check(temporary: Path) -> None:
+        if not np.array_equal(tifffile.imread(temporary), image, equal_nan=True):
+            raise ValueError("other values than were written")
+
+    return check
+
+
+def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, remove_ramp: bool = False) -> None:
+    """Write pictures of amplitude and phase, cropped to where the beam has been, with colour bar and scale bar.
+
+    Grey for the amplitude, over its 0.5 to 99.5 percentiles; a cyclic map from -pi to pi for the phase.
+
+    Raises
+    ------
+    PtychoError
+        A file cannot be written.
+    """
+    covered = recon.coverage >= COVERED * max(recon.coverage.max(), np.finfo(np.float32).tiny)
+    window = _bounding_box(covered)
+
+    def cropped(values: NDArray[Any]) -> NDArray[np.float32]:
+        return np.where(covered, values, np.float32(np.nan))[window].astype(np.float32)
+
+    amplitude = cropped(np.abs(recon.object))
+    known = amplitude[np.isfinite(amplitude)]
+    low, high = np.percentile(known, (0.5, 99.5)) if known.size else (0.0, 1.0)
+    phase = cropped(display_phase(recon, remove_ramp=remove_ramp))
+    for path, image, style in (
+        (amplitude_path, amplitude, {"cmap": "gray", "vmin": low, "vmax": high, "label": "amplitude"}),
+        (phase_path, phase, {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi, "label": "phase (rad)"}),
+    ):
+        figure = _picture(image, recon.name, recon.pixel_size_m, **style)
+        with atomic_write(path, _is_png) as temporary:
+            figure.savefig(temporary, dpi=200)
+
+
+def _bounding_box(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all true pixels; everything if there are none."""
+    if not covered.any():
+        return slice(None), slice(None)
+    rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _is_png(temporary: Path) -> None:
+    from matplotlib.image import imread
+
+    imread(temporary)
+
+
+def _picture(
+    image: NDArray[np.float32],
+    title: str,
+    pixel_size_m: tuple[float, float] | None,
+    *,
+    cmap: str,
+    vmin: float,
+    vmax: float,
+    label: str,
+) -> Figure:
+    from matplotlib.figure import Figure  # takes a third of a second: only who draws pays
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ignore[import-untyped]
+
+    dy, dx = pixel_size_m or (1.0, 1.0)
+    height, width = image.shape
+    aspect = dy / dx
+    figure = Figure(
+        figsize=(6.0, float(np.clip(4.8 * height * aspect / width, 2.0, 9.0)) + 0.4), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    shown = axes.imshow(image, cmap=cmap, vmin=vmin, vmax=vmax, aspect=aspect, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title)
+    bar = figure.colorbar(shown, ax=axes, label=label, shrink=0.9)
+    if vmax == np.pi:
+        bar.set_ticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
+    length, text = scale_bar(width, dx if pixel_size_m is not None else None)
+    axes.add_artist(
+        AnchoredSizeBar(axes.transData, length, text, "lower left", borderpad=0.6, sep=4, size_vertical=height / 120)
+    )
+    return figure
+
+
+def scale_bar(width: int, pixel_m: float | None) -> tuple[float, str]:
+    """Return length in pixels and text of a scale bar of a round size: 1, 2 or 5 times a power of ten.
+
+    The longest that covers at most 30 % of the picture's width, in nanometres or micrometres, or in pixels where
+    the pixel size is unknown.
+    """
+    longest = 0.3 * width * (pixel_m if pixel_m is not None else 1.0)
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = max(step * power for step in (1, 2, 5) if step * power <= longest)
+    if pixel_m is None:
+        return length, f"{length:g} px"
+    text = f"{length * 1e6:g} µm" if length >= 0.9995e-6 else f"{length * 1e9:g} nm"
+    return length / pixel_m, text
