@@ -53,13 +53,13 @@ class Knob:
         if self.kind in (int, float):
             noun = "whole number" if self.kind is int else "number"
             if self.above is not None:
-                noun += f" above {self.above:g}"
+                noun += f" above {self.above:.10g}"
             elif self.minimum is not None and self.maximum is not None:
-                noun += f" from {self.minimum:g} to {self.maximum:g}"
+                noun += f" from {self.minimum:.10g} to {self.maximum:.10g}"
             elif self.minimum is not None:
-                noun += f" of at least {self.minimum:g}"
+                noun += f" of at least {self.minimum:.10g}"
             if self.maximum is not None and self.above is not None:
-                noun += f" up to {self.maximum:g}"
+                noun += f" up to {self.maximum:.10g}"
             parts.append(f"a {noun}")
         elif self.kind is bool:
             parts += ["true", "false"]

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -45,15 +46,16 @@ __all__ = [
     "Run",
     "RunInfo",
     "find_runs",
+    "read_again",
     "read_metrics",
     "read_run",
     "resumable",
     "resume_run",
     "resumed_config",
+    "same_scan",
     "scan_fingerprint",
     "scan_info",
     "start_run",
-    "verify_scan",
 ]
 
 RESUMABLE = frozenset(
@@ -260,13 +262,42 @@ def scan_fingerprint(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def verify_scan(path: Path, recorded: dict[str, Any]) -> None:
-    """Raise `InputError` unless ``path`` holds, byte for byte, the scan that `scan_fingerprint` recorded."""
-    if scan_fingerprint(path)["sha256"] != recorded["sha256"]:
-        raise InputError(
-            f"{path} is not the scan of this run, which was {recorded['path']} "
-            f"({recorded['size']} bytes, SHA-256 {recorded['sha256'][:12]}...)"
-        )
+def same_scan(path: Path, recorded: dict[str, Any]) -> bool:
+    """Return whether ``path`` holds, byte for byte, the file that `scan_info` recorded."""
+    with contextlib.suppress(OSError):  # the fingerprint says better what is wrong
+        if path.stat().st_size != recorded["size"]:
+            return False
+    return bool(scan_fingerprint(path)["sha256"] == recorded["sha256"])
+
+
+def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
+    """Read the scan that `scan_info` recorded in the same way again, from ``path`` if it has moved there.
+
+    Raises
+    ------
+    InputError
+        It is no longer there, is another one, never was in a file, or was preprocessed after it was read.
+    """
+    from ptycho_core.formats import read_scan  # HDF5 and its filters: not for those who only list runs
+
+    if recorded["path"] is None:
+        raise InputError("the run's scan was not read from a file, so it cannot be read again")
+    source, positions = path or Path(recorded["path"]), recorded["positions"]
+    for file, known in ((source, recorded), *([(Path(positions["path"]), positions)] if positions else [])):
+        if not same_scan(file, known):
+            raise InputError(
+                f"{file} is not the file that the run has read, which was {known['path']} "
+                f"({known['size']} bytes, SHA-256 {known['sha256'][:12]}...)"
+            )
+    scan = read_scan(
+        source,
+        positions_file=positions["path"] if positions else None,
+        settings=recorded["settings"],
+        format=recorded["format"],
+    )
+    if list(scan.history[1:]) != recorded["history"][1:]:  # the first sentence names the file, which may have moved
+        raise InputError(f"the run's scan was more than read from {source}: {'; '.join(recorded['history'])}")
+    return scan
 
 
 def _now() -> datetime:

@@ -17,9 +17,12 @@ from ptycho_core import runs
 from ptycho_core.config import Config
 from ptycho_core.errors import InputError, PtychoError
 from ptycho_core.events import CheckpointRemoved, CheckpointSaved, EpochDone, RunFailed, RunFinished, RunStarted
+from ptycho_core.formats import read_scan
 from ptycho_core.process import ProcessMark
 from ptycho_core.runs import BrokenRun, find_runs, read_metrics, read_run, start_run
 from ptycho_core.scan import Patterns, Scan
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
 
 SCAN = {"path": "/data/scan.npz", "size": 12, "sha256": "ab" * 32}
 COMMAND = "ptycho train --train_data_file /data/scan.npz --output_dir out"
@@ -292,12 +295,11 @@ def test_a_scan_is_known_again_by_its_bytes(tmp_path):
         "size": 8000,
         "sha256": hashlib.sha256(b"patterns" * 1000).hexdigest(),
     }
-    runs.verify_scan(scan.rename(tmp_path / "moved.npz"), recorded)
+    assert runs.same_scan(scan.rename(tmp_path / "moved.npz"), recorded)
     (tmp_path / "other.npz").write_bytes(b"Patterns" * 1000)
-    with pytest.raises(InputError, match=r"other\.npz is not the scan of this run"):
-        runs.verify_scan(tmp_path / "other.npz", recorded)
+    assert not runs.same_scan(tmp_path / "other.npz", recorded)
     with pytest.raises(InputError, match=r"cannot read .*gone\.npz: No such file"):
-        runs.verify_scan(tmp_path / "gone.npz", recorded)
+        runs.same_scan(tmp_path / "gone.npz", recorded)
 
 
 def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
@@ -321,6 +323,37 @@ def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
         "shape": [3, 8, 8],
         "history": ["squared"],
     }
+
+
+@pytest.fixture
+def simulated_path(tmp_path):
+    return write_simulation(simulate(SimulationSpec(size=16, n_patterns=20)), tmp_path / "scan.npz")[0]
+
+
+def test_a_scan_is_read_again_as_it_was_read_from_wherever_it_is_now(simulated_path, tmp_path):
+    scan = read_scan(simulated_path, settings={"energy_ev": "9000"})
+    info = json.loads(json.dumps(runs.scan_info(scan)))
+    moved = simulated_path.rename(tmp_path / "moved.npz")
+    again = runs.read_again(info, moved)
+    assert again.geometry.energy_ev == 9000
+    np.testing.assert_array_equal(again.patterns[:], read_scan(moved).patterns[:])
+    with pytest.raises(InputError, match=r"cannot read .*scan\.npz"):
+        runs.read_again(info)
+
+
+def test_another_scan_than_the_recorded_one_is_not_read(simulated_path, tmp_path):
+    info = runs.scan_info(read_scan(simulated_path))
+    other = write_simulation(simulate(SimulationSpec(size=16, n_patterns=21)), tmp_path / "other.npz")[0]
+    with pytest.raises(InputError, match=r"other\.npz is not the file that the run has read"):
+        runs.read_again(info, other)
+
+
+def test_a_scan_that_was_changed_after_reading_is_not_taken_for_the_file_alone(simulated_path):
+    info = runs.scan_info(read_scan(simulated_path).replace("cropped to 8 pixels"))
+    with pytest.raises(InputError, match=r"more than read .* cropped to 8 pixels"):
+        runs.read_again(info)
+    with pytest.raises(InputError, match="not read from a file"):
+        runs.read_again({**info, "path": None})
 
 
 def test_a_resumed_run_keeps_its_version_and_says_that_it_was_resumed(tmp_path):

@@ -1,0 +1,81 @@
+"""`ptycho ...`: parses, calls, prints. One module per command, imported when that command is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ptycho_core import __version__
+from ptycho_core.cli.arguments import Parser, dashed
+from ptycho_core.cli.output import say
+from ptycho_core.errors import InputError, PtychoError
+
+COMMANDS = {
+    "train": "train on a scan, and keep checkpoints",
+    "reconstruct": "reconstruct a scan with a checkpoint",
+    "export": "export a checkpoint or a reconstruction",
+    "inspect": "say what a scan file holds and what is wrong with it",
+    "convert": "write a scan in another format",
+    "simulate": "simulate a scan with known truth",
+    "runs": "list the runs in a folder",
+    "demo": "simulate, train, reconstruct and export, in a few minutes",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 done, 2 bad input, 3 failed, 130 interrupted."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parse(given)
+        code: int = importlib.import_module(f"ptycho_core.cli.{args.command}").run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):  # the interpreter flushes again on its way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        say("ptycho: interrupted")
+        return 130
+    except Exception as error:
+        if "--debug" in given:
+            traceback.print_exc()
+        if isinstance(error, PtychoError):
+            say(f"ptycho: {error}")
+            return error.exit_code
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"ptycho: internal error: {what}; run again with --debug for its traceback")
+        return 3
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """Return the arguments of one command; ``words`` holds all of them as they were given.
+
+    Raises
+    ------
+    InputError
+        An argument is missing, unknown or wrong.
+    """
+    parser = Parser(prog="ptycho", description="Ptychographic reconstruction, from a scan to a picture")
+    parser.add_argument("--version", action="version", version=f"ptycho {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = {}
+    for name, help in COMMANDS.items():
+        command = commands[name] = subparsers.add_parser(name, help=help, description=help.capitalize() + ".")
+        if name in given:  # its flags may cost imports
+            importlib.import_module(f"ptycho_core.cli.{name}").configure(command)
+            command.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+            command.add_argument("--debug", action="store_true", help="print the traceback of an error")
+    args, unknown = parser.parse_known_args(dashed(given))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], commands[args.command].flags(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"see ptycho {args.command} --help"
+        raise InputError(f"ptycho {args.command} does not know {unknown[0]}; {hint}")
+    args.words = ["ptycho", *given]
+    return args

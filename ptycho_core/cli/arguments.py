@@ -1,0 +1,106 @@
+"""Flags: one for each setting that is declared, and those that commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ptycho_core.errors import InputError
+from ptycho_core.knobs import Knob
+
+_METAVARS = {int: "N", float: "X", str: "WORD", tuple: "WORDS"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises `InputError` in place of printing usage and leaving."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `InputError` with argparse's sentence."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+    def flags(self) -> list[str]:
+        """Return every flag that the parser knows."""
+        return list(self._option_string_actions)
+
+
+def dashed(words: list[str]) -> list[str]:
+    """Return the arguments with each flag written with dashes: ``--max_epochs=3`` becomes ``--max-epochs=3``."""
+    end = words.index("--") if "--" in words else len(words)
+    flags = [_dash_name(word) if word.startswith("--") else word for word in words[:end]]
+    return flags + words[end:]
+
+
+def _dash_name(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def add_knobs(parser: argparse.ArgumentParser, knobs: Mapping[str, Knob], defaults: object) -> None:
+    """Add a flag for each setting; a flag that is not given leaves no trace in the namespace.
+
+    Parameters
+    ----------
+    parser
+        Gets a group of flags for each section.
+    knobs
+        Declarations by name.
+    defaults
+        Has the default of each as an attribute.
+    """
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name, setting in knobs.items():
+        if setting.section not in groups:
+            groups[setting.section] = parser.add_argument_group(setting.section)
+        group = groups[setting.section]
+        dest = f"knob {name}"
+        flags = [f"--{flag}" for flag in (name.replace("_", "-"), *setting.flags)]
+        default = _words(setting, getattr(defaults, name))
+        help = f"{setting.help} [{setting.valid()}; default {default}]".replace("%", "%%")
+        common: dict[str, Any] = {"dest": dest, "default": argparse.SUPPRESS, "help": help}
+        if setting.kind is bool:
+            group.add_argument(*flags, nargs="?", const="true", metavar="true|false", **common)
+            common["help"] = f"the same as {flags[0]} false"
+            group.add_argument(flags[0].replace("--", "--no-"), action="store_const", const="false", **common)
+        else:
+            group.add_argument(*flags, metavar=_METAVARS[setting.kind], **common)
+
+
+def _words(setting: Knob, value: Any) -> str:
+    if value is None:
+        return str(setting.none)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def given_knobs(args: argparse.Namespace, knobs: Mapping[str, Knob]) -> dict[str, Any]:
+    """Return the settings that were given as flags, parsed and checked."""
+    texts = {name: getattr(args, f"knob {name}") for name in knobs if hasattr(args, f"knob {name}")}
+    return {name: knobs[name].parse(name, text) for name, text in texts.items()}
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how a scan file is to be read."""
+    group = parser.add_argument_group("Reading the scan")
+    group.add_argument("--positions", type=Path, metavar="FILE", help="file of positions, where the scan's has none")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="answer what the file leaves open (ptycho inspect lists it); may be repeated",
+    )
+
+
+def reading_settings(args: argparse.Namespace) -> dict[str, str]:
+    """Return the ``--set`` pairs."""
+    pairs = [pair.partition("=") for pair in args.set]
+    for key, equals, _ in pairs:
+        if not (key and equals):
+            raise InputError(f"--set needs KEY=VALUE (it is {key + equals!r})")
+    return {key.strip(): value.strip() for key, _, value in pairs}

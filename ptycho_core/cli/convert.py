@@ -1,0 +1,34 @@
+"""`ptycho convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ptycho_core.cli.arguments import Parser, add_reading, reading_settings
+from ptycho_core.cli.output import print_json, say
+
+_FORMATS = {".cxi": "cxi", ".npz": "ptychopinn"}
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan to read")
+    parser.add_argument("target", type=Path, metavar="TARGET", help="to write: .cxi, or .npz as PtychoPINN reads it")
+    parser.add_argument("--no-compress", action="store_true", help="a larger file that is read faster")
+    add_reading(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, write, print what was written."""
+    from ptycho_core.formats import read_scan
+    from ptycho_core.formats.exports import write_scan
+
+    scan = read_scan(args.scan, positions_file=args.positions, settings=reading_settings(args))
+    path = write_scan(scan, args.target, _FORMATS.get(args.target.suffix.lower(), ""), compress=not args.no_compress)
+    if args.json:
+        print_json({"files": [path], "history": scan.history})
+    for sentence in scan.history:
+        say(sentence)
+    say(f"wrote {path}")
+    return 0

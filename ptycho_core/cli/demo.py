@@ -1,0 +1,54 @@
+"""`ptycho demo`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ptycho_core.cli.arguments import Parser
+from ptycho_core.cli.output import print_json, say
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path("demo"), metavar="OUT", help="where to [default demo]"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Go the whole way from a simulated scan to an exported checkpoint; print where everything is."""
+    from ptycho_core.atomic import explain_write_errors
+    from ptycho_core.checkpoints import export_checkpoint, find_checkpoint
+    from ptycho_core.cli.progress import progress, stopped_by_signals
+    from ptycho_core.config import build_config
+    from ptycho_core.formats import read_scan
+    from ptycho_core.reconstruction import reconstruct, write_results
+    from ptycho_core.simulation import SimulationSpec, simulate
+    from ptycho_core.simulation.files import write_simulation
+    from ptycho_core.training import train
+
+    folder: Path = args.output_dir
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    scan_path, truth_path = write_simulation(simulate(SimulationSpec()), folder / "scan.npz")
+    scan = read_scan(scan_path)
+    config = build_config({"preset": "quick", "quiet": args.quiet})
+    words = ["ptycho", "train", "--train_data_file", scan_path, "--output_dir", folder, "--preset", "quick"]
+    command = shlex.join(map(str, words))
+    with progress(args.quiet) as events, stopped_by_signals() as stop:
+        info = train(config, scan, folder, events=events, stop=stop, command=command)
+        if stop.stop_requested:
+            say(f"{info.status}: {info.reason}")
+            return 130
+        checkpoint = find_checkpoint(info.folder, "best")
+        reconstruction = reconstruct(scan, checkpoint, events=events, stop=stop)
+    model = export_checkpoint(checkpoint, folder / "model.zip")
+    files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder), "checkpoint": model}
+    if args.json:
+        print_json({"metrics": reconstruction.metrics, "files": files})
+    for name, path in files.items():
+        say(f"{name}: {path}")
+    return 130 if stop.stop_requested else 0

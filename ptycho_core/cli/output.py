@@ -1,0 +1,52 @@
+"""What commands print: results as JSON on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from ptycho_core.config import KNOBS
+from ptycho_core.errors import Fix, Problem
+
+
+def say(text: str) -> None:
+    """Print a line for the operator."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a result for a program."""
+    import json
+
+    from ptycho_core.atomic import json_ready
+
+    print(json.dumps(json_ready(value), indent=2, ensure_ascii=False))
+
+
+def problem_line(problem: Problem) -> str:
+    """Return a problem as one line, with the flags that put it right."""
+    flags = " or ".join(map(_flag, problem.fixes))
+    return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
+
+
+def _flag(fix: Fix) -> str:
+    if fix.field in KNOBS:
+        return f"--{fix.field.replace('_', '-')} {fix.value}"
+    return f"--set {fix.field}={fix.value}"
+
+
+def report_problems(problems: Iterable[Problem]) -> bool:
+    """Print each problem on a line of its own; return whether one of them prevents the run."""
+    listed = list(problems)
+    for problem in listed:
+        say(problem_line(problem))
+    return any(problem.severity == "error" for problem in listed)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as an operator says it: ``8.2 s``, ``2 min 5 s``, ``3 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

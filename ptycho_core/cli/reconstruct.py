@@ -1,0 +1,82 @@
+"""`ptycho reconstruct`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptycho_core.cli.arguments import Parser, add_reading, reading_settings
+from ptycho_core.cli.output import print_json, say
+from ptycho_core.config import KNOBS
+from ptycho_core.errors import InputError
+
+if TYPE_CHECKING:
+    from ptycho_core.scan import Scan
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("folder", type=Path, metavar="OUT", help="a run's folder, or a new one for the results alone")
+    parser.add_argument(
+        "--checkpoint",
+        default="best",
+        metavar="WHICH",
+        help="best or last of the run in OUT, or a .ckpt or .zip file [default best]",
+    )
+    parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
+    parser.add_argument(
+        "--polish-epochs", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
+    )
+    parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
+    device = KNOBS["accelerator"]
+    parser.add_argument(
+        "--accelerator",
+        default="auto",
+        metavar="WORD",
+        help=f"{device.help} [{device.valid()}; default auto]",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
+    add_reading(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reconstruct, write the results, print where they are."""
+    accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
+    scan = _read(args)
+
+    from ptycho_core.checkpoints import find_checkpoint
+    from ptycho_core.cli.progress import progress, stopped_by_signals
+    from ptycho_core.reconstruction import reconstruct, write_results
+
+    checkpoint = find_checkpoint(args.folder if (args.folder / "run.json").exists() else None, args.checkpoint)
+    with progress(args.quiet) as events, stopped_by_signals() as stop:
+        reconstruction = reconstruct(
+            scan,
+            checkpoint,
+            polish_epochs=args.polish_epochs,
+            accelerator=accelerator,
+            tile=args.tile,
+            events=events,
+            stop=stop,
+        )
+    files = write_results(reconstruction, args.folder)
+    if args.json:
+        print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": files})
+    say("  ".join(f"{name} {v:.4f}" for name, v in reconstruction.metrics.items() if isinstance(v, float)))
+    for name, path in files.items():
+        say(f"{name}: {path}")
+    return 130 if stop.stop_requested else 0
+
+
+def _read(args: argparse.Namespace) -> Scan:
+    from ptycho_core.formats import read_scan
+    from ptycho_core.runs import read_again, read_run, same_scan
+
+    info = read_run(args.folder) if (args.folder / "run.json").exists() else None
+    as_given = bool(args.set or args.positions)
+    if info and not as_given and (args.scan is None or same_scan(args.scan, info.scan)):
+        return read_again(info.scan, args.scan)
+    if args.scan is None:
+        raise InputError(f"there is no run in {args.folder}, so say which scan to reconstruct with --scan")
+    return read_scan(args.scan, positions_file=args.positions, settings=reading_settings(args))

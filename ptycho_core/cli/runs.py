@@ -1,0 +1,67 @@
+"""`ptycho runs`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptycho_core.cli.arguments import Parser
+from ptycho_core.cli.output import print_json, say
+from ptycho_core.errors import InputError
+
+if TYPE_CHECKING:
+    from ptycho_core.runs import BrokenRun, RunInfo
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER", help="where [default .]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a table of the runs in a folder."""
+    if not args.folder.is_dir():
+        raise InputError(f"there is no folder {args.folder}")
+    from ptycho_core.runs import find_runs
+
+    rows = [_row(found) for found in find_runs(args.folder)]
+    if args.json:
+        print_json(rows)
+        return 0
+    if not rows:
+        say(f"there are no runs in {args.folder}")
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "started", "scan", "preset", "epochs", "best"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        best = "" if row.get("best") is None else f"{row['monitor']} {row['best']:.4f}"
+        epochs = f"{row['epochs']}/{row['max_epochs']}" if "epochs" in row else row["reason"]
+        started = str(row.get("started", ""))[:16].replace("T", " ")
+        scan = Path(row.get("scan") or "").name
+        table.add_row(row["folder"], row["status"], started, scan, row.get("preset", ""), epochs, best)
+    Console(file=sys.stderr, width=None if sys.stderr.isatty() else 200, highlight=False, markup=False).print(table)
+    return 0
+
+
+def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
+    row: dict[str, Any] = {"folder": str(found.folder), "status": found.status, "reason": found.reason}
+    from ptycho_core.runs import BrokenRun
+
+    if isinstance(found, BrokenRun):
+        return row
+    best = [saved.value for saved in found.checkpoints if saved.rank == 1]
+    return row | {
+        "started": found.started.isoformat(),
+        "scan": found.scan["path"],
+        "preset": found.config.preset,
+        "epochs": found.epochs_done,
+        "max_epochs": found.config.max_epochs,
+        "monitor": found.config.monitor,
+        "best": best[0] if best else found.metrics.get(found.config.monitor),
+    }

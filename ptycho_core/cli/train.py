@@ -1,0 +1,118 @@
+"""`ptycho train`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, reading_settings
+from ptycho_core.cli.output import duration, print_json, report_problems, say
+from ptycho_core.config import KNOBS, Config, build_config, read_settings
+from ptycho_core.errors import InputError
+
+if TYPE_CHECKING:
+    from ptycho_core.runs import RunInfo
+    from ptycho_core.scan import Scan
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.usage = (
+        "ptycho train --train_data_file SCAN --output_dir OUT [settings]\n       ptycho train --resume OUT [settings]"
+    )
+    parser.add_argument("--train-data-file", type=Path, metavar="SCAN", help="the scan to train on")
+    parser.add_argument("--test-data-file", type=Path, metavar="SCAN", help="another scan, to validate on")
+    parser.add_argument("--output-dir", type=Path, metavar="OUT", help="folder for all that the run makes")
+    parser.add_argument("--resume", type=Path, metavar="OUT", help="go on with the run in this folder")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="JSON file of settings, which flags override",
+    )
+    add_reading(parser)
+    add_knobs(parser, KNOBS, Config())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, print what came of it."""
+    config, scan, test_scan = _read_resumed(args) if args.resume else _read_new(args)
+    from ptycho_core.run_checks import check_run
+
+    if report_problems(check_run(config, scan, test_scan)):
+        return 2
+
+    from ptycho_core.cli.progress import progress, stopped_by_signals
+    from ptycho_core.training import train
+
+    with progress(config.quiet) as events, stopped_by_signals() as stop:
+        info = train(
+            config,
+            scan,
+            args.resume or args.output_dir,
+            test_scan=test_scan,
+            events=events,
+            stop=stop,
+            command=shlex.join(args.words),
+            resume=bool(args.resume),
+        )
+    _report(info, args.json)
+    return 130 if stop.stop_requested else 0
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was set: in the config file, and over it by flags."""
+    return {**(read_settings(args.config) if args.config else {}), **given_knobs(args, KNOBS)}
+
+
+def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
+    if not (args.train_data_file and args.output_dir):
+        raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
+    config = build_config(settings(args))
+    from ptycho_core.formats import read_scan
+
+    reading = reading_settings(args)
+    scan = read_scan(args.train_data_file, positions_file=args.positions, settings=reading)
+    test = args.test_data_file and read_scan(args.test_data_file, settings=reading)
+    return config, scan, test
+
+
+def _read_resumed(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
+    if args.output_dir or args.set or args.positions:
+        raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
+    from ptycho_core.runs import read_again, resumable, resumed_config
+
+    info = resumable(args.resume)
+    config = resumed_config(info, settings(args))
+    test = read_again(info.test_scan, args.test_data_file) if info.test_scan else None
+    return config, read_again(info.scan, args.train_data_file), test
+
+
+def _report(info: RunInfo, as_json: bool) -> None:
+    from ptycho_core.cli.progress import figures
+
+    seconds = ((info.ended or info.updated) - info.started).total_seconds()
+    last = info.last_checkpoint if info.last_checkpoint.exists() else None
+    if as_json:
+        print_json(
+            {
+                "folder": info.folder,
+                "status": info.status,
+                "reason": info.reason,
+                "epochs": info.epochs_done,
+                "seconds": seconds,
+                "best_checkpoint": info.best_checkpoint,
+                "last_checkpoint": last,
+                "metrics": info.metrics,
+            }
+        )
+    say(f"{info.status}: {info.reason} ({info.epochs_done} epochs, {duration(seconds)})  {figures(info.metrics)}")
+    if info.best_checkpoint:
+        say(f"best checkpoint: {info.best_checkpoint}")
+    folder = shlex.quote(str(info.folder))
+    if last and info.status != "finished":
+        say(f"resume with: ptycho train --resume {folder}")
+    if last:
+        say(f"reconstruct with: ptycho reconstruct {folder}")

@@ -1,0 +1,35 @@
+"""All that can be seen to be wrong before a run begins, for the window and the command line alike. No torch here."""
+
+from __future__ import annotations
+
+from ptycho_core.config import Config
+from ptycho_core.errors import Problem
+from ptycho_core.grouping import GroupingPlan, probe_diameter
+from ptycho_core.scan import Scan
+from ptycho_core.scan_checks import check_scan
+
+
+def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list[Problem]:
+    """Return what is wrong with a scan, with the settings, and between them.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    scan
+        To train on.
+    test_scan
+        To validate on, or None to validate on a part of ``scan``.
+    """
+    problems = check_scan(scan)
+    if test_scan is None:
+        problems += config.check()
+    elif test_scan.size != scan.size:
+        message = (
+            f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
+        )
+        problems.append(Problem("test_scan", message))
+    if config.engine == "pinn":
+        diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
+        problems += GroupingPlan(config.gridsize, config.neighbor_count).check(len(scan), scan.positions, diameter)
+    return problems
