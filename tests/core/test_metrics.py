@@ -168,6 +168,15 @@ def test_real_images_have_half_the_independent_pixels_of_complex_ones() -> None:
     np.testing.assert_allclose(real, half_bit_threshold(n / 2))
 
 
+def test_a_window_over_half_the_image_halves_the_independent_pixels() -> None:
+    window = np.zeros((64, 64))
+    window[:32] = 1
+    whole, half = (frc(ALL + 0j, ALL + 0j, window=w).threshold for w in (None, window))
+    n = np.bincount(np.rint(np.hypot(*np.meshgrid(np.arange(-32, 32), np.arange(-32, 32)))).astype(int).ravel())[1:33]
+    np.testing.assert_allclose(whole, half_bit_threshold(n))
+    np.testing.assert_allclose(half, half_bit_threshold(n / 2))
+
+
 def test_psnr_of_a_constant_offset() -> None:
     truth = np.random.default_rng(0).uniform(size=(64, 64))
     assert psnr(truth + 0.1, truth, 1.0, ALL) == pytest.approx(20)
@@ -227,6 +236,14 @@ def test_pixels_without_coverage_are_not_compared(tiny_sim: Simulation) -> None:
     args = (estimate, truth.object, truth.positions_px, truth.positions_px)
     assert compare_to_truth(*args, weights=weights)["phase_psnr"] > 40
     assert compare_to_truth(*args)["phase_psnr"] < 30
+
+
+def test_pixels_outside_the_scanned_box_are_not_compared_even_if_covered(tiny_sim: Simulation) -> None:
+    truth = simulate(dataclasses.replace(tiny_sim.spec, n_patterns=100)).truth
+    low, high = np.floor(truth.positions_px.min(axis=0)), np.ceil(truth.positions_px.max(axis=0)) + 1
+    weights = np.ones(truth.object.shape)
+    result = compare_to_truth(truth.object, truth.object, truth.positions_px, truth.positions_px, weights)
+    assert result["compared_pixels"] == np.prod(high - low)
 
 
 def test_the_shift_is_counted_between_positions_not_between_canvases(tiny_sim: Simulation) -> None:

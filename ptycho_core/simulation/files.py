@@ -1,0 +1,55 @@
+"""A simulated scan on disk, with its truth beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptycho_core.atomic import atomic_write
+from ptycho_core.errors import InputError
+from ptycho_core.formats.exports import write_scan
+from ptycho_core.simulation import Simulation
+
+FORMATS = {".npz": "ptychopinn", ".cxi": "cxi"}
+
+
+def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
+    """Write the scan as PtychoPINN NPZ or CXI, by the ending of the path, and the truth beside it.
+
+    Patterns are written as they are read: a simulation made with ``in_memory=False`` streams in bounded memory.
+    The truth goes to ``<stem>.truth.npz``: ``object`` (H, W) complex64, ``probe`` (M, N, N) complex64 in
+    sqrt(counts), ``positions_px`` (n, 2) float64 as in `Truth`, ``pixel_size_m`` (2,) float64 (y, x), ``spec`` JSON
+    text.
+
+    Returns
+    -------
+    tuple of Path
+        The scan's file and the truth's.
+
+    Raises
+    ------
+    InputError
+        The path has another ending.
+    PtychoError
+        A file cannot be written.
+    """
+    scan_path = Path(path)
+    format = FORMATS.get(scan_path.suffix.lower())
+    if format is None:
+        raise InputError(f"{scan_path} must end in {' or '.join(FORMATS)}")
+    truth_path = scan_path.with_suffix(".truth.npz")
+    arrays: dict[str, Any] = {
+        "object": sim.truth.object,
+        "probe": sim.truth.probe,
+        "positions_px": sim.truth.positions_px,
+        "pixel_size_m": np.array(sim.scan.pixel_size_m),
+        "spec": np.array(json.dumps(dataclasses.asdict(sim.spec))),
+    }
+    write_scan(sim.scan, scan_path, format)
+    with atomic_write(truth_path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+    return scan_path, truth_path
