@@ -8,8 +8,6 @@ from pathlib import Path
 from ptycho_core.cli.arguments import Parser, add_reading, reading_settings
 from ptycho_core.cli.output import print_json, say
 
-_FORMATS = {".cxi": "cxi", ".npz": "ptychopinn"}
-
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
@@ -22,10 +20,11 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write, print what was written."""
     from ptycho_core.formats import read_scan
-    from ptycho_core.formats.exports import write_scan
+    from ptycho_core.formats.exports import scan_format_of, write_scan
 
+    format = scan_format_of(args.target)
     scan = read_scan(args.scan, positions_file=args.positions, settings=reading_settings(args))
-    path = write_scan(scan, args.target, _FORMATS.get(args.target.suffix.lower(), ""), compress=not args.no_compress)
+    path = write_scan(scan, args.target, format, compress=not args.no_compress)
     if args.json:
         print_json({"files": [path], "history": scan.history})
     for sentence in scan.history:

@@ -125,6 +125,15 @@ class _ScanWriter(Protocol):
 
 
 SCAN_WRITERS: dict[str, _ScanWriter] = {"cxi": write_cxi_scan, "ptychopinn": write_ptychopinn}
+_SCAN_SUFFIXES = {".npz": "ptychopinn", ".cxi": "cxi"}
+
+
+def scan_format_of(path: str | Path) -> str:
+    """Return the key of `SCAN_WRITERS` that the ending of a path stands for; raises `InputError` if none."""
+    format = _SCAN_SUFFIXES.get(Path(path).suffix.lower())
+    if format is None:
+        raise InputError(f"{path} must end in {' or '.join(_SCAN_SUFFIXES)}")
+    return format
 
 
 def write_scan(scan: Scan, path: str | Path, format: str, *, compress: bool = True) -> Path:

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.atomic import atomic_write
-from ptycho_core.errors import InputError
-from ptycho_core.formats.exports import write_scan
+from ptycho_core.formats.exports import scan_format_of, write_scan
 from ptycho_core.simulation import Simulation
-
-FORMATS = {".npz": "ptychopinn", ".cxi": "cxi"}
 
 
 def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
@@ -38,9 +35,7 @@ def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
         A file cannot be written.
     """
     scan_path = Path(path)
-    format = FORMATS.get(scan_path.suffix.lower())
-    if format is None:
-        raise InputError(f"{scan_path} must end in {' or '.join(FORMATS)}")
+    format = scan_format_of(scan_path)
     truth_path = scan_path.with_suffix(".truth.npz")
     arrays: dict[str, Any] = {
         "object": sim.truth.object,

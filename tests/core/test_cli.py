@@ -164,6 +164,7 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
         (["reconstruct", "gone", "--accelerator", "tpu"], "accelerator must be auto, cpu, gpu, cuda or mps"),
         (["export", "--format", "png", "gone", "x.png"], "there is no reconstruction in gone"),
         (["convert", "gone.npz", "x.cxi"], "gone.npz"),
+        (["convert", "gone.npz", "x.h5"], "x.h5 must end in .npz or .cxi"),
         (["simulate", "x.npz", "--n_patterns", "0"], "n_patterns must be a whole number from 1"),
         (["runs", "gone"], "there is no folder gone"),
     ],
