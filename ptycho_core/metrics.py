@@ -33,7 +33,8 @@ class RFactor:
 def r_factor(batches: Callable[[], Iterable[tuple[Any, Any]]], good: Any = 1) -> RFactor:
     """Return the R-factor ``sum |c sqrt(lambda) - A| / sum A``, ``c = sum(sqrt(lambda) A) / sum(lambda)``.
 
-    Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009), with the scale fitted; definition in docs/physics.md.
+    The crystallographers' R over all patterns; c is the scale at which the model fits best in the sense of least
+    squares.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class FRC:
 def half_bit_threshold(n: NDArray[Any] | float) -> NDArray[np.float64]:
     """Return the half-bit curve for ``n`` independent Fourier pixels per ring.
 
-    van Heel and Schatz, J. Struct. Biol. 151, 250 (2005), eq. 17: half a bit of information per pixel in the mean of
+    van Heel and Schatz, J. Struct. Biol. 151, 250 (2005): half a bit of information per pixel in the mean of
     the two images, so a signal-to-noise ratio of ``(sqrt(2) - 1) / 2`` = 0.2071 in each.
     """
     snr = (np.sqrt(2) - 1) / 2

@@ -56,7 +56,7 @@ def _propagate(spec: SimulationSpec, modes: NDArray[np.float64], defocus_m: floa
 def fresnel(spec: SimulationSpec, distance_m: float) -> NDArray[np.complex128]:
     """Return the Fresnel transfer function ``exp(-i pi lambda z f^2)``, (N, N), DC centred.
 
-    Goodman, Introduction to Fourier Optics, eq. 4-20 (without the constant phase ``k z``).
+    Goodman, Introduction to Fourier Optics, section 4.2 (without the constant phase ``k z``).
     """
     n = spec.size
     pixel_m = spec.geometry.pixel_size_m(n)
