@@ -11,11 +11,12 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from scipy.ndimage import binary_opening
 
 from ptycho_core.atomic import atomic_write
 from ptycho_core.result import Reconstruction
@@ -84,7 +85,7 @@ def _same_values(image: NDArray[np.float32]) -> Callable[[Path], None]:
 def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, remove_ramp: bool = False) -> None:
     """Write pictures of amplitude and phase, cropped to where the beam has been, with colour bar and scale bar.
 
-    Grey for the amplitude, over its 0.5 to 99.5 percentiles; a cyclic map from -pi to pi for the phase.
+    The amplitude is grey, over its 0.5 to 99.5 percentiles; the phase as `phase_style` says.
 
     Raises
     ------
@@ -92,22 +93,48 @@ def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, 
         A file cannot be written.
     """
     covered = recon.coverage >= COVERED * max(recon.coverage.max(), np.finfo(np.float32).tiny)
+    covered = binary_opening(covered, iterations=2)  # without the specks of a noisy probe's rim
     window = _bounding_box(covered)
 
     def cropped(values: NDArray[Any]) -> NDArray[np.float32]:
         return np.where(covered, values, np.float32(np.nan))[window].astype(np.float32)
 
     amplitude = cropped(np.abs(recon.object))
-    known = amplitude[np.isfinite(amplitude)]
-    low, high = np.percentile(known, (0.5, 99.5)) if known.size else (0.0, 1.0)
     phase = cropped(display_phase(recon, remove_ramp=remove_ramp))
     for path, image, style in (
-        (amplitude_path, amplitude, {"cmap": "gray", "vmin": low, "vmax": high, "label": "amplitude"}),
-        (phase_path, phase, {"cmap": "twilight", "vmin": -np.pi, "vmax": np.pi, "label": "phase (rad)"}),
+        (amplitude_path, amplitude, Style("amplitude", "gray", 1.0, _percentiles(amplitude))),
+        (phase_path, phase, phase_style(phase)),
     ):
-        figure = _picture(image, recon.name, recon.pixel_size_m, **style)
+        figure = _picture(image, recon.name, recon.pixel_size_m, style)
         with atomic_write(path, _is_png) as temporary:
             figure.savefig(temporary, dpi=200)
+
+
+class Style(NamedTuple):
+    """How values become colours: ``limits`` are those at the beginning and at the part ``last`` (0 to 1) of a map."""
+
+    label: str
+    cmap: str
+    last: float
+    limits: tuple[float, float]
+
+
+def phase_style(phase: NDArray[np.float32]) -> Style:
+    """Return how to show a phase in radians: in a cyclic map over the whole circle.
+
+    Where 99 % of the values lie within half a circle, the map is used over them alone, and only its half from light
+    to dark: a weak phase object would hardly show otherwise.
+    """
+    low, high = _percentiles(phase)
+    if high - low > np.pi:
+        return Style("phase (rad)", "twilight", 1.0, (-np.pi, np.pi))
+    return Style("phase (rad)", "twilight", 0.5, (low, high))
+
+
+def _percentiles(image: NDArray[np.float32]) -> tuple[float, float]:
+    known = image[np.isfinite(image)]
+    low, high = np.percentile(known, (0.5, 99.5)) if known.size else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def _bounding_box(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -125,16 +152,12 @@ def _is_png(temporary: Path) -> None:
 
 
 def _picture(
-    image: NDArray[np.float32],
-    title: str,
-    pixel_size_m: tuple[float, float] | None,
-    *,
-    cmap: str,
-    vmin: float,
-    vmax: float,
-    label: str,
+    image: NDArray[np.float32], title: str, pixel_size_m: tuple[float, float] | None, style: Style
 ) -> Figure:
-    from matplotlib.figure import Figure  # takes a third of a second: only who draws pays
+    # matplotlib takes a third of a second to import: only who draws pays
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ignore[import-untyped]
 
     dy, dx = pixel_size_m or (1.0, 1.0)
@@ -144,15 +167,17 @@ def _picture(
         figsize=(6.0, float(np.clip(4.8 * height * aspect / width, 2.0, 9.0)) + 0.4), layout="constrained"
     )
     axes = figure.add_subplot()
-    shown = axes.imshow(image, cmap=cmap, vmin=vmin, vmax=vmax, aspect=aspect, interpolation="nearest")
+    colours = ListedColormap(colormaps[style.cmap](np.linspace(0, style.last, 256)))
+    low, high = style.limits
+    shown = axes.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title)
-    bar = figure.colorbar(shown, ax=axes, label=label, shrink=0.9)
-    if vmax == np.pi:
+    bar = figure.colorbar(shown, ax=axes, label=style.label, shrink=0.9)
+    if high == np.pi:
         bar.set_ticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
     length, text = scale_bar(width, dx if pixel_size_m is not None else None)
     axes.add_artist(
-        AnchoredSizeBar(axes.transData, length, text, "lower left", borderpad=0.6, sep=4, size_vertical=height / 120)
+        AnchoredSizeBar(axes.transData, length, text, "lower left", pad=0.5, sep=4, size_vertical=height / 120)
     )
     return figure
 

@@ -15,7 +15,7 @@ from PIL import Image
 import ptycho_core
 from ptycho_core.errors import InputError, PtychoError
 from ptycho_core.formats.exports import EXPORTERS, read_reconstruction, write_reconstruction
-from ptycho_core.formats.write_images import COVERED, display_phase, scale_bar, write_png
+from ptycho_core.formats.write_images import COVERED, display_phase, phase_style, scale_bar, write_png
 from ptycho_core.result import Reconstruction
 from ptycho_core.scan import Geometry
 
@@ -253,6 +253,14 @@ def test_the_displayed_phase_loses_its_ramp_only_when_asked(tmp_path):
     flat = display_phase(recon, remove_ramp=True)
     np.testing.assert_allclose(display_phase(tilted, remove_ramp=True), flat, atol=1e-4)
     assert np.ptp(display_phase(tilted)) > 6
+
+
+def test_a_weak_phase_is_shown_over_its_own_range_and_a_strong_one_over_the_circle():
+    weak = phase_style(np.linspace(-0.2, 0.4, 1001, dtype=np.float32))
+    assert weak.limits == pytest.approx((-0.197, 0.397))
+    assert weak.last == 0.5  # in half of the cyclic map, so that no colour stands for two values
+    strong = phase_style(np.linspace(-3, 3, 1001, dtype=np.float32))
+    assert (strong.limits, strong.last) == ((-np.pi, np.pi), 1.0)
 
 
 @pytest.mark.parametrize(
