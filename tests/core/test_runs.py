@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +217,7 @@ def test_a_run_on_another_host_is_alive_while_it_is_heard_of(tmp_path):
     assert read_run(tmp_path).status == "interrupted"
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
 def test_where_there_is_no_proc_the_process_list_tells_what_runs(monkeypatch):
     exists = Path.exists
     monkeypatch.setattr(Path, "exists", lambda self, **kw: "proc" not in self.parts and exists(self, **kw))
