@@ -49,7 +49,7 @@ class Hdf5Store(Store):
                 if not isinstance(group, h5py.Group) or group.get(part, getlink=True) is None:
                     return False
                 try:
-                    group = group[part]
+                    group = _open_item(group, part)
                 except (KeyError, OSError, RuntimeError):
                     return True
         return True
@@ -88,7 +88,7 @@ class Hdf5Store(Store):
             with reading(self.path, f"'{key}'"):
                 link = group.get(part, getlink=True)
                 try:
-                    group = group[part]
+                    group = _open_item(group, part)
                 except (KeyError, OSError, RuntimeError) as error:
                     raise InputError(f"{self.path}: '{key}' {_explain_link(link, error)}") from error
         if not isinstance(group, h5py.Dataset):
@@ -152,10 +152,7 @@ class Hdf5Source:
         if self._opened is None or self._opened[0] != os.getpid():
             file = _open(self._path)
             with reading(self._path, f"'{self._key}'"):
-                access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-                access.set_efile_prefix(b"${ORIGIN}")  # raw files beside the HDF5 file, not in the working directory
-                dataset = h5py.Dataset(h5py.h5d.open(file.id, self._key.encode(), access))
-            self._opened = (os.getpid(), dataset)
+                self._opened = (os.getpid(), _open_item(file, self._key))
         return self._opened[1]
 
 
@@ -187,11 +184,23 @@ def _open(path: Path) -> h5py.File:
         raise InputError(f"{path} cannot be opened as HDF5, the file is damaged ({message[:200]})") from error
 
 
+def _open_item(group: h5py.Group, name: str) -> Any:
+    """Open a group or dataset; a dataset's raw files lie beside its file, not in the working directory.
+
+    All handles of a dataset must agree in that: HDF5 refuses a second one that does not.
+    """
+    if h5py.h5o.get_info(group.id, name.encode()).type != h5py.h5o.TYPE_DATASET:
+        return group[name]
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_efile_prefix(b"${ORIGIN}")
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
+
+
 def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int) -> Iterator[str]:
     """Yield the paths of all datasets; groups that contain themselves are entered once."""
     for name in group:
         try:
-            item = group[name]
+            item = _open_item(group, name)
         except (KeyError, OSError, RuntimeError):
             continue
         if isinstance(item, h5py.Dataset):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,9 +186,12 @@ def open_store(path: Path) -> Iterator[Store]:
 
 
 def _first_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; name the file in it that holds the patterns")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a directory; name the file in it that holds the patterns")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path} is not a file but a device or a pipe")
         with path.open("rb") as file:
             start = file.read(2056)
     except FileNotFoundError:
