@@ -31,7 +31,8 @@ def initial_probe(scan: Scan) -> NDArray[np.complex64]:
 
     ``P = F^-1[sqrt(mean pattern) exp(i pi c k^2 / N)]``, k in pixels from DC, scaled to the brightest pattern:
     ``sum |P|^2 = max_i sum_u k_i(u)``. The curvature c is the one with which one half of about 64 neighbouring
-    patterns, back-projected, best predicts the other half.
+    patterns, back-projected, best predicts the other half. Where the probe is narrower than a step, neighbours tell
+    nothing of each other and the guess may be far off.
 
     Returns
     -------

@@ -18,6 +18,7 @@ from ptycho_core.survey import Survey, survey
 
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
+LARGEST_COUNT = 1e12
 _SAMPLE_VALUES = 2**20
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
@@ -86,7 +87,7 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
     mask = _check_mask(stored.mask, shape, path, notes)
     seen, patterns, mask, kept = _settle_bad_values(patterns, mask, settings, path, notes)
-    patterns = _to_counts(patterns, stored, settings, notes)
+    patterns = _to_counts(patterns, seen, stored, settings, path, notes)
     patterns, mask = _centre(patterns, mask, seen, settings, notes)
     patterns, mask, size = _make_square(patterns, mask, settings, path, notes)
     geometry = _settle_geometry(stored.geometry, settings)
@@ -176,10 +177,18 @@ def _settle_bad_values(
     return seen, patterns, mask, kept
 
 
-def _to_counts(patterns: Patterns, stored: Stored, settings: Settings, notes: list[str]) -> Patterns:
+def _to_counts(
+    patterns: Patterns, seen: Survey, stored: Stored, settings: Settings, path: Path, notes: list[str]
+) -> Patterns:
     told = what_values_are(patterns)
     reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
     held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
+    largest = seen.maximum**2 if held == "amplitude" else seen.maximum
+    if largest > LARGEST_COUNT:
+        raise InputError(
+            f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
+            f"values were taken as {held}: set data={'counts' if held == 'amplitude' else 'amplitude'} if they are not"
+        )
     if held == "amplitude":
         notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
         return patterns.then(conversions.square_to_whole if told == "amplitude" else conversions.square)

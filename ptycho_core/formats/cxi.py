@@ -81,7 +81,7 @@ def _object_pixel_m(store: Store, key: str) -> tuple[float, float] | None:
 
 def _indexes(store: Store, n: int) -> NDArray[np.int64] | None:
     key = "entry_1/data_1/indexes"
-    return fields.vector(store, key, n).astype(np.int64) if key in store else None
+    return fields.indexes(store, key, n) if key in store else None
 
 
 def _basis(store: Store, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from ptycho_core.errors import InputError
 from ptycho_core.formats.store import LARGEST_ARRAY, Store, drop_leading
 
+_LARGEST_INDEX = 2**53
+"""From here on not every whole number is a float64."""
+
 
 def vector(store: Store, key: str, length: int) -> NDArray[np.float64]:
     """Return (length,) finite numbers, one for each pattern; axes of length 1 are dropped.
@@ -25,6 +28,20 @@ def vector(store: Store, key: str, length: int) -> NDArray[np.float64]:
             f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)"
         )
     return check_finite(store, key, store.numbers(key).ravel())
+
+
+def indexes(store: Store, key: str, length: int) -> NDArray[np.int64]:
+    """Return (length,) whole numbers, one for each pattern.
+
+    Raises
+    ------
+    InputError
+        As `vector` does, and where a value is not whole.
+    """
+    values = vector(store, key, length)
+    if not ((values == np.round(values)) & (abs(values) < _LARGEST_INDEX)).all():
+        raise InputError(f"{store.path}: '{key}' holds values that are not whole numbers; indexes are")
+    return values.astype(np.int64)
 
 
 def points(store: Store, key: str, n_patterns: int, dimensions: tuple[int, ...] = (2,)) -> NDArray[np.float64]:

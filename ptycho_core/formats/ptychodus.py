@@ -69,7 +69,7 @@ def _indexes(store: Store, key: str, n: int, notes: list[str]) -> NDArray[np.int
     if key not in store:
         notes.append(f"{store.path.name} has no '{key}': took 0 to {n - 1} in its own order")
         return np.arange(n)
-    return fields.vector(store, key, n).astype(np.int64)
+    return fields.indexes(store, key, n)
 
 
 def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -110,10 +110,10 @@ def _pair(
 def _relative_to_object(product: Store, metres: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return positions (y, x) in metres from the corner of the stored object: x - center_x + dx W / 2."""
     pixel = _pixel_m(product)
-    if "object" not in product or pixel is None:
+    shape = product.header("object").shape[-2:] if "object" in product else ()
+    if len(shape) != 2 or pixel is None:
         return metres
     centre = [_number(product, "object", f"center_{axis}_m") or 0.0 for axis in "yx"]
-    shape = product.header("object").shape[-2:]
     relative: NDArray[np.float64] = metres - np.asarray(centre) + np.asarray(pixel) * np.asarray(shape) / 2
     return relative
 

@@ -104,7 +104,7 @@ def _geometry(metadata: dict[str, Any]) -> Geometry:
     stated = found if isinstance(found, dict) else {}
 
     def positive(value: Any) -> float | None:
-        known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < np.inf
+        known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e300
         return float(value) if known else None
 
     def pair(value: Any) -> tuple[float, float] | None:

