@@ -187,7 +187,7 @@ def _to_counts(
     if largest > LARGEST_COUNT:
         raise InputError(
             f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
-            f"values were taken as {held}: set data={'counts' if held == 'amplitude' else 'amplitude'} if they are not"
+            f"values were taken as {held}: set data={'counts' if held == 'amplitude' else 'amplitude'} if they differ"
         )
     if held == "amplitude":
         notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
