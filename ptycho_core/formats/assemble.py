@@ -81,6 +81,8 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
             f"{path}: patterns of {shape[0]} x {shape[1]} pixels are too small; {SMALLEST_SIDE} is the least"
         )
     notes = [f"read {path.name} as {format_name}: {stored.source.shape} {stored.source.dtype}", *stored.notes]
+    if settings.given:
+        notes.append("set by the operator: " + ", ".join(f"{key}={value}" for key, value in settings.given.items()))
     patterns = Patterns(stored.source, rows=stored.rows)
     if stored.source.dtype.kind == "u" and stored.source.dtype.itemsize > 1:
         patterns = patterns.then(conversions.flag_largest)

@@ -46,10 +46,10 @@ class Settings:
 
     def __init__(self, path: Path, given: Mapping[str, str] | None) -> None:
         self._path = path
-        self._given = dict(given or {})
+        self.given = dict(given or {})
         self._asked: set[str] = set()
         self.assumptions: list[Assumption] = []
-        for key, value in self._given.items():
+        for key, value in self.given.items():
             if key not in SETTINGS:
                 raise InputError(
                     f"{path}: there is no setting '{key}'; those that exist: {list_keys([*SETTINGS], key)}"
@@ -62,7 +62,7 @@ class Settings:
     def get(self, key: str) -> str | None:
         """Return what was set, or None."""
         self._asked.add(key)
-        return self._given.get(key)
+        return self.given.get(key)
 
     def number(self, key: str) -> float | None:
         """Return the positive number that was set, or None."""
@@ -81,7 +81,7 @@ class Settings:
 
     def check_all_asked(self) -> None:
         """Raise `InputError` for settings that mean nothing for this file, so that none is ignored in silence."""
-        unused = [key for key in self._given if key not in self._asked]
+        unused = [key for key in self.given if key not in self._asked]
         if unused:
             raise InputError(
                 f"{self._path}: the setting {', '.join(unused)} does not apply to this file; "

@@ -387,6 +387,12 @@ def test_cxi_without_energy_asks_for_what_metres_need(tmp_path):
 # Settings and formats
 
 
+def test_what_the_operator_set_is_in_the_history_even_against_the_file(tmp_path):
+    scan = read_scan(files.write(tmp_path, "cxi"), settings={"energy_ev": "9000"})
+    assert scan.geometry.energy_ev == 9000
+    assert "set by the operator: energy_ev=9000" in scan.history
+
+
 def test_unknown_setting_lists_those_that_exist_nearest_first(tmp_path):
     with pytest.raises(InputError, match=r"no setting 'sqare'; those that exist: square, "):
         read_scan(files.write(tmp_path, "cxi"), settings={"sqare": "crop"})
