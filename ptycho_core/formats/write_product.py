@@ -85,7 +85,8 @@ def _write(recon: Reconstruction, file: h5py.File) -> None:
     ours = file.create_group(_OURS)
     ours["coverage"] = recon.coverage
     for key, value in (("metrics", recon.metrics), ("config", recon.config), ("metadata", metadata_of(recon))):
-        ours[key] = json.dumps(json_ready(value))
+        # of fixed length: HDF5 never returns from reading a damaged string of variable length
+        ours[key] = np.bytes_(json.dumps(json_ready(value)))
 
 
 def _canvas_origin(shape: tuple[int, ...], size: int) -> NDArray[np.float64]:
