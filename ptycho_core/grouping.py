@@ -1,11 +1,12 @@
 """Groups of overlapping patterns: what is wrong with gridsize and neighbor count, and the groups themselves.
 
-The window and the command line both ask `GroupingPlan.check`; training draws with `epoch_groups`. No torch here.
+The window and the command line both ask `GroupingPlan.check`; training draws with `draw_groups`. No torch here.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,6 @@ from ptycho_core.errors import Fix, InputError, Problem
 LEAST_OVERLAP = 0.3
 """Overlap of a probe with its K-th neighbour's, as a part of the diameter, below which `check` warns."""
 
-_CHUNK = 8192
 _SAMPLE = 2000
 
 
@@ -135,53 +135,59 @@ def probe_diameter(probe: NDArray[np.complexfloating[Any, Any]]) -> float:
     return float(2 * math.sqrt(area / math.pi))
 
 
-def nearest_neighbors(positions: NDArray[np.float64], k: int) -> NDArray[np.int64]:
-    """Return the k nearest patterns of each pattern, itself first, then by distance.
+class Neighborhoods:
+    """Finds the nearest patterns of patterns, quickly for any number of them.
 
     Parameters
     ----------
     positions
         (n, 2) in pixels; repeated positions are fine.
-    k
-        1 to n, the pattern itself included.
-
-    Returns
-    -------
-    ndarray
-        (n, k) int64 indexes into ``positions``, distinct in each row.
-
-    Raises
-    ------
-    InputError
-        ``k`` is not within 1 to n.
     """
-    n = len(positions)
-    if not 1 <= k <= n:
-        raise InputError(f"neighbor count must be from 1 to the number of patterns, {n} (it is {k})")
-    tree = cKDTree(positions)
-    neighbors = np.empty((n, k), np.int64)
-    for start in range(0, n, _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, n))
-        found = tree.query(positions[rows], k=np.arange(1, k + 1))[1]
-        own = found == rows[:, None]
+
+    def __init__(self, positions: NDArray[np.float64]) -> None:
+        self.positions = positions
+        self.tree = cKDTree(positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def nearest(self, centers: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+        """Return the k nearest patterns of each centre, itself first, then by distance.
+
+        Parameters
+        ----------
+        centers
+            (G,) indexes of patterns.
+        k
+            1 to n, the pattern itself included.
+
+        Returns
+        -------
+        ndarray
+            (G, k) int64 indexes into the positions, distinct in each row.
+
+        Raises
+        ------
+        InputError
+            ``k`` is not within 1 to n.
+        """
+        if not 1 <= k <= len(self):
+            raise InputError(f"neighbor count must be from 1 to the number of patterns, {len(self)} (it is {k})")
+        found: NDArray[np.int64] = self.tree.query(self.positions[centers], k=np.arange(1, k + 1))[1]
+        own = found == centers[:, None]
         crowded = ~own.any(axis=1)  # k others lie at the very same position
-        found[crowded, -1] = rows[crowded]
+        found[crowded, -1] = centers[crowded]
         own[crowded, -1] = True
-        neighbors[rows] = np.take_along_axis(found, np.argsort(~own, axis=1, kind="stable"), axis=1)
-    return neighbors
+        return np.take_along_axis(found, np.argsort(~own, axis=1, kind="stable"), axis=1)
 
 
-def draw_groups(
-    neighbors: NDArray[np.int64], centers: NDArray[np.int64], group_size: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_groups(neighbors: NDArray[np.int64], group_size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw one group around each centre: itself and ``group_size - 1`` others of its neighbours, uniformly.
 
     Parameters
     ----------
     neighbors
-        (n, K) from `nearest_neighbors`.
-    centers
-        (G,) indexes of patterns; repeats get draws of their own.
+        (G, K) from `nearest_neighbors`; the same centre in several rows gets draws of its own.
     group_size
         C, at most K.
     rng
@@ -192,33 +198,47 @@ def draw_groups(
     ndarray
         (G, group_size) int64, the centre first, distinct in each row.
     """
-    others = rng.permuted(neighbors[centers, 1:], axis=1)[:, : group_size - 1]
-    return np.concatenate([centers[:, None], others], axis=1)
+    others = rng.permuted(neighbors[:, 1:], axis=1)[:, : group_size - 1]
+    return np.concatenate([neighbors[:, :1], others], axis=1)
 
 
-def epoch_groups(
-    neighbors: NDArray[np.int64], group_size: int, n_groups: int | None, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw an epoch's groups around randomly ordered centres.
+def epoch_centers(n: int, n_groups: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the centres (n_groups,) of an epoch's groups: random orders of the n patterns, one after another."""
+    rounds = [rng.permutation(n) for _ in range(math.ceil(n_groups / n))]
+    return np.concatenate(rounds)[:n_groups]
+
+
+def merged_groups(
+    neighborhoods: Neighborhoods, plan: GroupingPlan, n_groups: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Draw an epoch's batches of groups around randomly ordered centres.
+
+    Every batch holds as many patterns as ``batch_size`` groups of C, in groups of C, 2 C, 4 C ... up to one group of
+    them all, drawn at random: so a network learns from the sparse coverage of a group to the dense one of a scan.
 
     Parameters
     ----------
-    neighbors
-        (n, K) from `nearest_neighbors`.
-    group_size
-        C, at most K.
+    neighborhoods
+        Of the patterns to draw from.
+    plan
+        C, and K; a group of m C patterns is drawn from m K neighbours.
     n_groups
-        How many; beyond n the centres repeat, with neighbours drawn anew. None draws ``ceil(n / group_size)``,
-        so that an epoch uses every pattern about once.
+        Groups of C in the epoch; beyond the number of patterns the centres repeat, with neighbours drawn anew. The
+        last ones are left out where they do not fill a batch.
+    batch_size
+        Groups of C in a batch.
     rng
         Source of the draws.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray
-        (n_groups, group_size) int64.
+        (g, c) int64, the centre first, distinct in each row.
     """
-    n = len(neighbors)
-    count = math.ceil(n / group_size) if n_groups is None else n_groups
-    rounds = [rng.permutation(n) for _ in range(math.ceil(count / n))]
-    return draw_groups(neighbors, np.concatenate(rounds)[:count], group_size, rng)
+    n = len(neighborhoods)
+    neighbors = plan.resolve_neighbors(n)
+    centers = epoch_centers(n, n_groups // batch_size * batch_size, rng)
+    for batch in centers.reshape(-1, batch_size):
+        merged = 2 ** int(rng.integers(int(math.log2(batch_size)) + 1))
+        near = neighborhoods.nearest(batch[: batch_size // merged], min(n, merged * neighbors))
+        yield draw_groups(near, min(n, merged * plan.group_size), rng)

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
-from ptycho_core.errors import InputError
 from ptycho_core.grouping import (
     GroupingPlan,
     draw_groups,
-    epoch_groups,
     nearest_neighbors,
     probe_diameter,
 )
@@ -105,70 +104,45 @@ def test_probe_diameter_is_that_of_a_disc_and_four_sigma_of_a_gaussian():
 def test_neighbors_are_the_nearest_distinct_and_oneself_first(n, seed, grid, data):
     k = data.draw(st.integers(1, n))
     positions = positions_of(n, seed, grid)
-    found = nearest_neighbors(positions, k)
-    assert found.shape == (n, k)
+    centers = np.random.default_rng(seed).integers(0, n, 20)
+    found = nearest_neighbors(cKDTree(positions), centers, k)
+    assert found.shape == (20, k)
     assert found.dtype == np.int64
-    assert np.array_equal(found[:, 0], np.arange(n))
+    assert np.array_equal(found[:, 0], centers)
     assert all(len(set(row)) == k for row in found.tolist())
-    distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    distance = np.linalg.norm(positions[centers, None] - positions[None], axis=-1)
     np.testing.assert_allclose(np.take_along_axis(distance, found, 1), np.sort(distance, 1)[:, :k])
-
-
-@pytest.mark.parametrize("k", [0, 5])
-def test_neighbors_that_do_not_exist_are_refused(k):
-    with pytest.raises(InputError, match="from 1 to the number of patterns, 4"):
-        nearest_neighbors(np.zeros((4, 2)), k)
 
 
 @given(st.integers(1, 3), st.integers(0, 8), st.integers(0, 2**32 - 1))
 def test_groups_hold_the_centre_and_distinct_neighbors_of_it(gridsize, more, seed):
     size = gridsize**2
-    positions = positions_of(40, seed, 20)
-    neighbors = nearest_neighbors(positions, size + more)
     rng = np.random.default_rng(seed)
     centers = rng.integers(0, 40, 25)
-    groups = draw_groups(neighbors, centers, size, rng)
+    neighbors = nearest_neighbors(cKDTree(positions_of(40, seed, 20)), centers, size + more)
+    groups = draw_groups(neighbors, size, rng)
     assert groups.shape == (25, size)
     assert np.array_equal(groups[:, 0], centers)
-    for center, group in zip(centers, groups.tolist(), strict=True):
+    for near, group in zip(neighbors.tolist(), groups.tolist(), strict=True):
         assert len(set(group)) == size
-        assert set(group) <= set(neighbors[center].tolist())
+        assert set(group) <= set(near)
 
 
 def test_every_neighbor_is_drawn_equally_often():
-    neighbors = np.arange(8)[None]
-    groups = draw_groups(neighbors, np.zeros(14_000, np.int64), 4, np.random.default_rng(0))
+    groups = draw_groups(np.tile(np.arange(8), (14_000, 1)), 4, np.random.default_rng(0))
     counts = np.bincount(groups[:, 1:].ravel(), minlength=8)[1:]
     np.testing.assert_allclose(counts, 14_000 * 3 / 7, rtol=0.05)
 
 
-@given(st.integers(9, 200), st.integers(1, 3), st.integers(0, 2**32 - 1))
-def test_an_epoch_of_all_uses_distinct_centres_and_as_many_places_as_patterns(n, gridsize, seed):
-    neighbors = nearest_neighbors(positions_of(n, seed, 50), gridsize**2)
-    groups = epoch_groups(neighbors, gridsize**2, None, np.random.default_rng(seed))
-    assert len(set(groups[:, 0].tolist())) == len(groups)
-    assert n <= groups.size < n + gridsize**2
-
-
-def test_more_groups_than_patterns_repeat_centres_with_other_neighbors():
-    neighbors = nearest_neighbors(positions_of(30, 0, 100), 12)
-    groups = epoch_groups(neighbors, 4, 300, np.random.default_rng(0))
-    assert np.array_equal(np.bincount(groups[:, 0], minlength=30), np.full(30, 10))
-    of_first = {tuple(sorted(g)) for g in groups[groups[:, 0] == 0].tolist()}
-    assert len(of_first) > 5
-
-
-def test_the_same_seed_draws_the_same_epoch():
-    neighbors = nearest_neighbors(positions_of(50, 0, 100), 8)
-    first, second = (epoch_groups(neighbors, 4, None, np.random.default_rng(3)) for _ in range(2))
-    other = epoch_groups(neighbors, 4, None, np.random.default_rng(4))
+def test_the_same_seed_draws_the_same_groups():
+    neighbors = np.tile(np.arange(20), (50, 1))
+    first, second = (draw_groups(neighbors, 4, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, second)
-    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, draw_groups(neighbors, 4, np.random.default_rng(4)))
 
 
-def test_a_hundred_thousand_patterns_are_grouped_in_less_than_a_second():
-    positions = np.random.default_rng(0).uniform(0, 5000, (100_000, 2))
-    neighbors = nearest_neighbors(positions, 8)
+def test_groups_around_a_hundred_thousand_patterns_are_drawn_in_less_than_a_second():
+    tree = cKDTree(np.random.default_rng(0).uniform(0, 5000, (100_000, 2)))
     started = time.perf_counter()
-    epoch_groups(neighbors, 4, 100_000, np.random.default_rng(0))
+    draw_groups(nearest_neighbors(tree, np.arange(100_000), 8), 4, np.random.default_rng(0))
     assert time.perf_counter() - started < 1
