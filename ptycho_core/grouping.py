@@ -1,6 +1,6 @@
 """Groups of overlapping patterns: what is wrong with gridsize and neighbor count, and the groups themselves.
 
-The window and the command line both ask `GroupingPlan.check`; training draws with `draw_groups`. No torch here.
+The window and the command line both ask `GroupingPlan.check`; training draws with `merged_groups`. No torch here.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def draw_groups(neighbors: NDArray[np.int64], group_size: int, rng: np.random.Ge
     Parameters
     ----------
     neighbors
-        (G, K) from `nearest_neighbors`; the same centre in several rows gets draws of its own.
+        (G, K) from `Neighborhoods.nearest`; the same centre in several rows gets draws of its own.
     group_size
         C, at most K.
     rng
@@ -226,7 +226,7 @@ def merged_groups(
         Groups of C in the epoch; beyond the number of patterns the centres repeat, with neighbours drawn anew. The
         last ones are left out where they do not fill a batch.
     batch_size
-        Groups of C in a batch.
+        Groups of C in a batch, at most ``n_groups``.
     rng
         Source of the draws.
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial import cKDTree
 
+from ptycho_core.errors import InputError
 from ptycho_core.grouping import (
     GroupingPlan,
+    Neighborhoods,
     draw_groups,
-    nearest_neighbors,
+    merged_groups,
     probe_diameter,
 )
 
@@ -105,7 +106,7 @@ def test_neighbors_are_the_nearest_distinct_and_oneself_first(n, seed, grid, dat
     k = data.draw(st.integers(1, n))
     positions = positions_of(n, seed, grid)
     centers = np.random.default_rng(seed).integers(0, n, 20)
-    found = nearest_neighbors(cKDTree(positions), centers, k)
+    found = Neighborhoods(positions).nearest(centers, k)
     assert found.shape == (20, k)
     assert found.dtype == np.int64
     assert np.array_equal(found[:, 0], centers)
@@ -119,7 +120,7 @@ def test_groups_hold_the_centre_and_distinct_neighbors_of_it(gridsize, more, see
     size = gridsize**2
     rng = np.random.default_rng(seed)
     centers = rng.integers(0, 40, 25)
-    neighbors = nearest_neighbors(cKDTree(positions_of(40, seed, 20)), centers, size + more)
+    neighbors = Neighborhoods(positions_of(40, seed, 20)).nearest(centers, size + more)
     groups = draw_groups(neighbors, size, rng)
     assert groups.shape == (25, size)
     assert np.array_equal(groups[:, 0], centers)
@@ -141,8 +142,43 @@ def test_the_same_seed_draws_the_same_groups():
     assert not np.array_equal(first, draw_groups(neighbors, 4, np.random.default_rng(4)))
 
 
+@pytest.mark.parametrize("k", [0, 5])
+def test_neighbors_that_do_not_exist_are_refused(k):
+    with pytest.raises(InputError, match="from 1 to the number of patterns, 4"):
+        Neighborhoods(np.zeros((4, 2))).nearest(np.arange(4), k)
+
+
+@given(st.integers(9, 100), st.integers(1, 3), st.integers(1, 8), st.integers(8, 200), st.integers(0, 2**32 - 1))
+def test_batches_hold_groups_of_distinct_patterns_that_use_each_centre_equally(n, gridsize, batch, n_groups, seed):
+    plan = GroupingPlan(gridsize)
+    drawn = list(
+        merged_groups(Neighborhoods(positions_of(n, seed, 50)), plan, n_groups, batch, np.random.default_rng(seed))
+    )
+    assert len(drawn) == n_groups // batch
+    for groups in drawn:
+        merged = groups.shape[1] / plan.group_size
+        assert groups.shape[1] == n or merged in (1, 2, 4, 8)
+        assert all(len(set(group)) == len(group) for group in groups.tolist())
+        assert groups.size <= batch * plan.group_size
+
+
+def test_groups_come_in_all_sizes_from_one_to_the_batch():
+    plan = GroupingPlan(2)
+    drawn = merged_groups(Neighborhoods(positions_of(200, 0, 100)), plan, 400, 8, np.random.default_rng(0))
+    assert {groups.shape for groups in drawn} == {(8, 4), (4, 8), (2, 16), (1, 32)}
+
+
+def test_more_groups_than_patterns_repeat_centres_with_other_neighbors():
+    drawn = merged_groups(
+        Neighborhoods(positions_of(30, 0, 100)), GroupingPlan(2, 12), 300, 1, np.random.default_rng(0)
+    )
+    groups = np.concatenate(list(drawn))
+    assert np.array_equal(np.bincount(groups[:, 0], minlength=30), np.full(30, 10))
+    assert len({tuple(sorted(g)) for g in groups[groups[:, 0] == 0].tolist()}) > 5
+
+
 def test_groups_around_a_hundred_thousand_patterns_are_drawn_in_less_than_a_second():
-    tree = cKDTree(np.random.default_rng(0).uniform(0, 5000, (100_000, 2)))
+    positions = np.random.default_rng(0).uniform(0, 5000, (100_000, 2))
     started = time.perf_counter()
-    draw_groups(nearest_neighbors(tree, np.arange(100_000), 8), 4, np.random.default_rng(0))
+    draw_groups(Neighborhoods(positions).nearest(np.arange(100_000), 8), 4, np.random.default_rng(0))
     assert time.perf_counter() - started < 1
