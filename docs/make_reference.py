@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptycho_core.cli import COMMANDS
 from ptycho_core.cli.arguments import Parser
+from ptycho_core.config import PRESETS
 
 TARGET = Path(__file__).with_name("commands.md")
 
@@ -25,7 +26,7 @@ traceback of an error. Exit codes: 0 done, 2 bad input or arguments, 3 failed, 1
 
 def reference() -> str:
     """Return the text of docs/commands.md."""
-    return "\n".join([INTRODUCTION, *(line for name in COMMANDS for line in _command(name))])
+    return "\n".join([INTRODUCTION, *(line for name in COMMANDS for line in _command(name)), *_presets()])
 
 
 def _command(name: str) -> Iterator[str]:
@@ -58,6 +59,14 @@ def _line(action: argparse.Action) -> str:
         value = str(action.metavar or action.dest.upper())
         names[-1] += f" [{value}]" if action.nargs == "?" else f" {value}"
     return f"- {', '.join(f'`{name}`' for name in names)}: {str(action.help).replace('%%', '%')}"
+
+
+def _presets() -> Iterator[str]:
+    yield from ("## Presets of ptycho train", "")
+    for name, settings in PRESETS.items():
+        words = ", ".join(f"{setting} {value}" for setting, value in settings.items())
+        yield f"- `{name}`: {words or 'the defaults'}"
+    yield ""
 
 
 if __name__ == "__main__":
