@@ -113,9 +113,7 @@ class Knob:
             raise self.error(name, value)
         if self.kind is int and value != int(value):
             raise self.error(name, value)
-        below = (self.minimum is not None and value < self.minimum) or (
-            self.above is not None and value <= self.above
-        )
+        below = (self.minimum is not None and value < self.minimum) or (self.above is not None and value <= self.above)
         if below or (self.maximum is not None and value > self.maximum):
             raise self.error(name, value)
         return self.kind(value)

@@ -25,9 +25,7 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
     if test_scan is None:
         problems += config.check()
     elif test_scan.size != scan.size:
-        message = (
-            f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
-        )
+        message = f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
         problems.append(Problem("test_scan", message))
     if config.engine == "pinn":
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)

@@ -59,8 +59,7 @@ __all__ = [
 ]
 
 RESUMABLE = frozenset(
-    {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")}
-    - {"seed", "deterministic"}
+    {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")} - {"seed", "deterministic"}
     | {"max_epochs", "max_time", "max_steps", "early_stop_patience", "early_stop_min_delta", "checkpoint_save_top_k"}
 )
 """Settings that may change when a run is resumed: where and how long it runs, never the model or the data."""

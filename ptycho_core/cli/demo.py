@@ -12,9 +12,7 @@ from ptycho_core.cli.output import print_json, say
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
-    parser.add_argument(
-        "--output-dir", type=Path, default=Path("demo"), metavar="OUT", help="where to [default demo]"
-    )
+    parser.add_argument("--output-dir", type=Path, default=Path("demo"), metavar="OUT", help="where to [default demo]")
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
 
 

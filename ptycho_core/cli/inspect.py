@@ -12,9 +12,7 @@ from ptycho_core.cli.output import print_json, say
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan to look at")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw patterns, positions and probe to this picture"
-    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw patterns, positions and probe to this picture")
     add_reading(parser)
 
 

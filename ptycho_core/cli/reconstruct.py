@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
     files = write_results(reconstruction, args.folder)
     if args.json:
         print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": files})
-    say("  ".join(f"{name} {v:.4f}" for name, v in reconstruction.metrics.items() if isinstance(v, float)))
-    for name, path in files.items():
-        say(f"{name}: {path}")
+    say("  ".join(f"{name} {reconstruction.metrics[name]:.4f}" for name in ("r", "r_free")))
+    for path in files.values():
+        say(f"wrote {path}")
     return 130 if stop.stop_requested else 0
 
 

@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
+    from ptycho_core.process import ProcessMark
     from ptycho_core.training import train
 
     with progress(config.quiet) as events, stopped_by_signals() as stop:
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
             command=shlex.join(args.words),
             resume=bool(args.resume),
         )
-    _report(info, args.json)
+    if info.process == ProcessMark.current():  # the others of several processes have nothing of their own to tell
+        _report(info, args.json)
     return 130 if stop.stop_requested else 0
 
 

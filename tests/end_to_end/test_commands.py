@@ -1,0 +1,133 @@
+"""The commands, from a scan file to an exported checkpoint, on a scan small enough for seconds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptycho_core import cli
+from ptycho_core.runs import read_metrics, read_run
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
+
+PTYCHO = [sys.executable, "-c", "import sys; from ptycho_core.cli import main; sys.exit(main())"]
+SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --num-workers 0 --n_images 12 --accelerator cpu"
+COLUMNS = (
+    "epoch step learning_rate poisson_train_loss_step poisson_train_loss_epoch poisson_val_loss mae_train_loss "
+    "mae_val_loss physics_weight training_stage grad_norm patterns_per_second"
+)
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    spec = SimulationSpec(size=32, n_patterns=49, step_px=4, jitter_px=1)
+    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, scan_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scan.npz").symlink_to(scan_path)
+    return tmp_path
+
+
+def ptycho(line):
+    return cli.main(shlex.split(line))
+
+
+def test_the_command_of_the_contract_leaves_what_the_contract_says(here):
+    assert (
+        ptycho(
+            "train --train_data_file scan.npz --test_data_file scan.npz --output_dir out --n_images 64 --gridsize 2 "
+            "--max_epochs 6 --batch_size 4 --accelerator auto --deterministic --num-workers 0 --logger csv "
+            "--checkpoint-save-top-k 2 --early-stop-patience 5 --model-width 2"
+        )
+        == 0
+    )
+    logs = here / "out/lightning_logs/version_0"
+    assert (logs / "hparams.yaml").is_file()
+    with open(logs / "metrics.csv", newline="") as file:
+        assert set(COLUMNS.split()) <= set(next(csv.reader(file)))
+    names = {path.name for path in (here / "out/checkpoints").iterdir()}
+    assert "last.ckpt" in names
+    assert len(names) <= 3
+    assert all(re.fullmatch(r"epoch=\d\d-poisson_val_loss=\d+\.\d{4}\.ckpt", name) for name in names - {"last.ckpt"})
+    info = read_run(here / "out")
+    assert (info.status, info.epochs_done) == ("finished", 6)
+    assert info.best_checkpoint.is_file()
+    assert info.scan["path"] == str(here / "scan.npz")
+
+
+def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_elsewhere(here, capsys):
+    assert ptycho(f"train --train_data_file scan.npz --output_dir out --gridsize 2 --max-epochs 2 {SMALL}") == 0
+    assert ptycho("reconstruct --checkpoint best --scan scan.npz out") == 0
+    assert ptycho("export --checkpoint best out model.zip") == 0
+    capsys.readouterr()
+    assert ptycho("reconstruct --checkpoint model.zip --scan scan.npz elsewhere --json") == 0
+    elsewhere = json.loads(capsys.readouterr().out)
+    here_metrics = json.loads((here / "out/reconstruction/metrics.json").read_text())
+    assert elsewhere["metrics"]["r"] == pytest.approx(here_metrics["r"], rel=1e-4)
+    assert all(Path(path).is_file() for path in elsewhere["files"].values())
+    for name, target in (("product", "a.h5"), ("cxi", "a.cxi"), ("npz", "a.npz"), ("tiff", "pictures"), ("png", "b")):
+        assert ptycho(f"export --format {name} out {target}") == 0
+        assert (here / target).exists()
+
+
+def test_a_second_run_in_a_folder_overwrites_nothing(here):
+    for seed in (1, 2):
+        line = f"train --train_data_file scan.npz --output_dir out --max-epochs 1 --seed {seed} {SMALL}"
+        assert ptycho(line) == 0
+    earlier, newest = read_run(here / "out/previous/version_0"), read_run(here / "out")
+    assert (earlier.config.seed, newest.config.seed) == (1, 2)
+    assert earlier.last_checkpoint.is_file()
+    assert newest.last_checkpoint.is_file()
+    assert len(read_metrics(earlier.folder)["epoch"]) > 0
+    assert len(read_metrics(newest.folder)["epoch"]) > 0
+
+
+def begin(here, max_epochs):
+    """Start a training that is far from done, and return it after its second epoch."""
+    words = shlex.split(f"train --train_data_file scan.npz --output_dir out --max-epochs {max_epochs} {SMALL}")
+    training = subprocess.Popen([*PTYCHO, *words], stderr=subprocess.PIPE, text=True)
+    for line in training.stderr:
+        if line.startswith("epoch 2/"):
+            return training
+    raise AssertionError(f"training ended early with {training.wait()}")
+
+
+def test_ctrl_c_saves_and_prints_the_command_that_resumes(here, capsys):
+    with begin(here, 3000) as training:
+        training.send_signal(signal.SIGINT)
+        shown = training.stderr.read()
+    assert training.returncode == 130
+    stopped = read_run(here / "out")
+    assert (stopped.status, stopped.reason) == ("stopped", "stopped by Ctrl-C")
+    (command,) = re.findall(r"resume with: ptycho (.*)", shown)
+    assert ptycho(f"{command} --max-epochs {stopped.epochs_done + 2}") == 0
+    resumed = read_run(here / "out")
+    assert (resumed.status, resumed.epochs_done) == ("finished", stopped.epochs_done + 2)
+    assert (resumed.log_version, resumed.started) == (stopped.log_version, stopped.started)
+    assert resumed.free_indexes == stopped.free_indexes
+    epochs = read_metrics(here / "out")["epoch"]
+    assert set(epochs) == set(range(resumed.epochs_done))
+
+
+def test_a_killed_run_is_interrupted_and_can_be_resumed(here, capsys):
+    with begin(here, 3000) as training:
+        training.kill()
+    killed = read_run(here / "out")
+    assert killed.status == "interrupted"
+    assert ptycho("train --resume out --gridsize 3") == 2
+    assert "gridsize cannot change when a run is resumed" in capsys.readouterr().err
+    assert ptycho(f"train --resume out --max-epochs {killed.epochs_done + 1} --json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["status"] == "finished"
+    assert Path(result["best_checkpoint"]).is_file()
