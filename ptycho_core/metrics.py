@@ -99,9 +99,7 @@ def half_bit_threshold(n: NDArray[Any] | float) -> NDArray[np.float64]:
     return np.asarray((snr + (2 * np.sqrt(snr) + 1) / root) / (snr + 1 + 2 * np.sqrt(snr) / root))
 
 
-def frc(
-    a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, window: NDArray[Any] | None = None
-) -> FRC:
+def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, window: NDArray[Any] | None = None) -> FRC:
     """Return the Fourier ring correlation of two images that are registered to each other.
 
     ``Re sum(F_a conj(F_b)) / sqrt(sum |F_a|^2 sum |F_b|^2)`` over rings one Fourier pixel of the shorter side wide.

@@ -66,9 +66,7 @@ def _check_positions(scan: Scan) -> list[Problem]:
         return [Problem("positions", "the scan has one pattern; ptychography needs overlapping ones", "error")]
     spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
     if spread[0] <= 1e-9 * max(1.0, float(abs(positions).max())):
-        return [
-            Problem("positions", f"all {len(positions)} positions are identical; each pattern needs its own place")
-        ]
+        return [Problem("positions", f"all {len(positions)} positions are identical; each pattern needs its own place")]
     problems = _check_unit(scan)
     if spread[1] < _COLLINEAR * spread[0]:
         message = "all positions lie on one line: the object is only constrained along it, two directions are needed"
@@ -85,9 +83,7 @@ def _check_unit(scan: Scan) -> list[Problem]:
         Fix(f"positions are in {other}", "position_unit", other) for other in _units_that_fit(scan, unit, step)
     )
     help_ = f"; the unit that would fit: {' or '.join(fix.value for fix in fixes)}" if fixes else ""
-    size = (
-        "hardly a step" if step < SMALLEST_STEP_PX else f"more than a pattern's {scan.size} px, so nothing overlaps"
-    )
+    size = "hardly a step" if step < SMALLEST_STEP_PX else f"more than a pattern's {scan.size} px, so nothing overlaps"
     message = f"neighbouring positions lie {step:.3g} px apart (read as {unit}), {size}{help_}"
     return [Problem("positions", message, "error", fixes)]
 
@@ -138,9 +134,7 @@ def _check_probe(scan: Scan) -> list[Problem]:
 def _check_mask(scan: Scan) -> list[Problem]:
     if scan.mask is None or scan.mask.mean() >= _FEWEST_GOOD_PIXELS:
         return []
-    message = (
-        f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
-    )
+    message = f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
     return [Problem("mask", message, "warning")]
 
 

@@ -54,9 +54,7 @@ class Survey:
     @property
     def extent(self) -> str:
         """How much was looked at, for a message: empty when it was everything."""
-        return (
-            "" if len(self.rows) == self.total else f" among the {len(self.rows)} of {self.total} patterns looked at"
-        )
+        return "" if len(self.rows) == self.total else f" among the {len(self.rows)} of {self.total} patterns looked at"
 
     @property
     def empty_rows(self) -> NDArray[np.int64]:

@@ -257,9 +257,7 @@ def _make_square(
     fit = conversions.FitTo(size)
     if mask is not None or how == "pad":
         mask = fit(np.ones((height, width), bool) if mask is None else mask)
-    notes.append(
-        f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded")
-    )
+    notes.append(f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded"))
     return patterns.then(fit), mask, size
 
 
@@ -284,9 +282,7 @@ def _positions_px(
     """Return positions (y, x) in object pixels of patterns of ``shape``, before these are made square."""
     orientation = settings.assume("orientation", "+y+x", "positions and patterns are taken to share their axes")
     row, column = ("yx".index(orientation[1]), orientation[0]), ("yx".index(orientation[3]), orientation[2])
-    positions = np.stack(
-        [(-1.0 if s == "-" else 1.0) * stored.positions[:, axis] for axis, s in (row, column)], axis=1
-    )
+    positions = np.stack([(-1.0 if s == "-" else 1.0) * stored.positions[:, axis] for axis, s in (row, column)], axis=1)
     if orientation != "+y+x":
         notes.append(f"turned the positions: (row, column) = {orientation} of the file's")
     unit = settings.assume("position_unit", stored.unit, stored.unit_reason)
@@ -317,9 +313,7 @@ def _settle_probe(
             notes.append("left out the probe that the file holds")
         return None
     if not np.isfinite(probe).all():
-        raise InputError(
-            f"{path}: the probe holds values that are not finite; set probe=ignore to start from a guess"
-        )
+        raise InputError(f"{path}: the probe holds values that are not finite; set probe=ignore to start from a guess")
     if how == "crop":
         fitted: NDArray[Any] = conversions.FitTo(size)(probe)
     elif how == "resample":

@@ -92,24 +92,18 @@ def _basis(store: Store, notes: list[str]) -> tuple[NDArray[np.float64], NDArray
         return np.array([0.0, -1.0]), np.array([-1.0, 0.0])
     vectors = store.numbers(key)
     if vectors.shape not in ((2, 3), (3, 2)) or not np.isfinite(vectors).all():
-        raise InputError(
-            f"{store.path}: '{key}' has shape {vectors.shape}; it must be (2, 3), or (3, 2) as in cdtools"
-        )
+        raise InputError(f"{store.path}: '{key}' has shape {vectors.shape}; it must be (2, 3), or (3, 2) as in cdtools")
     if vectors.shape == (3, 2):
         notes.append("basis_vectors is (3, 2): read as cdtools stores it")
         vectors = vectors.T
     across = vectors[:, :2]
     lengths = np.linalg.norm(across, axis=1)
     if not lengths.all() or abs(np.linalg.det(across / lengths[:, None])) < 0.99:
-        raise InputError(
-            f"{store.path}: '{key}' must hold two directions across the beam, perpendicular to each other"
-        )
+        raise InputError(f"{store.path}: '{key}' must hold two directions across the beam, perpendicular to each other")
     return across[0], across[1]
 
 
-def _pitch(
-    store: Store, row_step: NDArray[np.float64], column_step: NDArray[np.float64]
-) -> tuple[float, float] | None:
+def _pitch(store: Store, row_step: NDArray[np.float64], column_step: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the detector's pitch (y, x); either alone counts for both, as detectors are square."""
     stated = [_optional(store, f"{_DETECTOR}/{axis}_pixel_size") for axis in "yx"]
     along_rows, along_columns = stated[0] or stated[1], stated[1] or stated[0]

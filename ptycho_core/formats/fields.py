@@ -69,9 +69,7 @@ def check_finite(store: Store, key: str, values: NDArray[np.float64]) -> NDArray
     count = np.count_nonzero(~np.isfinite(values))
     if count:
         first = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-        raise InputError(
-            f"{store.path}: '{key}' holds {count} values that are not finite, the first at index {first}"
-        )
+        raise InputError(f"{store.path}: '{key}' holds {count} values that are not finite, the first at index {first}")
     return values
 
 

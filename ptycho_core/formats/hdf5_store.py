@@ -65,9 +65,7 @@ class Hdf5Store(Store):
             never_written = not dataset.id.get_storage_size() and not dataset.is_virtual and not external
             contiguous = plist.get_layout() == h5py.h5d.CONTIGUOUS and not external
         if header.nbytes and never_written:
-            raise InputError(
-                f"{self.path}: '{key}' is declared as {header.shape} but nothing was written into it yet"
-            )
+            raise InputError(f"{self.path}: '{key}' is declared as {header.shape} but nothing was written into it yet")
         if contiguous and header.nbytes > self.path.stat().st_size and dataset.file.filename == self._file.filename:
             raise InputError(f"{self.path}: '{key}' declares {header.nbytes} bytes, more than the whole file has")
         return header

@@ -37,9 +37,7 @@ class NpzStore(Store):
         super().__init__(path)
         with reading(path, "the archive"):
             self._zip = zipfile.ZipFile(path)
-        self._infos = {
-            i.filename.removesuffix(".npy"): i for i in self._zip.infolist() if i.filename.endswith(".npy")
-        }
+        self._infos = {i.filename.removesuffix(".npy"): i for i in self._zip.infolist() if i.filename.endswith(".npy")}
         self._members: dict[str, _Member] = {}
 
     def keys(self) -> list[str]:  # noqa: D102

@@ -79,9 +79,7 @@ def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], N
     if n > MOST_PATTERNS:
         raise InputError(f"{product.path}: '{_X}' declares {n} positions, more than any scan has")
     yx = np.stack([fields.vector(product, y_key, n), fields.vector(product, x_key, n)], axis=1)
-    indexes, inverse, counts = np.unique(
-        _indexes(product, _INDEXES, n, notes), return_inverse=True, return_counts=True
-    )
+    indexes, inverse, counts = np.unique(_indexes(product, _INDEXES, n, notes), return_inverse=True, return_counts=True)
     if len(indexes) < n:
         notes.append(f"averaged the positions of {np.count_nonzero(counts > 1)} indexes that occur more than once")
     means = np.stack([np.bincount(inverse, weights=yx[:, axis]) / counts for axis in (0, 1)], axis=1)

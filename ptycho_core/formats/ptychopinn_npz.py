@@ -52,9 +52,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     )
 
 
-def _pattern_axis_first(
-    store: Store, key: str, n_positions: int, settings: Settings, notes: list[str]
-) -> ArraySource:
+def _pattern_axis_first(store: Store, key: str, n_positions: int, settings: Settings, notes: list[str]) -> ArraySource:
     source = store.patterns(key)
     first, _, last = source.shape
     axes = settings.get("axes")

@@ -151,9 +151,7 @@ def _is_png(temporary: Path) -> None:
     imread(temporary)
 
 
-def _picture(
-    image: NDArray[np.float32], title: str, pixel_size_m: tuple[float, float] | None, style: Style
-) -> Figure:
+def _picture(image: NDArray[np.float32], title: str, pixel_size_m: tuple[float, float] | None, style: Style) -> Figure:
     # matplotlib takes a third of a second to import: only who draws pays
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
@@ -163,9 +161,7 @@ def _picture(
     dy, dx = pixel_size_m or (1.0, 1.0)
     height, width = image.shape
     aspect = dy / dx
-    figure = Figure(
-        figsize=(6.0, float(np.clip(4.8 * height * aspect / width, 2.0, 9.0)) + 0.4), layout="constrained"
-    )
+    figure = Figure(figsize=(6.0, float(np.clip(4.8 * height * aspect / width, 2.0, 9.0)) + 0.4), layout="constrained")
     axes = figure.add_subplot()
     colours = ListedColormap(colormaps[style.cmap](np.linspace(0, style.last, 256)))
     low, high = style.limits

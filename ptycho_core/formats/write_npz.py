@@ -101,9 +101,7 @@ def fields_from_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         "geometry": Geometry(**geometry),
         "history": tuple(metadata["history"]),
-        "loss_history": tuple(
-            (epoch, math.nan if loss is None else loss) for epoch, loss in metadata["loss_history"]
-        ),
+        "loss_history": tuple((epoch, math.nan if loss is None else loss) for epoch, loss in metadata["loss_history"]),
         "name": metadata["name"],
         "comments": metadata["comments"],
     }

@@ -1,0 +1,74 @@
+"""Where metrics go: CSV, TensorBoard, MLflow, all on the local disk."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from ptycho_core.atomic import atomic_write
+from ptycho_core.config import Config
+from ptycho_core.errors import InputError
+from ptycho_core.run_record import LOGS
+
+_FLUSH_EVERY = 20
+_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+
+
+class _AppendingWriter(ExperimentWriter):
+    """Goes on with the metrics.csv that is there, where Lightning's deletes it."""
+
+    def _check_log_dir_exists(self) -> None:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
+class AppendingCSVLogger(CSVLogger):
+    """A CSV logger whose file survives a resumed run."""
+
+    @property
+    def experiment(self) -> ExperimentWriter:
+        """The writer of metrics.csv."""
+        if self._experiment is None:
+            self._experiment = _AppendingWriter(log_dir=self.log_dir)
+        return self._experiment
+
+
+def build_loggers(config: Config, folder: Path, version: int) -> list[Logger]:
+    """Return Lightning's loggers for the config, writing below ``folder``.
+
+    Raises
+    ------
+    InputError
+        A logger's package is not installed.
+    """
+    for name in config.logger:
+        if name in _PACKAGES and importlib.util.find_spec(_PACKAGES[name]) is None:
+            raise InputError(f"logger {name} needs a package that is missing: install ptycho[{name}], or use csv")
+    loggers: list[Logger] = []
+    if "csv" in config.logger:
+        loggers.append(AppendingCSVLogger(folder, LOGS, version, flush_logs_every_n_steps=_FLUSH_EVERY))
+    if "tensorboard" in config.logger:
+        loggers.append(TensorBoardLogger(folder, "tensorboard", version))
+    if "mlflow" in config.logger:
+        loggers.append(MLFlowLogger("ptycho", f"version_{version}", tracking_uri=(folder / "mlruns").as_uri()))
+    return loggers
+
+
+def drop_rows_from(path: Path, step: int) -> None:
+    """Remove the rows of metrics.csv that a resumed run will write again: those of ``step`` and later."""
+    if not path.is_file():
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        names = list(reader.fieldnames or ())
+        rows = [row for row in reader if row["step"] and int(row["step"]) < step]
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,167 @@
+"""From a scan and a checkpoint to an object and a probe, with the figures that say how good they are."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptycho_core import events as happenings
+from ptycho_core.atomic import write_json
+from ptycho_core.checkpoints import Checkpoint, load_checkpoint
+from ptycho_core.data import Amplitudes, split
+from ptycho_core.errors import InputError
+from ptycho_core.events import EventHandler, StopToken
+from ptycho_core.formats.exports import write_reconstruction
+from ptycho_core.models.direct import DirectModel
+from ptycho_core.models.pinn import PinnModel
+from ptycho_core.models.start import at_brightness, pixel_weight, scan_canvas, scan_summary, starting_probe
+from ptycho_core.polish import polish
+from ptycho_core.probe_modes import order_modes
+from ptycho_core.result import Reconstruction
+from ptycho_core.run_record import RECONSTRUCTION
+from ptycho_core.scan import Scan
+from ptycho_core.trainer import device_of
+from ptycho_core.whole_canvas import TILE, Canvas, estimate_object, light, middle, network_object, r_of
+
+
+def reconstruct(
+    scan: Scan,
+    checkpoint_path: Path,
+    *,
+    polish_epochs: int = 0,
+    accelerator: str = "auto",
+    tile: int | None = None,
+    events: EventHandler = lambda event: None,
+    stop: StopToken | None = None,
+) -> Reconstruction:
+    """Reconstruct a scan with a trained model.
+
+    The scan may be the one that the model was trained on, or any other: of any field of view and any number of
+    patterns. Its free patterns (chosen by the config's seed) take no part and measure R_free.
+
+    Parameters
+    ----------
+    scan
+        To reconstruct.
+    checkpoint_path
+        A ``.ckpt`` or a bundle.
+    polish_epochs
+        Epochs of the direct engine on the network's object and probe. The state with the best R on the validation
+        patterns, which then take no part, is kept.
+    accelerator
+        As in the config.
+    tile
+        Width in pixels of the tiles that the network sees at once.
+    events, stop
+        Observer and token; a stop ends polishing early.
+
+    Raises
+    ------
+    InputError
+        The checkpoint does not fit the scan or cannot be read.
+    """
+    started = time.perf_counter()
+    events(happenings.StageChanged("loading"))
+    checkpoint = load_checkpoint(checkpoint_path)
+    device = device_of(accelerator)
+    model = checkpoint.model()
+    parts = split(len(scan), model.config)
+    rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
+    canvas = Canvas(Amplitudes(scan), scan.positions, rows, scan.size, device, scan_canvas(scan))
+    history = [*scan.history]
+    loaded = time.perf_counter()
+
+    events(happenings.StageChanged("reconstructing"))
+    if isinstance(model, DirectModel):
+        object, probe = _direct_object(model, canvas, device)
+    else:
+        assert isinstance(model, PinnModel)
+        model, sentence = _with_best_probe(checkpoint, model, scan, canvas)
+        history.append(sentence)
+        object, _ = network_object(model, canvas, tile or TILE)
+        probe = model.probe.detach()
+    history.append(f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)")
+    passed = time.perf_counter()
+
+    token = stop or StopToken()
+    if polish_epochs and not token.stop_requested:
+        events(happenings.StageChanged("polishing"))
+        object, probe, done = polish(
+            model, scan, canvas, parts, object, probe, polish_epochs, accelerator, events, token
+        )
+        history.append(f"polished by the direct engine for {done} epochs")
+    polished = time.perf_counter()
+
+    probe = order_modes(probe)
+    cover = light(canvas, probe)
+    metrics = {
+        "r": r_of(model, object, probe, canvas, rows),
+        "r_free": r_of(model, object, probe, canvas, parts.free),
+        "patterns": len(rows),
+        "free_patterns": len(parts.free),
+        "load_seconds": loaded - started,
+        "reconstruct_seconds": passed - loaded,
+        "polish_seconds": polished - passed,
+        "metrics_seconds": time.perf_counter() - polished,
+    }
+    return Reconstruction(
+        object=object[0].cpu().numpy(),
+        probe=probe.cpu().numpy(),
+        coverage=cover[0].cpu().numpy(),
+        positions_px=canvas.positions[rows],
+        pattern_index=rows,
+        geometry=scan.geometry,
+        metrics=metrics,
+        config=model.config.to_dict(),
+        history=tuple(history),
+        name=scan.path.stem if scan.path else "",
+    )
+
+
+def _direct_object(model: DirectModel, canvas: Canvas, device: torch.device) -> tuple[Tensor, Tensor]:
+    model.to(device)
+    if tuple(model.object.shape) != canvas.shape or model.probe.shape[-1] != canvas.size:
+        raise InputError(
+            f"the direct engine's checkpoint holds an object of {model.object.shape[0]} x {model.object.shape[1]} "
+            f"pixels of the scan it was fitted to, and this scan needs {canvas.shape[0]} x {canvas.shape[1]}: give "
+            "that scan, or a checkpoint of the network engine"
+        )
+    return model.object.detach()[None], model.probe.detach()
+
+
+def _with_best_probe(checkpoint: Checkpoint, model: PinnModel, scan: Scan, canvas: Canvas) -> tuple[PinnModel, str]:
+    """Return the model with the probe for this scan, and which that is.
+
+    On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever explains
+    the patterns in the scan's middle better by back-projection alone.
+    """
+    weight = pixel_weight(scan)
+    if checkpoint.scan == scan_summary(scan):
+        return model.with_probe(model.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
+    candidates = {"the scan's own probe": starting_probe(scan, model.config.probe_modes)}
+    if model.probe.shape[-1] == scan.size:
+        candidates["the checkpoint's probe"] = at_brightness(model.probe.detach(), scan)
+    some = Canvas(canvas.amplitudes, scan.positions, middle(scan, canvas.rows), scan.size, canvas.device)
+    models = {name: model.with_probe(probe, weight).to(canvas.device) for name, probe in candidates.items()}
+    explained = {
+        name: r_of(each, estimate_object(each, some).object, each.probe.detach(), some, some.rows)
+        for name, each in models.items()
+    }
+    best = min(explained, key=lambda name: explained[name])
+    return models[best], f"used {best}"
+
+
+def write_results(reconstruction: Reconstruction, folder: Path) -> dict[str, Path]:
+    """Write NPZ, product, TIFF, PNG and metrics.json into ``folder/reconstruction``; return the paths by name."""
+    target = folder / RECONSTRUCTION
+    written: dict[str, Path] = {}
+    for format in ("npz", "product", "tiff", "png"):
+        for path in write_reconstruction(reconstruction, target, format):
+            written[path.name] = path
+    metrics = target / "metrics.json"
+    write_json(metrics, reconstruction.metrics)
+    return {**written, metrics.name: metrics}

@@ -1,0 +1,274 @@
+"""`train`: a run from a scan and a config to checkpoints in a run directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from ptycho_core import events as happenings
+from ptycho_core.callbacks import BestCheckpoints, Cancelled, LastCheckpoint, Obey, RefuseNaN, Report, StopEarly
+from ptycho_core.config import METRICS, Config
+from ptycho_core.data import Amplitudes, ScanData, split
+from ptycho_core.errors import InputError, PtychoError, TrainingError, raise_errors
+from ptycho_core.events import Event, EventHandler, StopToken
+from ptycho_core.loggers import build_loggers, drop_rows_from
+from ptycho_core.models.base import PtychographyModule
+from ptycho_core.models.direct import DirectModel
+from ptycho_core.models.pinn import PinnModel
+from ptycho_core.models.start import pixel_weight, scan_canvas, scan_summary, starting_probe
+from ptycho_core.polish import refine_probe
+from ptycho_core.run_checks import check_run
+from ptycho_core.run_record import CHECKPOINTS, RunInfo, read_run
+from ptycho_core.runs import Run, resume_run, scan_info, start_run
+from ptycho_core.scan import Scan
+from ptycho_core.trainer import build_trainer, choose_accelerator, quiet_lightning
+from ptycho_core.whole_canvas import preview
+
+
+def train(
+    config: Config,
+    scan: Scan,
+    output_dir: Path,
+    *,
+    test_scan: Scan | None = None,
+    events: EventHandler = lambda event: None,
+    stop: StopToken | None = None,
+    command: str = "",
+    resume: bool = False,
+) -> RunInfo:
+    """Train on a scan, and leave a run directory behind.
+
+    Parameters
+    ----------
+    config
+        Every knob.
+    scan
+        To train on.
+    output_dir
+        The run directory; an earlier run in it is set aside, or gone on with if ``resume``.
+    test_scan
+        To validate on; a part of ``scan`` where None.
+    events
+        Gets the events, in this thread; exactly one of them is terminal once the run has begun.
+    stop
+        Ends the run in good order, or at once.
+    command
+        The command line that does the same, for the record.
+    resume
+        Go on from ``last.ckpt`` with optimiser, schedule, epoch counter and metrics.
+
+    Returns
+    -------
+    RunInfo
+        Of the run when it ended: finished, stopped or cancelled.
+
+    Raises
+    ------
+    InputError
+        Something is wrong with scan or settings; nothing was begun.
+    TrainingError
+        Training failed; what was saved stays.
+    """
+    raise_errors(check_run(config, scan, test_scan))
+    _check_monitor(config, scan, test_scan)
+    _, device = choose_accelerator(config.accelerator)
+    run = _Training(config, scan, Path(output_dir).absolute(), test_scan, events, stop or StopToken(), device)
+    with quiet_lightning(config):
+        return run.go(command, resume)
+
+
+def _check_monitor(config: Config, scan: Scan, test_scan: Scan | None) -> None:
+    validates = test_scan is not None or len(split(len(scan), config).validation) > 0
+    if validates or not config.monitor.endswith("_val_loss"):
+        return
+    if (config.enable_checkpointing and config.checkpoint_save_top_k != 0) or config.early_stop_patience:
+        logged = ", ".join(name for name in METRICS if not name.endswith("_val_loss"))
+        raise InputError(
+            f"checkpoint_monitor {config.checkpoint_monitor} is not logged because nothing validates: set val_fraction "
+            f"above 0, give a test data file, or monitor one of {logged}"
+        )
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        config: Config,
+        scan: Scan,
+        folder: Path,
+        test_scan: Scan | None,
+        events: EventHandler,
+        token: StopToken,
+        device: str,
+    ) -> None:
+        self.config, self.scan, self.folder, self.test_scan = config, scan, folder, test_scan
+        self.events, self.token, self.device = events, token, device
+        deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
+        self.obey = Obey(token, deadline)
+        self.parts = split(len(scan), config, validate=test_scan is None)
+        self.run: Run | None = None
+        self.last: LastCheckpoint | None = None
+        self.best: BestCheckpoints | None = None
+        self.early: StopEarly | None = None
+
+    def emit(self, event: Event) -> None:
+        """Write an event into the record, then tell the observer. Only the first process of several does."""
+        if self.run is not None:
+            self.run.record(event)
+            self.events(event)
+
+    def go(self, command: str, resume: bool) -> RunInfo:
+        """Begin the run, train, end it."""
+        callbacks = self._callbacks()
+        # The trainer knows whether this is the first process of several; only that one has the record.
+        trainer = build_trainer(
+            self.config, self.folder, max_epochs=self.config.max_epochs, callbacks=callbacks, distributed=True
+        )
+        if trainer.is_global_zero:
+            build_loggers(self.config, self.folder, 0)  # a missing package, before anything is begun
+            self.run = self._begin(command, resume)
+            trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
+        try:
+            self._train(trainer, resume)
+        except Cancelled:
+            self._finish(trainer, "cancelled", self.token.reason)
+        except SIGTERMException:
+            self._save_last(trainer)
+            self._finish(trainer, "stopped", self.token.reason or "stopped by SIGTERM")
+        except BaseException as error:
+            failure = _explained(error)
+            self.emit(happenings.RunFailed(str(self.folder), str(failure)))
+            if failure is error:
+                raise
+            raise failure from error
+        return self.run.info if self.run else read_run(self.folder)
+
+    def _begin(self, command: str, resume: bool) -> Run:
+        if resume:
+            run = resume_run(self.folder, config=self.config, command=command)
+        else:
+            run = start_run(
+                self.folder,
+                config=self.config,
+                scan_info=scan_info(self.scan),
+                test_scan_info=scan_info(self.test_scan) if self.test_scan else None,
+                command=command,
+            )
+        run.update(
+            free_indexes=tuple(map(int, self.parts.free)), validation_indexes=tuple(map(int, self.parts.validation))
+        )
+        return run
+
+    def _train(self, trainer: L.Trainer, resume: bool) -> None:
+        self.emit(happenings.StageChanged("loading"))
+        amplitudes = Amplitudes(self.scan)
+        model = self._model(amplitudes, warm=not resume and trainer.is_global_zero)
+        model.scan_summary = scan_summary(self.scan)
+        data = ScanData(
+            self.config,
+            self.scan,
+            self.parts,
+            test_scan=self.test_scan,
+            canvas=scan_canvas(self.scan) if isinstance(model, DirectModel) else None,
+            amplitudes=amplitudes,
+        )
+        checkpoint = self.folder / CHECKPOINTS / "last.ckpt" if resume else None
+        first_epoch = 0
+        if checkpoint is not None:
+            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+            first_epoch = int(saved["epoch"]) + 1
+            if self.run is not None:
+                drop_rows_from(self.run.info.logs / "metrics.csv", int(saved["global_step"]))
+        if self.config.preview_seconds:
+            self.report.preview = lambda: preview(model, self.scan, amplitudes, self.parts.train)
+        self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
+        trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+        if self.token.cancel_requested:  # after the last batch
+            raise Cancelled
+        if self.last is not None and not self.last.path.exists():  # stopped before the first epoch
+            self._save_last(trainer)
+        self._finish(trainer, *self._outcome(trainer))
+
+    def _started(self, model: PtychographyModule, steps: int, first_epoch: int) -> happenings.RunStarted:
+        parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        return happenings.RunStarted(
+            str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
+        )
+
+    def _model(self, amplitudes: Amplitudes, warm: bool) -> PtychographyModule:
+        config, weight = self.config, pixel_weight(self.scan)
+        probe = starting_probe(self.scan, config.probe_modes)
+        if config.engine == "direct":
+            return DirectModel(config, probe, weight, scan_canvas(self.scan)[1])
+        if config.warm_start_epochs and warm and not self.token.stop_requested:
+            self.emit(happenings.StageChanged("warming up the probe"))
+            probe = refine_probe(
+                config, self.scan, amplitudes, self.parts, probe, weight, obey=self.obey, emit=self.emit
+            )
+        return PinnModel(config, probe, weight)
+
+    def _callbacks(self) -> list[L.Callback]:
+        config = self.config
+        self.report = Report(self.emit, None, config.preview_seconds)
+        callbacks: list[L.Callback] = [self.obey, RefuseNaN(), self.report]
+        if config.early_stop_patience:
+            self.early = StopEarly(
+                config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta
+            )
+            callbacks.append(self.early)
+        if config.enable_checkpointing:
+            folder = self.folder / CHECKPOINTS
+            if config.checkpoint_save_top_k:
+                keep = config.checkpoint_save_top_k
+                self.best = BestCheckpoints(folder, config.monitor, config.checkpoint_mode, keep, self.emit)
+                callbacks.append(self.best)
+            self.last = LastCheckpoint(folder / "last.ckpt", self.emit)
+            callbacks.append(self.last)
+        return callbacks
+
+    def _save_last(self, trainer: L.Trainer) -> None:
+        if self.last is not None:
+            self.last.save(trainer)
+
+    def _outcome(self, trainer: L.Trainer) -> tuple[str, str]:
+        if self.token.stop_requested:
+            return "stopped", self.token.reason
+        if self.obey.late:
+            return "finished", f"the time limit of {self.config.max_time:g} min is reached"
+        if self.early is not None and self.early.stopped_epoch:
+            return "finished", f"{self.config.monitor} has not improved for {self.early.patience} epochs"
+        if self.config.max_steps is not None and trainer.global_step >= self.config.max_steps:
+            return "finished", f"all {self.config.max_steps} steps are done"
+        return "finished", f"all {self.config.max_epochs} epochs are done"
+
+    def _finish(self, trainer: L.Trainer, status: str, reason: str) -> None:
+        if self.run is None:
+            return
+        best = str(self.best.best_model_path) if self.best is not None and self.best.best_model_path else None
+        metrics = dict(self.run.info.metrics)
+        self.emit(happenings.RunFinished(str(self.folder), status, reason, best, metrics))
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
+    if isinstance(error, PtychoError):
+        return error
+    text = str(error)
+    if (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "not enough memory" in text
+        or "out of memory" in text
+    ):
+        return TrainingError(
+            "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or model_width, or "
+            "another accelerator"
+        )
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return TrainingError(f"training stopped: {error.strerror or text}{where}; checkpoints so far are kept")
+    return error
