@@ -32,9 +32,9 @@ METRICS = (
 """Every metric that is logged, and so may be monitored."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"max_epochs": 12, "gridsize": 3, "model_width": 12, "scheduler": "one_cycle"},
+    "quick": {"max_epochs": 20},
     "standard": {},
-    "best": {"max_epochs": 100, "gridsize": 4, "model_width": 16, "refinement_steps": 2},
+    "best": {"max_epochs": 150, "model_width": 16, "warm_start_epochs": 20},
 }
 """Settings that differ from the defaults, by preset."""
 

@@ -213,7 +213,9 @@ class RegionSampler(Sampler[tuple[NDArray[np.int64], int]]):
         rank: int,
         world: int,
     ) -> None:
-        self.regions = list(_regions(positions, hidden, seen))[rank::world]
+        # With fewer patterns than processes each takes all: the mean is the same, and none is left without a batch.
+        ours = hidden[rank::world] if len(hidden) >= world else hidden
+        self.regions = list(_regions(positions, ours, seen))
 
     def __len__(self) -> int:
         return len(self.regions)

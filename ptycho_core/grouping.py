@@ -214,7 +214,8 @@ def merged_groups(
     """Draw an epoch's batches of groups around randomly ordered centres.
 
     Every batch holds as many patterns as ``batch_size`` groups of C, in groups of C, 2 C, 4 C ... up to one group of
-    them all, drawn at random: so a network learns from the sparse coverage of a group to the dense one of a scan.
+    them all: so a network learns from the sparse coverage of a group to the dense one of a scan. A size is drawn as
+    often as it is large, because small groups have more canvas for their patterns and take more time.
 
     Parameters
     ----------
@@ -238,7 +239,8 @@ def merged_groups(
     n = len(neighborhoods)
     neighbors = plan.resolve_neighbors(n)
     centers = epoch_centers(n, n_groups // batch_size * batch_size, rng)
+    sizes = 2 ** np.arange(int(math.log2(batch_size)) + 1)
     for batch in centers.reshape(-1, batch_size):
-        merged = 2 ** int(rng.integers(int(math.log2(batch_size)) + 1))
+        merged = int(rng.choice(sizes, p=sizes / sizes.sum()))
         near = neighborhoods.nearest(batch[: batch_size // merged], min(n, merged * neighbors))
         yield draw_groups(near, min(n, merged * plan.group_size), rng)

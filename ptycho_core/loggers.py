@@ -34,7 +34,7 @@ class AppendingCSVLogger(CSVLogger):
     @property
     def experiment(self) -> ExperimentWriter:
         """The writer of metrics.csv."""
-        if self._experiment is None:
+        if not isinstance(self._experiment, ExperimentWriter):
             self._experiment = _AppendingWriter(log_dir=self.log_dir)
         return self._experiment
 

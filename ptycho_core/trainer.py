@@ -106,7 +106,7 @@ def quiet_lightning(config: Config) -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     deterministic = torch.are_deterministic_algorithms_enabled()
     # Deterministic runs write no memory that they have not computed: filling it costs a twentieth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     L.seed_everything(config.seed, workers=True, verbose=False)
     try:
         with warnings.catch_warnings():

@@ -31,6 +31,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0 done, 2 bad input, 3 failed, 130 interrupted."""
     given = list(sys.argv[1:] if argv is None else argv)
+    # Threads that spin while they wait make every other program on the same cores several times slower, and are
+    # slowed themselves by it; read by OpenMP when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         args = parse(given)
         code: int = importlib.import_module(f"ptycho_core.cli.{args.command}").run(args)

@@ -39,7 +39,8 @@ class UNet(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of an image must be multiples of this."""
-        return int(2**self.levels)
+        multiple: int = 2**self.levels
+        return multiple
 
     @property
     def reach(self) -> int:
