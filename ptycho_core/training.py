@@ -265,8 +265,8 @@ def _explained(error: BaseException) -> BaseException:
         or "out of memory" in text
     ):
         return TrainingError(
-            "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or model_width, "
-            "or another accelerator"
+            "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or "
+            "model_width, or another accelerator"
         )
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""

@@ -39,14 +39,13 @@ class UNet(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of an image must be multiples of this."""
-        multiple: int = 2**self.levels
-        return multiple
+        return 1 << self.levels
 
     @property
     def reach(self) -> int:
         """Distance in pixels over which an input pixel can influence an output pixel, rounded up."""
         # Two 3 x 3 convolutions on the way down and two on the way up at each scale, and the blocks of pooling.
-        return sum(4 * 2**level for level in range(self.levels)) + 2 * self.multiple + self.multiple
+        return sum(4 << level for level in range(self.levels)) + 3 * self.multiple
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (b, inputs, H, W) to (b, outputs, H, W)."""
