@@ -16,7 +16,7 @@ import pytest
 from ptycho_core import __version__, cli, events, runs
 from ptycho_core.cli import arguments, output, train
 from ptycho_core.cli.progress import progress, stopped_by_signals
-from ptycho_core.config import KNOBS, Config, build_config
+from ptycho_core.config import KNOBS, PRESETS, Config, build_config
 from ptycho_core.errors import Fix, InputError, Problem
 from ptycho_core.runs import start_run
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -138,8 +138,11 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
     assert config == Config(
         **{**vars(build_config({"preset": "best"})), "gridsize": 5, "batch_size": 8},
     )
-    assert config.refinement_steps == 2  # of the preset
-    assert config_of("--config", str(file), "--preset", "quick", "--gridsize", "2").max_epochs == 12
+    assert config.model_width == PRESETS["best"]["model_width"] != Config().model_width
+    assert (
+        config_of("--config", str(file), "--preset", "quick", "--gridsize", "2").max_epochs
+        == PRESETS["quick"]["max_epochs"]
+    )
 
 
 @pytest.mark.parametrize(

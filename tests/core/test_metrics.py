@@ -148,8 +148,7 @@ def test_a_window_does_not_make_noise_look_like_signal() -> None:
     y, x = np.mgrid[:128, :128] - 64
     window = np.exp(-(y**2 + x**2) / (2 * 16**2))
     crossings = [
-        frc(complex_noise(2 * i) + 5, complex_noise(2 * i + 1) + 5, window=window).resolution_px
-        for i in range(10, 30)
+        frc(complex_noise(2 * i) + 5, complex_noise(2 * i + 1) + 5, window=window).resolution_px for i in range(10, 30)
     ]
     assert np.median([c or 1 for c in crossings]) > 16
 

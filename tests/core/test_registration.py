@@ -16,9 +16,7 @@ def smooth_field(seed: int, shape: tuple[int, int] = SHAPE, cutoff: float = 0.2)
     """Random, periodic, band-limited below ``cutoff`` cycles per pixel: it can be shifted exactly."""
     rng = np.random.default_rng(seed)
     f = np.hypot(fft.fftfreq(shape[0])[:, None], fft.fftfreq(shape[1])[None, :])
-    spectrum = (
-        (rng.normal(size=shape) + 1j * rng.normal(size=shape)) * np.exp(-((f / cutoff) ** 2) * 4) * (f < cutoff)
-    )
+    spectrum = (rng.normal(size=shape) + 1j * rng.normal(size=shape)) * np.exp(-((f / cutoff) ** 2) * 4) * (f < cutoff)
     field = fft.ifft2(spectrum)
     return 1 + 0.25 * field / field.std()
 

@@ -77,9 +77,9 @@ def test_modes_are_orthogonal_with_the_stated_powers(tiny_sim: Simulation, probe
 
 
 def test_the_focus_of_a_round_aperture_is_an_airy_pattern() -> None:
-    probe = simulate(
-        SimulationSpec(size=128, n_patterns=1, probe="aperture", aperture=0.25, defocus_m=0)
-    ).truth.probe[0]
+    probe = simulate(SimulationSpec(size=128, n_patterns=1, probe="aperture", aperture=0.25, defocus_m=0)).truth.probe[
+        0
+    ]
     line = abs(probe[64, 64:]) ** 2 / abs(probe[64, 64]) ** 2
     first_zero = 1.22 * 128 / (0.25 * 128)
     assert abs(np.argmin(line[:8]) - first_zero) < 0.6
