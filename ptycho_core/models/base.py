@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
@@ -17,8 +18,6 @@ from ptycho_core.config import Config
 from ptycho_core.data import Batch
 from ptycho_core.physics import Windows, exit_waves, gather, intensity, propagate
 
-PIXEL_RATE = 50.0
-"""Learning rate of object and probe pixels in the direct engine, as a multiple of the network's."""
 _DARKEST_BACKGROUND = 0.01
 
 
@@ -148,20 +147,17 @@ class PtychographyModule(L.LightningModule, ABC):
             mean.update(value, len(amplitude))
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
 
-    def pixel_parameters(self) -> list[nn.Parameter]:
-        """Parameters that are pixels and learn `PIXEL_RATE` times as fast as a network's weights."""
-        return []
+    @abstractmethod
+    def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
+        """Return all parameters in groups, each with its learning rate as a multiple of the config's."""
 
     def configure_optimizers(self) -> Any:
         """Lightning: optimiser and schedule of the config."""
         config = self.config
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        pixels = [p for p in self.pixel_parameters() if p.requires_grad]
-        chosen = {id(p) for p in pixels}
-        others = [p for p in self.parameters() if p.requires_grad and id(p) not in chosen]
         groups = [
-            {"params": others, "lr": config.learning_rate},
-            {"params": pixels, "lr": config.learning_rate * PIXEL_RATE},
+            {"params": [p for p in parameters if p.requires_grad], "lr": config.learning_rate * rate}
+            for parameters, rate in self.rates()
         ]
         optimizer = kind([group for group in groups if group["params"]], lr=config.learning_rate)
         if config.scheduler == "plateau":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,9 @@ from ptycho_core.config import Config
 from ptycho_core.data import Batch
 from ptycho_core.models.base import PtychographyModule
 from ptycho_core.physics import place, squared_modulus
+
+PIXEL_RATE = 50.0
+"""Learning rate of pixels of modulus about 1, as a multiple of the config's, which suits a network's weights."""
 
 
 class DirectModel(PtychographyModule):
@@ -56,6 +61,6 @@ class DirectModel(PtychographyModule):
         columns = squared_modulus(object[:, 1:] - object[:, :-1]).mean()
         return self.config.object_smoothness * (rows + columns)
 
-    def pixel_parameters(self) -> list[nn.Parameter]:
-        """Object and probe."""
-        return [self.object_parts, self.probe_parts, self.background_root]
+    def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
+        """Object and probe learn alike."""
+        return [([self.object_parts, self.probe_parts, self.background_root], PIXEL_RATE)]

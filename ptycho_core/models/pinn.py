@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from ptycho_core.physics import (
 Apply = Callable[[UNet, Tensor], Tensor]
 """Runs a U-Net on an image: directly, or in tiles."""
 
+PROBE_RATE = 0.1
+"""Learning rate of the probe while the network trains, as a multiple of the config's."""
 _LEVELS = 3
 _REFINEMENT_LEVELS = 2
 
@@ -124,6 +126,10 @@ class PinnModel(PtychographyModule):
     def __init__(self, config: Config, probe: Tensor, weight: Tensor | None) -> None:
         super().__init__(config, probe, weight)
         self.network = ObjectNetwork(config.model_width, config.refinement_steps)
+
+    def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
+        """The probe, which the network has to rely on, changes slowly."""
+        return [(self.network.parameters(), 1.0), ([self.probe_parts, self.background_root], PROBE_RATE)]
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the patterns that count; the network sees those that are not hidden."""
