@@ -29,7 +29,7 @@ class Windows:
     """Where b patches of N x N pixels lie on a stack of canvases, to a fraction of a pixel.
 
     Built by `place`; ``start`` (b,) is the flat index of each (N + 1, N + 1) window's first pixel, ``fraction``
-    (b, 2) the rest of its position in [0, 1).
+    (b, 2) the rest of its position in [0, 1].
     """
 
     start: Tensor
@@ -46,6 +46,8 @@ class Windows:
 def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows:
     """Find the windows of patches on canvases.
 
+    A fraction may be 1: a position just below a whole pixel, for which there is a canvas, may be that pixel in float32.
+
     Parameters
     ----------
     positions
@@ -61,14 +63,14 @@ def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows
         If a window reaches over the canvas' edge.
     """
     grouped = positions if positions.ndim == 3 else positions[None]
-    whole = torch.floor(grouped)
-    corner = whole.to(torch.int64) - size // 2
-    limit = torch.tensor(canvas[1:], device=corner.device) - size - 1
-    if bool(((corner < 0) | (corner > limit)).any()):
+    limit = torch.tensor(canvas[1:], device=grouped.device) - size - 1
+    corner = torch.minimum(torch.floor(grouped).to(torch.int64) - size // 2, limit)
+    fraction = grouped - (corner + size // 2)
+    if bool(((corner < 0) | (fraction > 1)).any()):
         raise ValueError(f"a window of {size + 1} pixels lies outside the canvas of {canvas[1]} x {canvas[2]}")
     group = torch.arange(len(grouped), device=corner.device)[:, None]
     start = (group * canvas[1] + corner[..., 0]) * canvas[2] + corner[..., 1]
-    return Windows(start.reshape(-1), (grouped - whole).reshape(-1, 2), size, canvas)
+    return Windows(start.reshape(-1), fraction.reshape(-1, 2), size, canvas)
 
 
 class _Gather(torch.autograd.Function):
@@ -247,29 +249,3 @@ def backproject(amplitude: Tensor, probe: Tensor, windows: Windows, weight: Tens
 def scale_probe(probe: Tensor, brightest: float) -> Tensor:
     """Scale modes (M, N, N) so that an object of modulus 1 gives ``brightest`` counts in a pattern."""
     return probe * (brightest / squared_modulus(probe).sum()).sqrt()
-
-
-def canvas_of(positions: Tensor, size: int, multiple: int = 1) -> tuple[Tensor, tuple[int, int]]:
-    """Find the smallest canvas that holds all windows.
-
-    Parameters
-    ----------
-    positions
-        (..., 2) in any origin.
-    size
-        N.
-    multiple
-        Height and width are rounded up to a multiple of this.
-
-    Returns
-    -------
-    origin
-        (2,) to subtract from the positions, whole pixels.
-    shape
-        (H, W).
-    """
-    flat = positions.reshape(-1, 2)
-    lowest = torch.floor(flat.amin(dim=0))
-    extent = (torch.floor(flat.amax(dim=0)) - lowest).to(torch.int64) + size + 1
-    shape = -(-extent // multiple) * multiple
-    return lowest - size // 2, (int(shape[0]), int(shape[1]))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ptycho_core import events as happenings
@@ -25,7 +25,17 @@ from ptycho_core.result import Reconstruction
 from ptycho_core.run_record import RECONSTRUCTION
 from ptycho_core.scan import Scan
 from ptycho_core.trainer import device_of
-from ptycho_core.whole_canvas import TILE, Canvas, estimate_object, light, middle, network_object, r_of
+from ptycho_core.whole_canvas import (
+    COVERED,
+    TILE,
+    Canvas,
+    estimate_object,
+    half_scan_correlation,
+    light,
+    middle,
+    network_object,
+    r_of,
+)
 
 
 def reconstruct(
@@ -77,13 +87,13 @@ def reconstruct(
 
     events(happenings.StageChanged("reconstructing"))
     if isinstance(model, DirectModel):
-        object, probe = _direct_object(model, canvas, device)
+        object = _direct_object(model, canvas)
     else:
         assert isinstance(model, PinnModel)
         model, sentence = _with_best_probe(checkpoint, model, scan, canvas)
         history.append(sentence)
         object, _ = network_object(model, canvas, tile or TILE)
-        probe = model.probe.detach()
+    probe = model.probe.detach()
     history.append(f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)")
     passed = time.perf_counter()
 
@@ -98,11 +108,18 @@ def reconstruct(
 
     probe = order_modes(probe)
     cover = light(canvas, probe)
-    metrics = {
+    covered = cover[0] > COVERED
+    metrics: dict[str, Any] = {
         "r": r_of(model, object, probe, canvas, rows),
         "r_free": r_of(model, object, probe, canvas, parts.free),
         "patterns": len(rows),
         "free_patterns": len(parts.free),
+        "covered_pixels": int(covered.sum()),
+        "median_coverage": float(cover[0][covered].median()),
+    }
+    if isinstance(model, PinnModel):
+        metrics["half_scans_resolution_px"] = half_scan_correlation(model, canvas, tile or TILE).resolution_px
+    metrics |= {
         "load_seconds": loaded - started,
         "reconstruct_seconds": passed - loaded,
         "polish_seconds": polished - passed,
@@ -122,15 +139,15 @@ def reconstruct(
     )
 
 
-def _direct_object(model: DirectModel, canvas: Canvas, device: torch.device) -> tuple[Tensor, Tensor]:
-    model.to(device)
+def _direct_object(model: DirectModel, canvas: Canvas) -> Tensor:
+    model.to(canvas.device)
     if tuple(model.object.shape) != canvas.shape or model.probe.shape[-1] != canvas.size:
         raise InputError(
             f"the direct engine's checkpoint holds an object of {model.object.shape[0]} x {model.object.shape[1]} "
             f"pixels of the scan it was fitted to, and this scan needs {canvas.shape[0]} x {canvas.shape[1]}: give "
             "that scan, or a checkpoint of the network engine"
         )
-    return model.object.detach()[None], model.probe.detach()
+    return model.object.detach()[None]
 
 
 def _with_best_probe(checkpoint: Checkpoint, model: PinnModel, scan: Scan, canvas: Canvas) -> tuple[PinnModel, str]:

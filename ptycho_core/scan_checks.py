@@ -112,7 +112,7 @@ def _units_that_fit(scan: Scan, unit: str, step_px: float) -> list[str]:
 
 def _check_probe(scan: Scan) -> list[Problem]:
     if scan.probe is None:
-        return []
+        return [Problem("probe", "the scan has no probe: a guess from its mean pattern is used", "warning")]
     if not scan.probe.any():
         ignore = Fix("start from a guess", "probe", "ignore")
         return [Problem("probe", "the probe is zero everywhere; leave it out to start from a guess", fixes=(ignore,))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,16 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.data import Amplitudes, group_canvas
-from ptycho_core.metrics import r_factor
+from ptycho_core.metrics import FRC, frc, r_factor
 from ptycho_core.models.base import PtychographyModule
 from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.pinn import PinnModel, residual
 from ptycho_core.models.unet import UNet
 from ptycho_core.physics import Estimate, Windows, backproject, coverage, place
+from ptycho_core.registration import soft_window
 from ptycho_core.scan import Scan
 
 TILE = 1024
 """Width in pixels of the tiles that the network sees at once."""
+COVERED = 0.1
+"""A pixel counts as lit that got this part of the light of the probe's brightest pixel."""
 _PATTERNS_AT_ONCE = 64
 _PREVIEW_PATTERNS = 256
 _PREVIEW_PIXELS = 512
@@ -65,6 +69,12 @@ class Canvas:
         self.origin, self.shape = placed
         self.amplitudes, self.rows, self.size, self.device = amplitudes, rows, size, device
         self.positions = positions - self.origin
+
+    def only(self, rows: NDArray[np.int64]) -> Canvas:
+        """Return the same canvas with other patterns."""
+        other = copy.copy(self)
+        other.rows = rows
+        return other
 
     def pieces(self, rows: NDArray[np.int64] | None = None) -> Iterator[Piece]:
         """Yield amplitudes (b, N, N), their windows on the smallest canvas that holds them, and where that lies."""
@@ -156,6 +166,16 @@ def in_tiles(unet: UNet, image: Tensor, tile: int | None) -> Tensor:
             row.append(result[..., top - y : top - y + step, left - x : left - x + step])
         rows.append(torch.cat(row, dim=-1))
     return torch.cat(rows, dim=-2)
+
+
+def half_scan_correlation(model: PinnModel, canvas: Canvas, tile: int | None = TILE) -> FRC:
+    """Correlate the objects that the network makes of every other pattern and of the rest, where both are lit.
+
+    Both use the same probe, so that errors of the probe do not show.
+    """
+    (a, light_a), (b, light_b) = (network_object(model, canvas.only(canvas.rows[start::2]), tile) for start in (0, 1))
+    lit = torch.minimum(light_a, light_b)[0] > COVERED
+    return frc(a[0].cpu().numpy(), b[0].cpu().numpy(), window=soft_window(lit.cpu().numpy()))
 
 
 @torch.inference_mode()

@@ -26,7 +26,7 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
     parser.add_argument(
-        "--polish-epochs", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
+        "--polish", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
     )
     parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
     device = KNOBS["accelerator"]
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         reconstruction = reconstruct(
             scan,
             checkpoint,
-            polish_epochs=args.polish_epochs,
+            polish_epochs=args.polish,
             accelerator=accelerator,
             tile=args.tile,
             events=events,

@@ -16,8 +16,6 @@ from ptycho_core.probe_modes import add_modes
 from ptycho_core.scan import Scan
 from ptycho_core.survey import survey
 
-NO_PROBE = "the scan has no probe: one was guessed from its mean pattern"
-
 
 def starting_probe(scan: Scan, modes: int) -> Tensor:
     """Return the scan's own probe, or a guess from its patterns, at the scan's brightness: (modes, N, N) complex64."""
