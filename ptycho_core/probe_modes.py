@@ -11,12 +11,14 @@ _POWER_RATIO = 0.1
 
 
 def add_modes(probe: Tensor, count: int) -> Tensor:
-    """Return ``count`` modes: those of ``probe`` (M, N, N), then orthogonal perturbations of the first.
+    """Return ``count`` modes: those of ``probe`` (M, N, N) in their order of power, then perturbations of the first.
 
     New modes are the first one times polynomials of the coordinates (tilts, then astigmatisms), made orthogonal to
     all modes before, each with a tenth of the power of the one before (Thibault and Menzel 2013 describe the modes;
-    this start follows Odstrcil et al. 2016). The total power is kept. Modes beyond ``count`` are dropped.
+    this start follows Odstrcil et al. 2016). The total power is kept, unless there are more than ``count`` modes:
+    then the weakest are dropped.
     """
+    probe = order_modes(probe)
     if len(probe) >= count:
         return probe[:count]
     total = squared_modulus(probe).sum()
@@ -40,6 +42,6 @@ def order_modes(probe: Tensor) -> Tensor:
     if len(probe) == 1:
         return probe
     flat = probe.flatten(1)
-    _, vectors = torch.linalg.eigh(flat @ flat.conj().T)
-    modes: Tensor = (vectors.conj().T @ flat).flip(0)
+    _, vectors = torch.linalg.eigh((flat @ flat.conj().T).cpu())  # MPS has none for complex matrices
+    modes: Tensor = (vectors.to(flat.device).conj().T @ flat).flip(0)
     return modes.view_as(probe)
