@@ -1,0 +1,46 @@
+"""The command that has to work: 64 patterns of 64 x 64, gridsize 2, 6 epochs of 64 groups in batches of 4.
+
+PtychoPINN needs 41 s, 66 CPU seconds and 1.5 GB for the same on two cores.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import Report, Row, finish, main, ptycho, simulated
+
+from ptycho_core.simulation import SimulationSpec
+
+FLAGS = (
+    "--n_images 64 --gridsize 2 --max_epochs 6 --batch_size 4 --accelerator auto --deterministic --num-workers 0 "
+    "--logger csv --checkpoint-save-top-k 2 --early-stop-patience 5"
+)
+IMPORTS = "import ptycho_core.cli.train, ptycho_core.cli.progress, ptycho_core.formats, ptycho_core.training"
+TIMES = 3
+
+
+def measure(scan: Path) -> Report:
+    data = simulated(SimulationSpec(n_patterns=64), ".npz")
+    imports = [finish(sys.executable, "-c", IMPORTS).seconds for _ in range(TIMES)]
+    runs = []
+    for _ in range(TIMES):
+        with tempfile.TemporaryDirectory() as folder:
+            files = ("--train_data_file", data, "--test_data_file", data, "--output_dir", folder)
+            runs.append(ptycho("train", *files, *FLAGS.split()))
+    return Report(
+        "`ptycho train --train_data_file scan.npz --test_data_file scan.npz --output_dir out "
+        f"{FLAGS}`, medians of {TIMES}",
+        [
+            Row("whole process", statistics.median(run.seconds for run in runs), 10, "s"),
+            Row("of which interpreter and imports", statistics.median(imports), 4, "s"),
+            Row("CPU time", statistics.median(run.cpu_seconds for run in runs), 66, "s"),
+            Row("peak of resident memory", max(run.peak_gib for run in runs), 1.5, "GiB"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main(measure)

@@ -1,0 +1,115 @@
+"""What the benchmarks share: rows of the table, `ptycho` as a measured process, simulated scans. Imports no torch.
+
+A benchmark is a script of its own, so that import times and peaks of memory are those of what it measures alone. It
+prints its report as JSON on standard output; `run.py` makes the table of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ptycho_core.simulation import SimulationSpec
+
+REAL_SCAN = Path(__file__).resolve().parents[2] / "shared" / "data" / "siemens-star.npz"
+CACHE = Path(tempfile.gettempdir()) / "ptycho-benchmarks"
+"""Simulated scans are written here once; delete it to simulate them again."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; met when the measured value is at most the limit. Without a limit it only informs."""
+
+    claim: str
+    measured: float | str
+    limit: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found, and how: a command to repeat it, or a sentence."""
+
+    how: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that ended well: wall and CPU seconds, peak of resident memory, what it printed."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_gib: float
+    output: str
+
+
+def main(measure: Callable[[Path], Report], *, needs_real_scan: bool = False) -> None:
+    """Run a benchmark as a script: print its report, or why it was not run, as JSON."""
+    parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").splitlines()[0])
+    parser.add_argument("--scan", type=Path, default=REAL_SCAN, help="the real scan [default %(default)s]")
+    scan = parser.parse_args().scan
+    if needs_real_scan and not scan.exists():
+        print(json.dumps({"skipped": f"needs the real scan, which is not at {scan}; say where it is with --scan"}))
+    else:
+        print(json.dumps(dataclasses.asdict(measure(scan))))
+
+
+def finish(*words: object) -> Finished:
+    """Run a process to its end and measure it; raises `SystemExit` with what it complained of when it fails."""
+    started = time.perf_counter()
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=complaints, text=True) as process,
+    ):
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)  # of this child alone, unlike getrusage
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            complaints.seek(0)
+            raise SystemExit(f"{' '.join(map(str, words))} ended with {process.returncode}: {complaints.read()}")
+    per_gib = 2**30 if sys.platform == "darwin" else 2**20  # getrusage(2): bytes there, KiB elsewhere
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / per_gib, output)
+
+
+def ptycho(*words: object) -> Finished:
+    """Run the command line of the environment that this interpreter belongs to."""
+    return finish(Path(sys.executable).with_name("ptycho"), *words)
+
+
+def reconstruct(folder: Path, *words: object) -> tuple[Finished, dict[str, float]]:
+    """Run ``ptycho reconstruct`` and return the process and its metrics."""
+    done = ptycho("reconstruct", folder, *words, "--json")
+    return done, json.loads(done.output)["metrics"]
+
+
+def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Path:
+    """Return the file of a simulated scan, written pattern by pattern if it is not there yet; its truth is not."""
+    from ptycho_core.formats.exports import scan_format_of, write_scan
+    from ptycho_core.simulation import simulate
+
+    number = hashlib.sha256(f"{spec} {compress}".encode()).hexdigest()[:12]
+    path = CACHE / f"{spec.n_patterns}x{spec.size}-{number}{suffix}"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        write_scan(simulate(spec, in_memory=False).scan, path, scan_format_of(path), compress=compress)
+    return path
+
+
+def tell(*words: Any) -> None:
+    """Say on standard error what is being done: the benchmarks take minutes."""
+    print(*words, file=sys.stderr, flush=True)

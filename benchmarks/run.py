@@ -1,0 +1,128 @@
+"""Run the benchmarks and print one table: claim, target, measured, met or missed. It judges nothing by its exit code.
+
+Each benchmark is a process of its own. ``make bench`` runs all but those that take very long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import datetime
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import REAL_SCAN, tell
+
+from ptycho_core.environment import host, versions
+
+HERE = Path(__file__).parent
+BENCHMARKS = (
+    "help_time",
+    "contract_command",
+    "direct_quality",
+    "pinn_quality",
+    "large_scans",
+    "loading_share",
+    "memory_mapped",
+    "probes",
+)
+LONG = ("pinn_presets",)
+"""Only run when named."""
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run the benchmarks and print one table.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run [default all but the long ones]")
+    parser.add_argument("--list", action="store_true", help="say what each benchmark measures, and run none")
+    parser.add_argument("--scan", type=Path, default=REAL_SCAN, help="the real scan [default %(default)s]")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this page, between markers")
+    args = parser.parse_args()
+    for name in args.names:
+        if name not in BENCHMARKS + LONG:
+            parser.error(f"there is no benchmark {name}; there are {', '.join(BENCHMARKS + LONG)}")
+    if args.list:
+        for name in BENCHMARKS + LONG:
+            print(f"{name:17} {_summary(name)}{' (long: only when named)' if name in LONG else ''}")
+        return
+    lines = [("Claim", "Target", "Measured", "Verdict")]
+    for name in args.names or BENCHMARKS:
+        tell(f"--- {name}: {_summary(name)}")
+        lines += _lines(name, args.scan.absolute())
+    text = f"{_machine()}\n\n{_table(lines)}\n"
+    print(text)
+    if args.markdown:
+        _write_between_markers(args.markdown, text)
+
+
+def _summary(name: str) -> str:
+    return (ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))) or "").splitlines()[0]
+
+
+def _lines(name: str, scan: Path) -> list[tuple[str, str, str, str]]:
+    """Run a benchmark: its name, how long it took and how it measures, then its rows."""
+    started = time.monotonic()
+    command = [sys.executable, str(HERE / f"{name}.py"), "--scan", str(scan)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    took = f"{time.monotonic() - started:.0f} s in all"
+    if done.returncode:
+        return [(f"**{name}**", "", "", "failed: see above")]
+    report = json.loads(done.stdout)
+    if "skipped" in report:
+        return [(f"**{name}**", "", "", f"not run: {report['skipped']}")]
+    return [(f"**{name}** ({took}): {report['how']}", "", "", ""), *map(_line, report["rows"])]
+
+
+def _line(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    claim, measured, limit, unit = row["claim"], row["measured"], row["limit"], row["unit"]
+    shown = measured if isinstance(measured, str) else f"{_number(measured)} {unit}".strip()
+    if limit is None:
+        return claim, "", shown, ""
+    by = f"by {100 * abs(measured / limit - 1):.0f} %"
+    return claim, f"at most {limit:g} {unit}".strip(), shown, f"met, {by}" if measured <= limit else f"**missed** {by}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _machine() -> str:
+    at, packages = host(), versions()
+    memory = at["memory_bytes"]
+    return (
+        f"Measured on {datetime.date.today()}: {_processor()}, {at['cpu_count']} CPUs, "
+        f"{memory / 2**30 if isinstance(memory, int) else 0:.0f} GiB, {at['platform']}; ptycho {packages['ptycho']}, "
+        f"Python {packages['python']}, torch {packages['torch']}, lightning {packages['lightning']}."
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _table(lines: list[tuple[str, str, str, str]]) -> str:
+    ruled = [lines[0], ("---", "---", "---", "---"), *lines[1:]]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in ruled)
+
+
+def _write_between_markers(path: Path, text: str) -> None:
+    page = path.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{path} must hold the lines {BEGIN} and {END}, between which the table goes")
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
