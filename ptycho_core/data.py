@@ -196,8 +196,9 @@ class PatternSampler(Sampler[tuple[NDArray[np.int64], int]]):
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)[: self.count]
-        batches = np.array_split(order, len(self) * self.world)
-        for batch in batches[self.rank :: self.world]:
+        count = len(self) * self.world
+        # Every process needs as many batches, and a pattern in each: where they do not suffice, some come again.
+        for batch in np.array_split(np.resize(order, max(self.count, count)), count)[self.rank :: self.world]:
             yield batch[None], 0
 
 
