@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
-from torch import Tensor
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from ptycho_core import events
 from ptycho_core.config import METRICS
@@ -34,6 +32,7 @@ class Obey(L.Callback):
     ----------
     token
         Asked around every batch, in training and in validation: Lightning forgets a stop before its first batch.
+        Place this after the callbacks that tell the observer, who may answer with a stop.
     deadline
         `time.monotonic` at which to stop by ourselves, or None.
     """
@@ -46,8 +45,9 @@ class Obey(L.Callback):
         """Whether the time limit is reached."""
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def _leave_if_cancelled(self) -> None:
-        if self.token.cancel_requested:
+    def _leave_if_cancelled(self, trainer: L.Trainer) -> None:
+        # All processes leave at the same batch, or those that stay would wait for the others for ever.
+        if trainer.strategy.reduce_boolean_decision(self.token.cancel_requested, all=False):
             raise Cancelled
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -56,21 +56,25 @@ class Obey(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: leave before a batch if told so."""
-        self._leave_if_cancelled()
+        self._leave_if_cancelled(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: obey after a batch."""
-        self._leave_if_cancelled()
-        if self.token.stop_requested or self.late:
+        self._leave_if_cancelled(trainer)
+        self.on_train_epoch_end(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Lightning: begin no further epoch. What a cancel finds complete is still saved."""
+        if trainer.strategy.reduce_boolean_decision(self.token.stop_requested or self.late, all=False):
             trainer.should_stop = True
 
     def on_validation_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: a cancel ends validation too; a stop lets it finish."""
-        self._leave_if_cancelled()
+        self._leave_if_cancelled(trainer)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: a cancel ends validation too; a stop lets it finish."""
-        self._leave_if_cancelled()
+        self._leave_if_cancelled(trainer)
 
 
 class RefuseNaN(L.Callback):
@@ -81,12 +85,15 @@ class RefuseNaN(L.Callback):
     ) -> None:
         """Lightning: look at the loss of the batch."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not math.isfinite(float(loss)):
+        if trainer.strategy.reduce_boolean_decision(math.isfinite(float(loss))):
+            return
+        if trainer.is_global_zero:
             raise TrainingError(
                 f"training diverged: the loss is not a number in epoch {trainer.current_epoch + 1}, step "
                 f"{trainer.global_step}; the best checkpoint before it is kept. Try a smaller learning rate, or "
                 "gradient_clip_val 1"
             )
+        raise Cancelled
 
 
 class Report(L.Callback):
@@ -149,49 +156,66 @@ def _columns(metrics: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if name in METRICS}
 
 
-class BestCheckpoints(ModelCheckpoint):
-    """Keeps the k best checkpoints by a monitored metric; one that is not finite is never best."""
+class BestCheckpoints(Checkpoint):
+    """Keeps the k best checkpoints by a monitored metric; one whose value is not finite is never among them.
+
+    Not Lightning's `ModelCheckpoint`: that keeps its table in each checkpoint, by absolute path, so that it forgets
+    the files of a run that was moved or killed between two saves; here the run's record is the table.
+
+    Parameters
+    ----------
+    folder
+        For the files.
+    monitor, mode
+        A logged metric, and "min" or "max".
+    keep
+        k; -1 for all.
+    emit
+        Told of files that were saved or removed.
+    """
 
     def __init__(self, folder: Path, monitor: str, mode: str, keep: int, emit: EventHandler) -> None:
-        super().__init__(
-            dirpath=folder,
-            filename=f"{{epoch:02d}}-{{{monitor}:.4f}}",
-            monitor=monitor,
-            mode=mode,
-            save_top_k=keep,
-            save_on_train_epoch_end=True,
-        )
-        self.emit = emit
+        self.folder, self.monitor, self.keep, self.emit = folder, monitor, keep, emit
+        self.sign = 1 if mode == "min" else -1
+        self.table: dict[Path, float] = {}
 
-    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
-        """Lightning: whether this value is among the best."""
-        finite = current is not None and bool(torch.isfinite(current))
-        return finite and bool(super().check_monitor_top_k(trainer, current))
+    def take_up(self, saved: Iterable[events.CheckpointSaved]) -> None:
+        """Go on ranking the files of a resumed run, those that are still there."""
+        known = {Path(one.path): one.value for one in saved if one.rank}
+        self.table = {path: value for path, value in known.items() if value is not None and path.is_file()}
 
-    def _update_best_and_save(self, current: Tensor, trainer: L.Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        super()._update_best_and_save(current, trainer, monitor_candidates)
-        ranked = sorted(self.best_k_models.items(), key=lambda item: float(item[1]), reverse=self.mode == "max")
-        rank = [path for path, _ in ranked].index(self._last_checkpoint_saved) + 1
-        saved = events.CheckpointSaved(
-            self._last_checkpoint_saved,
-            trainer.current_epoch,
-            trainer.global_step,
-            str(self.monitor),
-            float(current),
-            rank,
-        )
-        self.emit(saved)
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning: an epoch and its validation are done."""
+        value = float(trainer.callback_metrics[self.monitor])
+        path = self.folder / f"epoch={trainer.current_epoch:02d}-{self.monitor}={value:.4f}.ckpt"
+        # Only the first of several processes has the table, and what is not averaged over them differs.
+        if not trainer.strategy.broadcast(self._is_among_best(path, value)):
+            return
+        trainer.save_checkpoint(path)
+        if not trainer.is_global_zero:
+            return
+        self.table[path] = value
+        rank = self._ranked().index(path) + 1
+        epoch, step = trainer.current_epoch, trainer.global_step
+        self.emit(events.CheckpointSaved(str(path), epoch, step, self.monitor, value, rank))
+        for worse in self._ranked()[self.keep :] if self.keep > 0 else []:
+            worse.unlink(missing_ok=True)
+            del self.table[worse]
+            self.emit(events.CheckpointRemoved(str(worse)))
 
-    def _remove_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
-        super()._remove_checkpoint(trainer, filepath)
-        self.emit(events.CheckpointRemoved(filepath))
+    def _ranked(self) -> list[Path]:
+        return sorted(self.table, key=lambda path: self.sign * self.table[path])
+
+    def _is_among_best(self, path: Path, value: float) -> bool:
+        others = sorted(self.sign * other for name, other in self.table.items() if name != path)
+        has_place = self.keep < 0 or len(others) < self.keep or self.sign * value < others[self.keep - 1]
+        return math.isfinite(value) and has_place
 
 
 class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt`` after every epoch.
 
-    Lightning's ``save_last`` saves only when a best one was saved (since 2.6.0). Lightning calls checkpoint callbacks
-    after all others, in their order: this one comes after `BestCheckpoints`, whose table it saves.
+    Lightning's ``save_last`` saves only when a best one was saved (since 2.6.0).
     """
 
     def __init__(self, path: Path, emit: EventHandler) -> None:
@@ -219,3 +243,7 @@ class StopEarly(EarlyStopping):
             check_finite=False,  # the loss itself is watched at every batch
             check_on_train_epoch_end=True,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Lightning: go on counting, by the resumed run's own patience."""
+        super().load_state_dict({**state_dict, "patience": self.patience, "stopped_epoch": 0})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.errors import InputError, Problem
+from ptycho_core.errors import Fix, InputError, Problem
 from ptycho_core.knobs import Knob, knob
 
 VERSION = 1
@@ -257,7 +257,7 @@ class Config:
         str,
         "Execution",
         "How several devices share the work.",
-        choices=("auto", "ddp", "ddp_spawn", "ddp_find_unused_parameters_true"),
+        choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
     )
     precision: str = knob(
         "32-true",
@@ -385,17 +385,18 @@ class Config:
         return f"{self.loss}_val_loss" if self.checkpoint_monitor == "val_loss" else self.checkpoint_monitor
 
     def check(self) -> list[Problem]:
-        """Return what is wrong between settings that are each valid alone."""
-        problems = []
-        if self.checkpoint_monitor in ("poisson_val_loss", "mae_val_loss", "val_loss") and self.val_fraction == 0:
-            problems.append(
-                Problem(
-                    "val_fraction",
-                    "val_fraction 0 leaves nothing to validate on, so give a test data file or a fraction above 0",
-                    "warning",
-                )
-            )
-        return problems
+        """Return what is wrong between settings that are each valid alone, where no test file validates."""
+        ranks = self.enable_checkpointing and self.checkpoint_save_top_k != 0
+        if not (ranks or self.early_stop_patience or self.scheduler == "plateau"):
+            return []
+        if self.val_fraction or not self.monitor.endswith("_val_loss"):
+            return []
+        logged = ", ".join(name for name in METRICS if not name.endswith("_val_loss"))
+        message = (
+            f"checkpoint_monitor {self.checkpoint_monitor} is not logged because val_fraction 0 leaves nothing to "
+            f"validate on: set it above 0, give a test data file, or monitor one of {logged}"
+        )
+        return [Problem("val_fraction", message, fixes=(Fix("validate on 5 %", "val_fraction", 0.05),))]
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with some settings changed; raises `InputError` on a wrong one."""

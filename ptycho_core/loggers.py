@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from torch import Tensor
 
 from ptycho_core.atomic import atomic_write
 from ptycho_core.config import Config
@@ -31,6 +33,12 @@ class _AppendingWriter(ExperimentWriter):
 class AppendingCSVLogger(CSVLogger):
     """A CSV logger whose file survives a resumed run."""
 
+    def log_metrics(self, metrics: dict[str, Tensor | float], step: int | None = None) -> None:  # type: ignore[override]
+        """Take a row; one that ends an epoch is on the disk at once, where a resumed run will look for it."""
+        super().log_metrics(metrics, step)
+        if not any(name.endswith("_step") for name in metrics):
+            self.save()
+
     @property
     def experiment(self) -> ExperimentWriter:
         """The writer of metrics.csv."""
@@ -39,35 +47,44 @@ class AppendingCSVLogger(CSVLogger):
         return self._experiment
 
 
-def build_loggers(config: Config, folder: Path, version: int) -> list[Logger]:
-    """Return Lightning's loggers for the config, writing below ``folder``.
+def check_loggers(config: Config) -> None:
+    """Look whether the packages of the config's loggers are there.
 
     Raises
     ------
     InputError
-        A logger's package is not installed.
+        One is not installed: names the extra that brings it.
     """
     for name in config.logger:
         if name in _PACKAGES and importlib.util.find_spec(_PACKAGES[name]) is None:
             raise InputError(f"logger {name} needs a package that is missing: install ptycho[{name}], or use csv")
+
+
+def build_loggers(config: Config, folder: Path, version: int) -> list[Logger]:
+    """Return Lightning's loggers for the config, writing below ``folder``."""
     loggers: list[Logger] = []
     if "csv" in config.logger:
         loggers.append(AppendingCSVLogger(folder, LOGS, version, flush_logs_every_n_steps=_FLUSH_EVERY))
     if "tensorboard" in config.logger:
         loggers.append(TensorBoardLogger(folder, "tensorboard", version))
     if "mlflow" in config.logger:
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # else MLflow wants a database, whatever the folder
         loggers.append(MLFlowLogger("ptycho", f"version_{version}", tracking_uri=(folder / "mlruns").as_uri()))
     return loggers
 
 
 def drop_rows_from(path: Path, step: int) -> None:
-    """Remove the rows of metrics.csv that a resumed run will write again: those of ``step`` and later."""
+    """Remove the rows of metrics.csv that a resumed run will write again: those of ``step`` and later.
+
+    A last row without its end, of a process that was killed while it wrote, is one of them.
+    """
     if not path.is_file():
         return
     with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names = list(reader.fieldnames or ())
-        rows = [row for row in reader if row["step"] and int(row["step"]) < step]
+        whole = [line for line in file if line.endswith("\n")]
+    reader = csv.DictReader(whole)
+    names = list(reader.fieldnames or ())
+    rows = [row for row in reader if int(row["step"]) < step]
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()

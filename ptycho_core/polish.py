@@ -160,5 +160,5 @@ def _fit(
         canvas=scan_canvas(scan),
         amplitudes=amplitudes,
     )
-    trainer = build_trainer(model.config, max_epochs=epochs, callbacks=[obey, RefuseNaN(), report, *callbacks])
+    trainer = build_trainer(model.config, max_epochs=epochs, callbacks=[RefuseNaN(), report, obey, *callbacks])
     trainer.fit(model, data)

@@ -7,12 +7,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.loggers import Logger
 
+from ptycho_core.atomic import atomic_write, explain_write_errors
 from ptycho_core.config import Config
 from ptycho_core.errors import InputError
 
@@ -48,6 +51,21 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device(choose_accelerator(accelerator)[0])
 
 
+class _WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints whole or not at all; Lightning's own passes through /tmp, and a full disk leaves a part."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        target = Path(path)
+        with explain_write_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(target, check=_reads_back) as temporary, open(temporary, "wb") as file:
+            torch.save(checkpoint, file)
+
+
+def _reads_back(path: Path) -> None:
+    torch.load(path, map_location="cpu", weights_only=True)
+
+
 def build_trainer(
     config: Config,
     folder: Path | None = None,
@@ -73,13 +91,13 @@ def build_trainer(
         Whether to use the config's devices, nodes and strategy; else one device.
     """
     many = distributed and (config.devices != 1 or config.num_nodes != 1)
-    return L.Trainer(
+    trainer = L.Trainer(
         accelerator=choose_accelerator(config.accelerator)[0],
         devices=config.devices if many else 1,
         num_nodes=config.num_nodes if many else 1,
         strategy=config.strategy if distributed else "auto",
         # Without this, a shell on a SLURM node counts as a SLURM job.
-        plugins=[] if many else [LightningEnvironment()],
+        plugins=[_WholeFiles()] if many else [_WholeFiles(), LightningEnvironment()],
         precision=config.precision,  # type: ignore[arg-type]
         deterministic=config.deterministic,
         max_epochs=max_epochs,
@@ -96,23 +114,32 @@ def build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+    # Lightning's own handlers break an epoch off at SIGTERM, and requeue SLURM jobs: a stop in good order is ours.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 @contextmanager
 def quiet_lightning(config: Config) -> Iterator[None]:
-    """Keep Lightning's notices to itself, seed everything, and undo its global settings at the end."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep Lightning's notices to itself, seed everything, and undo all global settings at the end."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
     deterministic = torch.are_deterministic_algorithms_enabled()
-    # Deterministic runs write no memory that they have not computed: filling it costs a twentieth of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    L.seed_everything(config.seed, workers=True, verbose=False)
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    cudnn = torch.backends.cudnn.benchmark
     try:
-        with warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             warnings.filterwarnings("ignore", module="lightning.*")
             warnings.filterwarnings("ignore", module="torch.*")
+            # Deterministic runs write no memory that they have not computed: filling it costs a twentieth of the time.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+            torch.manual_seed(config.seed)
             yield
     finally:
+        torch.backends.cudnn.benchmark = cudnn
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(deterministic)
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

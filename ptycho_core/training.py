@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import signal
 import time
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ptycho_core import events as happenings
 from ptycho_core.callbacks import BestCheckpoints, Cancelled, LastCheckpoint, Obey, RefuseNaN, Report, StopEarly
-from ptycho_core.config import METRICS, Config
+from ptycho_core.config import Config
 from ptycho_core.data import Amplitudes, ScanData, split
-from ptycho_core.errors import InputError, PtychoError, TrainingError, raise_errors
+from ptycho_core.errors import PtychoError, TrainingError, raise_errors
 from ptycho_core.events import Event, EventHandler, StopToken
-from ptycho_core.loggers import build_loggers, drop_rows_from
+from ptycho_core.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.models.base import PtychographyModule
 from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.pinn import PinnModel
@@ -74,23 +75,10 @@ def train(
         Training failed; what was saved stays.
     """
     raise_errors(check_run(config, scan, test_scan))
-    _check_monitor(config, scan, test_scan)
     _, device = choose_accelerator(config.accelerator)
     run = _Training(config, scan, Path(output_dir).absolute(), test_scan, events, stop or StopToken(), device)
     with quiet_lightning(config):
         return run.go(command, resume)
-
-
-def _check_monitor(config: Config, scan: Scan, test_scan: Scan | None) -> None:
-    validates = test_scan is not None or len(split(len(scan), config).validation) > 0
-    if validates or not config.monitor.endswith("_val_loss"):
-        return
-    if (config.enable_checkpointing and config.checkpoint_save_top_k != 0) or config.early_stop_patience:
-        logged = ", ".join(name for name in METRICS if not name.endswith("_val_loss"))
-        raise InputError(
-            f"checkpoint_monitor {config.checkpoint_monitor} is not logged because nothing validates: set val_fraction "
-            f"above 0, give a test data file, or monitor one of {logged}"
-        )
 
 
 class _Training:
@@ -130,17 +118,20 @@ class _Training:
             self.config, self.folder, max_epochs=self.config.max_epochs, callbacks=callbacks, distributed=True
         )
         if trainer.is_global_zero:
-            build_loggers(self.config, self.folder, 0)  # a missing package, before anything is begun
+            check_loggers(self.config)
             self.run = self._begin(command, resume)
-            trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
         try:
+            if self.run is not None:
+                trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
             self._train(trainer, resume)
         except Cancelled:
-            self._finish(trainer, "cancelled", self.token.reason)
-        except SIGTERMException:
-            self._save_last(trainer)
-            self._finish(trainer, "stopped", self.token.reason or "stopped by SIGTERM")
+            self._finish("cancelled", self.token.reason)
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns an interrupt into an exit, and has the next ones ignored.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                self._finish("interrupted", "interrupted by Ctrl-C")
+                raise KeyboardInterrupt from error
             failure = _explained(error)
             self.emit(happenings.RunFailed(str(self.folder), str(failure)))
             if failure is error:
@@ -151,6 +142,8 @@ class _Training:
     def _begin(self, command: str, resume: bool) -> Run:
         if resume:
             run = resume_run(self.folder, config=self.config, command=command)
+            if self.best is not None:
+                self.best.take_up(run.info.checkpoints)
         else:
             run = start_run(
                 self.folder,
@@ -166,8 +159,9 @@ class _Training:
 
     def _train(self, trainer: L.Trainer, resume: bool) -> None:
         self.emit(happenings.StageChanged("loading"))
+        checkpoint, first_epoch = self._take_up() if resume else (None, 0)
         amplitudes = Amplitudes(self.scan)
-        model = self._model(amplitudes, warm=not resume and trainer.is_global_zero)
+        model = self._model(amplitudes, warm=checkpoint is None and trainer.is_global_zero)
         model.scan_summary = scan_summary(self.scan)
         data = ScanData(
             self.config,
@@ -177,24 +171,28 @@ class _Training:
             canvas=scan_canvas(self.scan) if isinstance(model, DirectModel) else None,
             amplitudes=amplitudes,
         )
-        checkpoint = self.folder / CHECKPOINTS / "last.ckpt" if resume else None
-        first_epoch = 0
-        if checkpoint is not None:
-            saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            first_epoch = int(saved["epoch"]) + 1
-            if self.run is not None:
-                drop_rows_from(self.run.info.logs / "metrics.csv", int(saved["global_step"]))
+        data.trainer = trainer  # what it deals out depends on the number of processes
         if self.config.preview_seconds:
             self.report.preview = lambda: preview(model, self.scan, amplitudes, self.parts.train)
         self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
             raise Cancelled
-        if self.last is not None and not self.last.path.exists():  # stopped before the first epoch
-            self._save_last(trainer)
-        self._finish(trainer, *self._outcome(trainer))
+        if self.last is not None and not trainer.global_step:  # stopped before the first batch
+            self.last.save(trainer)
+        self._finish(*self._outcome(trainer))
 
-    def _started(self, model: PtychographyModule, steps: int, first_epoch: int) -> happenings.RunStarted:
+    def _take_up(self) -> tuple[Path | None, int]:
+        """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
+        path = self.folder / CHECKPOINTS / "last.ckpt"
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        step = int(saved["global_step"])
+        if self.run is not None:
+            drop_rows_from(self.run.info.logs / "metrics.csv", step)
+        return (path, int(saved["epoch"]) + 1) if step else (None, 0)
+
+    def _started(self, model: PtychographyModule, batches: int, first_epoch: int) -> happenings.RunStarted:
+        steps = math.ceil(batches / self.config.accumulate_grad_batches)
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         return happenings.RunStarted(
             str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
@@ -215,7 +213,7 @@ class _Training:
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
         self.report = Report(self.emit, None, config.preview_seconds)
-        callbacks: list[L.Callback] = [self.obey, RefuseNaN(), self.report]
+        callbacks: list[L.Callback] = [RefuseNaN(), self.report, self.obey]
         if config.early_stop_patience:
             self.early = StopEarly(
                 config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta
@@ -231,10 +229,6 @@ class _Training:
             callbacks.append(self.last)
         return callbacks
 
-    def _save_last(self, trainer: L.Trainer) -> None:
-        if self.last is not None:
-            self.last.save(trainer)
-
     def _outcome(self, trainer: L.Trainer) -> tuple[str, str]:
         if self.token.stop_requested:
             return "stopped", self.token.reason
@@ -246,18 +240,17 @@ class _Training:
             return "finished", f"all {self.config.max_steps} steps are done"
         return "finished", f"all {self.config.max_epochs} epochs are done"
 
-    def _finish(self, trainer: L.Trainer, status: str, reason: str) -> None:
+    def _finish(self, status: str, reason: str) -> None:
         if self.run is None:
             return
-        best = str(self.best.best_model_path) if self.best is not None and self.best.best_model_path else None
-        metrics = dict(self.run.info.metrics)
-        self.emit(happenings.RunFinished(str(self.folder), status, reason, best, metrics))
+        best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
+        self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
 
 
 def _explained(error: BaseException) -> BaseException:
     """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
     if isinstance(error, PtychoError):
-        return error
+        return error if isinstance(error, TrainingError) else TrainingError(str(error))
     text = str(error)
     if (
         isinstance(error, MemoryError | torch.OutOfMemoryError)

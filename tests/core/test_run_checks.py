@@ -27,10 +27,10 @@ def test_what_is_wrong_with_the_scan_itself_is_told_too():
     assert ("positions", "error") in fields(check_run(Config(), still))
 
 
-def test_a_scan_without_validation_is_warned_of_unless_there_is_a_test_scan():
+def test_what_validates_must_exist_unless_there_is_a_test_scan():
     config = Config(val_fraction=0)
-    assert ("val_fraction", "warning") in fields(check_run(config, SCAN))
-    assert ("val_fraction", "warning") not in fields(check_run(config, SCAN, SCAN))
+    assert ("val_fraction", "error") in fields(check_run(config, SCAN))
+    assert ("val_fraction", "error") not in fields(check_run(config, SCAN, SCAN))
 
 
 def test_a_test_scan_of_another_size_is_an_error():
