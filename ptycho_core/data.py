@@ -56,7 +56,7 @@ class Split:
 def split(n: int, config: Config, *, validate: bool = True) -> Split:
     """Divide n patterns by the config's seed and fractions; the same for every run with the same numbers."""
     order = np.random.default_rng([config.seed, n]).permutation(n)
-    n_free = min(n - 1, round(n * config.free_fraction))
+    n_free = round(n * config.free_fraction)
     n_validation = (
         min(n - 1 - n_free, max(1, round(n * config.val_fraction))) if validate and config.val_fraction else 0
     )
@@ -214,9 +214,10 @@ class RegionSampler(Sampler[tuple[NDArray[np.int64], int]]):
         rank: int,
         world: int,
     ) -> None:
-        # With fewer patterns than processes each takes all: the mean is the same, and none is left without a batch.
-        ours = hidden[rank::world] if len(hidden) >= world else hidden
-        self.regions = list(_regions(positions, ours, seen))
+        regions = list(_regions(positions, hidden, seen))
+        # The processes wait for each other at every batch, so each takes as many, some of them again if need be.
+        ours = range(rank, math.ceil(len(regions) / world) * world, world)
+        self.regions = [regions[number % len(regions)] for number in ours]
 
     def __len__(self) -> int:
         return len(self.regions)

@@ -95,11 +95,16 @@ def figures(metrics: dict[str, float]) -> str:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[events.StopToken]:
-    """Give a token that Ctrl-C and SIGTERM stop, a second one cancels, and a third one leaves at once."""
+def stopped_by_signals(first: bool = True) -> Iterator[events.StopToken]:
+    """Give a token that Ctrl-C and SIGTERM stop, a second one cancels, and a third one leaves at once.
+
+    Of several processes that train together only the first one obeys, and tells the others.
+    """
     token = events.StopToken()
 
     def obey(number: int, frame: FrameType | None) -> None:
+        if not first:
+            return
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if token.cancel_requested:
             raise KeyboardInterrupt

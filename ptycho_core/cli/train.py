@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,17 +40,17 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print what came of it."""
-    config, scan, test_scan = _read_resumed(args) if args.resume else _read_new(args)
+    first = _is_first_process()
+    config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args)
     from ptycho_core.run_checks import check_run
 
-    if report_problems(check_run(config, scan, test_scan)):
+    if first and report_problems(check_run(config, scan, test_scan)):
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.process import ProcessMark
     from ptycho_core.training import train
 
-    with progress(config.quiet) as events, stopped_by_signals() as stop:
+    with progress(config.quiet) as events, stopped_by_signals(first) as stop:
         info = train(
             config,
             scan,
@@ -59,9 +61,15 @@ def run(args: argparse.Namespace) -> int:
             command=shlex.join(args.words),
             resume=bool(args.resume),
         )
-    if info.process == ProcessMark.current():  # the others of several processes have nothing of their own to tell
+    if first:
         _report(info, args.json)
     return 130 if stop.stop_requested else 0
+
+
+def _is_first_process() -> bool:
+    """Tell whether this is the first of several processes (torchrun, SLURM, Lightning), or the only one."""
+    ranks = [os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ]
+    return not ranks or ranks[0] == "0"
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -81,12 +89,12 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
     return config, scan, test
 
 
-def _read_resumed(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
+def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
     if args.output_dir or args.set or args.positions:
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
-    from ptycho_core.runs import read_again, resumable, resumed_config
+    from ptycho_core.runs import read_again, read_run, resumable, resumed_config
 
-    info = resumable(args.resume)
+    info = resumable(args.resume) if first else read_run(args.resume)  # which the first one has begun again by now
     config = resumed_config(info, settings(args))
     test = read_again(info.test_scan, args.test_data_file) if info.test_scan else None
     return config, read_again(info.scan, args.train_data_file), test
@@ -95,7 +103,8 @@ def _read_resumed(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
 def _report(info: RunInfo, as_json: bool) -> None:
     from ptycho_core.cli.progress import figures
 
-    seconds = ((info.ended or info.updated) - info.started).total_seconds()
+    began = datetime.fromisoformat(info.resumed[-1]["at"]) if info.resumed else info.started
+    seconds = ((info.ended or info.updated) - began).total_seconds()
     last = info.last_checkpoint if info.last_checkpoint.exists() else None
     if as_json:
         print_json(

@@ -106,8 +106,9 @@ class PtychographyModule(L.LightningModule, ABC):
             loss = poisson
         else:
             loss = share * poisson + (1 - share) * losses.amplitude_error(expected, amplitude, self.weight)
-        self.log("poisson_train_loss", poisson.detach(), on_step=True, on_epoch=True, batch_size=len(amplitude))
-        self.log("mae_train_loss", mae.detach(), on_step=False, on_epoch=True, batch_size=len(amplitude))
+        mean: dict[str, Any] = {"on_epoch": True, "batch_size": len(amplitude), "sync_dist": True}
+        self.log("poisson_train_loss", poisson.detach(), on_step=True, **mean)
+        self.log("mae_train_loss", mae.detach(), on_step=False, **mean)
         self.log_dict(
             {
                 "physics_weight": share,

@@ -242,15 +242,19 @@ def test_regions_of_a_large_scan_are_bounded_and_hide_what_they_predict(monkeypa
         assert near.min(axis=1).max() < 3
 
 
-def test_processes_share_the_hidden_patterns_and_none_goes_without(tiny_scan: Scan):
-    hidden, seen = np.arange(0, 7), np.arange(7, 60)
+def test_processes_share_the_regions_and_take_equally_many(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(data, "REGION", 40)
+    monkeypatch.setattr(data, "MAX_REGIONS", 7)
+    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
+    parts = split(900, CONFIG)
 
-    def of(rank: int, hidden: np.ndarray) -> set[int]:
-        return regions(RegionSampler(tiny_scan.positions, hidden, seen, rank=rank, world=2))[0][0]
+    def of(rank: int, world: int) -> list[tuple[set[int], set[int]]]:
+        return regions(RegionSampler(positions, parts.validation, parts.train, rank=rank, world=world))
 
-    assert of(0, hidden) | of(1, hidden) == set(hidden)
-    assert not of(0, hidden) & of(1, hidden)
-    assert of(0, hidden[:1]) == of(1, hidden[:1]) == {0}
+    for world in (2, 9):
+        shares = [of(rank, world) for rank in range(world)]
+        assert len({len(share) for share in shares}) == 1
+        assert [region for region in of(0, 1) if region not in sum(shares, [])] == []
 
 
 def test_training_batches_hold_training_patterns_and_validation_hides_its_own(tiny_scan: Scan):
