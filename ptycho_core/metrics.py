@@ -17,6 +17,8 @@ from ptycho_core.registration import register, soft_window
 COVERED = 0.1
 """A pixel counts as covered when its weight is at least this share of the median over the scanned box."""
 SSIM_WINDOW = 7
+FEWEST_PIXELS = 20
+"""A ring with fewer independent Fourier pixels tells nothing: its half-bit threshold comes close to 1."""
 FORGIVEN_RINGS = 2
 """Lowest rings that may lie below the half-bit curve if the next lies above: they hold the least pixels, and what is
 left of a phase ramp, which ptychography does not determine."""
@@ -133,15 +135,19 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, win
         independent /= 2  # the other half of the ring is its conjugate
     frequency = np.arange(1, side // 2 + 1) / side
     threshold = half_bit_threshold(independent)
-    crossing = _first_crossing(frequency, correlation - threshold)
+    telling = int(np.searchsorted(independent, FEWEST_PIXELS))
+    crossing = _first_crossing(frequency, correlation - threshold, max(telling, FORGIVEN_RINGS))
     resolution_px = None if crossing is None else 0.5 / crossing
     resolution_m = None if resolution_px is None or pixel_size_m is None else resolution_px * pixel_size_m
     return FRC(frequency, correlation, threshold, resolution_px, resolution_m)
 
 
-def _first_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64]) -> float | None:
-    """Frequency at which the excess first falls below 0, linear between rings; None when it never does."""
-    start = next((i for i, above in enumerate(excess[: FORGIVEN_RINGS + 1] >= 0) if above), 0)
+def _first_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64], forgiven: int) -> float | None:
+    """Frequency at which the excess first falls below 0, linear between rings; None when it never does.
+
+    It may lie below 0 in the lowest ``forgiven`` rings if it lies above in one of the next.
+    """
+    start = next((i for i, above in enumerate(excess[: forgiven + 1] >= 0) if above), 0)
     below = start + np.flatnonzero(excess[start:] < 0)
     if len(below) == 0:
         return None

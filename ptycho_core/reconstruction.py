@@ -118,7 +118,8 @@ def reconstruct(
         "median_coverage": float(cover[0][covered].median()),
     }
     if isinstance(model, PinnModel):
-        metrics["half_scans_resolution_px"] = half_scan_correlation(model, canvas, tile or TILE).resolution_px
+        halves = half_scan_correlation(model, canvas, tile or TILE)
+        metrics["half_scans_resolution_px"] = halves and halves.resolution_px
     metrics |= {
         "load_seconds": loaded - started,
         "reconstruct_seconds": passed - loaded,

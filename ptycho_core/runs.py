@@ -26,6 +26,7 @@ from ptycho_core.config import KNOBS, Config
 from ptycho_core.environment import versions
 from ptycho_core.errors import InputError
 from ptycho_core.process import ProcessMark
+from ptycho_core.recipe import steps_from_dict, steps_to_dict
 from ptycho_core.run_record import (
     CHECKPOINTS,
     LOGS,
@@ -239,6 +240,7 @@ def scan_info(scan: Scan) -> dict[str, Any]:
         **file,
         "positions": scan_fingerprint(scan.positions_path) if scan.positions_path else None,
         "settings": dict(scan.settings),
+        "preprocessing": steps_to_dict(scan.steps),
         "format": scan.format,
         "shape": list(scan.patterns.shape),
         "history": list(scan.history),
@@ -270,14 +272,16 @@ def same_scan(path: Path, recorded: dict[str, Any]) -> bool:
 
 
 def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
-    """Read the scan that `scan_info` recorded in the same way again, from ``path`` if it has moved there.
+    """Read and preprocess the scan that `scan_info` recorded as before, from ``path`` if it has moved there.
 
     Raises
     ------
     InputError
-        It is no longer there, is another one, never was in a file, or was preprocessed after it was read.
+        It is no longer there, is another one, never was in a file, or was changed otherwise than by steps; or a file
+        that a step takes is no longer there or another one.
     """
     from ptycho_core.formats import read_scan  # HDF5 and its filters: not for those who only list runs
+    from ptycho_core.preprocessing import apply
 
     if recorded["path"] is None:
         raise InputError("the run's scan was not read from a file, so it cannot be read again")
@@ -294,8 +298,10 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
         settings=recorded["settings"],
         format=recorded["format"],
     )
+    scan = apply(scan, steps_from_dict(recorded["preprocessing"], "the run's record"))
     if list(scan.history[1:]) != recorded["history"][1:]:  # the first sentence names the file, which may have moved
-        raise InputError(f"the run's scan was more than read from {source}: {'; '.join(recorded['history'])}")
+        other = [sentence for sentence in recorded["history"][1:] if sentence not in scan.history]
+        raise InputError(f"the run's scan cannot be made from {source} again, because of: {'; '.join(other)}")
     return scan
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.steps import Step
+
 PLANCK_TIMES_C_EV_M = 1.23984198e-6
 """h c in eV m: wavelength[m] = this / energy[eV]."""
 
@@ -175,6 +177,8 @@ class Scan:
         Where it came from and how it was read.
     positions_path, settings
         The separate file of positions and what was set with ``--set``, as given: to read it again the same way.
+    steps
+        What was done to it since it was read, in order: to do the same again.
     history
         Sentences: everything that was converted or assumed on the way.
     assumptions
@@ -192,6 +196,7 @@ class Scan:
     format: str = "memory"
     positions_path: Path | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
 

@@ -19,7 +19,7 @@ from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.pinn import PinnModel, residual
 from ptycho_core.models.unet import UNet
 from ptycho_core.physics import Estimate, Windows, backproject, coverage, place
-from ptycho_core.registration import soft_window
+from ptycho_core.registration import register, soft_window
 from ptycho_core.scan import Scan
 
 TILE = 1024
@@ -168,14 +168,17 @@ def in_tiles(unet: UNet, image: Tensor, tile: int | None) -> Tensor:
     return torch.cat(rows, dim=-2)
 
 
-def half_scan_correlation(model: PinnModel, canvas: Canvas, tile: int | None = TILE) -> FRC:
-    """Correlate the objects that the network makes of every other pattern and of the rest, where both are lit.
+def half_scan_correlation(model: PinnModel, canvas: Canvas, tile: int | None = TILE) -> FRC | None:
+    """Correlate the objects that the network makes of every other pattern and of the rest, where both are well lit.
 
-    Both use the same probe, so that errors of the probe do not show.
+    Both use the same probe, so that errors of the probe do not show. None where no pixel is well lit by both.
     """
     (a, light_a), (b, light_b) = (network_object(model, canvas.only(canvas.rows[start::2]), tile) for start in (0, 1))
-    lit = torch.minimum(light_a, light_b)[0] > COVERED
-    return frc(a[0].cpu().numpy(), b[0].cpu().numpy(), window=soft_window(lit.cpu().numpy()))
+    window = soft_window((torch.minimum(light_a, light_b)[0] >= 1).cpu().numpy())
+    if not window.any():
+        return None
+    aligned = register(b[0].cpu().numpy(), a[0].cpu().numpy(), window).aligned
+    return frc(a[0].cpu().numpy(), aligned, window=window)
 
 
 @torch.inference_mode()

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptycho_core.errors import InputError
 from ptycho_core.knobs import Knob
+from ptycho_core.recipe import flag_name, read_steps, step_from_text, usage
+from ptycho_core.steps import STEPS, Step
 
+if TYPE_CHECKING:
+    from ptycho_core.scan import Scan
+
+_VALUE_WITH_MINUS = re.compile(r"-[\d.xy]")
 _METAVARS = {int: "N", float: "X", str: "WORD", tuple: "WORDS"}
 
 
@@ -29,9 +36,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def dashed(words: list[str]) -> list[str]:
-    """Return the arguments with each flag written with dashes: ``--max_epochs=3`` becomes ``--max-epochs=3``."""
+    """Return the arguments with each flag written with dashes: ``--max_epochs=3`` becomes ``--max-epochs=3``.
+
+    Values that begin with a minus, which argparse takes for flags, join theirs: ``--orient -y+x`` becomes
+    ``--orient=-y+x``.
+    """
     end = words.index("--") if "--" in words else len(words)
-    flags = [_dash_name(word) if word.startswith("--") else word for word in words[:end]]
+    flags: list[str] = []
+    for word in words[:end]:
+        if _VALUE_WITH_MINUS.match(word) and flags and flags[-1].startswith("--") and "=" not in flags[-1]:
+            flags[-1] += f"={word}"
+        else:
+            flags.append(_dash_name(word) if word.startswith("--") else word)
     return flags + words[end:]
 
 
@@ -84,8 +100,24 @@ def given_knobs(args: argparse.Namespace, knobs: Mapping[str, Knob]) -> dict[str
     return {name: knobs[name].parse(name, text) for name, text in texts.items()}
 
 
+class _AddStep(argparse.Action):
+    """Appends the steps that a flag stands for, so that all of them keep the order in which they were given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Argparse: the flag was met."""
+        text, kind = str(values or ""), self.const
+        more = read_steps(Path(text)) if kind is None else (step_from_text(kind, text),)
+        namespace.steps = (*namespace.steps, *more)
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say how a scan file is to be read."""
+    """Add the flags that say how a scan file is to be read, and what is done to the scan then."""
     group = parser.add_argument_group("Reading the scan")
     group.add_argument("--positions", type=Path, metavar="FILE", help="file of positions, where the scan's has none")
     group.add_argument(
@@ -95,6 +127,28 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="answer what the file leaves open (ptycho inspect lists it); may be repeated",
     )
+
+    group = parser.add_argument_group("Preprocessing, in the order given")
+    add: dict[str, Any] = {"action": _AddStep, "dest": "steps", "default": ()}
+    group.add_argument("--steps", metavar="FILE", help="JSON file of steps, as run.json has them", **add)
+    for kind in STEPS.values():
+        settings = "; ".join(f"{name}: {setting.help} [{setting.valid()}]" for name, setting in kind.knobs().items())
+        group.add_argument(
+            f"--{flag_name(kind)}",
+            metavar=usage(kind),
+            nargs=None if kind.required() else "?",
+            const=kind,
+            help=f"{kind.help()} {settings}".replace("%", "%%"),
+            **add,
+        )
+
+
+def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:
+    """Read and preprocess a scan as the flags of `add_reading` say."""
+    from ptycho_core.formats import read_scan
+    from ptycho_core.preprocessing import apply
+
+    return apply(read_scan(path, positions_file=positions, settings=reading_settings(args)), args.steps)
 
 
 def reading_settings(args: argparse.Namespace) -> dict[str, str]:

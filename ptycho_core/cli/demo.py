@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             say(f"{info.status}: {info.reason}")
             return 130
         checkpoint = find_checkpoint(info.folder, "best")
-        reconstruction = reconstruct(scan, checkpoint, events=events, stop=stop)
+        reconstruction = reconstruct(scan, checkpoint, polish_epochs=10, events=events, stop=stop)
     model = export_checkpoint(checkpoint, folder / "model.zip")
     files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder), "checkpoint": model}
     if args.json:

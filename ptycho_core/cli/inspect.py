@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_reading, reading_settings
+from ptycho_core.cli.arguments import Parser, add_reading, read
 from ptycho_core.cli.output import print_json, say
 
 
@@ -18,10 +18,9 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the scan is; exit code 2 where something in it prevents a reconstruction."""
-    from ptycho_core.formats import read_scan
     from ptycho_core.inspection import describe, inspect_scan, plot_scan
 
-    scan = read_scan(args.scan, positions_file=args.positions, settings=reading_settings(args))
+    scan = read(args, args.scan, args.positions)
     info = inspect_scan(scan)
     if args.json:
         print_json(info)

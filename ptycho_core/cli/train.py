@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, reading_settings
+from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 from ptycho_core.config import KNOBS, Config, build_config, read_settings
 from ptycho_core.errors import InputError
@@ -81,16 +81,13 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
     if not (args.train_data_file and args.output_dir):
         raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
     config = build_config(settings(args))
-    from ptycho_core.formats import read_scan
-
-    reading = reading_settings(args)
-    scan = read_scan(args.train_data_file, positions_file=args.positions, settings=reading)
-    test = args.test_data_file and read_scan(args.test_data_file, settings=reading)
+    scan = read(args, args.train_data_file, args.positions)
+    test = read(args, args.test_data_file) if args.test_data_file else None
     return config, scan, test
 
 
 def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
-    if args.output_dir or args.set or args.positions:
+    if args.output_dir or args.set or args.positions or args.steps:
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
     from ptycho_core.runs import read_again, read_run, resumable, resumed_config
 

@@ -1,0 +1,63 @@
+"""From a scan and steps to another scan, whose patterns are still read batch by batch. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ptycho_core import steps
+from ptycho_core.preprocessing import counts, detector, masks, positions, selection
+from ptycho_core.scan import Scan
+from ptycho_core.steps import Step
+
+_EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
+    steps.Centre: detector.centre,
+    steps.Crop: detector.crop,
+    steps.Pad: detector.pad,
+    steps.Bin: detector.bin,
+    steps.Orient: detector.orient,
+    steps.Dark: counts.dark,
+    steps.Monitor: counts.monitor,
+    steps.MaskFile: masks.mask_file,
+    steps.MaskRectangle: masks.mask_rectangle,
+    steps.MaskPolygon: masks.mask_polygon,
+    steps.MaskBrush: masks.mask_brush,
+    steps.MaskThreshold: masks.mask_threshold,
+    steps.Saturation: masks.saturation,
+    steps.HotPixels: masks.hot_pixels,
+    steps.OrientPositions: positions.orient_positions,
+    steps.TurnPositions: positions.turn_positions,
+    steps.Region: selection.region,
+    steps.Every: selection.every,
+    steps.DropDead: selection.drop_dead,
+    steps.DropDuplicates: selection.drop_duplicates,
+}
+
+
+def apply(scan: Scan, recipe: Iterable[Step]) -> Scan:
+    """Do each step in turn.
+
+    Nothing is read but what a step has to know: finding a centre, or fitting a probe to it, looks at some evenly
+    spread patterns; dead patterns and saturated pixels are looked for in all of them, in bounded memory.
+
+    Parameters
+    ----------
+    scan
+        As it was read, or preprocessed before.
+    recipe
+        Steps in order; each sees what the ones before it left.
+
+    Returns
+    -------
+    Scan
+        Its history has a sentence, and its ``steps`` an entry, for each step: enough to do the same again.
+
+    Raises
+    ------
+    InputError
+        A step cannot be done with this scan, or a file that it names cannot be read.
+    """
+    for step in recipe:
+        scan = _EFFECTS[type(step)](step, scan)
+        scan = scan.replace(steps=(*scan.steps, step))
+    return scan

@@ -1,0 +1,64 @@
+"""Steps that leave patterns out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ptycho_core.errors import InputError
+from ptycho_core.scan import Scan
+from ptycho_core.steps import DropDead, DropDuplicates, Every, Region
+from ptycho_core.survey import survey
+
+
+def region(step: Region, scan: Scan) -> Scan:
+    """Keep the patterns whose positions lie in a rectangle."""
+    positions = scan.positions
+    if step.unit == "um":
+        if scan.pixel_size_m is None:
+            raise InputError("region: unit um needs the object pixel size, which the scan does not tell: give pixels")
+        positions = positions * np.asarray(scan.pixel_size_m) * 1e6
+    within = (positions >= (step.top, step.left)) & (positions <= (step.bottom, step.right))
+    inside: NDArray[np.bool_] = np.asarray(within.all(axis=1))
+    if not inside.any():
+        low, high = positions.min(axis=0), positions.max(axis=0)
+        raise InputError(
+            f"region: no position lies there; y goes from {low[0]:.5g} to {high[0]:.5g} and x from {low[1]:.5g} to "
+            f"{high[1]:.5g} {step.unit}"
+        )
+    where = f"{step.top:g} <= y <= {step.bottom:g} and {step.left:g} <= x <= {step.right:g} {step.unit}"
+    return _keep(scan, inside, f"with {where}")
+
+
+def every(step: Every, scan: Scan) -> Scan:
+    """Keep every k-th pattern."""
+    if step.start >= len(scan):
+        raise InputError(f"every: start must be below the number of patterns, {len(scan)} (it is {step.start})")
+    places = np.arange(len(scan)) - step.start
+    return _keep(scan, (places >= 0) & (places % step.k == 0), f"that are every {step.k}. from {step.start} on")
+
+
+def drop_dead(step: DropDead, scan: Scan) -> Scan:
+    """Leave out patterns with hardly any counts: one pass over all of them, in bounded memory."""
+    sums = survey(scan.patterns, scan.mask, everything=True).sums
+    alive = sums > step.fraction * np.median(sums)
+    if not alive.any():
+        raise InputError("drop_dead: no pattern would be left; most of them hold no counts")
+    return _keep(scan, alive, f"with more than {step.fraction:g} of the median pattern's counts")
+
+
+def drop_duplicates(step: DropDuplicates, scan: Scan) -> Scan:
+    """Leave out patterns that lie where an earlier one does that is kept."""
+    kept = np.ones(len(scan), bool)
+    pairs = cKDTree(scan.positions).query_pairs(step.distance_px, output_type="ndarray")
+    pairs.sort(axis=1)
+    for earlier, later in pairs[np.lexsort(pairs.T)]:  # by the later one: all that could rule it out is settled
+        if kept[earlier]:
+            kept[later] = False
+    return _keep(scan, kept, f"further than {step.distance_px:g} px from every earlier one")
+
+
+def _keep(scan: Scan, kept: NDArray[np.bool_], which: str) -> Scan:
+    note = f"kept the {np.count_nonzero(kept)} of {len(scan)} patterns {which}"
+    return scan.take(np.flatnonzero(kept)).replace(note)
