@@ -60,12 +60,6 @@ class PtychographyModule(L.LightningModule, ABC):
         """(M, N, N) complex64 in sqrt(counts)."""
         return torch.view_as_complex(self.probe_parts) * self.probe_scale
 
-    def set_probe(self, probe: Tensor) -> None:
-        """Replace the probe by another of the same shape."""
-        with torch.no_grad():
-            self.probe_scale.copy_(probe.abs().max())
-            self.probe_parts.copy_(torch.view_as_real(probe / self.probe_scale))
-
     @property
     def background(self) -> Tensor:
         """Counts per pixel that do not come from the sample."""
