@@ -293,7 +293,8 @@ class ScanData(L.LightningDataModule):
             sampler = GroupSampler(self.scan.positions, rows, config, **self._world())
         else:
             sampler = PatternSampler(rows, config, **self._world())
-        return self._loader(GroupDataset(self.amplitudes, self.scan.positions, self.canvas), sampler)
+        dataset = GroupDataset(self.amplitudes, self.scan.positions, self.canvas)
+        return self._loader(dataset, sampler, self.config.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Regions around hidden patterns."""
@@ -309,11 +310,11 @@ class ScanData(L.LightningDataModule):
         if self.canvas is not None:
             seen = seen[:0]
         sampler = RegionSampler(scan.positions, hidden, seen, **self._world())
-        return self._loader(GroupDataset(amplitudes, scan.positions, self.canvas), sampler)
+        # A few batches are read before another process has started.
+        return self._loader(GroupDataset(amplitudes, scan.positions, self.canvas), sampler, 0)
 
-    def _loader(self, dataset: GroupDataset, sampler: Sampler[Any]) -> DataLoader[Batch]:
+    def _loader(self, dataset: GroupDataset, sampler: Sampler[Any], workers: int) -> DataLoader[Batch]:
         config = self.config
-        workers = config.num_workers
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
             dataset,

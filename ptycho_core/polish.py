@@ -30,6 +30,7 @@ _SHORT_FIT: dict[str, Any] = {
     "scheduler": "one_cycle",
     "accumulate_grad_batches": 1,
     "gradient_clip_val": None,
+    "precision": "32-true",
     "num_workers": 0,
     "val_fraction": 0.0,
     "probe_trainable": True,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ptycho_core.config import Config
-from ptycho_core.errors import Problem
+from ptycho_core.errors import Fix, Problem
 from ptycho_core.grouping import GroupingPlan, probe_diameter
 from ptycho_core.scan import Scan
 from ptycho_core.scan_checks import check_scan
@@ -27,7 +29,18 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
     elif test_scan.size != scan.size:
         message = f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
         problems.append(Problem("test_scan", message))
+    elif config.engine == "direct" and _reaches_beyond(test_scan, scan):
+        message = (
+            "the direct engine fits the object of one scan, and the test scan reaches beyond it: leave out the test "
+            "data file, or take engine pinn"
+        )
+        problems.append(Problem("test_scan", message, fixes=(Fix("engine pinn", "engine", "pinn"),)))
     if config.engine == "pinn":
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
         problems += GroupingPlan(config.gridsize, config.neighbor_count).check(len(scan), scan.positions, diameter)
     return problems
+
+
+def _reaches_beyond(test_scan: Scan, scan: Scan) -> bool:
+    tested, fitted = np.floor(test_scan.positions), np.floor(scan.positions)
+    return bool((tested.min(axis=0) < fitted.min(axis=0)).any() or (tested.max(axis=0) > fitted.max(axis=0)).any())

@@ -14,7 +14,7 @@ from ptycho_core import events as happenings
 from ptycho_core.callbacks import BestCheckpoints, Cancelled, LastCheckpoint, Obey, RefuseNaN, Report, StopEarly
 from ptycho_core.config import Config
 from ptycho_core.data import Amplitudes, ScanData, split
-from ptycho_core.errors import PtychoError, TrainingError, raise_errors
+from ptycho_core.errors import InputError, PtychoError, TrainingError, raise_errors
 from ptycho_core.events import Event, EventHandler, StopToken
 from ptycho_core.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.models.base import PtychographyModule
@@ -75,7 +75,9 @@ def train(
         Training failed; what was saved stays.
     """
     raise_errors(check_run(config, scan, test_scan))
-    _, device = choose_accelerator(config.accelerator)
+    accelerator, device = choose_accelerator(config.accelerator)
+    if accelerator == "cpu" and config.precision == "16-mixed":
+        raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
     run = _Training(config, scan, Path(output_dir).absolute(), test_scan, events, stop or StopToken(), device)
     with quiet_lightning(config):
         return run.go(command, resume)
@@ -249,9 +251,13 @@ class _Training:
 
 def _explained(error: BaseException) -> BaseException:
     """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
-    if isinstance(error, PtychoError):
-        return error if isinstance(error, TrainingError) else TrainingError(str(error))
+    if isinstance(error, TrainingError):
+        return error
     text = str(error)
+    if text.startswith("Caught ") and "DataLoader worker" in text:  # a traceback, and the sentence at its end
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    if isinstance(error, PtychoError):
+        return TrainingError(text)
     if (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or "not enough memory" in text
@@ -260,6 +266,10 @@ def _explained(error: BaseException) -> BaseException:
         return TrainingError(
             "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or "
             "model_width, or another accelerator"
+        )
+    if "DataLoader worker" in text:
+        return TrainingError(
+            f"a process that reads patterns died; checkpoints so far are kept. Try num_workers 0 ({text})"
         )
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
