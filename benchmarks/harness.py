@@ -1,7 +1,7 @@
 """What the benchmarks share: rows of the table, `ptycho` as a measured process, simulated scans. Imports no torch.
 
 A benchmark is a script of its own, so that import times and peaks of memory are those of what it measures alone. It
-prints its report as JSON on standard output; `run.py` makes the table of it.
+prints JSON lines on standard output: how it measures, then each row as soon as it is known. `run.py` makes the table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,14 +39,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a benchmark found, and how: a command to repeat it, or a sentence."""
-
-    how: str
-    rows: Sequence[Row]
-
-
-@dataclass(frozen=True)
 class Finished:
     """A process that ended well: wall and CPU seconds, peak of resident memory, what it printed."""
 
@@ -56,15 +48,17 @@ class Finished:
     output: str
 
 
-def main(measure: Callable[[Path], Report], *, needs_real_scan: bool = False) -> None:
-    """Run a benchmark as a script: print its report, or why it was not run, as JSON."""
+def main(measure: Callable[[Path], Iterable[Row]], how: str, *, needs_real_scan: bool = False) -> None:
+    """Run a benchmark as a script: print how it measures and each row, or why it is not run."""
     parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").splitlines()[0])
     parser.add_argument("--scan", type=Path, default=REAL_SCAN, help="the real scan [default %(default)s]")
     scan = parser.parse_args().scan
     if needs_real_scan and not scan.exists():
         print(json.dumps({"skipped": f"needs the real scan, which is not at {scan}; say where it is with --scan"}))
-    else:
-        print(json.dumps(dataclasses.asdict(measure(scan))))
+        return
+    print(json.dumps({"how": how}), flush=True)
+    for row in measure(scan):
+        print(json.dumps(dataclasses.asdict(row)), flush=True)
 
 
 def finish(*words: object) -> Finished:

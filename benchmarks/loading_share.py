@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fits import ENGINES, timed_fit
-from harness import Report, Row, main, simulated
+from harness import Row, main, simulated
 
 from ptycho_core.formats import read_scan
 from ptycho_core.simulation import SimulationSpec
 
+HOW = "500 patterns of 128 x 128 in memory, default settings, under Lightning's profiler"
 
-def measure(scan: Path) -> Report:
+
+def measure(scan: Path) -> Iterator[Row]:
     data = read_scan(simulated(SimulationSpec(n_patterns=500, size=128, step_px=8.0), ".cxi"))
-    rows = []
     for engine in ENGINES:
         seconds = timed_fit(engine, data)
         share = seconds["[_TrainingEpochLoop].train_dataloader_next"] / seconds["run_training_batch"]
-        rows.append(Row(f"{engine} engine: share of a step", 100 * share, 5, "%"))
-    return Report("500 patterns of 128 x 128 in memory, default settings, under Lightning's profiler", rows)
+        yield Row(f"{engine} engine: share of a step", 100 * share, 5, "%")
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(measure, HOW)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from harness import Report, Row, main, ptycho, reconstruct, tell
+from harness import Row, main, ptycho, reconstruct, tell
 
 from ptycho_core.formats.exports import read_reconstruction
 from ptycho_core.metrics import compare_to_truth, r_factor
@@ -15,8 +16,8 @@ from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_core.simulation.forward import intensities
 
-COMMON = {"object": "photographs", "n_patterns": 900, "counts_per_pixel": 17.0}
-"""Of which about 15 per pixel are left behind the object."""
+COMMON: dict[str, Any] = {"object": "photographs", "n_patterns": 900, "counts_per_pixel": 17.0}
+"""Of these counts about 15 per pixel are left behind the object."""
 PROBES = {
     "flat-topped, flat phase": (
         SimulationSpec(**COMMON, probe="flat_top", aperture=0.15, step_px=2.5, defocus_m=0.0),
@@ -25,36 +26,33 @@ PROBES = {
     "focused (Airy)": (SimulationSpec(**COMMON, probe="aperture", step_px=3.0, defocus_m=0.0), (0.144, 0.180)),
     "defocused": (SimulationSpec(**COMMON, probe="aperture"), (0.121, 0.121)),
 }
-"""Scans, and the R and R_free that an earlier network reached on such ones."""
+"""Scans, and the R and R_free of docs/benchmarks.md for such ones."""
 ENGINES = {"direct": "--engine direct --loss mae --batch-size 8 --max-epochs 10", "pinn": "--preset quick"}
+HOW = "; ".join(f"{engine}: `ptycho train {flags}`" for engine, flags in ENGINES.items()) + (
+    "; 900 patterns of 64 x 64, 15 counts per pixel, photographs as modulus and phase"
+)
 
 
-def measure(scan: Path) -> Report:
-    rows = [row for probe in PROBES for row in _rows(probe)]
-    how = "; ".join(f"{engine}: `ptycho train {flags}`" for engine, flags in ENGINES.items())
-    return Report(f"{how}; 900 patterns of 64 x 64, 15 counts per pixel, photographs as modulus and phase", rows)
-
-
-def _rows(probe: str) -> Iterator[Row]:
-    spec, targets = PROBES[probe]
-    sim = simulate(spec)
-    yield Row(f"{probe}: R of the truth itself", _truth_r(sim))
-    with tempfile.TemporaryDirectory() as folder:
-        file, _ = write_simulation(sim, Path(folder) / "scan.npz")
-        for engine, flags in ENGINES.items():
-            tell(f"{probe}, {engine} engine")
-            out = Path(folder) / engine
-            trained = ptycho("train", "--train-data-file", file, "--output-dir", out, *flags.split())
-            _, metrics = reconstruct(out)
-            label = f"{probe}, {engine}:"
-            for name, key, target in zip(("R", "R_free"), ("r", "r_free"), targets, strict=True):
-                yield Row(f"{label} {name}", metrics[key], target)
-            yield Row(f"{label} against the truth", _against_truth(out, sim))
-            yield Row(f"{label} training", trained.seconds, 60, "s")
+def measure(scan: Path) -> Iterator[Row]:
+    for probe, (spec, targets) in PROBES.items():
+        sim = simulate(spec)
+        yield Row(f"{probe}: R of the truth itself", _truth_r(sim))
+        with tempfile.TemporaryDirectory() as folder:
+            file, _ = write_simulation(sim, Path(folder) / "scan.npz")
+            for engine, flags in ENGINES.items():
+                tell(f"{probe}, {engine} engine")
+                out = Path(folder) / engine
+                trained = ptycho("train", "--train-data-file", file, "--output-dir", out, *flags.split())
+                _, metrics = reconstruct(out)
+                label = f"{probe}, {engine}:"
+                yield Row(f"{label} R", metrics["r"], targets[0])
+                yield Row(f"{label} R_free", metrics["r_free"], targets[1])
+                yield Row(f"{label} against the truth", _against_truth(out, sim))
+                yield Row(f"{label} training", trained.seconds, 60, "s")
 
 
 def _truth_r(sim: Simulation) -> float:
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches() -> Iterator[tuple[Any, Any]]:
         for start in range(0, len(sim.scan), 64):
             rows = slice(start, start + 64)
             expected = intensities(sim.truth.object, sim.truth.probe, sim.truth.positions_px[rows])
@@ -65,15 +63,14 @@ def _truth_r(sim: Simulation) -> float:
 
 def _against_truth(folder: Path, sim: Simulation) -> str:
     made = read_reconstruction(folder / "reconstruction" / "reconstruction.npz")
-    found = compare_to_truth(
-        made.object, sim.truth.object, made.positions_px, sim.truth.positions_px[made.pattern_index], made.coverage
-    )
-    parts = [
-        f"{part} {found[f'{part}_psnr']:.1f} dB, SSIM {found[f'{part}_ssim']:.2f}" for part in ("modulus", "phase")
-    ]
+    true_positions = sim.truth.positions_px[made.pattern_index]
+    found = compare_to_truth(made.object, sim.truth.object, made.positions_px, true_positions, made.coverage)
+    parts = []
+    for part in ("modulus", "phase"):
+        parts.append(f"{part} PSNR {found[f'{part}_psnr']:.1f} dB, SSIM {found[f'{part}_ssim']:.2f}")
     resolution = found["frc_resolution_px"]
     return "; ".join([*parts, f"FRC {1 if resolution is None else resolution:.2f} px"])
 
 
 if __name__ == "__main__":
-    main(measure)
+    main(measure, HOW)

@@ -70,12 +70,18 @@ def _lines(name: str, scan: Path) -> list[tuple[str, str, str, str]]:
     command = [sys.executable, str(HERE / f"{name}.py"), "--scan", str(scan)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     took = f"{time.monotonic() - started:.0f} s in all"
+    report: dict[str, Any] = {}
+    rows = []
+    for line in map(json.loads, done.stdout.splitlines()):
+        if "claim" in line:
+            rows.append(_line(line))
+        else:
+            report = line
+    how = f": {report['how']}" if "how" in report else ""
+    outcome = f"not run: {report['skipped']}" if "skipped" in report else ""
     if done.returncode:
-        return [(f"**{name}**", "", "", "failed: see above")]
-    report = json.loads(done.stdout)
-    if "skipped" in report:
-        return [(f"**{name}**", "", "", f"not run: {report['skipped']}")]
-    return [(f"**{name}** ({took}): {report['how']}", "", "", ""), *map(_line, report["rows"])]
+        outcome = "**failed**: what it said is on standard error"
+    return [(f"**{name}** ({took}){how}", "", "", outcome), *rows]
 
 
 def _line(row: dict[str, Any]) -> tuple[str, str, str, str]:
