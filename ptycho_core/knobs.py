@@ -63,6 +63,8 @@ class Knob:
             parts.append(f"a {noun}")
         elif self.kind is bool:
             parts += ["true", "false"]
+        elif not parts:
+            parts.append("text")
         if self.none and self.none not in parts:
             parts.append(self.none)
         return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"

@@ -98,9 +98,10 @@ def step_from_text(kind: type[Step], text: str) -> Step:
         Too few or too many, or a value outside its limits.
     """
     words = text.split(",") if text else []
-    knobs = kind.knobs()
-    if not len(kind.required()) <= len(words) <= len(knobs):
-        raise InputError(f"--{flag_name(kind)} takes {usage(kind)} (it is {text!r})")
+    knobs, least = kind.knobs(), len(kind.required())
+    if not least <= len(words) <= len(knobs):
+        optional = f", of which {', '.join(list(knobs)[least:])} may be left out" if least < len(knobs) else ""
+        raise InputError(f"--{flag_name(kind)} takes {usage(kind)}{optional} (it is {text!r})")
     given = zip(knobs.items(), words, strict=False)
     return kind(**{name: declared.parse(f"{kind.name}: {name}", word) for (name, declared), word in given})
 
@@ -111,7 +112,5 @@ def flag_name(kind: type[Step]) -> str:
 
 
 def usage(kind: type[Step]) -> str:
-    """Return the step's settings as a flag takes them: ``K[,START]``."""
-    names, least = [name.upper() for name in kind.knobs()], len(kind.required())
-    further = "".join(f"[,{name}" for name in names[max(least, 1) :]) + "]" * (len(names) - max(least, 1))
-    return ",".join(names[: max(least, 1)]) + further
+    """Return the step's settings as a flag takes them: ``K,START``."""
+    return ",".join(kind.knobs()).upper()

@@ -21,6 +21,7 @@ COMMANDS = {
     "reconstruct": "reconstruct a scan with a checkpoint",
     "export": "export a checkpoint or a reconstruction",
     "inspect": "say what a scan file holds and what is wrong with it",
+    "orient": "find out how a scan's patterns have to be turned to fit its positions",
     "convert": "write a scan in another format",
     "simulate": "simulate a scan with known truth",
     "runs": "list the runs in a folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,6 +104,10 @@ def given_knobs(args: argparse.Namespace, knobs: Mapping[str, Knob]) -> dict[str
 class _AddStep(argparse.Action):
     """Appends the steps that a flag stands for, so that all of them keep the order in which they were given."""
 
+    def __init__(self, *, kind: type[Step] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+
     def __call__(
         self,
         parser: argparse.ArgumentParser,
@@ -111,8 +116,8 @@ class _AddStep(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Argparse: the flag was met."""
-        text, kind = str(values or ""), self.const
-        more = read_steps(Path(text)) if kind is None else (step_from_text(kind, text),)
+        text = str(values or "")
+        more = read_steps(Path(text)) if self.kind is None else (step_from_text(self.kind, text),)
         namespace.steps = (*namespace.steps, *more)
 
 
@@ -130,17 +135,27 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("Preprocessing, in the order given")
     add: dict[str, Any] = {"action": _AddStep, "dest": "steps", "default": ()}
-    group.add_argument("--steps", metavar="FILE", help="JSON file of steps, as run.json has them", **add)
+    group.add_argument("--steps", metavar="FILE", help="JSON file of such steps", **add)
     for kind in STEPS.values():
-        settings = "; ".join(f"{name}: {setting.help} [{setting.valid()}]" for name, setting in kind.knobs().items())
+        if "points" in kind.knobs():  # hold commas themselves: left to the file
+            continue
         group.add_argument(
             f"--{flag_name(kind)}",
             metavar=usage(kind),
             nargs=None if kind.required() else "?",
-            const=kind,
-            help=f"{kind.help()} {settings}".replace("%", "%%"),
+            kind=kind,
+            help=_step_help(kind).replace("%", "%%"),
             **add,
         )
+
+
+def _step_help(kind: type[Step]) -> str:
+    settings = []
+    for field in dataclasses.fields(kind):
+        declared: Knob = field.metadata["knob"]
+        default = "" if field.name in kind.required() else f"; default {_words(declared, field.default)}"
+        settings.append(f"{field.name}: {declared.help} [{declared.valid()}{default}]")
+    return f"{kind.help()} {'; '.join(settings)}"
 
 
 def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:

@@ -321,6 +321,7 @@ def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
         **runs.scan_fingerprint(tmp_path / "scan.npz"),
         "positions": runs.scan_fingerprint(tmp_path / "positions.csv"),
         "settings": {"data": "counts"},
+        "preprocessing": {"version": 1, "steps": []},
         "format": "memory",
         "shape": [3, 8, 8],
         "history": ["squared"],
@@ -352,7 +353,7 @@ def test_another_scan_than_the_recorded_one_is_not_read(simulated_path, tmp_path
 
 def test_a_scan_that_was_changed_after_reading_is_not_taken_for_the_file_alone(simulated_path):
     info = runs.scan_info(read_scan(simulated_path).replace("cropped to 8 pixels"))
-    with pytest.raises(InputError, match=r"more than read .* cropped to 8 pixels"):
+    with pytest.raises(InputError, match=r"cannot be made from .*scan\.npz again, because of: cropped to 8 pixels"):
         runs.read_again(info)
     with pytest.raises(InputError, match="not read from a file"):
         runs.read_again({**info, "path": None})

@@ -1,0 +1,59 @@
+"""`ptycho orient`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from ptycho_core.cli.arguments import Parser, add_reading, read
+from ptycho_core.cli.output import print_json, say
+from ptycho_core.config import KNOBS
+from ptycho_core.knobs import Knob
+
+_PATTERNS = Knob(int, "", "", minimum=10)
+_EPOCHS = Knob(int, "", "", minimum=1, maximum=1000)
+_CLOSE = 1.1
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's flags."""
+    parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan whose patterns may be turned")
+    parser.add_argument("--patterns", default="200", metavar="N", help="how many to try it with [default 200]")
+    parser.add_argument("--epochs", default="8", metavar="N", help="of the direct engine for each try [default 8]")
+    device = KNOBS["accelerator"]
+    parser.add_argument(
+        "--accelerator",
+        default="auto",
+        metavar="WORD",
+        help=f"{device.help} [{device.valid()}; default auto]",
+    )
+    add_reading(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Try all orientations, print them with the best first."""
+    patterns, epochs = _PATTERNS.parse("patterns", args.patterns), _EPOCHS.parse("epochs", args.epochs)
+    accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
+    scan = read(args, args.scan, args.positions)
+
+    from ptycho_core.cli.progress import stopped_by_signals
+    from ptycho_core.orientation_search import search_orientation
+
+    with stopped_by_signals() as stop:
+        trials = search_orientation(scan, patterns=patterns, epochs=epochs, accelerator=accelerator, stop=stop)
+    if args.json:
+        print_json([dataclasses.asdict(trial) for trial in trials])
+    for trial in trials:
+        say(f"--orient {trial.orientation}  R_free {trial.r_free:.4f}  R {trial.r:.4f}")
+    if stop.stop_requested:
+        return 130
+    best, *others = trials
+    close = [trial.orientation for trial in others if trial.r_free < _CLOSE * best.r_free]
+    if close:
+        say(f"{', '.join(close)} fit nearly as well as {best.orientation}: try more --epochs, or more --patterns")
+    elif best.orientation == "+y+x":
+        say("the patterns fit the positions as they are")
+    else:
+        say(f"add --orient {best.orientation} to the commands that read this scan")
+    return 0
