@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
 from ptycho_core import events as happenings
 from ptycho_core.callbacks import Obey, RefuseNaN, Report
-from ptycho_core.config import Config
 from ptycho_core.data import Amplitudes, ScanData, Split
 from ptycho_core.events import EventHandler, StopToken
 from ptycho_core.models.base import PtychographyModule
@@ -39,27 +38,12 @@ _SHORT_FIT: dict[str, Any] = {
 
 
 def refine_probe(
-    config: Config,
-    scan: Scan,
-    amplitudes: Amplitudes,
-    parts: Split,
-    probe: Tensor,
-    weight: Tensor | None,
-    *,
-    obey: Obey,
-    emit: EventHandler,
-) -> Tensor:
-    """Improve a probe by ``warm_start_epochs`` of the direct engine on the training patterns.
-
-    Returns
-    -------
-    Tensor
-        (M, N, N) at the scale of the scan.
-    """
-    _, shape = scan_canvas(scan)
-    model = DirectModel(config.replace(**_SHORT_FIT), probe, weight, shape)
-    _fit(model, scan, amplitudes, parts, config.warm_start_epochs, obey, emit)
-    return model.probe.detach().cpu()
+    model: PtychographyModule, scan: Scan, amplitudes: Amplitudes, parts: Split, *, obey: Obey, emit: EventHandler
+) -> None:
+    """Improve a model's probe and background by ``warm_start_epochs`` of the direct engine on the training patterns."""
+    direct = _direct(model, scan_canvas(scan)[1])
+    _fit(direct, scan, amplitudes, parts, model.config.warm_start_epochs, obey, emit)
+    model.adopt_probe(direct)
 
 
 def polish(
@@ -68,24 +52,21 @@ def polish(
     canvas: Canvas,
     parts: Split,
     object: Tensor,
-    probe: Tensor,
     epochs: int,
     accelerator: str,
     emit: EventHandler,
     stop: StopToken,
-) -> tuple[Tensor, Tensor, int]:
-    """Let the direct engine go on from an object and a probe.
+) -> tuple[DirectModel, int]:
+    """Let the direct engine go on from an object and a model's probe and background.
 
     Parameters
     ----------
     model
-        Whose config, background and good pixels are used.
+        Whose config, probe, background and good pixels are used.
     scan, canvas, parts
         The scan, its canvas, and which patterns train and validate.
     object
         (1, H, W) complex on the canvas.
-    probe
-        (M, N, N) complex.
     epochs
         At most; a stop ends it earlier.
     accelerator
@@ -95,39 +76,45 @@ def polish(
 
     Returns
     -------
-    object, probe
-        Of the state with the best R on the validation patterns, the start included.
+    model
+        In the state with the best R on the validation patterns, the start included.
     epochs
         After which that was.
     """
-    config = model.config.replace(**_SHORT_FIT, accelerator=accelerator)
-    direct = DirectModel(
-        config, probe.cpu(), None if model.weight is None else model.weight.cpu(), canvas.shape, object[0].cpu()
-    )
-    direct.background_root.data.copy_(model.background_root.data)
+    direct = _direct(model, canvas.shape, object[0], accelerator=accelerator)
     best = KeepBest(canvas, parts)
     best.look(direct.to(canvas.device), 0)
-    with quiet_lightning(config):
+    with quiet_lightning(direct.config):
         _fit(direct, scan, canvas.amplitudes, parts, epochs, Obey(stop), emit, best)
-    return best.object.to(canvas.device), best.probe.to(canvas.device), best.epoch
+    direct.load_state_dict(best.state)
+    return direct.to(canvas.device), best.epoch
+
+
+def _direct(
+    model: PtychographyModule, shape: tuple[int, int], object: Tensor | None = None, **changes: Any
+) -> DirectModel:
+    config = model.config.replace(**_SHORT_FIT, **changes)
+    weight = None if model.weight is None else model.weight.cpu()
+    direct = DirectModel(config, model.probe.detach().cpu(), weight, shape, None if object is None else object.cpu())
+    direct.adopt_probe(model)
+    return direct
 
 
 class KeepBest(L.Callback):
-    """Keeps the object and probe with the lowest R on the validation patterns (the training ones if there are none)."""
+    """Keeps the state with the lowest R on the validation patterns (the training ones if there are none)."""
 
     def __init__(self, canvas: Canvas, parts: Split) -> None:
         self.canvas = canvas
         self.rows = parts.validation if len(parts.validation) else parts.train
         self.r = float("inf")
         self.epoch = 0
-        self.object = self.probe = torch.empty(0)
+        self.state: dict[str, Any] = {}
 
     def look(self, model: DirectModel, epoch: int) -> None:
         """Keep this state if it is the best so far."""
-        object, probe = model.object.detach()[None], model.probe.detach()
-        r = r_of(model, object, probe, self.canvas, self.rows)
-        if r < self.r:
-            self.r, self.epoch, self.object, self.probe = r, epoch, object.clone(), probe.clone()
+        r = r_of(model, model.object.detach()[None], model.probe.detach(), self.canvas, self.rows)
+        if r < self.r or not self.state:
+            self.r, self.epoch, self.state = r, epoch, copy.deepcopy(model.state_dict())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""

@@ -87,31 +87,29 @@ def reconstruct(
 
     events(happenings.StageChanged("reconstructing"))
     if isinstance(model, DirectModel):
-        object = _direct_object(model, canvas)
+        object = _direct_object(checkpoint, model, scan, canvas)
     else:
         assert isinstance(model, PinnModel)
         model, sentence = _with_best_probe(checkpoint, model, scan, canvas)
         history.append(sentence)
         object, _ = network_object(model, canvas, tile or TILE)
-    probe = model.probe.detach()
     history.append(f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)")
     passed = time.perf_counter()
 
-    token = stop or StopToken()
+    token, final = stop or StopToken(), model
     if polish_epochs and not token.stop_requested:
         events(happenings.StageChanged("polishing"))
-        object, probe, done = polish(
-            model, scan, canvas, parts, object, probe, polish_epochs, accelerator, events, token
-        )
+        final, done = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
+        object = final.object.detach()[None]
         history.append(f"polished by the direct engine for {done} epochs")
     polished = time.perf_counter()
 
-    probe = order_modes(probe)
+    probe = order_modes(final.probe.detach())
     cover = light(canvas, probe)
     covered = cover[0] > COVERED
     metrics: dict[str, Any] = {
-        "r": r_of(model, object, probe, canvas, rows),
-        "r_free": r_of(model, object, probe, canvas, parts.free),
+        "r": r_of(final, object, probe, canvas, rows),
+        "r_free": r_of(final, object, probe, canvas, parts.free),
         "patterns": len(rows),
         "free_patterns": len(parts.free),
         "covered_pixels": int(covered.sum()),
@@ -140,15 +138,15 @@ def reconstruct(
     )
 
 
-def _direct_object(model: DirectModel, canvas: Canvas) -> Tensor:
-    model.to(canvas.device)
-    if tuple(model.object.shape) != canvas.shape or model.probe.shape[-1] != canvas.size:
+def _direct_object(checkpoint: Checkpoint, model: DirectModel, scan: Scan, canvas: Canvas) -> Tensor:
+    fitted, given = checkpoint.scan, scan_summary(scan)
+    if fitted != given or model.object.shape != canvas.shape:
         raise InputError(
-            f"the direct engine's checkpoint holds an object of {model.object.shape[0]} x {model.object.shape[1]} "
-            f"pixels of the scan it was fitted to, and this scan needs {canvas.shape[0]} x {canvas.shape[1]}: give "
-            "that scan, or a checkpoint of the network engine"
+            f"{checkpoint.path} holds the object of the scan that the direct engine was fitted to, {fitted} on "
+            f"{tuple(model.object.shape)} pixels, and this is another, {given} on {canvas.shape}: give that scan, or a "
+            "checkpoint of the network engine"
         )
-    return model.object.detach()[None]
+    return model.to(canvas.device).object.detach()[None]
 
 
 def _with_best_probe(checkpoint: Checkpoint, model: PinnModel, scan: Scan, canvas: Canvas) -> tuple[PinnModel, str]:

@@ -205,12 +205,11 @@ class _Training:
         probe = starting_probe(self.scan, config.probe_modes)
         if config.engine == "direct":
             return DirectModel(config, probe, weight, scan_canvas(self.scan)[1])
+        model = PinnModel(config, probe, weight)
         if config.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged("warming up the probe"))
-            probe = refine_probe(
-                config, self.scan, amplitudes, self.parts, probe, weight, obey=self.obey, emit=self.emit
-            )
-        return PinnModel(config, probe, weight)
+            refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
+        return model
 
     def _callbacks(self) -> list[L.Callback]:
         config = self.config

@@ -60,6 +60,12 @@ class PtychographyModule(L.LightningModule, ABC):
         """(M, N, N) complex64 in sqrt(counts)."""
         return torch.view_as_complex(self.probe_parts) * self.probe_scale
 
+    def adopt_probe(self, other: PtychographyModule) -> None:
+        """Go on with the probe and the background of another model of the same scan."""
+        state = other.state_dict()
+        names = ("probe_parts", "probe_scale", "background_root")
+        self.load_state_dict({name: state[name] for name in names}, strict=False)
+
     @property
     def background(self) -> Tensor:
         """Counts per pixel that do not come from the sample."""

@@ -30,6 +30,8 @@ Apply = Callable[[UNet, Tensor], Tensor]
 
 PROBE_RATE = 0.1
 """Learning rate of the probe while the network trains, as a multiple of the config's."""
+BACKGROUND_RATE = 50.0
+"""That of the background's square root in sqrt(counts)."""
 _LEVELS = 3
 _REFINEMENT_LEVELS = 2
 
@@ -128,8 +130,12 @@ class PinnModel(PtychographyModule):
         self.network = ObjectNetwork(config.model_width, config.refinement_steps)
 
     def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
-        """The probe, which the network has to rely on, changes slowly."""
-        return [(self.network.parameters(), 1.0), ([self.probe_parts, self.background_root], PROBE_RATE)]
+        """The probe, which the network has to rely on, changes slowly; a background has far to go."""
+        return [
+            (self.network.parameters(), 1.0),
+            ([self.probe_parts], PROBE_RATE),
+            ([self.background_root], BACKGROUND_RATE),
+        ]
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the patterns that count; the network sees those that are not hidden."""

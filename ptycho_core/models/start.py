@@ -36,7 +36,8 @@ def brightest(scan: Scan) -> float:
 
 def scan_summary(scan: Scan) -> dict[str, Any]:
     """Return what a checkpoint keeps of the scan that it was trained on: enough to know it again."""
-    return {"patterns": len(scan), "size": scan.size, "brightest": brightest(scan)}
+    # In as many digits as every machine sums up alike.
+    return {"patterns": len(scan), "size": scan.size, "brightest": float(f"{brightest(scan):.6g}")}
 
 
 def pixel_weight(scan: Scan) -> Tensor | None:
