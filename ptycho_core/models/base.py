@@ -51,7 +51,9 @@ class PtychographyModule(L.LightningModule, ABC):
         self.probe_parts = nn.Parameter(torch.view_as_real(probe / scale).clone(), requires_grad=config.probe_trainable)
         start = math.sqrt(_DARKEST_BACKGROUND) if config.background else 0.0
         self.background_root = nn.Parameter(torch.tensor(start), requires_grad=config.background)
-        self.validation = nn.ModuleDict({"poisson": MeanMetric(), "mae": MeanMetric()})
+        # Left to itself, the mean leaves out what is not a number.
+        means = {name: MeanMetric(nan_strategy="disable") for name in ("poisson", "mae")}
+        self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
         self._batch_started = 0.0
 
