@@ -12,7 +12,7 @@ from harness import Row, main, ptycho, reconstruct, simulated, tell
 
 from ptycho_core.simulation import SimulationSpec
 
-TIMES = {500: 5, 5_000: 3, 20_000: 1}
+TIMES = {500: 3, 5_000: 3, 20_000: 1}
 """Patterns, and how often each scan is reconstructed: short runs are noisy."""
 LARGEST = max(TIMES)
 TRAINING = "--max-epochs 1 --n-groups 8 --batch-size 4 --warm-start-epochs 0"
