@@ -9,14 +9,12 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from torch import Tensor
 
 from ptycho_core.atomic import atomic_write
 from ptycho_core.config import Config
 from ptycho_core.errors import InputError
 from ptycho_core.run_record import LOGS
 
-_FLUSH_EVERY = 20
 _PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
 
 
@@ -32,12 +30,6 @@ class _AppendingWriter(ExperimentWriter):
 
 class AppendingCSVLogger(CSVLogger):
     """A CSV logger whose file survives a resumed run."""
-
-    def log_metrics(self, metrics: dict[str, Tensor | float], step: int | None = None) -> None:  # type: ignore[override]
-        """Take a row; one that ends an epoch is on the disk at once, where a resumed run will look for it."""
-        super().log_metrics(metrics, step)
-        if not any(name.endswith("_step") for name in metrics):
-            self.save()
 
     @property
     def experiment(self) -> ExperimentWriter:
@@ -64,7 +56,7 @@ def build_loggers(config: Config, folder: Path, version: int) -> list[Logger]:
     """Return Lightning's loggers for the config, writing below ``folder``."""
     loggers: list[Logger] = []
     if "csv" in config.logger:
-        loggers.append(AppendingCSVLogger(folder, LOGS, version, flush_logs_every_n_steps=_FLUSH_EVERY))
+        loggers.append(AppendingCSVLogger(folder, LOGS, version))
     if "tensorboard" in config.logger:
         loggers.append(TensorBoardLogger(folder, "tensorboard", version))
     if "mlflow" in config.logger:
