@@ -136,15 +136,16 @@ def to_json(event: Event) -> str:
 
 def from_json(line: str) -> Event:
     """Return the event that `to_json` wrote. Raises ValueError on anything else."""
-    body = json.loads(line)
-    cls = _TYPES.get(body.pop("event", ""))
-    if cls is None:
-        raise ValueError(f"not an event: {line[:80]}")
-    for key, value in body.items():
-        if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
-            raw = np.frombuffer(base64.b64decode(value["data"]), dtype=np.dtype(value["dtype"]))
-            body[key] = raw.reshape(value["shape"])
-    event: Event = cls(**body)
+    try:
+        body = json.loads(line)
+        cls = _TYPES[body.pop("event")]
+        for key, value in body.items():
+            if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
+                raw = np.frombuffer(base64.b64decode(value["data"]), dtype=np.dtype(value["dtype"]))
+                body[key] = raw.reshape(value["shape"])
+        event: Event = cls(**body)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"not an event: {line[:80]}") from error
     return event
 
 
