@@ -34,7 +34,7 @@ METRICS = (
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"max_epochs": 20},
     "standard": {},
-    "best": {"max_epochs": 150, "model_width": 16, "warm_start_epochs": 20},
+    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 20, "loss": "mae"},
 }
 """Settings that differ from the defaults, by preset."""
 
