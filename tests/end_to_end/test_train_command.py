@@ -1,0 +1,175 @@
+"""`ptycho train` as a process among others: several of them, signals, sudden death, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ptycho_core import cli
+from ptycho_core.models.base import PtychographyModule
+from ptycho_core.run_record import read_metrics, read_run
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
+
+SMALL = (
+    "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n-groups 16 --accelerator cpu --preview-seconds 0 "
+    "--scheduler constant --physics-schedule off"
+)
+OURS = ("warning: ", "loading", "warming up", "CPU (", "epoch ", "finished: ", "stopped: ", "best checkpoint: ")
+OURS += ("resume with: ", "reconstruct with: ", "ptycho: ")
+MAIN = "import sys\nfrom ptycho_core.cli import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
+DIES = """
+import os, signal
+from ptycho_core import events, training
+
+train = training.train
+
+
+def die_at_step_6(*args, events, **options):
+    def hear(event):
+        events(event)
+        if getattr(event, "step", None) == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return train(*args, events=hear, **options)
+
+
+training.train = die_at_step_6
+"""
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    spec = SimulationSpec(size=16, n_patterns=64, step_px=1.5, jitter_px=0.5)
+    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, scan_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scan.npz").symlink_to(scan_path)
+    return tmp_path
+
+
+def start(script, line):
+    """Start the command in a process of its own, as an installed one would be: from a file."""
+    with open("ptycho.py", "w") as file:
+        file.write(script)
+    return subprocess.Popen(
+        [sys.executable, "ptycho.py", *shlex.split(line)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def ptycho(line):
+    return cli.main(shlex.split(line))
+
+
+def rows(folder):
+    with open(folder / "lightning_logs/version_0/metrics.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "patterns_per_second"} for row in csv.DictReader(file)]
+
+
+def at_step(monkeypatch, step, act):
+    whole = PtychographyModule.training_step
+
+    def training_step(self, batch, number):
+        if self.config.engine == "pinn" and self.trainer.global_step == step:
+            act()
+        return whole(self, batch, number)
+
+    monkeypatch.setattr(PtychographyModule, "training_step", training_step)
+
+
+def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd):
+    # Two processes step on the mean of two batches, as one does that accumulates them.
+    line = f"train --train_data_file scan.npz {SMALL} --max-epochs 2"
+    assert ptycho(f"{line} --output_dir one --accumulate-grad-batches 2") == 0
+    with start(MAIN, f"{line} --output_dir two --devices 2 --strategy ddp") as together:
+        shown = together.stderr.read()
+    assert together.returncode == 0
+    assert [line for line in shown.splitlines() if not line.startswith(OURS)] == []
+    assert len(shown.splitlines()) == len(set(shown.splitlines()))  # the second process repeats nothing
+    for name in ("poisson_val_loss", "mae_val_loss", "poisson_train_loss_epoch"):
+        one, two = (read_metrics(here / folder)[name] for folder in ("one", "two"))
+        assert two[two == two].tolist() == pytest.approx(one[one == one].tolist(), rel=1e-4)
+
+    with start(MAIN, "train --resume two --max-epochs 3000") as together:
+        for told in together.stderr:
+            if told.startswith("epoch 4/"):
+                os.killpg(together.pid, signal.SIGINT)  # as a terminal does
+        together.wait()
+    assert together.returncode == 130
+    info = read_run(here / "two")
+    assert (info.status, info.reason) == ("stopped", "stopped by Ctrl-C")
+    epochs = read_metrics(here / "two")["epoch"]
+    assert sorted(set(epochs)) == list(range(info.epochs_done))
+
+
+def test_a_run_that_is_killed_in_an_epoch_ends_like_one_that_is_not(here, capsys):
+    line = f"train --train_data_file scan.npz {SMALL} --max-epochs 3"
+    assert ptycho(f"{line} --output_dir whole") == 0
+    with start(DIES + MAIN, f"{line} --output_dir killed") as killed:
+        killed.stderr.read()
+    assert killed.returncode == -signal.SIGKILL
+    assert read_run(here / "killed").status == "interrupted"
+    assert ptycho("train --resume killed") == 0
+    assert rows(here / "killed") == rows(here / "whole")
+    names = [sorted(path.name for path in (here / run / "checkpoints").iterdir()) for run in ("killed", "whole")]
+    assert names[0] == names[1]
+
+
+def test_sigterm_ends_in_good_order(here, monkeypatch, capfd):
+    at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
+    info = read_run(here / "out")
+    assert (info.status, info.reason, info.epochs_done) == ("stopped", "stopped by SIGTERM", 2)
+    assert info.checkpoints[-1].step == 6
+    assert "resume with: ptycho train --resume" in capfd.readouterr().err
+
+
+def test_the_second_ctrl_c_leaves_at_once_and_the_third_at_any_price(here, monkeypatch, capfd):
+    for count, status in ((2, "cancelled"), (3, "interrupted")):
+        with monkeypatch.context() as patch:
+            at_step(patch, 5, lambda count=count: [os.kill(os.getpid(), signal.SIGINT) for _ in range(count)])
+            assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
+        info = read_run(here / "out")
+        assert info.status == status
+        assert info.checkpoints[-1].step == 4
+    assert capfd.readouterr().err.endswith("ptycho: interrupted\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkeypatch, capsys):
+    whole = PtychographyModule.training_step
+    monkeypatch.setattr(PtychographyModule, "training_step", lambda *given: whole(*given) * float("nan"))
+    line = f"train --train_data_file scan.npz --output_dir out {SMALL} --warm-start-epochs 0 --quiet"
+    assert ptycho(line) == 3
+    said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
+    assert len(said) == 1
+    assert said[0].startswith("ptycho: training diverged: the loss is not a number in epoch 1, step 1;")
+    assert read_run(here / "out").status == "failed"
+
+
+def test_an_accelerator_that_is_not_there_exits_with_2_before_anything_is_made(here, capsys):
+    import torch
+
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has the accelerator that the test wants to be missing")
+    assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --accelerator mps") == 2
+    assert "accelerator mps is not available on this machine: there is " in capsys.readouterr().err
+    assert not (here / "out").exists()
+
+
+def test_quiet_prints_results_alone_and_json_is_all_of_standard_output(here, capfd):
+    line = f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 1 --quiet --json"
+    assert ptycho(line) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["epochs"] == 1
+    assert not any(said.startswith(("loading", "epoch ", "CPU (")) for said in shown.err.splitlines())
