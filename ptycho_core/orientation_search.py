@@ -9,6 +9,7 @@ orientation and its half turn fit equally well in the end. Only the probe that t
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +33,11 @@ from ptycho_core.whole_canvas import Canvas, middle, r_of
 SIZE = 64
 """Pixels to which patterns are cropped for the search, where most of the light falls within."""
 PATTERNS = 200
-EPOCHS = 8
+VIEWS = 1600
+"""Patterns that a fit looks at unless told otherwise, repeats counted: 8 epochs of 200."""
 _ENOUGH_LIGHT = 0.8
 _FREE = 0.1
+_FEWEST_PATTERNS = 10
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def search_orientation(
     scan: Scan,
     *,
     patterns: int = PATTERNS,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     accelerator: str = "auto",
     stop: StopToken | None = None,
 ) -> list[Trial]:
@@ -63,7 +66,7 @@ def search_orientation(
     patterns
         Of how many patterns in the scan's middle the part consists.
     epochs
-        Of the direct engine, from the scan's own probe or a guess.
+        Of the direct engine, from the scan's own probe or a guess; by default 8 of 200 patterns, more of fewer.
     accelerator
         As in the config.
     stop
@@ -77,12 +80,15 @@ def search_orientation(
     Raises
     ------
     InputError
-        The scan is too small to keep patterns from the fit.
+        There are too few patterns or epochs.
     """
+    if epochs is not None and epochs < 1:
+        raise InputError(f"epochs must be 1 or more (it is {epochs})")
+    if min(patterns, len(scan)) < _FEWEST_PATTERNS:
+        raise InputError(f"patterns must be {_FEWEST_PATTERNS} or more (there are {min(patterns, len(scan))})")
     config = Config(engine="direct", free_fraction=_FREE, val_fraction=0.0, preview_seconds=0.0)
     part = _part(scan, patterns)
-    if not len(split(len(part), config).free):
-        raise InputError(f"{len(part)} patterns are too few to find the orientation: R_free needs 10 or more")
+    epochs = epochs or math.ceil(VIEWS / len(part))
     token = stop or StopToken()
     trials = []
     for orientation in ORIENTATIONS:

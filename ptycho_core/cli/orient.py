@@ -9,18 +9,24 @@ from pathlib import Path
 from ptycho_core.cli.arguments import Parser, add_reading, read
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.config import KNOBS
-from ptycho_core.knobs import Knob
+from ptycho_core.orientation import half_turn_of
 
-_PATTERNS = Knob(int, "", "", minimum=10)
-_EPOCHS = Knob(int, "", "", minimum=1, maximum=1000)
-_CLOSE = 1.1
+_CLOSE = 1.05
+"""An R_free below this multiple of the lowest does not tell the two orientations apart."""
 
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan whose patterns may be turned")
-    parser.add_argument("--patterns", default="200", metavar="N", help="how many to try it with [default 200]")
-    parser.add_argument("--epochs", default="8", metavar="N", help="of the direct engine for each try [default 8]")
+    parser.add_argument(
+        "--patterns", type=int, default=200, metavar="N", help="how many, in the scan's middle, to try [default 200]"
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="of the direct engine for each orientation [default 8 for 200 patterns, more for fewer]",
+    )
     device = KNOBS["accelerator"]
     parser.add_argument(
         "--accelerator",
@@ -33,7 +39,6 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Try all orientations, print them with the best first."""
-    patterns, epochs = _PATTERNS.parse("patterns", args.patterns), _EPOCHS.parse("epochs", args.epochs)
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
     scan = read(args, args.scan, args.positions)
 
@@ -41,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.orientation_search import search_orientation
 
     with stopped_by_signals() as stop:
-        trials = search_orientation(scan, patterns=patterns, epochs=epochs, accelerator=accelerator, stop=stop)
+        trials = search_orientation(
+            scan, patterns=args.patterns, epochs=args.epochs, accelerator=accelerator, stop=stop
+        )
     if args.json:
         print_json([dataclasses.asdict(trial) for trial in trials])
     for trial in trials:
@@ -50,10 +57,15 @@ def run(args: argparse.Namespace) -> int:
         return 130
     best, *others = trials
     close = [trial.orientation for trial in others if trial.r_free < _CLOSE * best.r_free]
-    if close:
+    if close == [half_turn_of(best.orientation)]:
+        say(
+            f"add --orient {best.orientation}, or {close[0]}, which fits as well with the phases of object and probe "
+            "reversed: only a probe that is known, or an object, tells them apart"
+        )
+    elif close:
         say(f"{', '.join(close)} fit nearly as well as {best.orientation}: try more --epochs, or more --patterns")
     elif best.orientation == "+y+x":
         say("the patterns fit the positions as they are")
     else:
-        say(f"add --orient {best.orientation} to the commands that read this scan")
+        say(f"add --orient {best.orientation} to the flags of the commands that read this scan")
     return 0
