@@ -135,7 +135,7 @@ class _Training:
                 self._finish("interrupted", "interrupted by Ctrl-C")
                 raise KeyboardInterrupt from error
             failure = _explained(error)
-            self.emit(happenings.RunFailed(str(self.folder), str(failure)))
+            self.emit(happenings.RunFailed(str(self.folder), _sentence(failure)))
             if failure is error:
                 raise
             raise failure from error
@@ -248,6 +248,12 @@ class _Training:
         self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
 
 
+def _sentence(failure: BaseException) -> str:
+    if isinstance(failure, PtychoError):
+        return str(failure)
+    return " ".join(f"internal error: {type(failure).__name__}: {failure}".split())
+
+
 def _explained(error: BaseException) -> BaseException:
     """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
     if isinstance(error, TrainingError):
@@ -270,6 +276,8 @@ def _explained(error: BaseException) -> BaseException:
         return TrainingError(
             f"a process that reads patterns died; checkpoints so far are kept. Try num_workers 0 ({text})"
         )
+    if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in text:
+        return TrainingError("another of the processes that train together ended; checkpoints so far are kept")
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return TrainingError(f"training stopped: {error.strerror or text}{where}; checkpoints so far are kept")

@@ -208,6 +208,7 @@ def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monk
         (OSError(errno.EIO, "Input/output error", "/data/scan.h5"), r"Input/output error \(/data/scan.h5\)"),
         (InputError("scan.h5: 'data' cannot be read"), "scan.h5: 'data' cannot be read"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "Try num_workers 0"),
+        (RuntimeError("[tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:34701"), "another of the processes"),
     ],
 )
 def test_a_failure_is_one_sentence_and_keeps_what_was_saved(training, monkeypatch, error, sentence):
@@ -221,6 +222,13 @@ def test_a_failure_is_one_sentence_and_keeps_what_was_saved(training, monkeypatc
     info = read_run(training.folder)
     assert (info.status, info.reason) == ("failed", end.message)
     assert training.last["epoch"] == 0
+
+
+def test_a_defect_of_our_own_is_recorded_in_one_line_and_passed_on(training, monkeypatch):
+    monkeypatch.setattr(PtychographyModule, "training_step", failing_at(4, ZeroDivisionError("two\nlines")))
+    with pytest.raises(ZeroDivisionError):
+        training.go()
+    assert read_run(training.folder).reason == "internal error: ZeroDivisionError: two lines"
 
 
 def test_a_full_disk_ends_the_run_and_leaves_no_part_of_a_file(training, monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 import torch
 from training_runs import SCAN, Training, apart_from_speed
 
+from ptycho_core.config import Config
+from ptycho_core.data import ScanData, split
 from ptycho_core.errors import InputError, TrainingError
 from ptycho_core.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
 from ptycho_core.models.base import PtychographyModule
@@ -333,23 +335,42 @@ def test_a_loss_that_is_not_a_number_ends_at_once_and_leaves_the_best_finite_che
     assert all(torch.isfinite(tensor).all() for tensor in training.last["state_dict"].values())
 
 
-def test_workers_read_the_same_batches_and_stay_between_epochs_if_told_to(tmp_path):
+def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_to(tmp_path):
+    def workers():
+        return {each.pid for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())}
+
     def run(name, **settings):
-        workers = []
+        seen = {}
+        run = Training(tmp_path / name).go(
+            max_epochs=2,
+            on=lambda event: seen.setdefault(event.epoch, workers()) if isinstance(event, BatchDone) else None,
+            **settings,
+        )
+        return apart_from_speed(run.rows), seen[0], seen[1]
 
-        def look(event):
-            if isinstance(event, EpochDone):
-                children = psutil.Process().children()
-                workers.append({each.pid for each in children if "spawn_main" in " ".join(each.cmdline())})
-
-        run = Training(tmp_path / name).go(max_epochs=2, on=look, **settings)
-        return apart_from_speed(run.rows), workers
-
-    alone, none = run("alone")
+    alone, *none = run("alone")
     assert none == [set(), set()]
-    kept, (first, second) = run("kept", num_workers=2, prefetch_factor=1, pin_memory=True)
-    assert kept == alone
+    rows, first, second = run("kept", num_workers=2, prefetch_factor=1, pin_memory=True)
+    assert rows == alone
     assert len(first) == 2
     assert first == second
-    assert run("renewed", num_workers=1, persistent_workers=False)[0] == alone
-    assert [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())] == []
+    rows, first, second = run("renewed", num_workers=1, persistent_workers=False)
+    assert rows == alone
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert workers() == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"num_workers": 0}, (0, None, False, False)),
+        ({"num_workers": 2}, (2, 2, True, False)),
+        ({"num_workers": 2, "prefetch_factor": 5, "persistent_workers": False}, (2, 5, False, False)),
+        ({"pin_memory": True}, (0, None, False, True)),
+    ],
+)
+def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(settings, expected):
+    config = Config(accelerator="cpu", **settings)
+    loader = ScanData(config, SCAN, split(len(SCAN), config)).train_dataloader()
+    assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == expected
