@@ -354,6 +354,13 @@ def test_hot_pixels_are_found_and_photon_noise_and_steep_light_are_not():
     assert np.argwhere(~mask).tolist() == [[3, 4], [16, 20]]
 
 
+def test_a_few_photons_where_there_are_hardly_any_make_no_hot_pixel():
+    counts = np.zeros((100, 16, 16), np.uint16)
+    counts[0, 3, 4], counts[[1, 2], 8, 8] = 1, 1
+    counts[::2, 12, 12] = 1
+    assert np.argwhere(~apply(scan(counts, positions=np.zeros((100, 2))), [HotPixels()]).mask).tolist() == [[12, 12]]
+
+
 def test_positions_are_rotated_about_their_mean_and_sheared():
     corner = np.array([[0.0, 0.0], [0.0, 10.0], [10.0, 0.0], [10.0, 10.0]])
     before = scan(COUNTS[:4], positions=corner, geometry=Geometry())
