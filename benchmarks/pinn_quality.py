@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import Row, main, ptycho, reconstruct
 
-POLISH = ("--polish-epochs", "10")
+POLISH = ("--polish", "10")
 HOW = (
     "`ptycho train --train-data-file siemens-star.npz --output-dir out --preset quick`, `ptycho reconstruct out`, "
     f"with polish: `ptycho reconstruct out {' '.join(POLISH)}`"
