@@ -29,6 +29,7 @@ BENCHMARKS = (
     "large_scans",
     "loading_share",
     "memory_mapped",
+    "orientation",
     "probes",
 )
 LONG = ("pinn_presets",)
