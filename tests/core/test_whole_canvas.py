@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from ptycho_core.models.pinn import PinnModel
 from ptycho_core.models.start import pixel_weight, scan_canvas, starting_probe
 from ptycho_core.physics import backproject, coverage, place
 from ptycho_core.scan import Patterns, Scan
-from ptycho_core.simulation import Simulation, forward
+from ptycho_core.simulation import Simulation, forward, simulate
 from ptycho_core.whole_canvas import Canvas, estimate_object, light, middle, network_object, preview, r_of
 
 CPU = torch.device("cpu")
@@ -86,6 +87,16 @@ def test_a_scan_on_disk_gives_what_it_gives_in_memory(tiny_scan: Scan, tmp_path:
 @pytest.mark.parametrize("value", [1e6, np.nan])
 def test_bad_pixels_change_nothing(tiny_scan: Scan, value):
     assert_same(everything(masked(tiny_scan, value)), everything(masked(tiny_scan, 0)))
+
+
+def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
+    spec = dataclasses.replace(tiny_sim.spec, object="flat", photon_noise=False, dead_pixels=20, hot_pixels=20)
+    sim = simulate(spec)
+    model, canvas = answering(sim.scan), canvas_of(sim.scan)
+    model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
+    object = estimate_object(model, canvas).object
+    torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=1e-3)
+    assert r_of(model, object, model.probe.detach(), canvas, canvas.rows) < 1e-3
 
 
 def test_network_sees_the_whole_scan_on_one_canvas(tiny_scan: Scan):
