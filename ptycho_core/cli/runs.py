@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         started = str(row.get("started", ""))[:16].replace("T", " ")
         scan = Path(row.get("scan") or "").name
         table.add_row(row["folder"], row["status"], started, scan, row.get("preset", ""), epochs, best)
-    Console(file=sys.stderr, width=None if sys.stderr.isatty() else 200, highlight=False, markup=False).print(table)
+    Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)
     return 0
 
 
