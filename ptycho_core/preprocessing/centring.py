@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
+from scipy import fft
 
 from ptycho_core.errors import InputError
 from ptycho_core.scan import Scan
@@ -49,12 +49,18 @@ def symmetry_centre(mean: NDArray[Any], mask: NDArray[np.bool_] | None = None) -
     """
     weight = (np.ones(mean.shape, bool) if mask is None else mask).astype(np.float64)
     amplitude = np.sqrt(mean) * weight
-    light = fftconvolve(amplitude**2, weight)
-    alike = fftconvolve(amplitude, amplitude)
+    light, alike = _convolve(amplitude**2, weight), _convolve(amplitude, amplitude)
     judged = light > _LEAST_LIGHT * light.max()
     symmetry = np.where(judged, alike / np.where(judged, light, 1), -np.inf)
     y, x = np.unravel_index(int(np.argmax(symmetry)), symmetry.shape)
     return float(y) / 2, float(x) / 2
+
+
+def _convolve(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    # As scipy.signal's fftconvolve, whose import takes longer than the whole search.
+    shape = [m + n - 1 for m, n in zip(a.shape, b.shape, strict=True)]
+    convolved: NDArray[np.float64] = fft.irfft2(fft.rfft2(a, shape) * fft.rfft2(b, shape), shape)
+    return convolved
 
 
 def best_probe(mean: NDArray[np.float64], *probes: NDArray[np.complex64]) -> NDArray[np.complex64]:
