@@ -100,6 +100,7 @@ def test_r_and_r_free_are_those_of_the_object_and_probe_returned(tiny_scan: Scan
 
 @pytest.mark.parametrize("config", [NETWORK.replace(max_epochs=2), DIRECT], ids=["pinn", "direct"])
 def test_free_patterns_are_seen_by_nothing(tiny_scan: Scan, tmp_path: Path, config):
+    config = config.replace(val_fraction=0.0, checkpoint_save_top_k=0, early_stop_patience=0)
     parts = split(60, config)
     found = []
     for name, scan in (("as it is", tiny_scan), ("changed", replaced(tiny_scan, parts.free))):
@@ -240,6 +241,11 @@ def test_a_stop_leaves_polishing_out(tiny_scan: Scan, network: Path):
 def test_a_direct_checkpoint_refuses_another_scan(tiny_sim: Simulation, direct: Path, changes):
     with pytest.raises(InputError, match=r"last\.ckpt holds the object of the scan .* give that scan, or a checkpoint"):
         on_cpu(another(tiny_sim, **changes), direct)
+
+
+def test_a_direct_checkpoint_refuses_its_scan_at_other_positions(tiny_scan: Scan, direct: Path):
+    with pytest.raises(InputError, match="give that scan"):
+        on_cpu(tiny_scan.replace(positions=1.5 * tiny_scan.positions), direct)
 
 
 def test_a_direct_checkpoint_knows_its_scan_again_from_another_file(tiny_scan: Scan, direct: Path):
