@@ -203,7 +203,10 @@ class PatternSampler(Sampler[tuple[NDArray[np.int64], int]]):
 
 
 class RegionSampler(Sampler[tuple[NDArray[np.int64], int]]):
-    """Validation: each hidden pattern once, predicted from the patterns around it as a whole scan would."""
+    """Validation: hidden patterns, predicted from those around them as from a whole scan.
+
+    In at most `MAX_REGIONS` regions: of a large scan, some hidden patterns are left out.
+    """
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -9,7 +10,7 @@ import lightning as L
 from torch import Tensor
 
 from ptycho_core import events as happenings
-from ptycho_core.callbacks import Obey, RefuseNaN, Report
+from ptycho_core.callbacks import Cancelled, Obey, RefuseNaN, Report
 from ptycho_core.data import Amplitudes, ScanData, Split
 from ptycho_core.events import EventHandler, StopToken
 from ptycho_core.models.base import PtychographyModule
@@ -32,7 +33,6 @@ _SHORT_FIT: dict[str, Any] = {
     "precision": "32-true",
     "num_workers": 0,
     "val_fraction": 0.0,
-    "probe_trainable": True,
 }
 """What a short fit does differently from the run that it belongs to."""
 
@@ -41,7 +41,7 @@ def refine_probe(
     model: PtychographyModule, scan: Scan, amplitudes: Amplitudes, parts: Split, *, obey: Obey, emit: EventHandler
 ) -> None:
     """Improve a model's probe and background by ``warm_start_epochs`` of the direct engine on the training patterns."""
-    direct = _direct(model, scan_canvas(scan)[1])
+    direct = _direct(model, scan_canvas(scan)[1], probe_trainable=True)
     _fit(direct, scan, amplitudes, parts, model.config.warm_start_epochs, obey, emit)
     model.adopt_probe(direct)
 
@@ -68,7 +68,7 @@ def polish(
     object
         (1, H, W) complex on the canvas.
     epochs
-        At most; a stop ends it earlier.
+        At most; a stop or a cancel ends it earlier.
     accelerator
         As in the config.
     emit, stop
@@ -84,7 +84,7 @@ def polish(
     direct = _direct(model, canvas.shape, object[0], accelerator=accelerator)
     best = KeepBest(canvas, parts)
     best.look(direct.to(canvas.device), 0)
-    with quiet_lightning(direct.config):
+    with quiet_lightning(direct.config), contextlib.suppress(Cancelled):
         _fit(direct, scan, canvas.amplitudes, parts, epochs, Obey(stop), emit, best)
     direct.load_state_dict(best.state)
     return direct.to(canvas.device), best.epoch

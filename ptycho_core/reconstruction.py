@@ -22,7 +22,7 @@ from ptycho_core.models.start import at_brightness, pixel_weight, scan_canvas, s
 from ptycho_core.polish import polish
 from ptycho_core.probe_modes import order_modes
 from ptycho_core.result import Reconstruction
-from ptycho_core.run_record import RECONSTRUCTION
+from ptycho_core.run_record import RECONSTRUCTION, read_metrics
 from ptycho_core.scan import Scan
 from ptycho_core.trainer import device_of
 from ptycho_core.whole_canvas import (
@@ -135,7 +135,21 @@ def reconstruct(
         config=model.config.to_dict(),
         history=tuple(history),
         name=scan.path.stem if scan.path else "",
+        loss_history=_loss_history(checkpoint_path),
     )
+
+
+def _loss_history(checkpoint_path: Path) -> tuple[tuple[int, float], ...]:
+    """Return epoch and mean training loss of the run that the checkpoint lies in; nothing where it lies elsewhere."""
+    try:
+        columns = read_metrics(checkpoint_path.absolute().parent.parent)
+    except InputError:
+        return ()
+    if "poisson_train_loss_epoch" not in columns:
+        return ()
+    losses = columns["poisson_train_loss_epoch"]
+    known = np.isfinite(losses)
+    return tuple((int(epoch), float(loss)) for epoch, loss in zip(columns["epoch"][known], losses[known], strict=True))
 
 
 def _direct_object(checkpoint: Checkpoint, model: DirectModel, scan: Scan, canvas: Canvas) -> Tensor:

@@ -268,3 +268,30 @@ def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, 
     assert {path.suffix for path in written.values()} == {".npz", ".h5", ".tif", ".png", ".json"}
     assert all(path.parent == tmp_path / "reconstruction" and path.stat().st_size for path in written.values())
     assert json.loads(written["metrics.json"].read_text())["r_free"] == found.metrics["r_free"]
+
+
+def test_losses_come_from_the_run_that_the_checkpoint_lies_in(tiny_scan: Scan, network: Path, tmp_path: Path):
+    history = on_cpu(tiny_scan, network).loss_history
+    assert [epoch for epoch, _ in history] == list(range(NETWORK.max_epochs))
+    assert history[-1][1] < history[0][1]
+    assert on_cpu(tiny_scan, export_checkpoint(network, tmp_path / "elsewhere.ckpt")).loss_history == ()
+
+
+def test_a_cancel_while_polishing_keeps_the_best_state(tiny_scan: Scan, network: Path):
+    token = StopToken()
+    cancel = StopToken.cancel
+    found = on_cpu(
+        tiny_scan,
+        network,
+        polish_epochs=1000,
+        stop=token,
+        events=lambda event: cancel(token) if getattr(event, "stage", "") == "polishing" else None,
+    )
+    assert np.isfinite(found.metrics["r"])
+
+
+def test_polishing_leaves_a_probe_alone_that_is_not_to_be_trained(tiny_scan: Scan, tmp_path: Path):
+    config = NETWORK.replace(probe_trainable=False, max_epochs=1, warm_start_epochs=1)
+    checkpoint = train(config, tiny_scan, tmp_path / "run").last_checkpoint
+    before, after = (on_cpu(tiny_scan, checkpoint, polish_epochs=epochs).probe for epochs in (0, 3))
+    assert np.array_equal(before, after)
