@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ptycho_core.simulation import SimulationSpec
@@ -104,6 +104,6 @@ def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Pa
     return path
 
 
-def tell(*words: Any) -> None:
+def tell(*words: object, sep: str = " ") -> None:
     """Say on standard error what is being done: the benchmarks take minutes."""
-    print(*words, file=sys.stderr, flush=True)
+    print(*words, sep=sep, file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ BENCHMARKS = (
     "orientation",
     "probes",
 )
-LONG = ("pinn_presets",)
+LONG = ("pinn_presets", "orientation")
 """Only run when named."""
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
@@ -69,19 +69,21 @@ def _lines(name: str, scan: Path) -> list[tuple[str, str, str, str]]:
     """Run a benchmark: its name, how long it took and how it measures, then its rows."""
     started = time.monotonic()
     command = [sys.executable, str(HERE / f"{name}.py"), "--scan", str(scan)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    took = f"{time.monotonic() - started:.0f} s in all"
     report: dict[str, Any] = {}
     rows = []
-    for line in map(json.loads, done.stdout.splitlines()):
-        if "claim" in line:
-            rows.append(_line(line))
-        else:
-            report = line
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in map(json.loads, process.stdout):
+            if "claim" in line:
+                rows.append(_line(line))
+                tell(*filter(None, rows[-1]), sep=" | ")
+            else:
+                report = line
     how = f": {report['how']}" if "how" in report else ""
     outcome = f"not run: {report['skipped']}" if "skipped" in report else ""
-    if done.returncode:
+    if process.returncode:
         outcome = "**failed**: what it said is on standard error"
+    took = f"{time.monotonic() - started:.0f} s in all"
     return [(f"**{name}** ({took}){how}", "", "", outcome), *rows]
 
 
