@@ -74,9 +74,11 @@ class Patterns:
         return type(self.source) is np.ndarray
 
     def _convert(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        for step in self.steps:
-            batch = step(batch)
-        counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)
+        # What float32 cannot hold becomes infinite, which the survey finds and names.
+        with np.errstate(over="ignore"):
+            for step in self.steps:
+                batch = step(batch)
+            counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)
         return counts
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats import cxi, plain_npz, ptychodus, ptychopinn_npz
+from ptycho_core.formats import cxi, fold_slice, nexus, nsls2, plain_npz, ptychi, ptychodus, ptychopinn_npz, ptypy
 from ptycho_core.formats.assemble import Stored, assemble
 from ptycho_core.formats.settings import SETTINGS, Settings
 from ptycho_core.formats.store import Store, list_keys, open_store
@@ -26,11 +26,19 @@ class Reader(Protocol):
 
 READERS: dict[str, Reader] = {
     "ptychopinn-npz": ptychopinn_npz,
+    "pty-chi": ptychi,
     "ptychodus": ptychodus,
+    "fold-slice": fold_slice,
+    "nsls2": nsls2,
+    "ptypy": ptypy,
+    "nexus": nexus,
     "cxi": cxi,
     "plain-npz": plain_npz,
 }
 """Formats by name, asked in this order: those with keys of their own before those with common ones."""
+
+IN_TWO_FILES = ("ptychodus", "pty-chi", "fold-slice")
+"""Formats whose positions may be in a file of their own."""
 
 
 def read_scan(
@@ -47,7 +55,7 @@ def read_scan(
     path
         The file with the patterns.
     positions_file
-        The file with positions and probe, where the format keeps them apart (ptychodus).
+        The file with positions and probe, where the format keeps them apart (`IN_TWO_FILES`).
     settings
         Answers to what the file leaves open: keys and values of `SETTINGS`.
     format
@@ -70,7 +78,7 @@ def read_scan(
         open_store(Path(positions_file)) if positions_file is not None else nullcontext() as positions,
     ):
         name = _format_of(store, positions, format)
-        if positions is not None and name != "ptychodus":
+        if positions is not None and name not in IN_TWO_FILES:
             raise InputError(f"{path} is {name}, which holds its positions itself: leave out {positions_file}")
         stored = READERS[name].read(store, positions, chosen)
         scan = assemble(stored, chosen, path, name)

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from ptycho_core.errors import InputError
 from ptycho_core.formats import conversions
 from ptycho_core.formats.settings import UNITS, Settings
-from ptycho_core.scan import ArraySource, Geometry, Patterns, Scan
+from ptycho_core.orientation import axes_of
+from ptycho_core.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
 from ptycho_core.survey import Survey, survey
 
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
 LARGEST_COUNT = 1e12
+SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-14, 1e-2
+"""No object is looked at more finely or coarsely, be it with electrons or with light."""
 _SAMPLE_VALUES = 2**20
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
@@ -33,13 +36,15 @@ class Stored:
     Parameters
     ----------
     source
-        (n, y, x) as stored.
+        Patterns as stored, (n, y, x) after ``steps``.
     positions
         (n, 2) float64 (y, x) of the probe on the sample, of the patterns at ``rows``, in ``unit``.
     values
         What the format holds where the numbers themselves do not tell: "counts" or "amplitude".
     unit
         A key of `UNITS`; ``unit_reason`` says why.
+    steps
+        What turns the stored patterns so that their axes are those of the positions.
     rows
         (n,) patterns of the source that have a position; None for all.
     mask
@@ -57,6 +62,7 @@ class Stored:
     values: str = "counts"
     unit: str = "px"
     unit_reason: str = "the format's convention"
+    steps: tuple[PatternStep, ...] = ()
     rows: NDArray[np.int64] | None = None
     mask: NDArray[np.bool_] | None = None
     dark: NDArray[np.float32] | None = None
@@ -75,7 +81,8 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     InputError
         Wherever the file cannot become a scan as it is; the sentence names the setting that helps, if one does.
     """
-    shape = stored.source.shape[1:]
+    patterns = Patterns(stored.source, stored.steps, stored.rows)
+    shape = patterns.shape[1:]
     if min(shape) < SMALLEST_SIDE:
         raise InputError(
             f"{path}: patterns of {shape[0]} x {shape[1]} pixels are too small; {SMALLEST_SIDE} is the least"
@@ -83,7 +90,6 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     notes = [f"read {path.name} as {format_name}: {stored.source.shape} {stored.source.dtype}", *stored.notes]
     if settings.given:
         notes.append("set by the operator: " + ", ".join(f"{key}={value}" for key, value in settings.given.items()))
-    patterns = Patterns(stored.source, rows=stored.rows)
     if stored.source.dtype.kind == "u" and stored.source.dtype.itemsize > 1:
         patterns = patterns.then(conversions.flag_largest)
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
@@ -281,8 +287,7 @@ def _positions_px(
 ) -> NDArray[np.float64]:
     """Return positions (y, x) in object pixels of patterns of ``shape``, before these are made square."""
     orientation = settings.assume("orientation", "+y+x", "positions and patterns are taken to share their axes")
-    row, column = ("yx".index(orientation[1]), orientation[0]), ("yx".index(orientation[3]), orientation[2])
-    positions = np.stack([(-1.0 if s == "-" else 1.0) * stored.positions[:, axis] for axis, s in (row, column)], axis=1)
+    positions = np.stack([sign * stored.positions[:, axis] for axis, sign in axes_of(orientation)], axis=1)
     if orientation != "+y+x":
         notes.append(f"turned the positions: (row, column) = {orientation} of the file's")
     unit = settings.assume("position_unit", stored.unit, stored.unit_reason)
@@ -293,6 +298,11 @@ def _positions_px(
     if pixel is None:
         raise InputError(
             f"{path}: positions are in {unit}, and the file does not say how large a pixel is; set {_PIXEL_SETTINGS}"
+        )
+    if not all(SMALLEST_PIXEL_M < length < LARGEST_PIXEL_M for length in pixel):
+        raise InputError(
+            f"{path}: energy, distance and detector pixel give an object pixel of {pixel[0]:.3g} x {pixel[1]:.3g} m, "
+            f"which cannot be right; set {_PIXEL_SETTINGS}"
         )
     notes.append(f"converted positions from {unit} to pixels of {pixel[0] * 1e9:.4g} x {pixel[1] * 1e9:.4g} nm")
     pixels: NDArray[np.float64] = positions * metres / np.asarray(pixel)

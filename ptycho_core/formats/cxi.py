@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats import fields
+from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import Store
@@ -22,11 +22,11 @@ PATTERNS = ("entry_1/data_1/data", f"{_DETECTOR}/data")
 TRANSLATIONS = ("entry_1/sample_1/geometry_1/translation", "entry_1/data_1/translation", f"{_DETECTOR}/translation")
 PROBES = (f"{_SOURCE}/illumination", f"{_SOURCE}/probe", f"{_DETECTOR}/probe")
 
-JOULE_PER_EV = 1.602176634e-19
 HAS_SIGNAL = 0x1000
 """Mask bit that is set where there is signal: the one bit that does not mark a pixel as bad."""
-_LARGEST_PHOTON_J = 1e-10
-_UNIT_NAMES = {"pixel": "px", "pixels": "px", "px": "px", "mm": "mm", "um": "um", "µm": "um", "nm": "nm"}
+LARGEST_PHOTON_EV = 1e8
+"""Above any photon that makes a diffraction pattern, below any storage ring's electrons."""
+_PIXELS = ("pixel", "pixels", "px")
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -40,21 +40,21 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     pattern_key, translation_key = store.require(*PATTERNS), store.require(*TRANSLATIONS)
     source = store.patterns(pattern_key)
     translation = fields.points(store, translation_key, source.shape[0], dimensions=(3, 2))[:, :2]
-    row_step, column_step = _basis(store, notes)
-    directions = np.stack([row_step / np.linalg.norm(row_step), column_step / np.linalg.norm(column_step)])
-    notes.append("turned the sample's translation into the probe's position: the other way, along rows and columns")
+    row_step, column_step = basis(store, _DETECTOR, notes)
+    in_pixels = units.name(store, translation_key) in _PIXELS
+    metres = 1.0 if in_pixels else units.factor(store, translation_key, units.LENGTHS_M, "m")
     return Stored(
         source=source,
-        positions=-translation @ directions.T,
-        unit=_unit(store, translation_key),
+        positions=probe_positions(translation, row_step, column_step, notes) * metres,
+        unit="px" if in_pixels else "m",
         unit_reason="as the file says, else metres as CXI defines",
-        mask=_mask(store, notes),
-        dark=_dark(store),
+        mask=mask(store, f"{_DETECTOR}/mask", notes),
+        dark=dark(store, f"{_DETECTOR}/data_dark"),
         probe=fields.probe_modes(store, store.first(*PROBES), notes),
         geometry=Geometry(
-            energy_ev=_energy_ev(store, settings, notes),
-            distance_m=_distance_m(store, row_step, column_step, notes),
-            detector_pixel_m=_pitch(store, row_step, column_step),
+            energy_ev=source_energy_ev(store, settings, notes),
+            distance_m=_distance_m(store, notes),
+            detector_pixel_m=pitch(store, _DETECTOR, row_step, column_step),
             object_pixel_m=_object_pixel_m(store, translation_key),
         ),
         indexes=_indexes(store, source.shape[0]),
@@ -62,11 +62,17 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     )
 
 
-def _unit(store: Store, key: str) -> str:
-    """Return the unit of the translation: an attribute that NeXus requires and CXI allows."""
-    stated = store.attribute(key, "units")
-    name = stated.decode(errors="replace") if isinstance(stated, bytes) else str(stated)
-    return _UNIT_NAMES.get(name.strip().lower(), "m")
+def probe_positions(
+    translation: NDArray[np.float64],
+    row_step: NDArray[np.float64],
+    column_step: NDArray[np.float64],
+    notes: list[str],
+) -> NDArray[np.float64]:
+    """Return positions (y, x) of the probe on the sample, of translations (x, y) of the sample in the laboratory."""
+    notes.append("turned the sample's translation into the probe's position: the other way, along rows and columns")
+    directions = np.stack([row_step / np.linalg.norm(row_step), column_step / np.linalg.norm(column_step)])
+    positions: NDArray[np.float64] = -translation @ directions.T
+    return positions
 
 
 def _object_pixel_m(store: Store, key: str) -> tuple[float, float] | None:
@@ -84,9 +90,9 @@ def _indexes(store: Store, n: int) -> NDArray[np.int64] | None:
     return fields.indexes(store, key, n) if key in store else None
 
 
-def _basis(store: Store, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the steps (x, y) from one pixel to the next row and to the next column."""
-    key = f"{_DETECTOR}/basis_vectors"
+def basis(store: Store, detector: str, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the steps (x, y) from one pixel of a detector to the next row and to the next column."""
+    key = f"{detector}/basis_vectors"
     if key not in store:
         notes.append("no basis_vectors: rows run down (-y) and columns along -x, the default of CXI")
         return np.array([0.0, -1.0]), np.array([-1.0, 0.0])
@@ -103,23 +109,23 @@ def _basis(store: Store, notes: list[str]) -> tuple[NDArray[np.float64], NDArray
     return across[0], across[1]
 
 
-def _pitch(store: Store, row_step: NDArray[np.float64], column_step: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the detector's pitch (y, x); either alone counts for both, as detectors are square."""
-    stated = [_optional(store, f"{_DETECTOR}/{axis}_pixel_size") for axis in "yx"]
+def pitch(
+    store: Store, detector: str, row_step: NDArray[np.float64], column_step: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Return the pitch (y, x) of a detector; either alone counts for both, as pixels are square."""
+    stated = [units.length_m(store, f"{detector}/{axis}_pixel_size") for axis in "yx"]
     along_rows, along_columns = stated[0] or stated[1], stated[1] or stated[0]
     if along_rows and along_columns:
         # The two names are the laboratory's axes: a detector on its side has its rows along x.
         sideways = abs(row_step[0]) > abs(row_step[1])
         return (along_columns, along_rows) if sideways else (along_rows, along_columns)
-    if f"{_DETECTOR}/basis_vectors" in store:
+    if f"{detector}/basis_vectors" in store:
         return float(np.linalg.norm(row_step)), float(np.linalg.norm(column_step))
     return None
 
 
-def _distance_m(
-    store: Store, row_step: NDArray[np.float64], column_step: NDArray[np.float64], notes: list[str]
-) -> float | None:
-    distance = _optional(store, f"{_DETECTOR}/distance")
+def _distance_m(store: Store, notes: list[str]) -> float | None:
+    distance = units.length_m(store, f"{_DETECTOR}/distance")
     key = f"{_DETECTOR}/corner_position"
     if distance is None and key in store:
         corner = store.numbers(key).ravel()
@@ -129,26 +135,30 @@ def _distance_m(
     return distance
 
 
-def _energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | None:
-    energy = _optional(store, f"{_SOURCE}/energy")
-    wavelength = _optional(store, f"{_SOURCE}/wavelength")
-    if energy is None:
-        return PLANCK_TIMES_C_EV_M / wavelength if wavelength else None
-    if energy < _LARGEST_PHOTON_J:
-        notes.append(f"converted the energy from {energy:.5g} J to {energy / JOULE_PER_EV:.6g} eV")
-        return energy / JOULE_PER_EV
-    if not settings.get("energy_ev"):
-        settings.assume("energy_ev", f"{energy:g}", f"{energy:g} J is no photon's energy: read as electronvolt")
-    return energy
+def source_energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | None:
+    """Return the photon energy that the source states, or its wavelength, or None; never a machine's energy."""
+    key, wavelength_key = f"{_SOURCE}/energy", f"{_SOURCE}/wavelength"
+    number, wavelength = units.positive(store, key), units.length_m(store, wavelength_key)
+    if number is not None:
+        energy = number * units.factor(store, key, units.ENERGIES_EV, "j")
+        if energy < LARGEST_PHOTON_EV:
+            notes.append(f"converted the energy from {number:.5g} {units.name(store, key) or 'J'} to {energy:.6g} eV")
+            return energy
+        if number > 1 and units.name(store, key) is None:
+            if not settings.get("energy_ev"):
+                settings.assume("energy_ev", f"{number:g}", f"{number:g} J is no photon's energy: read as electronvolt")
+            return number
+        notes.append(f"left out the energy of the source: {energy / 1e9:.3g} GeV is the machine's, not a photon's")
+    return PLANCK_TIMES_C_EV_M / wavelength if wavelength else None
 
 
-def _mask(store: Store, notes: list[str]) -> NDArray[np.bool_] | None:
-    key = f"{_DETECTOR}/mask"
-    if key not in store:
+def mask(store: Store, key: str | None, notes: list[str]) -> NDArray[np.bool_] | None:
+    """Return (y, x) bool, True where a mask of whole numbers (y, x) or (n, y, x) does not mark a pixel as bad."""
+    if key is None or key not in store:
         return None
     values = store.read(key)
     if values.dtype.kind not in "biu":
-        raise InputError(f"{store.path}: '{key}' has type {values.dtype}; a CXI mask holds whole numbers")
+        raise InputError(f"{store.path}: '{key}' has type {values.dtype}; a mask holds whole numbers")
     good = np.asarray((values.astype(np.int64) & ~HAS_SIGNAL) == 0)
     if good.ndim == 3:
         notes.append(f"a pixel that is bad in one of the {len(good)} masks is left out of all patterns")
@@ -156,19 +166,10 @@ def _mask(store: Store, notes: list[str]) -> NDArray[np.bool_] | None:
     return good
 
 
-def _dark(store: Store) -> NDArray[np.float32] | None:
-    key = f"{_DETECTOR}/data_dark"
-    if key not in store:
+def dark(store: Store, key: str | None) -> NDArray[np.float32] | None:
+    """Return the mean (y, x) of dark frames (y, x) or (n, y, x)."""
+    if key is None or key not in store:
         return None
     frames = store.numbers(key)
     mean: NDArray[np.float32] = frames.reshape(-1, *frames.shape[-2:]).mean(axis=0).astype(np.float32)
     return mean
-
-
-def _optional(store: Store, key: str) -> float | None:
-    if key not in store:
-        return None
-    number = store.number(key)
-    if number <= 0:
-        raise InputError(f"{store.path}: '{key}' is {number:g}; it must be positive")
-    return number

@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.formats.units import JOULE_PER_EV
 from ptycho_core.scan import Geometry
 
 CXI_VERSION = 160
 PIXEL_IS_INVALID = 0x1
 PIXEL_INSIDE_SUPPORT = 0x10000
-JOULE_PER_EV = 1.602176634e-19
 
 
 def create_entry(file: h5py.File) -> h5py.Group:

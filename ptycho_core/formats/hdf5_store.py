@@ -59,7 +59,7 @@ class Hdf5Store(Store):
         with reading(self.path, f"'{key}'"):
             if dataset.shape is None:
                 raise InputError(f"{self.path}: '{key}' is declared empty: it holds no data")
-            header = Header(dataset.shape, dataset.dtype)
+            header = Header(dataset.shape, _as_numbers(dataset.dtype))
             plist = dataset.id.get_create_plist()
             external = plist.get_external_count()
             never_written = not dataset.id.get_storage_size() and not dataset.is_virtual and not external
@@ -74,7 +74,10 @@ class Hdf5Store(Store):
         if key and key not in self:
             return None
         with reading(self.path, f"attribute '{name}'"):
-            return (self._dataset(key) if key else self._file).attrs.get(name)
+            attributes = (self._dataset(key) if key else self._file).attrs
+            if name not in attributes or not _is_plain(attributes.get_id(name).dtype):
+                return None
+            return attributes[name]
 
     def close(self) -> None:  # noqa: D102
         self._file.close()
@@ -97,15 +100,16 @@ class Hdf5Store(Store):
     def _read(self, key: str) -> NDArray[Any]:
         dataset = self._dataset(key)
         with reading(self.path, f"'{key}'"):
-            return np.asarray(dataset[()])
+            values = np.asarray(dataset[()])
+            return values.view(_as_numbers(values.dtype)) if values.dtype.names else values
 
-    def _source(self, key: str, leading: int) -> ArraySource:
+    def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
         dataset = self._dataset(key)
         with reading(self.path, f"'{key}'"):
             _check_virtual_sources(self.path, key, dataset)
             chunk_bytes = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
         check_fits_memory(self.path, key, chunk_bytes)
-        return Hdf5Source(self.path, key, dataset.shape[leading:], dataset.dtype, leading)
+        return Hdf5Source(self.path, key, shape, dataset.dtype)
 
 
 class Hdf5Source:
@@ -117,32 +121,32 @@ class Hdf5Source:
         The file.
     key
         The dataset in it.
-    shape, dtype
-        As stored: (n, y, x) and any real type.
-    leading
-        How many axes of length 1 the dataset has before these.
+    shape
+        (n, y, x); the dataset's axes before its last two, if more than one, count as one.
+    dtype
+        As stored, any real type.
     """
 
-    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], leading: int = 0) -> None:
-        self._path, self._key, self._leading = path, key, leading
+    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._path, self._key = path, key
         self.shape, self.dtype = shape, dtype
         self._opened: tuple[int, h5py.Dataset] | None = None
 
     def __reduce__(self) -> tuple[type[Hdf5Source], tuple[Any, ...]]:
-        return type(self), (self._path, self._key, self.shape, self.dtype, self._leading)
+        return type(self), (self._path, self._key, self.shape, self.dtype)
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         """Return the patterns of a slice or of increasing, unique indexes."""
         dataset = self._dataset()
         with reading(self._path, f"'{self._key}'"):
-            first_axes = (0,) * self._leading
             if isinstance(index, slice):
-                return np.asarray(dataset[(*first_axes, index)])
+                start, stop, _ = index.indices(self.shape[0])
+                return _read_range(dataset, start, stop)
             rows = np.asarray(index)
             batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
-            for first, last in _runs(rows, dataset.chunks[self._leading] if dataset.chunks else 1):
+            for first, last in _runs(rows, dataset.chunks[-3] if dataset.chunks else 1):
                 start, stop = int(rows[first]), int(rows[last - 1]) + 1
-                batch[first:last] = dataset[(*first_axes, slice(start, stop))][rows[first:last] - start]
+                batch[first:last] = _read_range(dataset, start, stop)[rows[first:last] - start]
             return batch
 
     def _dataset(self) -> h5py.Dataset:
@@ -154,6 +158,16 @@ class Hdf5Source:
         return self._opened[1]
 
 
+def _read_range(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+    """Return the patterns from ``start`` to ``stop``, counted along all axes but the last two."""
+    *outer, length = dataset.shape[:-2]
+    pieces = [dataset[(0,) * len(outer)][:0]] if stop <= start else []
+    for line in range(start // length, -(-stop // length) if stop > start else 0):
+        columns = slice(max(start - line * length, 0), min(stop - line * length, length))
+        pieces.append(dataset[(*map(int, np.unravel_index(line, outer)), columns)])
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
 def _runs(rows: NDArray[np.int64], chunk: int) -> Iterator[tuple[int, int]]:
     """Yield (first, last) of stretches that are worth one read: adjacent rows, or rows of one chunk.
 
@@ -163,6 +177,18 @@ def _runs(rows: NDArray[np.int64], chunk: int) -> Iterator[tuple[int, int]]:
         return
     apart = (np.diff(rows) > 1) & (np.diff(rows // chunk) > 0)
     yield from itertools.pairwise([0, *(np.flatnonzero(apart) + 1), len(rows)])
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Tell numbers and strings from what nobody keeps in an attribute: reading a damaged list crashes HDF5."""
+    return dtype.kind in "biufcS" or h5py.check_string_dtype(dtype) is not None
+
+
+def _as_numbers(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of complex numbers for MATLAB's pairs of "real" and "imag", else the type itself."""
+    if dtype.names == ("real", "imag") and dtype["real"] == dtype["imag"] and dtype["real"] in ("f4", "f8"):
+        return np.result_type(dtype["real"], np.complex64)
+    return dtype
 
 
 def _open(path: Path) -> h5py.File:

@@ -107,15 +107,15 @@ class NpzStore(Store):
             stream.read(1)  # reaching the end makes zipfile compare the checksum
         return array.T if fortran_order else array
 
-    def _source(self, key: str, leading: int) -> ArraySource:
+    def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
         info, header, fortran_order, data_offset = self._member(key)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             check_fits_memory(self.path, key, header.nbytes)
-            return self._read(key).reshape(header.shape[leading:])
+            return self._read(key).reshape(shape)
         offset = self._offset_in_file(info) + data_offset
         if offset + header.nbytes > self.path.stat().st_size:
             raise InputError(f"{self.path}: '{key}' ends beyond the end of the file, which was cut short")
-        return MappedArray(self.path, offset, header.shape[leading:], header.dtype, fortran_order)
+        return MappedArray(self.path, offset, shape, header.dtype, fortran_order)
 
     def _offset_in_file(self, info: zipfile.ZipInfo) -> int:
         # The local header's name and extra field may differ in length from those of the central directory.

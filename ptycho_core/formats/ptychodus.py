@@ -17,6 +17,8 @@ from ptycho_core.formats.store import MOST_PATTERNS, Store
 from ptycho_core.scan import Geometry
 
 _X, _Y, _INDEXES = "probe_position_x_m", "probe_position_y_m", "probe_position_indexes"
+POSITIONS = _X
+"""The key that only products have."""
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -27,11 +29,16 @@ def sniff(store: Store, positions: Store | None) -> bool:
 
 def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     """Read what the two files store."""
+    return read_with_product(store, "patterns", positions, settings)
+
+
+def read_with_product(store: Store, key: str, positions: Store | None, settings: Settings) -> Stored:
+    """Read patterns at ``key``, and positions, probe and geometry of a product in the other file or the same."""
     product = positions or store
-    if "patterns" not in store:
+    if key not in store:
         raise InputError(
-            f"{store.path} is a ptychodus product: it holds positions and a probe but no patterns; open the file "
-            "with the patterns, and name this one as the positions file"
+            f"{store.path} is a ptychodus product: it holds positions and a probe but no patterns ('{key}'); open the "
+            "file with the patterns, and name this one as the positions file"
         )
     if positions is None and _X not in store:
         raise InputError(
@@ -39,9 +46,10 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
             f"holds '{_X}' as the positions file"
         )
     notes = [] if positions is None else [f"took positions and probe from {positions.path.name}"]
-    source = store.patterns("patterns")
+    source = store.patterns(key)
     pattern_indexes = _indexes(store, "indexes", source.shape[0], notes)
     product_indexes, metres = _positions_m(product, notes)
+    product_indexes = _counted_alike(pattern_indexes, product_indexes, settings, notes)
     rows, places = _pair(store, pattern_indexes, product_indexes, notes)
     mask = None
     if "bad_pixels" in store:
@@ -76,6 +84,8 @@ def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], N
     """Return unique indexes, increasing, and positions (y, x) in metres; those of one index are averaged."""
     x_key, y_key = product.require(_X), product.require(_Y)
     n = max(product.header(x_key).shape, default=1)
+    if n == 0:
+        raise InputError(f"{product.path}: '{_X}' is empty; each pattern needs a position")
     if n > MOST_PATTERNS:
         raise InputError(f"{product.path}: '{_X}' declares {n} positions, more than any scan has")
     yx = np.stack([fields.vector(product, y_key, n), fields.vector(product, x_key, n)], axis=1)
@@ -84,6 +94,26 @@ def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], N
         notes.append(f"averaged the positions of {np.count_nonzero(counts > 1)} indexes that occur more than once")
     means = np.stack([np.bincount(inverse, weights=yx[:, axis]) / counts for axis in (0, 1)], axis=1)
     return indexes, means
+
+
+def _counted_alike(
+    pattern_indexes: NDArray[np.int64], product_indexes: NDArray[np.int64], settings: Settings, notes: list[str]
+) -> NDArray[np.int64]:
+    """Return the positions' indexes counted from where those of the patterns are.
+
+    Two lists of consecutive numbers of the same length, one from 0 and the other from 1, are two ways of counting:
+    paired by value, all patterns but one would get the position of their neighbour.
+    """
+    first = sorted((int(pattern_indexes.min()), int(product_indexes.min())))
+    ranges = (np.sort(pattern_indexes), product_indexes)
+    if first != [0, 1] or len(ranges[0]) != len(ranges[1]) or any((np.diff(r) != 1).any() for r in ranges):
+        return product_indexes
+    reason = "one file counts its patterns from 0 and the other from 1"
+    if settings.assume("pairing", "order", reason) == "value":
+        return product_indexes
+    notes.append(f"paired patterns and positions by order: {reason}")
+    shifted: NDArray[np.int64] = product_indexes - product_indexes.min() + pattern_indexes.min()
+    return shifted
 
 
 def _pair(

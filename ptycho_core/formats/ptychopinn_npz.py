@@ -20,6 +20,7 @@ from ptycho_core.formats.store import Store
 from ptycho_core.scan import ArraySource, Geometry
 
 PATTERNS = ("diffraction", "diff3d")
+_AXES = ("nyx", "yxn")
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -55,14 +56,15 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
 def _pattern_axis_first(store: Store, key: str, n_positions: int, settings: Settings, notes: list[str]) -> ArraySource:
     source = store.patterns(key)
     first, _, last = source.shape
-    axes = settings.get("axes")
+    axes = settings.get("axes", _AXES)
     if axes is None and n_positions not in (first, last):
         raise InputError(
             f"{store.path}: 'xcoords' has {n_positions} values, but '{key}' has {first} patterns (or {last}, were "
             "the pattern axis its last); each pattern needs one position"
         )
     if axes is None and first == last:
-        axes = settings.assume("axes", "nyx", "as many patterns as columns: the pattern axis may be first or last")
+        reason = "as many patterns as columns: the pattern axis may be first or last"
+        axes = settings.assume("axes", "nyx", reason, choices=_AXES)
     elif axes is None:
         axes = "nyx" if n_positions == first else "yxn"
     if axes == "nyx":

@@ -8,22 +8,23 @@ from pathlib import Path
 
 from ptycho_core.errors import InputError
 from ptycho_core.formats.store import list_keys
+from ptycho_core.orientation import ORIENTATIONS
 from ptycho_core.scan import Assumption
 
 NUMBER = ("a positive number",)
 UNITS = {"px": None, "m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
 """Metres per unit of a position; pixels need no conversion."""
-ORIENTATIONS = ("+y+x", "+y-x", "-y+x", "-y-x", "+x+y", "+x-y", "-x+y", "-x-y")
-"""Which stored coordinate, with which sign, is the row and which the column."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "data": ("amplitude", "counts"),
     "dc": ("centre", "corner"),
-    "axes": ("nyx", "yxn"),
+    "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),
     "bad_pixels": ("mask", "drop", "zero"),
     "dark": ("subtract", "ignore"),
     "scan_index": (),
+    "pairing": ("order", "value"),
+    "angle": ("correct", "ignore"),
     "position_unit": tuple(UNITS),
     "orientation": ORIENTATIONS,
     "probe": ("file", "ignore", "crop", "resample"),
@@ -59,10 +60,13 @@ class Settings:
             elif SETTINGS[key] and value not in SETTINGS[key]:
                 raise InputError(f"{path}: {key}={value} is not valid; it is one of {', '.join(SETTINGS[key])}")
 
-    def get(self, key: str) -> str | None:
-        """Return what was set, or None."""
+    def get(self, key: str, choices: Sequence[str] = ()) -> str | None:
+        """Return what was set, or None; ``choices`` are the values valid for this file, if not all are."""
         self._asked.add(key)
-        return self.given.get(key)
+        value = self.given.get(key)
+        if value is not None and choices and value not in choices:
+            raise InputError(f"{self._path}: {key}={value} is not valid here; it is one of {', '.join(choices)}")
+        return value
 
     def number(self, key: str) -> float | None:
         """Return the positive number that was set, or None."""
@@ -71,10 +75,8 @@ class Settings:
 
     def assume(self, key: str, default: str, reason: str, choices: Sequence[str] = ()) -> str:
         """Return what was set, else ``default``; either is recorded as an `Assumption`."""
-        value = self.get(key)
         valid = tuple(choices) or SETTINGS[key]
-        if value is not None and valid != NUMBER and value not in valid:
-            raise InputError(f"{self._path}: {key}={value} is not valid here; it is one of {', '.join(valid)}")
+        value = self.get(key, () if valid == NUMBER else valid)
         reason = reason if value is None else "set by the operator"
         self.assumptions.append(Assumption(key, default if value is None else value, valid, reason))
         return default if value is None else value

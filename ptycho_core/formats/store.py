@@ -69,8 +69,8 @@ class Store(ABC):
     def _read(self, key: str) -> NDArray[Any]: ...
 
     @abstractmethod
-    def _source(self, key: str, leading: int) -> ArraySource:
-        """Return an array less its first ``leading`` axes, all of length 1."""
+    def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
+        """Return an array of three or more axes as (n, y, x), all but its last two axes being one."""
 
     @abstractmethod
     def attribute(self, key: str, name: str) -> Any:
@@ -115,11 +115,21 @@ class Store(ABC):
             raise InputError(f"{self.path}: '{key}' must hold one finite number, it holds {describe_values(values)}")
         return float(values[0])
 
-    def patterns(self, key: str) -> ArraySource:
-        """Return the stack of patterns unread where the file allows it, with its declared shape checked."""
+    def patterns(self, key: str, raster: bool = False) -> ArraySource:
+        """Return the stack of patterns unread where the file allows it, with its declared shape checked.
+
+        Parameters
+        ----------
+        key
+            (n, y, x), or more axes of which the first ones have length 1.
+        raster
+            Allow (rows, columns, y, x) too: returned as (rows * columns, y, x).
+        """
         header = self.header(key)
         self._check_numeric(key, header.dtype, allow_complex=False)
         shape = drop_leading(header.shape, 3)
+        if raster and len(shape) == 4:
+            shape = (int(shape[0]) * int(shape[1]), *shape[2:])
         if len(shape) != 3:
             raise InputError(
                 f"{self.path}: '{key}' has shape {header.shape}; patterns need 3 axes: (pattern, row, column)"
@@ -131,7 +141,7 @@ class Store(ABC):
                 f"{self.path}: '{key}' declares the shape {header.shape}, more than any detector gives; "
                 "the file is damaged or this is not a stack of patterns"
             )
-        return self._source(key, len(header.shape) - 3)
+        return self._source(key, shape)
 
     def _check_numeric(self, key: str, dtype: np.dtype[Any], allow_complex: bool) -> None:
         if dtype.kind not in "biufc" or (dtype.kind == "c" and not allow_complex):
@@ -173,6 +183,8 @@ def open_store(path: Path) -> Iterator[Store]:
         from ptycho_core.formats.hdf5_store import Hdf5Store
 
         store = Hdf5Store(path)
+    elif start.startswith(b"MATLAB 5.0"):
+        raise InputError(f"{path} is a MATLAB file of version 7 or older: save it again with the option '-v7.3'")
     elif start.startswith(b"\x93NUMPY"):
         raise InputError(
             f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
