@@ -77,7 +77,8 @@ def test_metres_that_were_micrometres_are_found_through_the_assumption():
 
 
 def test_the_unit_that_is_offered_puts_it_right(tmp_path):
-    path = files.npz(tmp_path / "a.npz", patterns=files.counts(), positions=files.positions() * 20e-9)
+    arrays = {**files.plain_arrays(), "positions": files.positions() * 20e-9}
+    path = files.npz(tmp_path / "a.npz", **arrays)
     fixes = only_problem(read_scan(path, settings={"object_pixel_m": "20e-9"})).fixes
     assert [fix.value for fix in fixes] == ["m"]
     assert check_scan(read_scan(path, settings={"object_pixel_m": "20e-9", fixes[0].field: fixes[0].value})) == []
@@ -90,7 +91,14 @@ def test_probe_of_another_size_offers_settings_that_put_it_right(tmp_path):
     assert "24 x 24 pixels, the patterns are 16 x 16" in problem.message
     assert [fix.value for fix in problem.fixes] == ["crop", "resample", "ignore"]
     for fix in problem.fixes:
-        assert check_scan(read_scan(path, settings={fix.field: fix.value})) == []
+        left = check_scan(read_scan(path, settings={fix.field: fix.value}))
+        assert [p.severity for p in left] == (["warning"] if fix.value == "ignore" else [])
+
+
+def test_a_scan_without_a_probe_says_that_one_is_guessed():
+    problem = only_problem(scan(probe=None))
+    assert problem.severity == "warning"
+    assert "guess" in problem.message
 
 
 def test_probe_of_zeros_offers_a_guess():
