@@ -115,7 +115,7 @@ def reconstruct(
         "covered_pixels": int(covered.sum()),
         "median_coverage": float(cover[0][covered].median()),
     }
-    if isinstance(model, PinnModel):
+    if isinstance(model, PinnModel) and not polish_epochs:  # of a polished object the network's halves tell nothing
         halves = half_scan_correlation(model, canvas, tile or TILE)
         metrics["half_scans_resolution_px"] = halves and halves.resolution_px
     metrics |= {

@@ -120,7 +120,7 @@ def _report(info: RunInfo, as_json: bool) -> None:
     if info.best_checkpoint:
         say(f"best checkpoint: {info.best_checkpoint}")
     folder = shlex.quote(str(info.folder))
-    if last and info.status != "finished":
+    if last and info.epochs_done < info.config.max_epochs:
         say(f"resume with: ptycho train --resume {folder}")
     if last:
         say(f"reconstruct with: ptycho reconstruct {folder}")
