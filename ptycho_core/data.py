@@ -233,7 +233,9 @@ def _regions(
     positions: NDArray[np.float64], hidden: NDArray[np.int64], seen: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], int]]:
     if not len(seen):  # the direct engine predicts from its own canvas
-        yield hidden[None], hidden.size
+        for start in range(0, len(hidden), REGION):
+            some = hidden[start : start + REGION]
+            yield some[None], some.size
         return
     tree = cKDTree(positions[seen])
     left = hidden

@@ -1,24 +1,13 @@
-"""Patterns in batches of bounded size, for writers that must not hold a whole stack."""
+"""The type in which a scan's counts are written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptycho_core.scan import Patterns
-
-_BATCH_BYTES = 32 * 2**20
-
-
-def batches(patterns: Patterns) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield (places, counts (b, N, N) float32) over all patterns in order, about 32 MiB at a time."""
-    step = max(1, _BATCH_BYTES * max(1, len(patterns)) // max(1, patterns.nbytes))
-    for start in range(0, len(patterns), step):
-        places = slice(start, min(start + step, len(patterns)))
-        yield places, patterns[places]
+from ptycho_core.survey import batches
 
 
 def counts_dtype(patterns: Patterns) -> np.dtype[Any]:

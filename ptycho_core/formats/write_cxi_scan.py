@@ -10,8 +10,9 @@ import numpy as np
 from ptycho_core.atomic import atomic_write
 from ptycho_core.formats.cxi_groups import PIXEL_IS_INVALID, create_entry, write_instrument, write_translation
 from ptycho_core.formats.disk_file import DiskFile
-from ptycho_core.formats.pattern_stream import batches, counts_dtype
+from ptycho_core.formats.pattern_stream import counts_dtype
 from ptycho_core.scan import Scan
+from ptycho_core.survey import batches
 
 
 def write_cxi_scan(scan: Scan, path: Path, *, compress: bool = True) -> None:

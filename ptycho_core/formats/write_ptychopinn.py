@@ -13,8 +13,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ptycho_core.atomic import atomic_write, json_ready
-from ptycho_core.formats.pattern_stream import batches
 from ptycho_core.scan import Scan
+from ptycho_core.survey import batches
 
 
 def write_ptychopinn(scan: Scan, path: Path, *, compress: bool = True) -> None:

@@ -286,3 +286,11 @@ def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):
     module = ScanData(CONFIG, tiny_scan, split(60, CONFIG, validate=False))
     assert not module.validates
     assert module.val_dataloader() == []
+
+
+def test_the_direct_engine_validates_many_patterns_a_region_at_a_time():
+    hidden = np.arange(2 * data.REGION + 3)
+    sampler = RegionSampler(np.zeros((len(hidden), 2)), hidden, hidden[:0], rank=0, world=1)
+    batches = list(sampler)
+    assert [size for _, size in batches] == [data.REGION, data.REGION, 3]
+    assert np.array_equal(np.concatenate([groups[0] for groups, _ in batches]), hidden)

@@ -12,8 +12,9 @@ import pytest
 from ptycho_core.errors import InputError, PtychoError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.exports import SCAN_WRITERS, write_scan
-from ptycho_core.formats.pattern_stream import batches, counts_dtype
+from ptycho_core.formats.pattern_stream import counts_dtype
 from ptycho_core.scan import Geometry, Patterns, Scan
+from ptycho_core.survey import batches
 
 GEOMETRY = Geometry(energy_ev=8000.0, distance_m=2.0, detector_pixel_m=(55e-6, 75e-6))
 
@@ -182,7 +183,7 @@ class EndlessZeros:
 
 @pytest.mark.parametrize("format", SCAN_WRITERS)
 def test_patterns_are_streamed_and_never_all_in_memory(tmp_path, format, monkeypatch):
-    monkeypatch.setattr("ptycho_core.formats.pattern_stream._BATCH_BYTES", 2**20)
+    monkeypatch.setattr("ptycho_core.survey._BATCH_BYTES", 2**20)
     scan = small_scan(patterns=Patterns(EndlessZeros()), positions=np.zeros((1000, 2)), probe=None, mask=None)
     tracemalloc.start()
     try:
@@ -193,7 +194,7 @@ def test_patterns_are_streamed_and_never_all_in_memory(tmp_path, format, monkeyp
 
 
 def test_batches_cover_all_patterns_in_order_and_stay_small(monkeypatch):
-    monkeypatch.setattr("ptycho_core.formats.pattern_stream._BATCH_BYTES", 5 * 4 * 256)
+    monkeypatch.setattr("ptycho_core.survey._BATCH_BYTES", 5 * 4 * 256)
     patterns = small_scan().patterns
     parts = list(batches(patterns))
     assert [len(counts) for _, counts in parts] == [5, 5, 2]
