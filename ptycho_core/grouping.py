@@ -54,7 +54,7 @@ class GroupingPlan:
     def check(
         self,
         n_patterns: int,
-        positions: NDArray[np.float64] | None = None,
+        near: Neighborhoods | None = None,
         probe_diameter: float | None = None,
     ) -> list[Problem]:
         """Return what is wrong with this plan for a scan, and what would put it right.
@@ -63,8 +63,8 @@ class GroupingPlan:
         ----------
         n_patterns
             Patterns to draw from.
-        positions
-            (n_patterns, 2) in pixels; with the probe's diameter the overlap is checked as well.
+        near
+            Of the patterns; with the probe's diameter the overlap is checked as well.
         probe_diameter
             In pixels, as `probe_diameter` measures it.
 
@@ -76,7 +76,7 @@ class GroupingPlan:
         return (
             self._value_problems()
             or self._count_problems(n_patterns)
-            or self._overlap_problems(n_patterns, positions, probe_diameter)
+            or self._overlap_problems(n_patterns, near, probe_diameter)
         )
 
     def _value_problems(self) -> list[Problem]:
@@ -107,13 +107,13 @@ class GroupingPlan:
         return problems
 
     def _overlap_problems(
-        self, n_patterns: int, positions: NDArray[np.float64] | None, probe_diameter: float | None
+        self, n_patterns: int, near: Neighborhoods | None, probe_diameter: float | None
     ) -> list[Problem]:
         neighbors = self.resolve_neighbors(n_patterns)
-        if positions is None or not probe_diameter or neighbors == 1:
+        if near is None or not probe_diameter or neighbors == 1:
             return []
-        sample = positions[:: max(1, len(positions) // _SAMPLE)]
-        distance = float(np.median(cKDTree(positions).query(sample, k=[neighbors])[0]))
+        sample = near.positions[:: max(1, len(near) // _SAMPLE)]
+        distance = float(np.median(near.tree.query(sample, k=[neighbors])[0]))
         overlap = max(0.0, 1 - distance / probe_diameter)
         if overlap >= LEAST_OVERLAP:
             return []

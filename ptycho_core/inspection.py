@@ -4,30 +4,79 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.grouping import probe_diameter
+from ptycho_core.errors import Problem
+from ptycho_core.grouping import Neighborhoods, probe_diameter
 from ptycho_core.probe_guess import initial_probe
 from ptycho_core.scan import Scan
 from ptycho_core.scan_checks import check_scan, median_step_px
-from ptycho_core.survey import survey
+from ptycho_core.survey import Survey, survey
 
 _LABEL_WIDTH = 18
 
 
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A scan that was looked at.
+
+    Parameters
+    ----------
+    scan
+        As it was read and preprocessed.
+    seen
+        Of all its patterns, or of a sample (`Survey.rows` says which).
+    probe
+        (M, N, N) complex64: the scan's own, or a guess where it has none.
+    near
+        Neighbours of its positions.
+    problems
+        From `check_scan`.
+    """
+
+    scan: Scan
+    seen: Survey
+    probe: NDArray[np.complex64]
+    near: Neighborhoods
+    problems: tuple[Problem, ...]
+
+
+def look_at(
+    scan: Scan, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Inspection:
+    """Look at a scan: at all of its patterns, or at a sample of a large one unless ``everything`` is asked for.
+
+    Parameters
+    ----------
+    scan
+        To look at.
+    everything, progress
+        As for `survey`.
+    """
+    seen = survey(scan.patterns, scan.mask, everything, progress)
+    probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), tuple(check_scan(scan, seen)))
+
+
 def inspect_scan(scan: Scan) -> dict[str, Any]:
+    """Look at all of a scan and return its `figures`."""
+    return figures(look_at(scan, everything=True))
+
+
+def figures(looked: Inspection) -> dict[str, Any]:
     """Return what is to know of a scan as primitives that JSON takes; None where it is not known.
 
     ``overlap`` is ``1 - step / diameter`` of neighbouring views, the step being the median distance of a position
     from the nearest other. ``diameter_px`` is that of `grouping.probe_diameter`, of the stored probe or else of a
     guess (``source``). Lengths are (y, x).
     """
-    seen = survey(scan.patterns, scan.mask, everything=True)
-    probe = initial_probe(scan) if scan.probe is None else scan.probe
+    scan, seen, probe = looked.scan, looked.seen, looked.probe
     diameter = probe_diameter(probe)
     pixel = scan.pixel_size_m
     step = median_step_px(scan.positions)
@@ -71,7 +120,7 @@ def inspect_scan(scan: Scan) -> dict[str, Any]:
         "geometry": {**dataclasses.asdict(scan.geometry), "pixel_size_m": None if pixel is None else list(pixel)},
         "history": list(scan.history),
         "assumptions": [dataclasses.asdict(a) for a in scan.assumptions],
-        "problems": [dataclasses.asdict(p) for p in check_scan(scan)],
+        "problems": [dataclasses.asdict(p) for p in looked.problems],
     }
 
 

@@ -15,7 +15,7 @@ from ptycho_core.formats.conversions import FitTo
 from ptycho_core.grouping import probe_diameter
 from ptycho_core.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
-from ptycho_core.survey import survey
+from ptycho_core.survey import Survey, survey
 
 _N_PATTERNS = 64
 _LARGEST_TRIAL = 128
@@ -26,7 +26,7 @@ _FINE_STEP = 0.02
 _EPSILON = 0.02
 
 
-def initial_probe(scan: Scan) -> NDArray[np.complex64]:
+def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex64]:
     """Guess the probe from the patterns and positions.
 
     ``P = F^-1[sqrt(mean pattern) exp(i pi c k^2 / N)]``, k in pixels from DC, scaled to the brightest pattern:
@@ -34,12 +34,19 @@ def initial_probe(scan: Scan) -> NDArray[np.complex64]:
     patterns, back-projected, best predicts the other half. Where the probe is narrower than a step, neighbours tell
     nothing of each other and the guess may be far off.
 
+    Parameters
+    ----------
+    scan
+        Whose probe.
+    seen
+        Of its patterns, where they were looked at before.
+
     Returns
     -------
     ndarray
         (1, N, N) complex64 in sqrt(counts).
     """
-    seen = survey(scan.patterns, scan.mask)
+    seen = seen or survey(scan.patterns, scan.mask)
     modulus = np.sqrt(seen.mean)
     probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
     power = (abs(probe) ** 2).sum()

@@ -6,7 +6,7 @@ import numpy as np
 
 from ptycho_core.config import Config
 from ptycho_core.errors import Fix, Problem
-from ptycho_core.grouping import GroupingPlan, probe_diameter
+from ptycho_core.grouping import GroupingPlan, Neighborhoods, probe_diameter
 from ptycho_core.scan import Scan
 from ptycho_core.scan_checks import check_scan
 
@@ -23,7 +23,22 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
     test_scan
         To validate on, or None to validate on a part of ``scan``.
     """
-    problems = check_scan(scan)
+    return check_scan(scan) + check_settings(config, scan, test_scan)
+
+
+def check_settings(
+    config: Config, scan: Scan, test_scan: Scan | None = None, near: Neighborhoods | None = None
+) -> list[Problem]:
+    """Return what is wrong with the settings, or between them and the scan: quick enough to ask while they are typed.
+
+    Parameters
+    ----------
+    config, scan, test_scan
+        As for `check_run`.
+    near
+        Of the scan's positions, where they were found before.
+    """
+    problems: list[Problem] = []
     if test_scan is None:
         problems += config.check()
     elif test_scan.size != scan.size:
@@ -37,7 +52,8 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
         problems.append(Problem("test_scan", message, fixes=(Fix("engine pinn", "engine", "pinn"),)))
     if config.engine == "pinn":
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
-        problems += GroupingPlan(config.gridsize, config.neighbor_count).check(len(scan), scan.positions, diameter)
+        plan = GroupingPlan(config.gridsize, config.neighbor_count)
+        problems += plan.check(len(scan), near or Neighborhoods(scan.positions), diameter)
     return problems
 
 

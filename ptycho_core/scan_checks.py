@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from ptycho_core.errors import Fix, Problem
 from ptycho_core.formats.settings import UNITS
 from ptycho_core.scan import Scan
-from ptycho_core.survey import survey
+from ptycho_core.survey import Survey, survey
 
 SMALLEST_STEP_PX = 0.05
 """Neighbouring patterns closer than this cannot be told apart: the unit must be another."""
@@ -22,8 +22,15 @@ _PHOTON_EV = (10.0, 1e6)
 _LISTED = 10
 
 
-def check_scan(scan: Scan) -> list[Problem]:
+def check_scan(scan: Scan, seen: Survey | None = None) -> list[Problem]:
     """Look for what would spoil a reconstruction.
+
+    Parameters
+    ----------
+    scan
+        To look at.
+    seen
+        Of its patterns, where they were looked at before.
 
     Returns
     -------
@@ -31,7 +38,7 @@ def check_scan(scan: Scan) -> list[Problem]:
         Empty where all is well. ``fixes`` name settings of `formats.SETTINGS`.
     """
     return [
-        *_check_patterns(scan),
+        *_check_patterns(seen or survey(scan.patterns, scan.mask)),
         *_check_positions(scan),
         *_check_probe(scan),
         *_check_mask(scan),
@@ -47,8 +54,7 @@ def median_step_px(positions: NDArray[np.float64]) -> float:
     return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))
 
 
-def _check_patterns(scan: Scan) -> list[Problem]:
-    seen = survey(scan.patterns, scan.mask)
+def _check_patterns(seen: Survey) -> list[Problem]:
     empty = seen.empty_rows
     if len(empty) == len(seen.rows):
         return [Problem("patterns", f"all {len(empty)} patterns looked at hold nothing but zeros")]

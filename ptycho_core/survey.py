@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,12 @@ class Survey:
         return empty
 
 
-def survey(patterns: Patterns, good: NDArray[np.bool_] | None = None, everything: bool = False) -> Survey:
+def survey(
+    patterns: Patterns,
+    good: NDArray[np.bool_] | None = None,
+    everything: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
     """Look at all patterns, or at an evenly spread sample of a large stack unless ``everything`` is asked for.
 
     Parameters
@@ -74,6 +79,8 @@ def survey(patterns: Patterns, good: NDArray[np.bool_] | None = None, everything
         (y, x) bool or None: only where True are values judged.
     everything
         Look at all patterns whatever their size.
+    progress
+        Told how many patterns of how many were looked at, every few megabytes; what it raises ends the survey.
     """
     rows = np.arange(len(patterns)) if everything else _rows_to_look_at(patterns)
     total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
@@ -97,6 +104,7 @@ def survey(patterns: Patterns, good: NDArray[np.bool_] | None = None, everything
         total += batch.sum(axis=0, dtype=np.float64)
         sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
         maximum = max(maximum, float(batch.max()))
+        progress(places.stop, len(rows))
     return Survey(
         rows=rows,
         total=len(patterns),

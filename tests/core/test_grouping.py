@@ -82,7 +82,7 @@ def test_a_scan_without_patterns_is_an_error_that_no_setting_fixes():
 
 
 def test_neighbors_that_hardly_overlap_are_a_warning_with_the_figure():
-    grid = np.stack(np.mgrid[0:10, 0:10], -1).reshape(-1, 2) * 20.0
+    grid = Neighborhoods(np.stack(np.mgrid[0:10, 0:10], -1).reshape(-1, 2) * 20.0)
     (problem,) = GroupingPlan(2).check(100, grid, probe_diameter=36.0)
     assert problem.severity == "warning"
     assert problem.field == "neighbor_count"
