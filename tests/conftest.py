@@ -1,4 +1,13 @@
-"""Fixtures that every test folder shares."""
+"""Fixtures that every test folder shares.
+
+`real_scan_path` the measured scan.
+`tiny_sim`  Simulation: 60 patterns of 32 x 32, Siemens star, defocused zone-plate probe, jittered raster of 4 px
+            steps, 30 counts per pixel, photon noise, no background, no bad pixels, and the truth.
+`tiny_scan` its Scan: as an operator would have it, with a rough probe guess (another defocus, modulus 1).
+
+Simulations are made once per session and hold NumPy arrays: copy before writing into one.
+Other small scans: ``simulate(dataclasses.replace(tiny_sim.spec, background=0.5))``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +15,9 @@ import os
 from pathlib import Path
 
 import pytest
+
+from ptycho_core.scan import Scan
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +30,17 @@ def real_scan_path() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_sim() -> Simulation:
+    return simulate(
+        SimulationSpec(
+            size=32, n_patterns=60, step_px=4.0, jitter_px=1.0, defocus_m=2.5e-3, guess_defocus_error_m=-0.6e-3
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_scan(tiny_sim: Simulation) -> Scan:
+    return tiny_sim.scan

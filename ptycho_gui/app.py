@@ -1,0 +1,1 @@
+"""`ptycho-gui`: the composition root."""

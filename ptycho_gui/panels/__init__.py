@@ -1,0 +1,1 @@
+"""What the docks hold: one widget each."""

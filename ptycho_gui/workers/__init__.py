@@ -1,0 +1,1 @@
+"""Threads, and what they run: each job calls the core."""

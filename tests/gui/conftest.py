@@ -1,0 +1,44 @@
+"""Fixtures of the window's tests: offscreen, and a test that leaves a thread or a timer running fails."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import weakref
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+from PySide6.QtCore import QThread, QTimer
+from shiboken6 import isValid
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(qapp, monkeypatch):
+    """Fail a test that leaves a QThread or a repeating QTimer running, and say where it was started."""
+    started: list[tuple[weakref.ref, str]] = []
+
+    def watch(kind):
+        start = kind.start
+
+        def watched(self, *args):
+            started.append((weakref.ref(self), "".join(traceback.format_stack(limit=6)[:-1])))
+            return start(self, *args)
+
+        monkeypatch.setattr(kind, "start", watched)
+
+    watch(QThread)
+    watch(QTimer)
+    yield
+    left = []
+    for reference, where in started:
+        thing = reference()
+        if thing is None or not isValid(thing):
+            continue
+        if isinstance(thing, QThread) and not thing.wait(5000):
+            left.append(f"{thing} still runs; it was started at\n{where}")
+        if isinstance(thing, QTimer) and thing.isActive() and not thing.isSingleShot():
+            left.append(f"{thing} is still active; it was started at\n{where}")
+            thing.stop()
+    assert not left, "\n".join(left)
