@@ -59,7 +59,7 @@ class Worker(QThread):
     """
 
     events = Signal(object)
-    """A tuple of events in their order, of the core or `Progress`; those of single batches come a few times a second."""
+    """A tuple of events, of the core or `Progress`, in their order; those of batches come a few times a second."""
     succeeded = Signal(object)
     failed = Signal(object)
     cancelled = Signal()
