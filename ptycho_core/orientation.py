@@ -7,6 +7,9 @@ command line's ``--help`` needs the names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 ORIENTATIONS = ("+y+x", "+y-x", "-y+x", "-y-x", "+x+y", "+x-y", "-x+y", "-x-y")
 """All of them; the first changes nothing."""
 
@@ -30,3 +33,22 @@ def inverse(orientation: str) -> str:
 def half_turn_of(orientation: str) -> str:
     """Return this orientation with both signs reversed."""
     return orientation.translate(str.maketrans("+-", "-+"))
+
+
+_CLOSE = 1.05
+"""An R_free below this multiple of the lowest does not tell the two orientations apart."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How well a scan was explained with its patterns turned by ``orientation``."""
+
+    orientation: str
+    r_free: float
+    r: float
+
+
+def rivals(trials: Sequence[Trial]) -> list[str]:
+    """Return the orientations that fit nearly as well as the best, of trials of which the best comes first."""
+    best, *others = trials
+    return [trial.orientation for trial in others if trial.r_free < _CLOSE * best.r_free]

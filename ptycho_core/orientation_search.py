@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from ptycho_core.errors import InputError
 from ptycho_core.events import StopToken
 from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.start import pixel_weight, scan_canvas, starting_probe
-from ptycho_core.orientation import ORIENTATIONS
+from ptycho_core.orientation import ORIENTATIONS, Trial
 from ptycho_core.polish import polish
 from ptycho_core.preprocessing import apply
 from ptycho_core.preprocessing.centring import mean_pattern
@@ -40,15 +40,6 @@ _FREE = 0.1
 _FEWEST_PATTERNS = 10
 
 
-@dataclass(frozen=True)
-class Trial:
-    """How well the scan was explained with its patterns turned by ``orientation``."""
-
-    orientation: str
-    r_free: float
-    r: float
-
-
 def search_orientation(
     scan: Scan,
     *,
@@ -56,6 +47,7 @@ def search_orientation(
     epochs: int | None = None,
     accelerator: str = "auto",
     stop: StopToken | None = None,
+    tried: Callable[[Trial, NDArray[np.complex64]], None] = lambda trial, object: None,
 ) -> list[Trial]:
     """Try the eight orientations of the patterns on a part of the scan.
 
@@ -71,6 +63,8 @@ def search_orientation(
         As in the config.
     stop
         Ends the search after the trial at hand.
+    tried
+        Told each trial when it is done, with its object (h, w).
 
     Returns
     -------
@@ -93,7 +87,9 @@ def search_orientation(
     trials = []
     for orientation in ORIENTATIONS:
         if not token.stop_requested:
-            trials.append(_try(part, orientation, config, epochs, accelerator, token))
+            trial, object = _try(part, orientation, config, epochs, accelerator, token)
+            trials.append(trial)
+            tried(trial, object)
     return sorted(trials, key=lambda trial: trial.r_free)
 
 
@@ -114,7 +110,9 @@ def _light_within(mean: NDArray[np.float64], size: int) -> float:
     return float(mean[low : low + size, low : low + size].sum() / mean.sum())
 
 
-def _try(part: Scan, orientation: str, config: Config, epochs: int, accelerator: str, stop: StopToken) -> Trial:
+def _try(
+    part: Scan, orientation: str, config: Config, epochs: int, accelerator: str, stop: StopToken
+) -> tuple[Trial, NDArray[np.complex64]]:
     turned = apply(part, [Orient(orientation)])
     parts = split(len(turned), config)
     placed = scan_canvas(turned)
@@ -123,6 +121,5 @@ def _try(part: Scan, orientation: str, config: Config, epochs: int, accelerator:
     start = model.object.detach()[None]
     model, _ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)
     object, probe = model.object.detach()[None], model.probe.detach()
-    return Trial(
-        orientation, r_of(model, object, probe, canvas, parts.free), r_of(model, object, probe, canvas, parts.train)
-    )
+    r_free, r = (r_of(model, object, probe, canvas, rows) for rows in (parts.free, parts.train))
+    return Trial(orientation, r_free, r), object[0].cpu().numpy()

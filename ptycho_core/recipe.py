@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.errors import InputError
+from ptycho_core.knobs import Knob
 from ptycho_core.steps import STEPS, FromFile, Step
 
 VERSION = 1
@@ -104,6 +105,33 @@ def step_from_text(kind: type[Step], text: str) -> Step:
         raise InputError(f"--{flag_name(kind)} takes {usage(kind)}{optional} (it is {text!r})")
     given = zip(knobs.items(), words, strict=False)
     return kind(**{name: declared.parse(f"{kind.name}: {name}", word) for (name, declared), word in given})
+
+
+def steps_to_flags(steps: Iterable[Step]) -> list[str]:
+    """Return the flags of the command line that stand for steps, in their order.
+
+    Raises
+    ------
+    InputError
+        A step holds commas itself, so that only a file of steps can say it.
+    """
+    return [_flag(step) for step in steps]
+
+
+def _flag(step: Step) -> str:
+    fields = list(dataclasses.fields(step))
+    while len(fields) > 1 and getattr(step, fields[-1].name) == fields[-1].default:
+        fields.pop()
+    words = [_word(field.metadata["knob"], getattr(step, field.name)) for field in fields]
+    if any("," in word for word in words):
+        raise InputError(f"{step.name} cannot be given as a flag; save the steps and give their file with --steps")
+    return f"--{flag_name(type(step))}={','.join(words)}"
+
+
+def _word(declared: Knob, value: Any) -> str:
+    if value is None:
+        return str(declared.none)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flag_name(kind: type[Step]) -> str:

@@ -46,6 +46,11 @@ class Step:
         return [field.name for field in dataclasses.fields(cls) if field.default is MISSING]
 
     @classmethod
+    def section(cls) -> str:
+        """Return the heading under which the step is offered: that of its own settings, which follow inherited ones."""
+        return list(cls.knobs().values())[-1].section
+
+    @classmethod
     def help(cls) -> str:
         """Return what the step does, in a sentence."""
         return " ".join((cls.__doc__ or "").split())

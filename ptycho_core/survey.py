@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ LOOK_AT_ALL_BYTES = 256 * 2**20
 SAMPLE_BYTES = 64 * 2**20
 """Of a larger one, evenly spread patterns of this size together."""
 _BATCH_BYTES = 16 * 2**20
+FARTHEST_MADS = 5.0
+"""A pattern whose counts lie farther from the median, in standard deviations as the MAD tells them, is an outlier."""
+_SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +35,8 @@ class Survey:
         (y, x) float64 mean of the finite, non-negative values.
     sums
         (m,) float64 sum of each pattern's finite, non-negative values.
-    maximum
-        Largest finite value.
+    highest
+        (y, x) float32 largest finite value of each pixel.
     n_not_finite, n_negative
         How many values are NaN or infinite, and how many are below zero, masked pixels left out.
     bad_pixels
@@ -45,11 +49,16 @@ class Survey:
     total: int
     mean: NDArray[np.float64]
     sums: NDArray[np.float64]
-    maximum: float
+    highest: NDArray[np.float32]
     n_not_finite: int
     n_negative: int
     bad_pixels: NDArray[np.bool_]
     bad_rows: NDArray[np.int64]
+
+    @property
+    def maximum(self) -> float:
+        """Largest finite value."""
+        return float(self.highest.max())
 
     @property
     def extent(self) -> str:
@@ -82,12 +91,13 @@ def survey(
     progress
         Told how many patterns of how many were looked at, every few megabytes; what it raises ends the survey.
     """
-    rows = np.arange(len(patterns)) if everything else _rows_to_look_at(patterns)
+    rows = np.arange(len(patterns)) if everything else rows_to_look_at(patterns)
     total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
+    highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
     bad_pixels = np.zeros(patterns.shape[1:], bool)
     sums = np.zeros(len(rows))
     bad_rows: list[NDArray[np.int64]] = []
-    maximum, n_not_finite, n_negative = 0.0, 0, 0
+    n_not_finite = n_negative = 0
     for places, batch in batches(patterns if len(rows) == len(patterns) else patterns.take(rows)):
         not_finite, negative = ~np.isfinite(batch), batch < 0
         bad = not_finite | negative
@@ -103,19 +113,31 @@ def survey(
             batch = batch * good
         total += batch.sum(axis=0, dtype=np.float64)
         sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
-        maximum = max(maximum, float(batch.max()))
+        np.maximum(highest, batch.max(axis=0), out=highest)
         progress(places.stop, len(rows))
     return Survey(
         rows=rows,
         total=len(patterns),
         mean=total / max(len(rows), 1),
         sums=sums,
-        maximum=maximum,
+        highest=highest,
         n_not_finite=n_not_finite,
         n_negative=n_negative,
         bad_pixels=bad_pixels,
         bad_rows=np.concatenate([np.empty(0, np.int64), *bad_rows]),
     )
+
+
+def outliers(sums: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which patterns have counts (n,) unlike the others': `FARTHEST_MADS` or more from their median.
+
+    The spread is that of the median absolute deviation, which outliers do not widen, and at least that of counting
+    photons, so that equal patterns make no outlier of a single count.
+    """
+    middle = np.median(sums)
+    spread = max(_SIGMA_PER_MAD * float(np.median(abs(sums - middle))), math.sqrt(middle), 1e-12)
+    unlike: NDArray[np.bool_] = abs(sums - middle) >= FARTHEST_MADS * spread
+    return unlike
 
 
 def batches(patterns: Patterns) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -126,7 +148,8 @@ def batches(patterns: Patterns) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         yield places, patterns[places]
 
 
-def _rows_to_look_at(patterns: Patterns) -> NDArray[np.int64]:
+def rows_to_look_at(patterns: Patterns) -> NDArray[np.int64]:
+    """Return the places of all patterns, or of a sample of a large stack."""
     source = patterns.source
     pattern_bytes = source.dtype.itemsize * int(np.prod(source.shape[1:]))
     if len(patterns) * pattern_bytes <= LOOK_AT_ALL_BYTES:

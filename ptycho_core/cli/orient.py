@@ -9,10 +9,7 @@ from pathlib import Path
 from ptycho_core.cli.arguments import Parser, add_reading, read
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.config import KNOBS
-from ptycho_core.orientation import half_turn_of
-
-_CLOSE = 1.05
-"""An R_free below this multiple of the lowest does not tell the two orientations apart."""
+from ptycho_core.orientation import half_turn_of, rivals
 
 
 def configure(parser: Parser) -> None:
@@ -55,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"--orient {trial.orientation}  R_free {trial.r_free:.4f}  R {trial.r:.4f}")
     if stop.stop_requested:
         return 130
-    best, *others = trials
-    close = [trial.orientation for trial in others if trial.r_free < _CLOSE * best.r_free]
+    best, close = trials[0], rivals(trials)
     if close == [half_turn_of(best.orientation)]:
         say(
             f"add --orient {best.orientation}, or {close[0]}, which fits as well with the phases of object and probe "

@@ -13,7 +13,7 @@ from ptycho_core.config import Config
 from ptycho_core.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.metrics import compare_to_truth
-from ptycho_core.orientation import inverse
+from ptycho_core.orientation import ORIENTATIONS, inverse
 from ptycho_core.preprocessing import apply
 from ptycho_core.preprocessing.detector import Turn
 from ptycho_core.runs import read_run
@@ -129,6 +129,13 @@ def test_the_orientation_of_the_real_scan_is_found_however_it_was_turned(real_sc
     found = search(scan, patterns=80, epochs=4)
     assert found[0] == inverse(word)
     assert len(set(found)) == 8
+
+
+def test_the_search_tells_each_trial_with_its_object_when_it_is_done(sim):
+    heard = []
+    search(sim.scan, patterns=12, epochs=1, tried=lambda trial, object: heard.append((trial, object)))
+    assert [trial.orientation for trial, _ in heard] == list(ORIENTATIONS)
+    assert all(object.ndim == 2 and np.iscomplexobj(object) for _, object in heard)
 
 
 def test_too_small_a_scan_or_no_epochs_are_refused(sim):

@@ -7,11 +7,13 @@ import pickle
 import numpy as np
 import pytest
 
+from ptycho_core import survey
 from ptycho_core.errors import InputError
 from ptycho_core.orientation import ORIENTATIONS, half_turn_of, inverse
 from ptycho_core.preprocessing import _EFFECTS, apply
 from ptycho_core.preprocessing.centring import centre_of_mass, symmetry_centre
 from ptycho_core.preprocessing.detector import Turn
+from ptycho_core.preprocessing.sketch import sketch
 from ptycho_core.scan import Geometry, Patterns, Scan
 from ptycho_core.simulation.forward import fourier
 from ptycho_core.steps import (
@@ -443,3 +445,20 @@ def test_micrometres_without_a_pixel_size_and_probes_of_another_size_are_refused
         apply(scan(np.zeros((3, 16, 16))), [Centre()])
     with pytest.raises(InputError, match="no pattern would be left"):
         apply(scan(np.zeros((3, 16, 16))), [DropDead()])
+
+
+def test_a_sketch_of_a_large_scan_looks_for_dead_patterns_and_saturation_in_a_sample_only(monkeypatch):
+    counts = COUNTS.copy()
+    counts[[0, 1]] = 0
+    counts[11, 3, 4], counts[10, 5, 6] = 1000, 1000
+    large = scan(counts)
+    assert len(sketch(DropDead(), large)) == 10
+    monkeypatch.setattr(survey, "LOOK_AT_ALL_BYTES", 0)
+    monkeypatch.setattr(survey, "SAMPLE_BYTES", 2 * COUNTS[0].astype(counts.dtype).nbytes)  # patterns 0 and 11
+    alive = sketch(DropDead(0.0), large)
+    np.testing.assert_array_equal(alive.patterns[:], counts[1:])
+    assert alive.steps == (DropDead(0.0),)
+    assert "of those looked at" in alive.history[-1]
+    mask = sketch(Saturation(500), large).mask
+    assert np.argwhere(~mask).tolist() == [[3, 4]]
+    assert len(sketch(Every(2), large)) == 6

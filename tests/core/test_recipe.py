@@ -18,7 +18,7 @@ from ptycho_core.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import apply
 from ptycho_core.preprocessing.array_files import read_array
-from ptycho_core.recipe import flag_name, read_steps, step_from_text, steps_from_dict, steps_to_dict
+from ptycho_core.recipe import flag_name, read_steps, step_from_text, steps_from_dict, steps_to_dict, steps_to_flags
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_core.steps import (
@@ -215,6 +215,29 @@ def test_files_of_the_wrong_shape_say_what_would_be_right(tmp_path, scan_path):
     np.save(tmp_path / "zero.npy", np.arange(30))
     with pytest.raises(InputError, match=r"1 readings are not above 0 \(the first is that of pattern 0\)"):
         apply(scan, [STEPS["monitor"](str(tmp_path / "zero.npy"))])
+
+
+def test_steps_as_flags_mean_the_same_steps():
+    steps = [step for step in STAR if "points" not in step.knobs()]
+    flags = steps_to_flags(steps)
+    assert flags[:2] == ["--centre=given,3,4", "--crop=64"]
+    assert flags[-1] == "--drop-dead=0.1"
+    assert cli.parse(["inspect", *flags, "scan.npz"]).steps == tuple(steps)
+
+
+@pytest.mark.parametrize("step", [MaskPolygon("1,2 3,4.5 6,1"), MaskFile("/data/a,b.npy")])
+def test_steps_that_hold_commas_have_no_flags(step):
+    with pytest.raises(InputError, match="save the steps and give their file with --steps"):
+        steps_to_flags([step])
+
+
+def test_steps_are_offered_under_the_heading_of_their_own_settings():
+    assert [kind.section() for kind in (Crop, STEPS["dark"], MaskFile, Region)] == [
+        "Detector",
+        "Counts",
+        "Mask",
+        "Selection",
+    ]
 
 
 @pytest.mark.parametrize("command", ["train", "reconstruct", "inspect", "convert", "orient"])

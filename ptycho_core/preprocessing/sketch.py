@@ -1,0 +1,28 @@
+"""What a step does to a scan, known quickly enough to be shown while it is edited. No torch here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptycho_core.preprocessing import apply
+from ptycho_core.scan import Scan
+from ptycho_core.steps import DropDead, Saturation, Step
+from ptycho_core.survey import rows_to_look_at
+
+
+def sketch(step: Step, scan: Scan) -> Scan:
+    """Do a step as `apply` does, but look for a large scan's dead patterns and saturated pixels in a sample only.
+
+    Raises
+    ------
+    InputError
+        As `apply`.
+    """
+    rows = rows_to_look_at(scan.patterns)
+    if not isinstance(step, (DropDead, Saturation)) or len(rows) == len(scan):
+        return apply(scan, [step])
+    seen = apply(scan.take(rows).replace(indexes=rows), [step])
+    kept = np.ones(len(scan), bool)
+    kept[rows] = np.isin(rows, seen.indexes)
+    note = f"{seen.history[-1]}, of those looked at"
+    return scan.take(np.flatnonzero(kept)).replace(note, mask=seen.mask, steps=(*scan.steps, step))
