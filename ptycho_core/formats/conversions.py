@@ -25,6 +25,11 @@ def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:
     return np.fft.fftshift(batch, axes=(-2, -1))
 
 
+def exchange_axes(batch: NDArray[Any]) -> NDArray[Any]:
+    """Exchange rows and columns of patterns."""
+    return np.swapaxes(batch, -2, -1)
+
+
 def flag_largest(batch: NDArray[Any]) -> NDArray[np.float32]:
     """Mark the largest number of an unsigned type as NaN: detectors write it where they did not count."""
     return np.where(batch == np.iinfo(batch.dtype).max, np.float32(np.nan), batch.astype(np.float32))

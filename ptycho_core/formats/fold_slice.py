@@ -11,25 +11,19 @@ MATLAB counts from 1 and writes its arrays to HDF5 with their axes reversed: wha
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import Store
 from ptycho_core.scan import PLANCK_TIMES_C_EV_M, Geometry
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
 _MATLAB = "MATLAB_class"
-
-
-def exchange_axes(batch: NDArray[Any]) -> NDArray[Any]:
-    """Exchange rows and columns of patterns."""
-    return np.swapaxes(batch, -2, -1)
 
 
 def sniff(store: Store, positions: Store | None) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats import fields
+from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import MOST_PATTERNS, Store
@@ -49,8 +49,7 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
     source = store.patterns(key)
     pattern_indexes = _indexes(store, "indexes", source.shape[0], notes)
     product_indexes, metres = _positions_m(product, notes)
-    product_indexes = _counted_alike(pattern_indexes, product_indexes, settings, notes)
-    rows, places = _pair(store, pattern_indexes, product_indexes, notes)
+    rows, places = pairing.pair_by_value(store.path, pattern_indexes, product_indexes, settings, notes)
     mask = None
     if "bad_pixels" in store:
         mask = store.numbers("bad_pixels") == 0
@@ -89,50 +88,7 @@ def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], N
     if n > MOST_PATTERNS:
         raise InputError(f"{product.path}: '{_X}' declares {n} positions, more than any scan has")
     yx = np.stack([fields.vector(product, y_key, n), fields.vector(product, x_key, n)], axis=1)
-    indexes, inverse, counts = np.unique(_indexes(product, _INDEXES, n, notes), return_inverse=True, return_counts=True)
-    if len(indexes) < n:
-        notes.append(f"averaged the positions of {np.count_nonzero(counts > 1)} indexes that occur more than once")
-    means = np.stack([np.bincount(inverse, weights=yx[:, axis]) / counts for axis in (0, 1)], axis=1)
-    return indexes, means
-
-
-def _counted_alike(
-    pattern_indexes: NDArray[np.int64], product_indexes: NDArray[np.int64], settings: Settings, notes: list[str]
-) -> NDArray[np.int64]:
-    """Return the positions' indexes counted from where those of the patterns are.
-
-    Two lists of consecutive numbers of the same length, one from 0 and the other from 1, are two ways of counting:
-    paired by value, all patterns but one would get the position of their neighbour.
-    """
-    first = sorted((int(pattern_indexes.min()), int(product_indexes.min())))
-    ranges = (np.sort(pattern_indexes), product_indexes)
-    if first != [0, 1] or len(ranges[0]) != len(ranges[1]) or any((np.diff(r) != 1).any() for r in ranges):
-        return product_indexes
-    reason = "one file counts its patterns from 0 and the other from 1"
-    if settings.assume("pairing", "order", reason) == "value":
-        return product_indexes
-    notes.append(f"paired patterns and positions by order: {reason}")
-    shifted: NDArray[np.int64] = product_indexes - product_indexes.min() + pattern_indexes.min()
-    return shifted
-
-
-def _pair(
-    store: Store, pattern_indexes: NDArray[np.int64], product_indexes: NDArray[np.int64], notes: list[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the patterns that have a position, and that position's place."""
-    places = np.searchsorted(product_indexes, pattern_indexes).clip(max=len(product_indexes) - 1)
-    rows = np.flatnonzero(product_indexes[places] == pattern_indexes)
-    if not len(rows):
-        raise InputError(
-            f"{store.path}: no pattern's index ({pattern_indexes.min()} to {pattern_indexes.max()}) is among the "
-            f"positions' ({product_indexes.min()} to {product_indexes.max()}); the files belong to different scans"
-        )
-    if len(rows) < len(pattern_indexes):
-        notes.append(f"left out {len(pattern_indexes) - len(rows)} patterns whose index has no position")
-    without = len(np.setdiff1d(product_indexes, pattern_indexes))
-    if without:
-        notes.append(f"left out {without} positions whose index has no pattern")
-    return rows, places[rows]
+    return pairing.average_repeated(_indexes(product, _INDEXES, n, notes), yx, notes)
 
 
 def _relative_to_object(product: Store, metres: NDArray[np.float64]) -> NDArray[np.float64]:

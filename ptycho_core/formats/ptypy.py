@@ -7,46 +7,19 @@ Chunks may be links to files of their own.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.chunks import one_after_another
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import Store
 from ptycho_core.scan import ArraySource, Geometry
 
 _FIRST = "chunks/0/data"
 _BATCH_BYTES = 16 * 2**20
-
-
-class Chunks:
-    """Patterns (n, y, x) that are stored in several pieces.
-
-    Parameters
-    ----------
-    pieces
-        Stacks of patterns (n_i, y, x) of the same size.
-    """
-
-    def __init__(self, pieces: list[ArraySource]) -> None:
-        self._pieces = pieces
-        self._ends = np.cumsum([piece.shape[0] for piece in pieces])
-        self.shape: tuple[int, ...] = (int(self._ends[-1]), *pieces[0].shape[1:])
-        self.dtype: np.dtype[Any] = np.result_type(*(piece.dtype for piece in pieces))
-
-    def __getitem__(self, index: Any, /) -> NDArray[Any]:
-        """Return the patterns of a slice or of increasing, unique indexes."""
-        rows = np.arange(self.shape[0])[index]
-        batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for piece, end in zip(self._pieces, self._ends, strict=True):
-            wanted = (rows >= end - piece.shape[0]) & (rows < end)
-            if wanted.any():
-                batch[wanted] = piece[rows[wanted] - (end - piece.shape[0])]
-        return batch
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -58,14 +31,13 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     """Read what the file stores."""
     notes: list[str] = []
     pieces = _pieces(store)
-    chunks = [f"chunks/{i}" for i in range(len(pieces))]
-    lengths = [piece.shape[0] for piece in pieces]
-    if len(pieces) > 1:
-        notes.append(f"put the patterns of {len(pieces)} chunks one after another")
+    chunks = list(pieces)
+    lengths = [piece.shape[0] for piece in pieces.values()]
     places = [fields.points(store, f"{chunk}/positions", n) for chunk, n in zip(chunks, lengths, strict=True)]
-    _note_centre(store, pieces[0].shape[1:], notes)
+    source = one_after_another(store.path, pieces, notes)
+    _note_centre(store, source.shape[1:], notes)
     return Stored(
-        source=pieces[0] if len(pieces) == 1 else Chunks(pieces),
+        source=source,
         positions=np.concatenate(places),
         unit="m",
         unit_reason="ptypy stores metres",
@@ -76,16 +48,11 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     )
 
 
-def _pieces(store: Store) -> list[ArraySource]:
+def _pieces(store: Store) -> dict[str, ArraySource]:
     """Return the patterns of each chunk; one that is a link to a missing file is an error, not the end."""
-    pieces = [store.patterns(store.require(_FIRST))]
+    pieces = {"chunks/0": store.patterns(store.require(_FIRST))}
     while (chunk := f"chunks/{len(pieces)}") in store:
-        pieces.append(store.patterns(f"{chunk}/data"))
-        if pieces[-1].shape[1:] != pieces[0].shape[1:]:
-            raise InputError(
-                f"{store.path}: patterns of '{chunk}' are {pieces[-1].shape[1:]} pixels and those of 'chunks/0' "
-                f"{pieces[0].shape[1:]}; all must be the same"
-            )
+        pieces[chunk] = store.patterns(f"{chunk}/data")
     return pieces
 
 

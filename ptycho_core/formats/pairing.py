@@ -1,0 +1,83 @@
+"""Pairing positions with patterns by the value of their indexes, and saying what is left over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.errors import InputError
+from ptycho_core.formats.settings import Settings
+
+
+def average_repeated(
+    indexes: NDArray[np.int64], yx: NDArray[np.float64], notes: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return unique indexes, increasing, and their positions (m, 2); those of one index are averaged."""
+    unique, inverse, counts = np.unique(indexes, return_inverse=True, return_counts=True)
+    if len(unique) < len(indexes):
+        notes.append(f"averaged the positions of {np.count_nonzero(counts > 1)} indexes that occur more than once")
+    means = np.stack([np.bincount(inverse, weights=yx[:, axis]) / counts for axis in (0, 1)], axis=1)
+    return unique, means
+
+
+def pair_by_value(
+    path: Path,
+    pattern_indexes: NDArray[np.int64],
+    position_indexes: NDArray[np.int64],
+    settings: Settings,
+    notes: list[str],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the patterns that have a position, and that position's place.
+
+    Parameters
+    ----------
+    path
+        The file of the patterns, for messages.
+    pattern_indexes
+        (n,) in the order of the patterns.
+    position_indexes
+        (m,) unique and increasing.
+    settings, notes
+        What the operator set, and where what was done is told.
+
+    Raises
+    ------
+    InputError
+        No index of a pattern is among those of the positions.
+    """
+    position_indexes = _counted_alike(pattern_indexes, position_indexes, settings, notes)
+    places = np.searchsorted(position_indexes, pattern_indexes).clip(max=len(position_indexes) - 1)
+    rows = np.flatnonzero(position_indexes[places] == pattern_indexes)
+    if not len(rows):
+        raise InputError(
+            f"{path}: no pattern's index ({pattern_indexes.min()} to {pattern_indexes.max()}) is among the "
+            f"positions' ({position_indexes.min()} to {position_indexes.max()}); the files belong to different scans"
+        )
+    if len(rows) < len(pattern_indexes):
+        notes.append(f"left out {len(pattern_indexes) - len(rows)} patterns whose index has no position")
+    without = len(np.setdiff1d(position_indexes, pattern_indexes))
+    if without:
+        notes.append(f"left out {without} positions whose index has no pattern")
+    return rows, places[rows]
+
+
+def _counted_alike(
+    pattern_indexes: NDArray[np.int64], position_indexes: NDArray[np.int64], settings: Settings, notes: list[str]
+) -> NDArray[np.int64]:
+    """Return the positions' indexes counted from where those of the patterns are.
+
+    Two lists of consecutive numbers of the same length, one from 0 and the other from 1, are two ways of counting:
+    paired by value, all patterns but one would get the position of their neighbour.
+    """
+    first = sorted((int(pattern_indexes.min()), int(position_indexes.min())))
+    ranges = (np.sort(pattern_indexes), position_indexes)
+    if first != [0, 1] or len(ranges[0]) != len(ranges[1]) or any((np.diff(r) != 1).any() for r in ranges):
+        return position_indexes
+    reason = "one file counts its patterns from 0 and the other from 1"
+    if settings.assume("pairing", "order", reason) == "value":
+        return position_indexes
+    notes.append(f"paired patterns and positions by order: {reason}")
+    shifted: NDArray[np.int64] = position_indexes - position_indexes.min() + pattern_indexes.min()
+    return shifted
