@@ -92,6 +92,14 @@ class Knob:
             raise self.error(name, text) from None
         return self.check(name, value)
 
+    def text(self, value: Any) -> str:
+        """Return the text that `parse` reads as ``value``."""
+        if value is None:
+            return str(self.none)
+        if isinstance(value, bool):
+            return str(value).lower()
+        return ",".join(value) if isinstance(value, tuple) else str(value)
+
     def check(self, name: str, value: Any) -> Any:
         """Return the value, whole floats as int where a whole number is due, or raise `InputError`."""
         if value is None:

@@ -76,7 +76,7 @@ def add_knobs(parser: argparse.ArgumentParser, knobs: Mapping[str, Knob], defaul
         group = groups[setting.section]
         dest = f"knob {name}"
         flags = [f"--{flag}" for flag in (name.replace("_", "-"), *setting.flags)]
-        default = _words(setting, getattr(defaults, name))
+        default = setting.text(getattr(defaults, name))
         help = f"{setting.help} [{setting.valid()}; default {default}]".replace("%", "%%")
         common: dict[str, Any] = {"dest": dest, "default": argparse.SUPPRESS, "help": help}
         if setting.kind is bool:
@@ -85,14 +85,6 @@ def add_knobs(parser: argparse.ArgumentParser, knobs: Mapping[str, Knob], defaul
             group.add_argument(flags[0].replace("--", "--no-"), action="store_const", const="false", **common)
         else:
             group.add_argument(*flags, metavar=_METAVARS[setting.kind], **common)
-
-
-def _words(setting: Knob, value: Any) -> str:
-    if value is None:
-        return str(setting.none)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def given_knobs(args: argparse.Namespace, knobs: Mapping[str, Knob]) -> dict[str, Any]:
@@ -153,7 +145,7 @@ def _step_help(kind: type[Step]) -> str:
     settings = []
     for field in dataclasses.fields(kind):
         declared: Knob = field.metadata["knob"]
-        default = "" if field.name in kind.required() else f"; default {_words(declared, field.default)}"
+        default = "" if field.name in kind.required() else f"; default {declared.text(field.default)}"
         settings.append(f"{field.name}: {declared.help} [{declared.valid()}{default}]")
     return f"{kind.help()} {'; '.join(settings)}"
 

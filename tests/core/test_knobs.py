@@ -110,3 +110,11 @@ def test_text_is_read_as_it_is_meant(knob, text, value):
 def test_text_that_means_nothing_is_refused(knob, text):
     with pytest.raises(InputError, match="x must be "):
         knob.parse("x", text)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [(WHOLE, 8), (PART, 1e-7), (MAYBE, None), (WORD, "adamw"), (SWITCH, False), (SEVERAL, ("csv", "mlflow"))],
+)
+def test_the_text_of_a_value_means_that_value(knob, value):
+    assert knob.parse("x", knob.text(value)) == value

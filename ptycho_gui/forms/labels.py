@@ -1,0 +1,64 @@
+"""Settings by plain words, for forms; the command line has their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_PLAIN = {
+    "n_groups": "Groups per epoch",
+    "val_fraction": "Validation part",
+    "free_fraction": "R_free part",
+    "probe_trainable": "Improve probe",
+    "warm_start_epochs": "Probe warm-up epochs",
+    "max_epochs": "Epochs",
+    "max_time": "Time limit (min)",
+    "max_steps": "Step limit",
+    "accumulate_grad_batches": "Batches per step",
+    "gradient_clip_val": "Gradient limit",
+    "physics_schedule": "Poisson schedule",
+    "physics_warmup": "Poisson warm-up part",
+    "devices": "Devices per node",
+    "num_nodes": "Nodes",
+    "deterministic": "Reproducible",
+    "num_workers": "Reading processes",
+    "pin_memory": "Page-locked memory",
+    "persistent_workers": "Keep processes",
+    "prefetch_factor": "Batches held ready",
+    "logger": "Metrics go to",
+    "preview_seconds": "Preview every (s)",
+    "enable_checkpointing": "Save checkpoints",
+    "checkpoint_save_top_k": "Checkpoints to keep",
+    "checkpoint_monitor": "Metric that ranks",
+    "checkpoint_mode": "Best is",
+    "early_stop_patience": "Early stop (epochs)",
+    "early_stop_min_delta": "Least improvement",
+    "distance_px": "Distance (px)",
+    "rotation_deg": "Rotation (°)",
+    "shear_deg": "Shear (°)",
+}
+
+
+def label_of(name: str) -> str:
+    """Return what a form calls a setting, its unit in parentheses."""
+    return _PLAIN.get(name) or name.replace("_", " ").capitalize()
+
+
+def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
+    """Return labels with an & before the first letter that no other one has, where there is one left.
+
+    Parameters
+    ----------
+    labels
+        In the order of their right to a letter.
+    taken
+        Letters that others have already, in lower case.
+    """
+    used, marked = set(taken), []
+    for label in labels:
+        places = [i for i, letter in enumerate(label) if letter.isascii() and letter.isalnum()]
+        place = next((i for i in places if label[i].lower() not in used), None)
+        if place is not None:
+            used.add(label[place].lower())
+            label = f"{label[:place]}&{label[place:]}"
+        marked.append(label)
+    return marked
