@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ class BestCheckpoints(Checkpoint):
 
     def __init__(self, folder: Path, monitor: str, mode: str, keep: int, emit: EventHandler) -> None:
         self.folder, self.monitor, self.keep, self.emit = folder, monitor, keep, emit
-        self.sign = 1 if mode == "min" else -1
+        self.mode, self.sign = mode, 1 if mode == "min" else -1
         self.table: dict[Path, float] = {}
 
     def take_up(self, saved: Iterable[events.CheckpointSaved]) -> None:
@@ -196,8 +197,7 @@ class BestCheckpoints(Checkpoint):
             return
         self.table[path] = value
         rank = self._ranked().index(path) + 1
-        epoch, step = trainer.current_epoch, trainer.global_step
-        self.emit(events.CheckpointSaved(str(path), epoch, step, self.monitor, value, rank))
+        self.emit(_saved(path, trainer, self.monitor, value, rank, self.mode))
         for worse in self._ranked()[self.keep :] if self.keep > 0 else []:
             worse.unlink(missing_ok=True)
             del self.table[worse]
@@ -228,7 +228,18 @@ class LastCheckpoint(Checkpoint):
     def save(self, trainer: L.Trainer) -> None:
         """Write the state as it is now."""
         trainer.save_checkpoint(self.path)
-        self.emit(events.CheckpointSaved(str(self.path), trainer.current_epoch, trainer.global_step, "", None, 0))
+        if trainer.is_global_zero:
+            self.emit(_saved(self.path, trainer, "", None, 0))
+
+
+def _saved(
+    path: Path, trainer: L.Trainer, monitor: str, value: float | None, rank: int, mode: str = "min"
+) -> events.CheckpointSaved:
+    found = path.stat()
+    time = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
+    return events.CheckpointSaved(
+        str(path), trainer.current_epoch, trainer.global_step, monitor, value, rank, mode, found.st_size, time
+    )
 
 
 class StopEarly(EarlyStopping):

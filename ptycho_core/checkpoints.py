@@ -38,12 +38,15 @@ class Checkpoint:
         The model's state by name.
     scan
         What it was trained on: n, size, sha256.
+    epoch
+        That it was saved after, counted from 0; None for a bundle.
     """
 
     path: Path
     config: Config
     tensors: dict[str, Tensor]
     scan: dict[str, Any]
+    epoch: int | None = None
 
     def model(self) -> PtychographyModule:
         """Build the model, on the CPU.
@@ -116,11 +119,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         body = torch.load(path, map_location="cpu", weights_only=True)
         kept = body["ptycho"]
         config, scan, tensors = kept["config"], kept["scan"], dict(body["state_dict"])
+        epoch = int(body["epoch"])
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a checkpoint of this program, or is damaged") from error
-    return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan)
+    return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
 
 
 def export_checkpoint(path: Path, target: Path) -> Path:

@@ -60,7 +60,11 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """A checkpoint file now exists. ``rank`` is 1 for the best of the monitored ones, 0 for ``last.ckpt``."""
+    """A checkpoint file now exists. ``rank`` is 1 for the best of the monitored ones, 0 for ``last.ckpt``.
+
+    ``mode`` says whether the smallest ("min") or the largest ("max") value is best; ``size_bytes`` and ``time``
+    (ISO 8601, UTC) are those of the file.
+    """
 
     path: str
     epoch: int
@@ -68,6 +72,9 @@ class CheckpointSaved:
     monitor: str
     value: float | None
     rank: int
+    mode: str = "min"
+    size_bytes: int | None = None
+    time: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ptycho_core.models.start import at_brightness, pixel_weight, scan_canvas, s
 from ptycho_core.polish import polish
 from ptycho_core.probe_modes import order_modes
 from ptycho_core.result import Reconstruction
+from ptycho_core.result_folder import METRICS_FILE, set_results_aside
 from ptycho_core.run_record import RECONSTRUCTION, read_metrics
 from ptycho_core.scan import Scan
 from ptycho_core.trainer import device_of
@@ -82,32 +84,38 @@ def reconstruct(
     parts = split(len(scan), model.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
     canvas = Canvas(Amplitudes(scan), scan.positions, rows, scan.size, device, scan_canvas(scan))
+    given = scan_summary(scan)
+    same_scan = checkpoint.scan == given
     history = [*scan.history]
     loaded = time.perf_counter()
 
     events(happenings.StageChanged("reconstructing"))
     if isinstance(model, DirectModel):
-        object = _direct_object(checkpoint, model, scan, canvas)
+        object = _direct_object(checkpoint, model, given, canvas)
     else:
         assert isinstance(model, PinnModel)
-        model, sentence = _with_best_probe(checkpoint, model, scan, canvas)
+        model, sentence = _with_best_probe(checkpoint, model, scan, same_scan, canvas)
         history.append(sentence)
         object, _ = network_object(model, canvas, tile or TILE)
     history.append(f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)")
     passed = time.perf_counter()
 
-    token, final = stop or StopToken(), model
+    token, final, polished_epochs = stop or StopToken(), model, 0
     if polish_epochs and not token.stop_requested:
         events(happenings.StageChanged("polishing"))
-        final, done = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
+        final, polished_epochs = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
         object = final.object.detach()[None]
-        history.append(f"polished by the direct engine for {done} epochs")
+        history.append(f"polished by the direct engine for {polished_epochs} epochs")
     polished = time.perf_counter()
 
     probe = order_modes(final.probe.detach())
     cover = light(canvas, probe)
     covered = cover[0] > COVERED
     metrics: dict[str, Any] = {
+        "checkpoint": str(checkpoint_path.absolute()),
+        "checkpoint_epoch": checkpoint.epoch,
+        "same_scan": same_scan,
+        "polish_epochs": polished_epochs,
         "r": r_of(final, object, probe, canvas, rows),
         "r_free": r_of(final, object, probe, canvas, parts.free),
         "patterns": len(rows),
@@ -152,8 +160,8 @@ def _loss_history(checkpoint_path: Path) -> tuple[tuple[int, float], ...]:
     return tuple((int(epoch), float(loss)) for epoch, loss in zip(columns["epoch"][known], losses[known], strict=True))
 
 
-def _direct_object(checkpoint: Checkpoint, model: DirectModel, scan: Scan, canvas: Canvas) -> Tensor:
-    fitted, given = checkpoint.scan, scan_summary(scan)
+def _direct_object(checkpoint: Checkpoint, model: DirectModel, given: dict[str, Any], canvas: Canvas) -> Tensor:
+    fitted = checkpoint.scan
     if fitted != given or model.object.shape != canvas.shape:
         raise InputError(
             f"{checkpoint.path} holds the object of the scan that the direct engine was fitted to, {fitted} on "
@@ -163,14 +171,16 @@ def _direct_object(checkpoint: Checkpoint, model: DirectModel, scan: Scan, canva
     return model.to(canvas.device).object.detach()[None]
 
 
-def _with_best_probe(checkpoint: Checkpoint, model: PinnModel, scan: Scan, canvas: Canvas) -> tuple[PinnModel, str]:
+def _with_best_probe(
+    checkpoint: Checkpoint, model: PinnModel, scan: Scan, same_scan: bool, canvas: Canvas
+) -> tuple[PinnModel, str]:
     """Return the model with the probe for this scan, and which that is.
 
     On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever explains
     the patterns in the scan's middle better by back-projection alone.
     """
     weight = pixel_weight(scan)
-    if checkpoint.scan == scan_summary(scan):
+    if same_scan:
         return model.with_probe(model.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
     candidates = {"the scan's own probe": starting_probe(scan, model.config.probe_modes)}
     if model.probe.shape[-1] == scan.size:
@@ -185,13 +195,29 @@ def _with_best_probe(checkpoint: Checkpoint, model: PinnModel, scan: Scan, canva
     return models[best], f"used {best}"
 
 
-def write_results(reconstruction: Reconstruction, folder: Path) -> dict[str, Path]:
-    """Write NPZ, product, TIFF, PNG and metrics.json into ``folder/reconstruction``; return the paths by name."""
+@dataclass(frozen=True)
+class Written:
+    """Where `write_results` wrote: the files by name, and where the reconstruction before it is now, if any was."""
+
+    files: dict[str, Path]
+    earlier: Path | None
+
+
+def write_results(reconstruction: Reconstruction, folder: Path) -> Written:
+    """Write NPZ, product, TIFF, PNG and metrics.json into ``folder/reconstruction``; what was there is set aside."""
     target = folder / RECONSTRUCTION
+    earlier = set_results_aside(folder)
     written: dict[str, Path] = {}
     for format in ("npz", "product", "tiff", "png"):
         for path in write_reconstruction(reconstruction, target, format):
             written[path.name] = path
-    metrics = target / "metrics.json"
-    write_json(metrics, reconstruction.metrics)
-    return {**written, metrics.name: metrics}
+    metrics = target / METRICS_FILE
+    write_json(metrics, {**reconstruction.metrics, "checkpoint": _seen_from(folder, reconstruction.metrics)})
+    return Written({**written, metrics.name: metrics}, earlier)
+
+
+def _seen_from(folder: Path, metrics: dict[str, Any]) -> str:
+    """Return the checkpoint's path, relative where it lies in the folder: that may be moved."""
+    checkpoint = Path(metrics["checkpoint"])
+    inside = checkpoint.is_relative_to(folder.absolute())
+    return checkpoint.relative_to(folder.absolute()).as_posix() if inside else str(checkpoint)

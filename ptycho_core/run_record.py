@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.config import Config
 from ptycho_core.errors import InputError
-from ptycho_core.events import CheckpointSaved
+from ptycho_core.events import CheckpointRemoved, CheckpointSaved
 from ptycho_core.process import ProcessMark
 
 VERSION = 1
@@ -92,6 +92,12 @@ class RunInfo:
         return root / LOGS / f"version_{self.log_version}"
 
     @property
+    def best_value(self) -> float | None:
+        """The monitored metric of the best checkpoint, or else of the last epoch; None where neither is known."""
+        best = [saved.value for saved in self.checkpoints if saved.rank == 1]
+        return best[0] if best else self.metrics.get(self.config.monitor)
+
+    @property
     def last_checkpoint(self) -> Path:
         """Where the last epoch's checkpoint is, if there is one."""
         return self.folder / CHECKPOINTS / "last.ckpt"
@@ -125,6 +131,32 @@ class BrokenRun:
     folder: Path
     reason: str
     status: str = "broken"
+
+
+def checkpoint_table(
+    table: Iterable[CheckpointSaved], event: CheckpointSaved | CheckpointRemoved
+) -> tuple[CheckpointSaved, ...]:
+    """Return the table of a run's checkpoints after an event, ranked anew: the monitored ones, best first, then others.
+
+    Parameters
+    ----------
+    table
+        Before the event.
+    event
+        A file that was saved, perhaps in place of one of the same name, or removed.
+    """
+    left = [saved for saved in table if Path(saved.path).absolute() != Path(event.path).absolute()]
+    if isinstance(event, CheckpointSaved):
+        left.append(event)
+    ranked = sorted((saved for saved in left if saved.rank), key=_worth)
+    others = (saved for saved in left if not saved.rank)
+    return (*(dataclasses.replace(saved, rank=place) for place, saved in enumerate(ranked, 1)), *others)
+
+
+def _worth(saved: CheckpointSaved) -> float:
+    if saved.value is None:
+        return math.inf
+    return saved.value if saved.mode == "min" else -saved.value
 
 
 def read_run(folder: Path) -> RunInfo:

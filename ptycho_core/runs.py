@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import math
 import os
 import re
 from datetime import UTC, datetime
@@ -35,6 +34,7 @@ from ptycho_core.run_record import (
     RECORD,
     BrokenRun,
     RunInfo,
+    checkpoint_table,
     find_runs,
     read_metrics,
     read_run,
@@ -46,16 +46,19 @@ __all__ = [
     "BrokenRun",
     "Run",
     "RunInfo",
+    "checkpoint_table",
     "find_runs",
     "read_again",
     "read_metrics",
     "read_run",
+    "refuse_alive",
     "resumable",
     "resume_run",
     "resumed_config",
     "same_scan",
     "scan_fingerprint",
     "scan_info",
+    "set_aside",
     "start_run",
 ]
 
@@ -87,10 +90,10 @@ class Run:
                 self.update(device=event.device)
             case events.EpochDone():
                 self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
-            case events.CheckpointSaved():
-                self._list([*self._without(event.path), event])
-            case events.CheckpointRemoved():
-                self._list(self._without(event.path))
+            case events.CheckpointSaved() | events.CheckpointRemoved():
+                table = checkpoint_table(self.info.checkpoints, event)
+                best = Path(table[0].path) if table and table[0].rank else None
+                self.update(checkpoints=table, best_checkpoint=best)
             case events.RunFinished():
                 best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
                 self.update(
@@ -102,18 +105,6 @@ class Run:
                 )
             case events.RunFailed():
                 self.update(status="failed", reason=event.message, ended=_now())
-
-    def _without(self, path: str) -> list[events.CheckpointSaved]:
-        return [saved for saved in self.info.checkpoints if Path(saved.path).absolute() != Path(path).absolute()]
-
-    def _list(self, table: list[events.CheckpointSaved]) -> None:
-        sign = 1 if self.info.config.checkpoint_mode == "min" else -1
-        ranked = sorted((s for s in table if s.rank), key=lambda s: math.inf if s.value is None else sign * s.value)
-        others = [saved for saved in table if not saved.rank]
-        self.update(
-            checkpoints=(*(dataclasses.replace(s, rank=place) for place, s in enumerate(ranked, 1)), *others),
-            best_checkpoint=Path(ranked[0].path) if ranked else None,
-        )
 
 
 def start_run(
@@ -145,7 +136,7 @@ def start_run(
     folder = folder.absolute()
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _set_aside(folder)
+        set_aside(folder)
         now = _now()
         return Run(
             RunInfo(
@@ -172,7 +163,7 @@ def resumable(folder: Path) -> RunInfo:
         There is no run, it is still alive, or it kept no checkpoint of its last epoch.
     """
     info = read_run(folder)
-    _refuse_alive(info)
+    refuse_alive(info)
     if not info.last_checkpoint.is_file():
         raise InputError(f"the run in {folder} cannot be resumed because {info.last_checkpoint} is missing")
     return info
@@ -316,20 +307,29 @@ def _next_version(folder: Path) -> int:
     return max(numbers, default=-1) + 1
 
 
-def _refuse_alive(info: RunInfo) -> None:
+def refuse_alive(info: RunInfo) -> None:
+    """Raise `InputError` if the run's process is at work."""
     if info.status == "running":
         where = f"process {info.process.pid} on {info.process.host}"
         raise InputError(f"the run in {info.folder} is still training ({where}): stop it, or take another folder")
 
 
-def _set_aside(folder: Path) -> None:
-    """Move what an earlier run left in ``folder`` to ``previous/version_<k>``; nothing is overwritten."""
+def set_aside(folder: Path) -> Path | None:
+    """Move what an earlier run left in ``folder`` to ``previous/version_<k>``, and return that, if there was any.
+
+    Nothing is overwritten.
+
+    Raises
+    ------
+    InputError
+        The run is alive, or something is in the way.
+    """
     left = [folder / name for name in _OWNED if (folder / name).exists()]
     if not left:
-        return
+        return None
     try:
         info = read_run(folder)
-        _refuse_alive(info)
+        refuse_alive(info)
         version = info.log_version
     except InputError:
         if (folder / RECORD).exists():
@@ -341,3 +341,4 @@ def _set_aside(folder: Path) -> None:
         if (target / path.name).exists():
             raise InputError(f"{target / path.name} is in the way of an earlier run's: take another folder")
         os.rename(path, target / path.name)
+    return target

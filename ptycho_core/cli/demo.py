@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         checkpoint = find_checkpoint(info.folder, "best")
         reconstruction = reconstruct(scan, checkpoint, polish_epochs=10, events=events, stop=stop)
     model = export_checkpoint(checkpoint, folder / "model.zip")
-    files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder), "checkpoint": model}
+    files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder).files, "checkpoint": model}
     if args.json:
         print_json({"metrics": reconstruction.metrics, "files": files})
     for name, path in files.items():

@@ -60,12 +60,14 @@ def run(args: argparse.Namespace) -> int:
             events=events,
             stop=stop,
         )
-    files = write_results(reconstruction, args.folder)
+    written = write_results(reconstruction, args.folder)
     if args.json:
-        print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": files})
+        print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})
     say("  ".join(f"{name} {reconstruction.metrics[name]:.4f}" for name in ("r", "r_free")))
-    for path in files.values():
+    for path in written.files.values():
         say(f"wrote {path}")
+    if written.earlier:
+        say(f"the reconstruction before it is now in {written.earlier}")
     return 130 if stop.stop_requested else 0
 
 

@@ -55,7 +55,6 @@ def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
 
     if isinstance(found, BrokenRun):
         return row
-    best = [saved.value for saved in found.checkpoints if saved.rank == 1]
     return row | {
         "started": found.started.isoformat(),
         "scan": found.scan["path"],
@@ -63,5 +62,5 @@ def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
         "epochs": found.epochs_done,
         "max_epochs": found.config.max_epochs,
         "monitor": found.config.monitor,
-        "best": best[0] if best else found.metrics.get(found.config.monitor),
+        "best": found.best_value,
     }

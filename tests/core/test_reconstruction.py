@@ -264,7 +264,7 @@ def test_modes_come_orthogonal_and_ordered_by_power(tiny_scan: Scan, tmp_path: P
 
 def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, tmp_path: Path):
     found = on_cpu(tiny_scan, network)
-    written = write_results(found, tmp_path)
+    written = write_results(found, tmp_path).files
     assert {path.suffix for path in written.values()} == {".npz", ".h5", ".tif", ".png", ".json"}
     assert all(path.parent == tmp_path / "reconstruction" and path.stat().st_size for path in written.values())
     assert json.loads(written["metrics.json"].read_text())["r_free"] == found.metrics["r_free"]

@@ -33,11 +33,11 @@ def start(folder, **config):
     return start_run(folder, config=Config(**config), scan_info=SCAN, command=COMMAND)
 
 
-def saved(folder, name, epoch, value, rank=1):
+def saved(folder, name, epoch, value, rank=1, mode="min"):
     path = folder / "checkpoints" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"weights of " + name.encode())
-    return CheckpointSaved(str(path), epoch, epoch * 10, "poisson_val_loss", value, rank)
+    return CheckpointSaved(str(path), epoch, epoch * 10, "poisson_val_loss", value, rank, mode)
 
 
 def finish(run, best=None):
@@ -99,9 +99,9 @@ def test_a_finite_record_survives_metrics_that_are_not(tmp_path):
 
 @pytest.mark.parametrize(("mode", "order"), [("min", ["b", "c", "a"]), ("max", ["a", "c", "b"])])
 def test_the_checkpoint_table_is_ranked_anew_as_files_come_and_go(tmp_path, mode, order):
-    run = start(tmp_path, checkpoint_mode=mode)
+    run = start(tmp_path)
     for name, value in (("a", 0.9), ("b", 0.1), ("gone", 0.5), ("c", 0.4), ("nan", None)):
-        run.record(saved(tmp_path, f"{name}.ckpt", 0, value))
+        run.record(saved(tmp_path, f"{name}.ckpt", 0, value, mode=mode))
     run.record(CheckpointRemoved(str(tmp_path / "checkpoints/gone.ckpt")))
     for epoch in (1, 2):
         run.record(saved(tmp_path, "last.ckpt", epoch, None, rank=0))

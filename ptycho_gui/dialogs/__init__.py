@@ -1,0 +1,1 @@
+"""Dialogs: what an operator is asked before something is done."""
