@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from PySide6.QtCore import QObject
 
 import ptycho_core
 from ptycho_core.formats import READERS, SETTINGS
@@ -103,6 +104,14 @@ def test_pins_are_exact_and_name_no_build_that_only_one_machine_has():
 def test_lightning_is_not_a_version_that_was_tampered_with():
     for name in ("lightning", "pytorch-lightning"):
         assert pinned_version(name) not in ("2.6.2", "2.6.3")
+
+
+def test_calls_into_qt_keep_count_of_none():
+    thing = QObject()
+    before = sys.getrefcount(None)
+    for _ in range(2000):
+        thing.parent()
+    assert sys.getrefcount(None) > before - 1000, "None loses references until the interpreter aborts"
 
 
 def test_everything_installed_for_the_project_is_pinned():
