@@ -93,6 +93,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
             "stored_as": str(scan.patterns.source.dtype),
             "in_memory": scan.patterns.in_memory,
             "bytes_as_float32": scan.patterns.nbytes,
+            "looked_at": len(seen.rows),
             "empty": seen.empty_rows.tolist(),
         },
         "counts": {
@@ -124,17 +125,20 @@ def figures(looked: Inspection) -> dict[str, Any]:
     }
 
 
-def describe(info: dict[str, Any]) -> str:
-    """Return what `inspect_scan` found as text for a terminal."""
+def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what `figures` found in words: (label, text), the label empty where a row continues the one before."""
     patterns, counts, positions = info["patterns"], info["counts"], info["positions"]
     probe, geometry, per_pattern = info["probe"], info["geometry"], counts["per_pattern"]
     n, height, width = patterns["shape"]
-    rows = [
+    looked_at = patterns["looked_at"]
+    sample = [] if looked_at == n else [("", f"as of {looked_at} patterns, evenly spread over the scan")]
+    return [
         ("File", info["path"] or "in memory"),
         ("Format", info["format"]),
         ("Patterns", f"{n} of {height} x {width} pixels, stored as {patterns['stored_as']}"),
         ("Counts", f"{per_pattern['mean']:.4g} per pattern ({per_pattern['min']:.4g} to {per_pattern['max']:.4g})"),
         ("", f"{counts['per_pixel_mean']:.4g} per pixel on average, {counts['per_pixel_max']:.6g} at most"),
+        *sample,
         ("Bad pixels", str(info["mask"]["bad_pixels"])),
         ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
         ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
@@ -144,7 +148,11 @@ def describe(info: dict[str, Any]) -> str:
         ("Distance", _or_unknown(geometry["distance_m"], 1, "m")),
         ("Pixel size", _pixel_line(geometry["pixel_size_m"])),
     ]
-    lines = [f"{label:<{_LABEL_WIDTH}}{text}" for label, text in rows]
+
+
+def describe(info: dict[str, Any]) -> str:
+    """Return what `inspect_scan` found as text for a terminal."""
+    lines = [f"{label:<{_LABEL_WIDTH}}{text}" for label, text in summary(info)]
     lines += _section("History", info["history"])
     lines += _section("Assumed", [f"{a['key']}={a['value']}: {a['reason']}" for a in info["assumptions"]])
     lines += _section("Problems", [f"{p['severity']}: {p['message']}" for p in info["problems"]])

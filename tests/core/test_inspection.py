@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection import describe, inspect_scan, plot_scan
+from ptycho_core.inspection import describe, figures, inspect_scan, look_at, plot_scan
 from ptycho_core.scan import Patterns
 from tests.core import scan_files as files
 
@@ -81,3 +81,10 @@ def test_plot_is_a_picture(tmp_path, tiny_scan, with_probe):
     scan = tiny_scan if with_probe else dataclasses.replace(tiny_scan, probe=None)
     plot_scan(scan, tmp_path / "scan.png")
     assert (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_of_a_sample_say_so(tiny_scan, monkeypatch):
+    monkeypatch.setattr("ptycho_core.survey.LOOK_AT_ALL_BYTES", 0)
+    monkeypatch.setattr("ptycho_core.survey.SAMPLE_BYTES", 10 * 32 * 32 * 2)
+    assert "as of 10 patterns, evenly spread" in describe(figures(look_at(tiny_scan)))
+    assert "evenly spread" not in describe(inspect_scan(tiny_scan))
