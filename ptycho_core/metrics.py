@@ -229,7 +229,7 @@ def compare_to_truth(
     low, high = np.maximum(0, -offset), np.minimum(truth.shape, estimate.shape - offset)
     target = truth[low[0] : high[0], low[1] : high[1]]
     part = tuple(slice(start, stop) for start, stop in zip(low + offset, high + offset, strict=True))
-    box = _scanned_box(target.shape, truth_positions_px - low)
+    box = scanned_box(target.shape, truth_positions_px - low)
     covered = box
     if weights is not None:
         covered = weights[part] >= COVERED * np.median(weights[part][box])
@@ -255,8 +255,8 @@ def compare_to_truth(
     }
 
 
-def _scanned_box(shape: tuple[int, ...], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """True (H, W) within the box that the positions span."""
+def scanned_box(shape: tuple[int, ...], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return True (H, W) within the box that the positions (n, 2) span; raises `InputError` if it is too small."""
     low = np.maximum(np.floor(positions.min(axis=0)), 0).astype(np.int64)
     high = np.minimum(np.ceil(positions.max(axis=0)) + 1, shape).astype(np.int64)
     height, width = np.maximum(high - low, 0)

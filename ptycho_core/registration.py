@@ -108,7 +108,17 @@ def register(
 def remove_phase_ramp(image: NDArray[Any], weights: NDArray[Any] | None = None) -> NDArray[np.complex64]:
     """Return the image (H, W) with a level phase around 0, its modulus untouched: for display.
 
-    The ramp and the phase are those that maximise ``|sum w image exp(-i ramp . r)|``.
+    The ramp is that of `phase_ramp`; the phase is that of the weighted sum without it.
+    """
+    w = np.ones(image.shape) if weights is None else np.asarray(weights, np.float64)
+    levelled = np.asarray(image, np.complex128) * _tilt(image.shape, -np.array(phase_ramp(image, w)))
+    return np.asarray(levelled * np.exp(-1j * np.angle((w * levelled).sum())), np.complex64)
+
+
+def phase_ramp(image: NDArray[Any], weights: NDArray[Any] | None = None) -> tuple[float, float]:
+    """Return the phase ramp (y, x) of an image (H, W) in radians per pixel.
+
+    It maximises ``|sum w image exp(-i ramp . r)|``.
     """
     w = np.ones(image.shape) if weights is None else np.asarray(weights, np.float64)
     field = np.asarray(image, np.complex128)
@@ -120,8 +130,27 @@ def remove_phase_ramp(image: NDArray[Any], weights: NDArray[Any] | None = None) 
         ramp += step
         if (abs(step) * image.shape < 1e-5).all():
             break
-    levelled = field * _tilt(image.shape, -ramp)
-    return np.asarray(levelled * np.exp(-1j * np.angle((w * levelled).sum())), np.complex64)
+    return float(ramp[0]), float(ramp[1])
+
+
+def undo(image: NDArray[Any], found: Registration, centre: tuple[int, int]) -> NDArray[np.complex64]:
+    """Return an estimate (H, W) with what was found in a part of it undone everywhere: ``found.aligned``, but larger.
+
+    Parameters
+    ----------
+    image
+        Complex. What moves in from outside repeats the border.
+    found
+        How the part relates to the truth.
+    centre
+        (y, x): the pixel of ``image`` that was pixel (h//2, w//2) of the part.
+    """
+    y, x = (np.arange(n, dtype=np.float64) - c for n, c in zip(image.shape, centre, strict=True))
+    levelled = image * np.exp(-1j * found.ramp[0] * y)[:, None] * np.exp(-1j * found.ramp[1] * x)[None, :]
+    # The ramp is taken away before the shift: a cubic spline follows a level phase best.
+    moved = ndimage.shift(levelled, [-s for s in found.shift_px], order=3, mode="nearest")
+    phase = found.phase - float(np.dot(found.ramp, found.shift_px))
+    return np.asarray(moved * np.exp(-1j * phase) / found.scale, np.complex64)
 
 
 class _Shiftable:

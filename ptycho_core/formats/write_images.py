@@ -92,9 +92,8 @@ def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, 
     PtychoError
         A file cannot be written.
     """
-    covered = recon.coverage >= COVERED * max(recon.coverage.max(), np.finfo(np.float32).tiny)
-    covered = binary_opening(covered, iterations=2)  # without the specks of a noisy probe's rim
-    window = _bounding_box(covered)
+    covered = covered_area(recon.coverage)
+    window = bounding_box(covered)
 
     def cropped(values: NDArray[Any]) -> NDArray[np.float32]:
         return np.where(covered, values, np.float32(np.nan))[window].astype(np.float32)
@@ -137,7 +136,13 @@ def _percentiles(image: NDArray[np.float32]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _bounding_box(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
+def covered_area(coverage: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which pixels (H, W) belong to the picture, without the specks of a noisy probe's rim."""
+    lit = coverage >= COVERED * max(coverage.max(), np.finfo(np.float32).tiny)
+    return np.asarray(binary_opening(lit, iterations=2))
+
+
+def bounding_box(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return the rows and columns that hold all true pixels; everything if there are none."""
     if not covered.any():
         return slice(None), slice(None)
