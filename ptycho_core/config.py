@@ -17,18 +17,18 @@ from ptycho_core.knobs import Knob, knob
 
 VERSION = 1
 
-METRICS = (
+STEP_METRICS = (
     "poisson_train_loss_step",
-    "poisson_train_loss_epoch",
-    "poisson_val_loss",
-    "mae_train_loss",
-    "mae_val_loss",
     "learning_rate",
     "physics_weight",
     "training_stage",
     "grad_norm",
     "patterns_per_second",
 )
+"""What is logged after each optimiser step."""
+EPOCH_METRICS = ("poisson_train_loss_epoch", "poisson_val_loss", "mae_train_loss", "mae_val_loss")
+"""What is logged after each epoch."""
+METRICS = (*STEP_METRICS, *EPOCH_METRICS)
 """Every metric that is logged, and so may be monitored."""
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -457,3 +457,10 @@ def build_config(*layers: dict[str, Any]) -> Config:
         merged.update(layer)
     preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
     return Config(**{**PRESETS[preset], **merged})
+
+
+def fewest_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that are not as preset and defaults have them: `build_config` makes ``config`` of these."""
+    plain = build_config({"preset": config.preset})
+    beyond = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(plain, name)}
+    return beyond if config.preset == Config().preset else {"preset": config.preset, **beyond}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptycho_core.config import KNOBS, METRICS, PRESETS, Config, build_config, read_settings
+from ptycho_core.config import KNOBS, METRICS, PRESETS, Config, build_config, fewest_settings, read_settings
 from ptycho_core.errors import InputError
 
 
@@ -98,6 +98,14 @@ def test_presets_hold_valid_settings_and_leave_the_standard_alone():
     assert build_config({"preset": "standard"}) == Config()
     for preset in PRESETS:
         assert build_config({"preset": preset}).preset == preset
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_only_what_the_preset_does_not_give_has_to_be_set(preset):
+    config = build_config({"preset": preset, "seed": 7, "max_epochs": 50, "logger": ("csv",)})
+    fewest = fewest_settings(config)
+    assert build_config(fewest) == config
+    assert all(build_config({n: v for n, v in fewest.items() if n != name}) != config for name in fewest)
 
 
 def test_no_logger_goes_with_none():
