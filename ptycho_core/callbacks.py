@@ -97,6 +97,24 @@ class RefuseNaN(L.Callback):
         raise Cancelled
 
 
+class MeasureSpeed(L.Callback):
+    """Logs the patterns per second of each batch. Place it before those who tell of the batch, and take their time."""
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Lightning: start the clock."""
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Lightning: log the speed."""
+        seconds = time.perf_counter() - self.started
+        patterns = batch.amplitude.shape[0] * batch.amplitude.shape[1] * trainer.world_size
+        pl_module.log("patterns_per_second", patterns / seconds, on_step=True, on_epoch=False)
+
+
 class Report(L.Callback):
     """Tells an observer what happens.
 
@@ -117,11 +135,13 @@ class Report(L.Callback):
         preview_seconds: float = 0.0,
     ) -> None:
         self.emit, self.preview, self.preview_seconds = emit, preview, preview_seconds
+        self.steps = 0
         self.started = time.monotonic()
         self.next_preview = self.started
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch begins."""
+        self.steps = trainer.global_step
         self.emit(events.StageChanged("training", trainer.current_epoch))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -131,9 +151,10 @@ class Report(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Lightning: a step is done."""
-        step = max(0, trainer.global_step - 1)
-        self.emit(events.BatchDone(trainer.current_epoch, step, _columns(trainer.callback_metrics)))
+        """Lightning: a step is done, or a batch's gradient was only added up."""
+        if trainer.global_step != self.steps:
+            self.steps = trainer.global_step
+            self.emit(events.BatchDone(trainer.current_epoch, self.steps - 1, _columns(trainer.callback_metrics)))
         self._maybe_preview(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

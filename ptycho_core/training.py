@@ -11,7 +11,16 @@ import lightning as L
 import torch
 
 from ptycho_core import events as happenings
-from ptycho_core.callbacks import BestCheckpoints, Cancelled, LastCheckpoint, Obey, RefuseNaN, Report, StopEarly
+from ptycho_core.callbacks import (
+    BestCheckpoints,
+    Cancelled,
+    LastCheckpoint,
+    MeasureSpeed,
+    Obey,
+    RefuseNaN,
+    Report,
+    StopEarly,
+)
 from ptycho_core.config import Config
 from ptycho_core.data import Amplitudes, ScanData, split
 from ptycho_core.errors import InputError, PtychoError, TrainingError, raise_errors
@@ -214,7 +223,7 @@ class _Training:
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
         self.report = Report(self.emit, None, config.preview_seconds)
-        callbacks: list[L.Callback] = [RefuseNaN(), self.report, self.obey]
+        callbacks: list[L.Callback] = [RefuseNaN(), MeasureSpeed(), self.report, self.obey]
         if config.early_stop_patience:
             self.early = StopEarly(
                 config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta

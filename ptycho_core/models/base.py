@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
@@ -55,7 +54,6 @@ class PtychographyModule(L.LightningModule, ABC):
         means = {name: MeanMetric(nan_strategy="disable") for name in ("poisson", "mae")}
         self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
-        self._batch_started = 0.0
 
     @property
     def probe(self) -> Tensor:
@@ -121,16 +119,6 @@ class PtychographyModule(L.LightningModule, ABC):
             on_epoch=False,
         )
         return loss + self.penalty()
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Lightning: start the clock."""
-        self._batch_started = time.perf_counter()
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Lightning: log the speed."""
-        seconds = time.perf_counter() - self._batch_started
-        patterns = batch.amplitude.shape[0] * batch.amplitude.shape[1] * self.trainer.world_size
-        self.log("patterns_per_second", patterns / seconds, on_step=True, on_epoch=False)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning: log the gradient before it is clipped."""

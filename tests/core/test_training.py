@@ -16,7 +16,7 @@ import yaml
 from training_runs import SCAN, Training
 
 from ptycho_core import data
-from ptycho_core.config import METRICS, Config
+from ptycho_core.config import METRICS, STEP_METRICS, Config
 from ptycho_core.errors import InputError, TrainingError
 from ptycho_core.events import (
     BatchDone,
@@ -154,6 +154,13 @@ def test_events_come_in_order_and_survive_json(improving):
     assert len(improving.ends) == 1
     for event in improving.events:
         assert from_json(to_json(event)) == event
+
+
+def test_what_is_told_of_a_step_is_its_row_of_the_metrics(improving):
+    steps = improving.all(BatchDone)
+    assert [event.step for event in steps] == [int(row["step"]) for row in improving.rows if row["grad_norm"]]
+    for name in STEP_METRICS:
+        assert [event.metrics[name] for event in steps] == improving.column(name)
 
 
 def test_another_scan_validates(training):
