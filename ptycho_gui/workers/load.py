@@ -11,6 +11,8 @@ from ptycho_core import preprocessing
 from ptycho_core.events import StopToken
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection import Inspection, look_at
+from ptycho_core.recipe import steps_from_dict
+from ptycho_core.scan import Scan
 from ptycho_core.steps import Step
 from ptycho_core.survey import Survey, survey
 from ptycho_gui.workers.worker import Job, Progress, leave_if_cancelled
@@ -25,6 +27,30 @@ class Source:
     settings: dict[str, str] = field(default_factory=dict)
     format: str | None = None
     steps: tuple[Step, ...] = ()
+
+
+def read_source(source: Source) -> Scan:
+    """Read and preprocess a scan, in a worker's thread."""
+    scan = read_scan(source.path, positions_file=source.positions_file, settings=source.settings, format=source.format)
+    return preprocessing.apply(scan, source.steps)
+
+
+def recorded_source(recorded: dict[str, Any]) -> Source:
+    """Return where a scan is of which `runs.scan_info` tells.
+
+    Raises
+    ------
+    InputError
+        The record names steps that this program does not know.
+    """
+    positions = recorded["positions"]
+    return Source(
+        Path(recorded["path"]),
+        Path(positions["path"]) if positions else None,
+        dict(recorded["settings"]),
+        recorded["format"],
+        steps_from_dict(recorded["preprocessing"], "the run's record"),
+    )
 
 
 def load(source: Source) -> Job:

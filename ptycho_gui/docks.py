@@ -1,0 +1,81 @@
+"""Where the panels are: three groups of tabs (left, main, bottom), and a fourth beside the main one on wide screens."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+
+_WIDE_PX = 1900
+_LEFT, _MAIN, _SIDE, _BOTTOM = "left", "main", "side", "bottom"
+
+
+class Docks:
+    """The docks of a window, by name.
+
+    Parameters
+    ----------
+    window
+        Gets the docks.
+    """
+
+    def __init__(self, window: QMainWindow) -> None:
+        self._window = window
+        self._docks: dict[str, QDockWidget] = {}
+        self._groups: dict[str, str] = {}
+        window.setDockNestingEnabled(True)
+        window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        # The left group reaches down to the lower edge: its forms are long, the tables below are wide.
+        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+
+    def add(self, name: str, title: str, group: str, widget: QWidget) -> None:
+        """Put a widget in a dock of a group: "left", "main", "side" or "bottom"."""
+        dock = QDockWidget(title, self._window)
+        dock.setObjectName(f"dock_{name}")
+        dock.setWidget(widget)
+        dock.setTitleBarWidget(QWidget(dock))  # the tabs have the titles
+        self._docks[name], self._groups[name] = dock, group
+
+    def __getitem__(self, name: str) -> QDockWidget:
+        return self._docks[name]
+
+    def show(self, name: str) -> None:
+        """Bring a dock to the front."""
+        self[name].show()
+        self[name].raise_()
+
+    def set_movable(self, movable: bool) -> None:
+        """Show or hide the title bars by which docks are dragged."""
+        for dock in self._docks.values():
+            dock.setTitleBarWidget(None if movable else QWidget(dock))
+
+    def arrange(self, width: int, height: int) -> None:
+        """Put every dock where it is at first, in a window of this size in pixels."""
+        wide = width >= _WIDE_PX
+        firsts: dict[str, QDockWidget] = {}
+        for name, dock in self._docks.items():
+            group = self._groups[name]
+            if group == _SIDE and not wide:
+                group = _MAIN
+            dock.setFloating(False)
+            dock.show()
+            if group in firsts:
+                self._window.tabifyDockWidget(firsts[group], dock)
+                continue
+            firsts[group] = dock
+            if group == _SIDE:
+                self._window.splitDockWidget(firsts[_MAIN], dock, Qt.Orientation.Horizontal)
+            else:
+                area = {
+                    _LEFT: Qt.DockWidgetArea.LeftDockWidgetArea,
+                    _MAIN: Qt.DockWidgetArea.RightDockWidgetArea,
+                    _BOTTOM: Qt.DockWidgetArea.BottomDockWidgetArea,
+                }[group]
+                self._window.addDockWidget(area, dock)
+        for dock in firsts.values():
+            dock.raise_()
+        left = 460 if wide else 380
+        across = [firsts[_LEFT], firsts[_MAIN], *([firsts[_SIDE]] if wide else [])]
+        rest = (width - left) // (len(across) - 1)
+        self._window.resizeDocks(across, [left] + [rest] * (len(across) - 1), Qt.Orientation.Horizontal)
+        down = height // 4
+        self._window.resizeDocks([firsts[_BOTTOM]], [down], Qt.Orientation.Vertical)

@@ -1,0 +1,66 @@
+"""`MessageBar`: what happened, what was saved, what to try; it stays until it is read, and blocks nothing."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from ptycho_gui import theme
+from ptycho_gui.icons import icon
+
+SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Done"}
+
+
+class MessageBar(QFrame):
+    """One message over the whole width of the window; hidden while there is none."""
+
+    log_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("message_bar")
+        self.setAccessibleName("Message")
+        self._severity = "info"
+        self._icon = QLabel()
+        self._text = QLabel(wordWrap=True)
+        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
+        log = QPushButton("Show &log")
+        log.setToolTip("Show the log, which has the details")
+        log.clicked.connect(self.log_requested)
+        self._log = log
+        close = QToolButton(text="×", autoRaise=True)
+        close.setAccessibleName("Close message")
+        close.setToolTip("Close this message (Esc)")
+        close.setShortcut("Esc")
+        close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 4, 6, 4)
+        row.addWidget(self._icon)
+        row.addWidget(self._text, 1)
+        row.addWidget(log)
+        row.addWidget(close)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """What is shown; empty while nothing is."""
+        return "" if self.isHidden() else self._text.text()
+
+    def show_message(self, severity: str, text: str) -> None:
+        """Show a message in the place of the one before.
+
+        Parameters
+        ----------
+        severity
+            A key of `SEVERITIES`.
+        text
+            Sentences for the operator.
+        """
+        self._severity = severity
+        self._text.setText(f"{SEVERITIES[severity]}: {text}")
+        self._icon.setPixmap(icon({"info": "ok"}.get(severity, severity)).pixmap(20, 20))
+        self._log.setVisible(severity == "error")
+        colour = {"error": theme.colours().error, "warning": theme.colours().warning, "info": theme.colours().good}
+        self.setStyleSheet(f"#message_bar {{ border: 2px solid {colour[severity]}; border-radius: 4px }}")
+        self.show()

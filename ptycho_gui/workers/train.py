@@ -1,0 +1,58 @@
+"""Jobs that train: each is one call of the core's `train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.command_line import command_line
+from ptycho_core.config import build_config
+from ptycho_core.events import StopToken
+from ptycho_core.run_record import RunInfo, read_run
+from ptycho_core.runs import read_again, resumable, resumed_config
+from ptycho_core.scan import Scan
+from ptycho_gui.workers.torch_threads import leave_one_core_to_the_window
+from ptycho_gui.workers.worker import Job, Progress
+
+_LOADING = "loading the training software"
+
+
+def train_job(settings: dict[str, Any], read: Callable[[], Scan], folder: Path) -> Job:
+    """Train in ``folder`` on the scan that ``read`` gives. Result: `RunInfo` of the run when it ended."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
+        emit(Progress("reading the scan"))
+        scan = read()
+        command = command_line(settings, scan, folder)
+        emit(Progress(_LOADING))
+        leave_one_core_to_the_window()
+        from ptycho_core.training import train
+
+        return train(build_config(settings), scan, folder, events=emit, stop=token, command=command)
+
+    return job
+
+
+def resume_job(folder: Path, changes: dict[str, Any]) -> Job:
+    """Go on with the run in ``folder`` on its own scan, read again. Result as of `train_job`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
+        info = resumable(folder)
+        config = resumed_config(info, changes)
+        emit(Progress("reading the run's scan"))
+        scan = read_again(info.scan)
+        test_scan = read_again(info.test_scan) if info.test_scan else None
+        emit(Progress(_LOADING))
+        leave_one_core_to_the_window()
+        from ptycho_core.training import train
+
+        command = f"ptycho train --resume {folder}"
+        return train(config, scan, folder, test_scan=test_scan, events=emit, stop=token, command=command, resume=True)
+
+    return job
+
+
+def record_job(folder: Path) -> Job:
+    """Read a run's record. Result: `RunInfo`."""
+    return lambda emit, token: read_run(folder)
