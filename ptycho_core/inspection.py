@@ -187,16 +187,16 @@ def plot_scan(scan: Scan, path: Path) -> None:
     image = bottom_left.imshow(abs(probe), cmap="viridis")
     bottom_left.set_title(f"{name}, amplitude")
     figure.colorbar(image, ax=bottom_left)
-    image = bottom_right.imshow(_phase(probe), cmap="twilight", vmin=-np.pi, vmax=np.pi)
+    image = bottom_right.imshow(visible_phase(probe), cmap="twilight", vmin=-np.pi, vmax=np.pi)
     bottom_right.set_title(f"{name}, phase")
     figure.colorbar(image, ax=bottom_right, label="rad")
     figure.savefig(path, dpi=110)
 
 
-def _phase(probe: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Return the phase where there is light to have one, NaN elsewhere."""
+def visible_phase(probe: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the phase (N, N) of a mode where there is light to have one, NaN elsewhere."""
     amplitude = abs(probe)
-    return np.where(amplitude > 0.05 * amplitude.max(), np.angle(probe), np.float32(np.nan))
+    return np.where(amplitude > 0.05 * amplitude.max(), np.angle(probe), np.float32(np.nan)).astype(np.float32)
 
 
 def _statistics(values: NDArray[np.float64]) -> dict[str, float | None]:

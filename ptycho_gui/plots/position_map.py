@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_gui import theme
+from ptycho_gui.plots.colour_bar import ColourBar
 from ptycho_gui.plots.dots import Dots
 from ptycho_gui.plots.plot import Header, Plot, set_axis_length
 from ptycho_gui.plots.scale_bar import ScaleBar
@@ -45,8 +46,7 @@ class PositionMap(QWidget):
         self._ring = pg.ScatterPlotItem(size=16, symbol="o", brush=None)
         self._ring.setZValue(10)
         self.plot_item.addItem(self._ring, ignoreBounds=True)
-        self._bar = pg.ColorBarItem(interactive=True, colorMap=pg.colormap.get("viridis"), colorMapMenu=False, width=12)
-        self._bar.setImageItem(self._dots, insert_in=self.plot_item)
+        self._bar = ColourBar(self._dots, self.plot_item, "viridis")
         self._scale_bar = ScaleBar(self.plot_item.getViewBox())
         self.plot.recoloured.connect(self._apply_colours)
         self.plot.scene().sigMouseClicked.connect(self._click)
@@ -104,9 +104,8 @@ class PositionMap(QWidget):
             self._dots.set_values(np.full(len(self._positions), np.nan))
             return
         self._dots.set_values(values)
-        low, high = float(known.min()), float(known.max())
-        self._bar.getAxis("right").setLabel(self._label)
-        self._bar.setLevels((low, high if high > low else low + 1.0))
+        self._bar.set_label(self._label)
+        self._bar.show_levels(float(known.min()), float(known.max()))
 
     def _index_at(self, scene_position: QPointF) -> int | None:
         """Return the pattern nearest to a place on the screen, if one is within reach."""

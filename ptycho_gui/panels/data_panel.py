@@ -1,0 +1,109 @@
+"""`DataPanel`: the scan in pictures: patterns, positions, probe, and counts, with one pattern selected in all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from ptycho_core.errors import Problem
+from ptycho_core.inspection import Inspection
+from ptycho_gui.plots.counts_plot import CountsPlot
+from ptycho_gui.plots.pattern_browser import PatternBrowser
+from ptycho_gui.plots.position_map import PositionMap
+from ptycho_gui.plots.probe_view import ProbeView
+
+
+class DataPanel(QWidget):
+    """Four views of the scan that is open."""
+
+    selected = Signal(int)
+    """The operator selected a pattern, by its place in the scan."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWhatsThis(
+            "The scan in pictures: its diffraction patterns, where the beam was, the probe, and the counts of each "
+            "pattern. Click a position or a point of the counts to see that pattern. Drag to move, turn the wheel to "
+            "zoom, double-click or press Home to see everything again; drag the handles of a colour bar for contrast."
+        )
+        self._looked: Inspection | None = None
+        self.browser, self.map, self.probe, self.counts = PatternBrowser(), PositionMap(), ProbeView(), CountsPlot()
+        self.browser.selected.connect(self._choose)
+        self.map.clicked.connect(self._choose)
+        self.counts.clicked.connect(self._choose)
+        sides = QSplitter(Qt.Orientation.Horizontal)
+        for top, bottom, parts in ((self.browser, self.counts, (7, 3)), (self.map, self.probe, (1, 1))):
+            side = QSplitter(Qt.Orientation.Vertical)
+            for widget, part in zip((top, bottom), parts, strict=True):
+                side.addWidget(widget)
+                side.setStretchFactor(side.count() - 1, part)
+            side.setChildrenCollapsible(False)
+            side.setSizes([100 * part for part in parts])
+            sides.addWidget(side)
+            sides.setStretchFactor(sides.count() - 1, 1)
+        sides.setChildrenCollapsible(False)
+        sides.setSizes([1000, 1000])
+        nothing = QLabel("No scan is open.")
+        nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(nothing)
+        self._stack.addWidget(sides)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addWidget(self._stack)
+
+    def show_scan(self, looked: Inspection | None) -> None:
+        """Show a scan that was looked at, or none; the pattern selected stays if there are as many."""
+        self._looked = looked
+        self.browser.show_scan(looked)
+        self._stack.setCurrentIndex(int(looked is not None))
+        if looked is None:
+            return
+        scan, seen = looked.scan, looked.seen
+        values = np.full(len(scan), np.nan)
+        values[seen.rows] = seen.sums
+        self.map.show_positions(scan.positions, values, scan.pixel_size_m)
+        self.probe.show_probe(looked.probe, scan.probe is None, scan.pixel_size_m)
+        self.counts.show_counts(seen.rows, seen.sums)
+        self._mark(self.browser.index)
+
+    def show_counts(self, sums: NDArray[np.float64]) -> None:
+        """Show the counts (n,) of all patterns, where only a sample had been looked at."""
+        if self._looked is not None:
+            self.map.show_positions(self._looked.scan.positions, sums, self._looked.scan.pixel_size_m)
+            self.counts.show_counts(np.arange(len(sums)), sums)
+
+    def select(self, index: int) -> None:
+        """Show one pattern in all views."""
+        if self._looked is None:
+            return
+        self.browser.select(index)
+        self._mark(index)
+
+    def show_problem(self, problem: Problem) -> None:
+        """Show what a problem is about, where there is something to see."""
+        if self._looked is None:
+            return
+        if problem.field == "patterns":
+            empty = self._looked.seen.empty_rows
+            self.select(int(empty[0]) if len(empty) else self.browser.index)
+        elif problem.field == "mask":
+            self.browser.show_bad_pixels()
+        elif problem.field == "positions":
+            self.map.plot.show_all()
+            self.map.plot.setFocus()
+
+    def shut_down(self) -> None:
+        """Leave off reading patterns, and wait."""
+        self.browser.shut_down()
+
+    @Slot(int)
+    def _choose(self, index: int) -> None:
+        self.select(index)
+        self.selected.emit(index)
+
+    def _mark(self, index: int) -> None:
+        self.map.mark(index)
+        self.counts.mark(index)
