@@ -159,7 +159,7 @@ class GroupSampler(Sampler[tuple[NDArray[np.int64], int]]):
         self.rows, self.seed, self.rank, self.world = rows, config.seed, rank, world
         self.neighborhoods = Neighborhoods(positions[rows])
         self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
-        self.n_groups = config.n_groups or math.ceil(len(rows) / self.plan.group_size)
+        self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
         self.batch_size = min(config.batch_size, self.n_groups)
         self.epoch = 0
 

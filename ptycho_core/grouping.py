@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
 
 from ptycho_core.config import KNOBS
 from ptycho_core.errors import Fix, InputError, Problem
@@ -20,7 +21,8 @@ from ptycho_core.errors import Fix, InputError, Problem
 LEAST_OVERLAP = 0.3
 """Overlap of a probe with its K-th neighbour's, as a part of the diameter, below which `check` warns."""
 
-_SAMPLE = 2000
+_SAMPLE, _SAMPLE_NEIGHBORS = 2000, 50_000
+"""Patterns, and neighbours of them all together, from which a median distance is taken, in a hundredth of a second."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class GroupingPlan:
         if self.neighbor_count is not None:
             return int(self.neighbor_count)
         return min(self.group_size + 2 * int(self.gridsize), n_patterns)
+
+    def groups_per_epoch(self, n_patterns: int) -> int:
+        """Return how many groups use each of the patterns about once."""
+        return math.ceil(n_patterns / self.group_size)
 
     def check(
         self,
@@ -112,9 +118,8 @@ class GroupingPlan:
         neighbors = self.resolve_neighbors(n_patterns)
         if near is None or not probe_diameter or neighbors == 1:
             return []
-        sample = near.positions[:: max(1, len(near) // _SAMPLE)]
-        distance = float(np.median(near.tree.query(sample, k=[neighbors])[0]))
-        overlap = max(0.0, 1 - distance / probe_diameter)
+        distance = near.reach(neighbors)
+        overlap = overlap_at(distance, probe_diameter)
         if overlap >= LEAST_OVERLAP:
             return []
         message = (
@@ -135,6 +140,18 @@ def probe_diameter(probe: NDArray[np.complexfloating[Any, Any]]) -> float:
     return float(2 * math.sqrt(area / math.pi))
 
 
+def overlap_at(distance: float, probe_diameter: float) -> float:
+    """Return the part of its diameter by which a probe overlaps another one at a distance, both in pixels."""
+    return max(0.0, 1 - distance / probe_diameter)
+
+
+def group_overlap(positions: NDArray[np.float64], probe_diameter: float) -> float:
+    """Return the mean of `overlap_at` over all pairs of a group's positions, (c, 2); 1 where there is no pair."""
+    if len(positions) < 2:
+        return 1.0
+    return float(np.maximum(0.0, 1 - pdist(positions) / probe_diameter).mean())
+
+
 class Neighborhoods:
     """Finds the nearest patterns of patterns, quickly for any number of them.
 
@@ -150,6 +167,18 @@ class Neighborhoods:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def reach(self, k: int) -> float:
+        """Return the distance in pixels from a pattern to its k-th nearest, itself the first: the median of a sample.
+
+        Parameters
+        ----------
+        k
+            1 to n.
+        """
+        count = max(1, min(_SAMPLE, _SAMPLE_NEIGHBORS // k))
+        sample = self.positions[:: max(1, len(self) // count)]
+        return float(np.median(self.tree.query(sample, k=[k])[0]))
 
     def nearest(self, centers: NDArray[np.int64], k: int) -> NDArray[np.int64]:
         """Return the k nearest patterns of each centre, itself first, then by distance.

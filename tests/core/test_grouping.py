@@ -12,7 +12,9 @@ from ptycho_core.grouping import (
     GroupingPlan,
     Neighborhoods,
     draw_groups,
+    group_overlap,
     merged_groups,
+    overlap_at,
     probe_diameter,
 )
 
@@ -182,3 +184,27 @@ def test_groups_around_a_hundred_thousand_patterns_are_drawn_in_less_than_a_seco
     started = time.perf_counter()
     draw_groups(Neighborhoods(positions).nearest(np.arange(100_000), 8), 4, np.random.default_rng(0))
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(("k", "distance"), [(1, 0), (2, 3), (3, 3), (5, 3), (9, 3 * 2**0.5)])
+def test_the_reach_of_neighbors_is_their_distance_on_a_grid(k, distance):
+    grid = 3.0 * np.stack(np.mgrid[:30, :30], axis=-1).reshape(-1, 2)
+    assert Neighborhoods(grid).reach(k) == pytest.approx(distance)
+
+
+@pytest.mark.parametrize("k", [8, 5_000, 100_000])
+def test_the_reach_among_a_hundred_thousand_patterns_is_found_while_one_types(k):
+    near = Neighborhoods(np.random.default_rng(0).uniform(0, 5000, (100_000, 2)))
+    started = time.perf_counter()
+    near.reach(k)
+    assert time.perf_counter() - started < 0.2
+
+
+def test_overlap_is_the_part_of_the_diameter_that_two_probes_share():
+    assert overlap_at(2.5, 10) == 0.75
+    assert overlap_at(11, 10) == 0
+
+
+def test_the_overlap_of_a_group_is_that_of_its_pairs():
+    assert group_overlap(np.array([[0.0, 0], [0, 5], [0, 20]]), 10) == pytest.approx(0.5 / 3)
+    assert group_overlap(np.zeros((1, 2)), 10) == 1
