@@ -231,6 +231,7 @@ def scan_info(scan: Scan) -> dict[str, Any]:
         **file,
         "positions": scan_fingerprint(scan.positions_path) if scan.positions_path else None,
         "settings": dict(scan.settings),
+        "mapping": scan.mapping,
         "preprocessing": steps_to_dict(scan.steps),
         "format": scan.format,
         "shape": list(scan.patterns.shape),
@@ -271,7 +272,7 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
         It is no longer there, is another one, never was in a file, or was changed otherwise than by steps; or a file
         that a step takes is no longer there or another one.
     """
-    from ptycho_core.formats import read_scan  # HDF5 and its filters: not for those who only list runs
+    from ptycho_core.formats import Mapping, read_scan  # HDF5 and its filters: not for those who only list runs
     from ptycho_core.preprocessing import apply
 
     if recorded["path"] is None:
@@ -283,11 +284,13 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
                 f"{file} is not the file that the run has read, which was {known['path']} "
                 f"({known['size']} bytes, SHA-256 {known['sha256'][:12]}...)"
             )
+    mapping = recorded.get("mapping")  # earlier records have none
     scan = read_scan(
         source,
         positions_file=positions["path"] if positions else None,
         settings=recorded["settings"],
-        format=recorded["format"],
+        format=None if mapping else recorded["format"],
+        mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
     )
     scan = apply(scan, steps_from_dict(recorded["preprocessing"], "the run's record"))
     if list(scan.history[1:]) != recorded["history"][1:]:  # the first sentence names the file, which may have moved

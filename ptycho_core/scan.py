@@ -177,8 +177,9 @@ class Scan:
         (H, W) complex64 or None; carried along, not used for training.
     path, format
         Where it came from and how it was read.
-    positions_path, settings
-        The separate file of positions and what was set with ``--set``, as given: to read it again the same way.
+    positions_path, settings, mapping
+        The separate file of positions, what was set with ``--set``, and a mapping's JSON, as given: to read it again
+        the same way.
     steps
         What was done to it since it was read, in order: to do the same again.
     history
@@ -198,6 +199,7 @@ class Scan:
     format: str = "memory"
     positions_path: Path | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    mapping: dict[str, Any] | None = None
     steps: tuple[Step, ...] = ()
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()

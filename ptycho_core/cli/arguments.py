@@ -118,6 +118,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Reading the scan")
     group.add_argument("--positions", type=Path, metavar="FILE", help="file of positions, where the scan's has none")
     group.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE",
+        help="JSON file that says what is where in a scan of no known format (ptycho inspect proposes one)",
+    )
+    group.add_argument(
         "--set",
         action="append",
         default=[],
@@ -153,9 +159,17 @@ def _step_help(kind: type[Step]) -> str:
 def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:
     """Read and preprocess a scan as the flags of `add_reading` say."""
     from ptycho_core.formats import read_scan
+    from ptycho_core.formats.mapping import read_mapping
     from ptycho_core.preprocessing import apply
 
-    return apply(read_scan(path, positions_file=positions, settings=reading_settings(args)), args.steps)
+    mapping = read_mapping(args.mapping) if args.mapping else None
+    scan = read_scan(path, positions_file=positions, settings=reading_settings(args), mapping=mapping)
+    return apply(scan, args.steps)
+
+
+def reads_as_given(args: argparse.Namespace) -> bool:
+    """Return whether a flag of `add_reading` was given."""
+    return bool(args.set or args.positions or args.mapping or args.steps)
 
 
 def reading_settings(args: argparse.Namespace) -> dict[str, str]:

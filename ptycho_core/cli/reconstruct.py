@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptycho_core.cli.arguments import Parser, add_reading, read
+from ptycho_core.cli.arguments import Parser, add_reading, read, reads_as_given
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.config import KNOBS
 from ptycho_core.errors import InputError
@@ -75,8 +75,7 @@ def _read(args: argparse.Namespace) -> Scan:
     from ptycho_core.runs import read_again, read_run, same_scan
 
     info = read_run(args.folder) if (args.folder / "run.json").exists() else None
-    as_given = bool(args.set or args.positions or args.steps)
-    if info and not as_given and (args.scan is None or same_scan(args.scan, info.scan)):
+    if info and not reads_as_given(args) and (args.scan is None or same_scan(args.scan, info.scan)):
         return read_again(info.scan, args.scan)
     if args.scan is None:
         raise InputError(f"there is no run in {args.folder}, so say which scan to reconstruct with --scan")

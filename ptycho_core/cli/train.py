@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read
+from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read, reads_as_given
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 from ptycho_core.config import KNOBS, Config, build_config, read_settings
 from ptycho_core.errors import InputError
@@ -87,7 +87,7 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
 
 
 def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
-    if args.output_dir or args.set or args.positions or args.steps:
+    if args.output_dir or reads_as_given(args):
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
     from ptycho_core.runs import read_again, read_run, resumable, resumed_config
 

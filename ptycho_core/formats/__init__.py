@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import collections.abc
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats import cxi, fold_slice, nexus, nsls2, plain_npz, ptychi, ptychodus, ptychopinn_npz, ptypy
+from ptycho_core.formats import (
+    cxi,
+    fold_slice,
+    mapped,
+    nexus,
+    nsls2,
+    plain_npz,
+    ptychi,
+    ptychodus,
+    ptychopinn_npz,
+    ptypy,
+)
 from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.mapping import Mapping
 from ptycho_core.formats.settings import SETTINGS, Settings
 from ptycho_core.formats.store import Store, list_keys, open_store
 from ptycho_core.scan import Scan
 
-__all__ = ["READERS", "SETTINGS", "Reader", "read_scan"]
+__all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "read_scan"]
 
 
 class Reader(Protocol):
@@ -37,6 +49,9 @@ READERS: dict[str, Reader] = {
 }
 """Formats by name, asked in this order: those with keys of their own before those with common ones."""
 
+MAPPED = "mapped"
+"""The name of any other format, which a `Mapping` describes."""
+
 IN_TWO_FILES = ("ptychodus", "pty-chi", "fold-slice")
 """Formats whose positions may be in a file of their own."""
 
@@ -45,8 +60,9 @@ def read_scan(
     path: str | Path,
     *,
     positions_file: str | Path | None = None,
-    settings: Mapping[str, str] | None = None,
+    settings: collections.abc.Mapping[str, str] | None = None,
     format: str | None = None,
+    mapping: Mapping | None = None,
 ) -> Scan:
     """Open a scan; its patterns stay on disk unless they are compressed in an NPZ.
 
@@ -55,11 +71,14 @@ def read_scan(
     path
         The file with the patterns.
     positions_file
-        The file with positions and probe, where the format keeps them apart (`IN_TWO_FILES`).
+        The file with positions and probe, where the format keeps them apart (`IN_TWO_FILES`); with a mapping that of
+        the positions, which may be a table of text.
     settings
         Answers to what the file leaves open: keys and values of `SETTINGS`.
     format
         A key of `READERS`; None looks at the content.
+    mapping
+        Where everything is, for a file of no known format, or to read one of a known format otherwise.
 
     Returns
     -------
@@ -72,30 +91,37 @@ def read_scan(
         One sentence that names the file, the key and what would be right.
     """
     path = Path(path)
-    chosen = Settings(path, settings)
+    chosen = Settings(path, {**(mapping.settings if mapping else {}), **(settings or {})})
     with (
         open_store(path) as store,
-        open_store(Path(positions_file)) if positions_file is not None else nullcontext() as positions,
+        open_store(Path(positions_file), tables=mapping is not None)
+        if positions_file is not None
+        else nullcontext() as positions,
     ):
-        name = _format_of(store, positions, format)
-        if positions is not None and name not in IN_TWO_FILES:
-            raise InputError(f"{path} is {name}, which holds its positions itself: leave out {positions_file}")
-        stored = READERS[name].read(store, positions, chosen)
+        if mapping is not None:
+            name, stored = MAPPED, mapped.read(store, positions, chosen, mapping)
+        else:
+            name = _format_of(store, positions, format)
+            stored = READERS[name].read(store, positions, chosen)
         scan = assemble(stored, chosen, path, name)
     chosen.check_all_asked()
     return scan.replace(
-        positions_path=Path(positions_file) if positions_file is not None else None, settings=dict(settings or {})
+        positions_path=Path(positions_file) if positions_file is not None else None,
+        settings=dict(settings or {}),
+        mapping=mapping and mapping.to_dict(),
     )
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
-    if format is not None:
-        if format not in READERS:
-            raise InputError(f"there is no format '{format}'; those that exist: {list_keys([*READERS], format)}")
-        return format
-    for name, reader in READERS.items():
-        if reader.sniff(store, positions):
-            return name
-    raise InputError(
-        f"{store.path} is of no known format ({', '.join(READERS)}); it holds {list_keys(store.keys(), 'patterns')}"
-    )
+    name = format or next((name for name, reader in READERS.items() if reader.sniff(store, positions)), None)
+    if name is None:
+        raise InputError(
+            f"{store.path} is of no known format ({', '.join(READERS)}); it holds "
+            f"{list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
+            "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
+        )
+    if name not in READERS:
+        raise InputError(f"there is no format '{name}'; those that exist: {list_keys([*READERS], name)}")
+    if positions is not None and name not in IN_TWO_FILES:
+        raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
+    return name

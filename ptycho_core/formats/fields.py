@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
 from ptycho_core.formats.store import LARGEST_ARRAY, Store, drop_leading
+from ptycho_core.scan import ArraySource
 
 _LARGEST_INDEX = 2**53
 """From here on not every whole number is a float64."""
@@ -71,6 +72,18 @@ def check_finite(store: Store, key: str, values: NDArray[np.float64]) -> NDArray
         first = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
         raise InputError(f"{store.path}: '{key}' holds {count} values that are not finite, the first at index {first}")
     return values
+
+
+def last_axis_first(source: ArraySource) -> ArraySource:
+    """Return patterns that are stored as (y, x, n) as (n, y, x), on disk where they are there."""
+    if isinstance(source, _OnDisk):
+        return source.with_last_axis_first()
+    return np.ascontiguousarray(np.moveaxis(np.asarray(source), -1, 0))
+
+
+@runtime_checkable
+class _OnDisk(Protocol):
+    def with_last_axis_first(self) -> ArraySource: ...
 
 
 def probe_modes(store: Store, key: str | None, notes: list[str]) -> NDArray[np.complex64] | None:

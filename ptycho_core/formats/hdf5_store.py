@@ -6,8 +6,10 @@ h5py is imported here and nowhere else in the readers, so that a scan in an NPZ 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from ptycho_core.scan import ArraySource
 
 _DEEPEST_GROUP = 24
 _MOST_KEYS = 5000
+_MOST_LISTED = 50
+"""Attributes of one group or dataset."""
+_CHEAP_BYTES = 4 * 2**20
 _BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
 
 
@@ -33,13 +38,24 @@ class Hdf5Store(Store):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._file = _open(path)
-        self._keys: list[str] | None = None
+        self._headers: dict[str, Header] = {}
 
     def keys(self) -> list[str]:  # noqa: D102
-        if self._keys is None:
-            with reading(self.path, "the list of its datasets"):
-                self._keys = list(_walk(self._file, "", {_address(self._file)}, 0))[:_MOST_KEYS]
-        return self._keys
+        return self._found["dataset"]
+
+    def groups(self) -> list[str]:  # noqa: D102
+        return self._found["group"]
+
+    def dead_links(self) -> list[str]:  # noqa: D102
+        return self._found["dead link"]
+
+    @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"dataset": [], "group": [], "dead link": []}
+        with reading(self.path, "the list of its datasets"):
+            for kind, key in itertools.islice(_walk(self._file, "", {_address(self._file)}, 0), _MOST_KEYS):
+                found[kind].append(key)
+        return found
 
     def __contains__(self, key: object) -> bool:
         # A dangling link counts as there: the reader then says what it points to, not that the key is missing.
@@ -55,6 +71,11 @@ class Hdf5Store(Store):
         return True
 
     def header(self, key: str) -> Header:  # noqa: D102
+        if key not in self._headers:
+            self._headers[key] = self._checked_header(key)
+        return self._headers[key]
+
+    def _checked_header(self, key: str) -> Header:
         dataset = self._dataset(key)
         with reading(self.path, f"'{key}'"):
             if dataset.shape is None:
@@ -74,28 +95,45 @@ class Hdf5Store(Store):
         if key and key not in self:
             return None
         with reading(self.path, f"attribute '{name}'"):
-            attributes = (self._dataset(key) if key else self._file).attrs
-            if name not in attributes or not _is_plain(attributes.get_id(name).dtype):
+            attributes = self._item(key).attrs
+            return _plain_attribute(attributes, name) if name in attributes else None
+
+    def attributes(self, key: str) -> dict[str, Any]:  # noqa: D102
+        with reading(self.path, f"the attributes of '{key}'"):
+            attributes = self._item(key).attrs
+            values = {name: _plain_attribute(attributes, name) for name in itertools.islice(attributes, _MOST_LISTED)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def first_values(self, key: str, count: int) -> NDArray[Any] | None:  # noqa: D102
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            chunk_bytes = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
+            if not _is_plain(dataset.dtype) or max(chunk_bytes, count * dataset.dtype.itemsize) > _CHEAP_BYTES:
                 return None
-            return attributes[name]
+            first = (0,) * (len(dataset.shape) - 1)
+            return np.atleast_1d(dataset[(*first, slice(count))] if dataset.shape else dataset[()])
 
     def close(self) -> None:  # noqa: D102
         self._file.close()
 
-    def _dataset(self, key: str) -> h5py.Dataset:
-        self.require(key)
-        group: Any = self._file
-        for part in key.split("/"):
+    def _item(self, key: str) -> Any:
+        """Open a group or dataset, or the file where ``key`` is empty."""
+        item: Any = self._file
+        for part in key.split("/") if key else ():
             with reading(self.path, f"'{key}'"):
-                link = group.get(part, getlink=True)
+                link = item.get(part, getlink=True)
                 try:
-                    group = _open_item(group, part)
+                    item = _open_item(item, part)
                 except (KeyError, OSError, RuntimeError) as error:
                     raise InputError(f"{self.path}: '{key}' {_explain_link(link, error)}") from error
-        if not isinstance(group, h5py.Dataset):
+        return item
+
+    def _dataset(self, key: str) -> h5py.Dataset:
+        dataset = self._item(self.require(key))
+        if not isinstance(dataset, h5py.Dataset):
             raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
-        _check_filters(self.path, key, group)
-        return group
+        _check_filters(self.path, key, dataset)
+        return dataset
 
     def _read(self, key: str) -> NDArray[Any]:
         dataset = self._dataset(key)
@@ -125,15 +163,26 @@ class Hdf5Source:
         (n, y, x); the dataset's axes before its last two, if more than one, count as one.
     dtype
         As stored, any real type.
+    last_axis_first
+        Present (y, x, n) as (n, y, x).
     """
 
-    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], last_axis_first: bool = False
+    ) -> None:
+        self._stored = (path, key, shape, dtype)
         self._path, self._key = path, key
-        self.shape, self.dtype = shape, dtype
+        self._last_axis_first = last_axis_first
+        self.shape = (shape[-1], *shape[:-1]) if last_axis_first else shape
+        self.dtype = dtype
         self._opened: tuple[int, h5py.Dataset] | None = None
 
     def __reduce__(self) -> tuple[type[Hdf5Source], tuple[Any, ...]]:
-        return type(self), (self._path, self._key, self.shape, self.dtype)
+        return type(self), (*self._stored, self._last_axis_first)
+
+    def with_last_axis_first(self) -> Hdf5Source:
+        """Return the same patterns seen as (n, y, x), where they are stored as (y, x, n)."""
+        return Hdf5Source(*self._stored, last_axis_first=True)
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         """Return the patterns of a slice or of increasing, unique indexes."""
@@ -141,13 +190,20 @@ class Hdf5Source:
         with reading(self._path, f"'{self._key}'"):
             if isinstance(index, slice):
                 start, stop, _ = index.indices(self.shape[0])
-                return _read_range(dataset, start, stop)
+                return self._read_range(dataset, start, stop)
             rows = np.asarray(index)
             batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
-            for first, last in _runs(rows, dataset.chunks[-3] if dataset.chunks else 1):
+            pattern_axis = -1 if self._last_axis_first else -3
+            for first, last in _runs(rows, dataset.chunks[pattern_axis] if dataset.chunks else 1):
                 start, stop = int(rows[first]), int(rows[last - 1]) + 1
-                batch[first:last] = _read_range(dataset, start, stop)[rows[first:last] - start]
+                batch[first:last] = self._read_range(dataset, start, stop)[rows[first:last] - start]
             return batch
+
+    def _read_range(self, dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+        if not self._last_axis_first:
+            return _read_range(dataset, start, stop)
+        patterns: NDArray[Any] = np.moveaxis(dataset[..., start:stop], -1, 0)
+        return patterns.reshape(-1, *self.shape[1:])
 
     def _dataset(self) -> h5py.Dataset:
         # A handle inherited by fork shares its file position and cache with the parent: open again.
@@ -182,6 +238,14 @@ def _runs(rows: NDArray[np.int64], chunk: int) -> Iterator[tuple[int, int]]:
 def _is_plain(dtype: np.dtype[Any]) -> bool:
     """Tell numbers and strings from what nobody keeps in an attribute: reading a damaged list crashes HDF5."""
     return dtype.kind in "biufcS" or h5py.check_string_dtype(dtype) is not None
+
+
+def _plain_attribute(attributes: h5py.AttributeManager, name: str) -> Any:
+    """Return an attribute; None where it is of another kind than numbers or text, or large."""
+    identifier = attributes.get_id(name)
+    if not _is_plain(identifier.dtype) or identifier.get_storage_size() > _CHEAP_BYTES:
+        return None
+    return attributes[name]
 
 
 def _as_numbers(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -220,17 +284,19 @@ def _open_item(group: h5py.Group, name: str) -> Any:
     return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
-def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int) -> Iterator[str]:
-    """Yield the paths of all datasets; groups that contain themselves are entered once."""
+def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int) -> Iterator[tuple[str, str]]:
+    """Yield kind and path of all that is there; groups that contain themselves are entered once."""
     for name in group:
         try:
             item = _open_item(group, name)
         except (KeyError, OSError, RuntimeError):
+            yield "dead link", prefix + name
             continue
         if isinstance(item, h5py.Dataset):
-            yield prefix + name
+            yield "dataset", prefix + name
         elif isinstance(item, h5py.Group) and depth < _DEEPEST_GROUP and _address(item) not in visited:
             visited.add(_address(item))
+            yield "group", prefix + name
             yield from _walk(item, f"{prefix}{name}/", visited, depth + 1)
 
 

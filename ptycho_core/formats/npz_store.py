@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 from pathlib import Path
@@ -52,6 +53,17 @@ class NpzStore(Store):
     def attribute(self, key: str, name: str) -> Any:  # noqa: D102
         member = f"{key}_{name}" if key else name
         return self.read(member)[()] if member in self else None
+
+    def attributes(self, key: str) -> dict[str, Any]:  # noqa: D102
+        return {}  # they are arrays of their own, and listed as such
+
+    def first_values(self, key: str, count: int) -> NDArray[Any] | None:  # noqa: D102
+        info, header, _, data_offset = self._member(key)
+        count = min(count, math.prod(header.shape))
+        with reading(self.path, f"'{key}'"), self._zip.open(info) as stream:
+            stream.read(data_offset)
+            values = stream.read(count * header.dtype.itemsize)
+        return np.frombuffer(values, header.dtype) if header.dtype.itemsize else None
 
     def close(self) -> None:  # noqa: D102
         self._zip.close()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ptycho_core.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.npz_store import MappedArray
 from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.store import Store
 from ptycho_core.scan import ArraySource, Geometry
@@ -70,9 +69,7 @@ def _pattern_axis_first(store: Store, key: str, n_positions: int, settings: Sett
     if axes == "nyx":
         return source
     notes.append("moved the pattern axis of the legacy layout (y, x, n) to the front")
-    if isinstance(source, MappedArray):
-        return source.with_last_axis_first()
-    return np.ascontiguousarray(np.moveaxis(np.asarray(source), -1, 0))
+    return fields.last_axis_first(source)
 
 
 def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list[str]) -> NDArray[np.int64] | None:

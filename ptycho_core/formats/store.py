@@ -49,7 +49,7 @@ class Store(ABC):
     """
 
     container: ClassVar[str]
-    """"npz" or "hdf5"."""
+    """"npz", "hdf5" or "text"."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,7 +74,23 @@ class Store(ABC):
 
     @abstractmethod
     def attribute(self, key: str, name: str) -> Any:
-        """Return an attribute of an array, or of the file where ``key`` is empty; None where it has none."""
+        """Return an attribute of an array or a group, or of the file where ``key`` is empty; None where it has none."""
+
+    @abstractmethod
+    def attributes(self, key: str) -> dict[str, Any]:
+        """Return all attributes of an array or a group, or of the file where ``key`` is empty."""
+
+    @abstractmethod
+    def first_values(self, key: str, count: int) -> NDArray[Any] | None:
+        """Return the first few values (at most ``count``,) of an array; None where that takes reading much."""
+
+    def groups(self) -> list[str]:
+        """Return the names of all groups, also of those without arrays; none in files that have none."""
+        return []
+
+    def dead_links(self) -> list[str]:
+        """Return the names that lead nowhere."""
+        return []
 
     @abstractmethod
     def close(self) -> None:
@@ -165,8 +181,15 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_store(path: Path) -> Iterator[Store]:
+def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
     """Open a file as a `Store`, told apart by its first bytes and never by its name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tables
+        Whether a table of text (CSV, TXT) will do as well.
 
     Raises
     ------
@@ -189,8 +212,13 @@ def open_store(path: Path) -> Iterator[Store]:
         raise InputError(
             f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
         )
+    elif tables and b"\0" not in start:
+        from ptycho_core.formats.text_store import TextStore
+
+        store = TextStore(path)
     else:
-        raise InputError(f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive")
+        text = ", nor a table of text" if tables else ""
+        raise InputError(f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive{text}")
     try:
         yield store
     finally:

@@ -106,7 +106,7 @@ def test_hdf5_links_that_loop_do_not_hang(tmp_path):
         file["x"] = h5py.SoftLink("/y")
         file["y"] = h5py.SoftLink("/x")
         file["a/b/data"] = np.arange(3)
-    refused(tmp_path / "a.h5", "no known format .* a/b/data$")
+    refused(tmp_path / "a.h5", "no known format .* a/b/data;")
 
 
 def test_link_to_a_missing_file_is_named(tmp_path):

@@ -321,6 +321,7 @@ def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
         **runs.scan_fingerprint(tmp_path / "scan.npz"),
         "positions": runs.scan_fingerprint(tmp_path / "positions.csv"),
         "settings": {"data": "counts"},
+        "mapping": None,
         "preprocessing": {"version": 1, "steps": []},
         "format": "memory",
         "shape": [3, 8, 8],
