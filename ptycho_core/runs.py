@@ -289,7 +289,7 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
         source,
         positions_file=positions["path"] if positions else None,
         settings=recorded["settings"],
-        format=None if mapping else recorded["format"],
+        format=recorded["format"],
         mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
     )
     scan = apply(scan, steps_from_dict(recorded["preprocessing"], "the run's record"))

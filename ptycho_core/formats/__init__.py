@@ -78,7 +78,8 @@ def read_scan(
     format
         A key of `READERS`; None looks at the content.
     mapping
-        Where everything is, for a file of no known format, or to read one of a known format otherwise.
+        Where everything is, for a file of no known format, or to read one of a known format otherwise: whatever
+        ``format`` says.
 
     Returns
     -------

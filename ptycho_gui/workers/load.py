@@ -9,7 +9,7 @@ from typing import Any
 
 from ptycho_core import preprocessing
 from ptycho_core.events import StopToken
-from ptycho_core.formats import read_scan
+from ptycho_core.formats import Mapping, read_scan
 from ptycho_core.inspection import Inspection, look_at
 from ptycho_core.recipe import steps_from_dict
 from ptycho_core.scan import Scan
@@ -27,12 +27,22 @@ class Source:
     settings: dict[str, str] = field(default_factory=dict)
     format: str | None = None
     steps: tuple[Step, ...] = ()
+    mapping: Mapping | None = None
 
 
 def read_source(source: Source) -> Scan:
     """Read and preprocess a scan, in a worker's thread."""
-    scan = read_scan(source.path, positions_file=source.positions_file, settings=source.settings, format=source.format)
-    return preprocessing.apply(scan, source.steps)
+    return preprocessing.apply(_read(source), source.steps)
+
+
+def _read(source: Source) -> Scan:
+    return read_scan(
+        source.path,
+        positions_file=source.positions_file,
+        settings=source.settings,
+        format=source.format,
+        mapping=source.mapping,
+    )
 
 
 def recorded_source(recorded: dict[str, Any]) -> Source:
@@ -43,13 +53,14 @@ def recorded_source(recorded: dict[str, Any]) -> Source:
     InputError
         The record names steps that this program does not know.
     """
-    positions = recorded["positions"]
+    positions, mapping = recorded["positions"], recorded.get("mapping")
     return Source(
         Path(recorded["path"]),
         Path(positions["path"]) if positions else None,
         dict(recorded["settings"]),
         recorded["format"],
         steps_from_dict(recorded["preprocessing"], "the run's record"),
+        mapping and Mapping.from_dict(mapping, "the run's record"),
     )
 
 
@@ -58,9 +69,7 @@ def load(source: Source) -> Job:
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Inspection:
         emit(Progress("reading the file"))
-        scan = read_scan(
-            source.path, positions_file=source.positions_file, settings=source.settings, format=source.format
-        )
+        scan = _read(source)
         for done, step in enumerate(source.steps):
             leave_if_cancelled(token)
             emit(Progress(f"preprocessing: {step.name}", done, len(source.steps)))
