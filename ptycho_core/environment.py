@@ -16,8 +16,13 @@ def versions() -> dict[str, str]:
 
     A package that is not installed is left out.
     """
-    found = {"ptycho": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
+    return {"ptycho": __version__, "python": platform.python_version(), **package_versions(*_PACKAGES)}
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptycho_core import events
 from ptycho_core.config import EPOCH_METRICS, STEP_METRICS, Config
@@ -232,19 +233,22 @@ class RunHistory:
 
     def _read(self, columns: Mapping[str, Column]) -> None:
         """Take in metrics.csv: a row per step, and one or two more, with other metrics, per epoch."""
-        rows = ~np.isnan(_several(columns, STEP_METRICS)).all(axis=0)
-        self.steps.extend({name: column[rows] for name, column in columns.items()})
-        rows = ~np.isnan(_several(columns, EPOCH_METRICS)).all(axis=0)
-        numbers, first = np.unique(columns["epoch"][rows], return_index=True)
-        table = {"epoch": numbers, "step": columns["step"][rows][first]}
-        for name in EPOCH_METRICS:
-            column = columns.get(name, np.full(len(rows), np.nan))
-            known = ~np.isnan(column)
+        of_steps = _known(columns, STEP_METRICS)
+        self.steps.extend({name: column[of_steps] for name, column in columns.items()})
+        of_epochs = _known(columns, EPOCH_METRICS)
+        numbers, first = np.unique(columns["epoch"][of_epochs], return_index=True)
+        table = {"epoch": numbers, "step": columns["step"][of_epochs][first]}
+        for name in (name for name in EPOCH_METRICS if name in columns):
+            known = _known(columns, (name,))
             table[name] = np.full(len(numbers), np.nan)
-            table[name][np.searchsorted(numbers, columns["epoch"][known])] = column[known]
+            table[name][np.searchsorted(numbers, columns["epoch"][known])] = columns[name][known]
         self.epochs.extend(table)
 
 
-def _several(columns: Mapping[str, Column], names: tuple[str, ...]) -> Column:
-    nothing = np.full(len(columns["step"]), np.nan)
-    return np.stack([columns.get(name, nothing) for name in names])
+def _known(columns: Mapping[str, Column], names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which rows hold at least one of these metrics."""
+    found = np.zeros(len(columns["step"]), bool)
+    for name in names:
+        if name in columns:
+            found |= ~np.isnan(columns[name])
+    return found
