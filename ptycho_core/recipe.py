@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.errors import InputError
-from ptycho_core.knobs import Knob
 from ptycho_core.steps import STEPS, FromFile, Step
 
 VERSION = 1
@@ -122,16 +121,10 @@ def _flag(step: Step) -> str:
     fields = list(dataclasses.fields(step))
     while len(fields) > 1 and getattr(step, fields[-1].name) == fields[-1].default:
         fields.pop()
-    words = [_word(field.metadata["knob"], getattr(step, field.name)) for field in fields]
+    words = [field.metadata["knob"].text(getattr(step, field.name)) for field in fields]
     if any("," in word for word in words):
         raise InputError(f"{step.name} cannot be given as a flag; save the steps and give their file with --steps")
     return f"--{flag_name(type(step))}={','.join(words)}"
-
-
-def _word(declared: Knob, value: Any) -> str:
-    if value is None:
-        return str(declared.none)
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flag_name(kind: type[Step]) -> str:

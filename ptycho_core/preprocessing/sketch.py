@@ -23,6 +23,6 @@ def sketch(step: Step, scan: Scan) -> Scan:
         return apply(scan, [step])
     seen = apply(scan.take(rows).replace(indexes=rows), [step])
     kept = np.ones(len(scan), bool)
-    kept[rows] = np.isin(rows, seen.indexes)
+    kept[rows] = np.isin(rows, np.asarray(seen.indexes))
     note = f"{seen.history[-1]}, of those looked at"
     return scan.take(np.flatnonzero(kept)).replace(note, mask=seen.mask, steps=(*scan.steps, step))
