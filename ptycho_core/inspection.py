@@ -136,8 +136,11 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("File", info["path"] or "in memory"),
         ("Format", info["format"]),
         ("Patterns", f"{n} of {height} x {width} pixels, stored as {patterns['stored_as']}"),
-        ("Counts", f"{per_pattern['mean']:.4g} per pattern ({per_pattern['min']:.4g} to {per_pattern['max']:.4g})"),
-        ("", f"{counts['per_pixel_mean']:.4g} per pixel on average, {counts['per_pixel_max']:.6g} at most"),
+        (
+            "Counts",
+            f"{_count(per_pattern['mean'])} per pattern ({_count(per_pattern['min'])} to {_count(per_pattern['max'])})",
+        ),
+        ("", f"{_count(counts['per_pixel_mean'])} per pixel on average, {_count(counts['per_pixel_max'])} at most"),
         *sample,
         ("Bad pixels", str(info["mask"]["bad_pixels"])),
         ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
@@ -221,11 +224,17 @@ def _section(title: str, sentences: list[str]) -> list[str]:
     return ["", title, *(f"  {sentence}" for sentence in sentences)] if sentences else []
 
 
+def _count(value: float) -> str:
+    """Return four digits of a number of photons: ``461,200``, ``28.15``, ``1.235e+09``."""
+    return f"{float(f'{value:.4g}'):,.7g}"
+
+
 def _length(metres: float | None) -> str:
-    return "" if metres is None else f" ({_with_unit(metres)})"
+    return "" if metres is None else f" ({with_unit(metres)})"
 
 
-def _with_unit(metres: float) -> str:
+def with_unit(metres: float) -> str:
+    """Return a length in the unit in which it is a handy number, from metres to picometres."""
     for factor, unit in ((1.0, "m"), (1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm")):
         if abs(metres) >= factor:
             return f"{metres / factor:.4g} {unit}"
@@ -234,7 +243,7 @@ def _with_unit(metres: float) -> str:
 
 def _area(pixels: list[float], metres: list[float] | None) -> str:
     size = f"{pixels[0]:.0f} x {pixels[1]:.0f} px"
-    return size if metres is None else f"{size} ({_with_unit(metres[0])} x {_with_unit(metres[1])})"
+    return size if metres is None else f"{size} ({with_unit(metres[0])} x {with_unit(metres[1])})"
 
 
 def _probe_line(probe: dict[str, Any]) -> str:
@@ -251,4 +260,4 @@ def _or_unknown(value: float | None, factor: float, unit: str) -> str:
 
 
 def _pixel_line(pixel: list[float] | None) -> str:
-    return "unknown" if pixel is None else f"{_with_unit(pixel[0])} x {_with_unit(pixel[1])} on the object"
+    return "unknown" if pixel is None else f"{with_unit(pixel[0])} x {with_unit(pixel[1])} on the object"

@@ -64,7 +64,6 @@ class NumberEditor(Editor):
         if self.word is None:
             self._hold(self.box)
             return
-        self._last = str(self.box.start)
         self._check = QCheckBox(self.word)
         self._check.clicked.connect(self._choose_word)
         self._hold(self.box, self._check)
@@ -82,8 +81,6 @@ class NumberEditor(Editor):
     def set_start(self, number: int) -> None:
         """Say which number to begin with when the word is left."""
         self.box.start = number
-        if self.word is not None:
-            self._last = str(number)
 
     def setAccessibleName(self, name: str) -> None:
         """Qt: name both parts."""
@@ -98,13 +95,10 @@ class NumberEditor(Editor):
     def _note_word(self) -> None:
         if self.word is None:
             return
-        is_word = self.box.text().strip().lower() == self.word
-        self._check.setChecked(is_word)
-        if not is_word:
-            self._last = self.box.text()
+        self._check.setChecked(self.box.text().strip().lower() == self.word)
 
     def _choose_word(self, chosen: bool) -> None:
-        self.box.show_text(str(self.word) if chosen else self._last)
+        self.box.show_text(str(self.word if chosen else self.box.start))
         if not chosen:
             self.box.setFocus()
             self.box.selectAll()

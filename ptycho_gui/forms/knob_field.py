@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVB
 
 from ptycho_core.errors import InputError, Problem
 from ptycho_core.knobs import Knob
-from ptycho_gui.forms.editors import Editor, editor_of
+from ptycho_gui.forms.editors import Editor, NumberEditor, editor_of
 from ptycho_gui.forms.labels import label_of
 from ptycho_gui.forms.problem_note import ProblemNote
 from ptycho_gui.icons import icon
@@ -47,14 +47,13 @@ class KnobField(QWidget):
         self._title = label_of(name)
         self._default: Any = MISSING
         self._value: Any = MISSING
-        self._error = ""
+        self._error = self._blocked = ""
         self._problems: Sequence[Problem] = ()
         self._reset = QToolButton(autoRaise=True)
         self._reset.setIcon(icon("reset"))
         self._reset.setIconSize(QSize(14, 14))
         self._reset.setAccessibleName(f"Reset {label_of(name)}")
         self._hint = QLabel(wordWrap=True)
-        self._hint.setEnabled(False)
         self._note = ProblemNote()
         self._lay_out()
         self.editor.edited.connect(self._read)
@@ -63,20 +62,39 @@ class KnobField(QWidget):
         self._mark()
 
     def set_value(self, value: object) -> None:
-        """Show a value, without telling; what was wrong in the field is gone."""
+        """Show a value, without telling; what was wrong in the field is gone.
+
+        The text of a field that holds the value already is left as it was typed.
+        """
+        if value == self._value and not self._error:
+            return
         self._value, self._error = value, ""
         self.editor.set_text(self.knob.text(value))
         self._mark()
 
     def set_default(self, value: object) -> None:
         """Say which value the reset button gives; the field is marked while it holds another one."""
+        if value == self._default:
+            return
         self._default = value
+        self._mark()
+
+    def set_blocked(self, reason: str) -> None:
+        """Disable the field for a reason, which its tooltip tells; enable it if empty."""
+        self._blocked = reason
+        for widget in (self.label, self.editor, self._reset):
+            widget.setEnabled(not reason)
         self._mark()
 
     def set_label(self, text: str) -> None:
         """Give the label another text, with an & for its mnemonic."""
         self._title = text
         self._mark()
+
+    def set_start(self, number: int) -> None:
+        """Say with which number to begin when the operator leaves a word such as auto."""
+        if isinstance(self.editor, NumberEditor):
+            self.editor.set_start(number)
 
     def set_hint(self, text: str) -> None:
         """Show a line beneath the editor; none if empty."""
@@ -127,11 +145,11 @@ class KnobField(QWidget):
             error = ""
         except InputError as problem:
             error = str(problem)
-        if error != self._error:
-            self._error = error
-            self.error_changed.emit(self.name, error)
+        was, self._error = self._error, error
         if not error:
             self.value_changed.emit(self.name, self._value)
+        if error != was:
+            self.error_changed.emit(self.name, error)
         self._mark()
 
     def _take_default(self) -> None:
@@ -155,7 +173,7 @@ class KnobField(QWidget):
             tip += f"\nChanged; the default is {default}." if changed else f"\nThis is the default, {default}."
             self._reset.setToolTip(f"Reset to the default, {default}")
         for widget in (self.label, self.editor):
-            widget.setToolTip(tip)
+            widget.setToolTip(self._blocked or tip)
         self._show_what_is_wrong()
 
     def _show_what_is_wrong(self) -> None:
