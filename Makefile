@@ -3,12 +3,20 @@
 bin := .venv/bin
 installed := .venv/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: gui demo test lint bench bundle wheelhouse clean
 
+gui: $(installed)
+	packaging/setup-system .venv
+	$(bin)/ptycho-gui
+
+# In the window where there is a screen to show it on, in the terminal where there is none.
 demo: $(installed)
-	$(bin)/ptycho demo --output-dir demo
+	@if { [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; } && packaging/setup-system .venv; \
+	then $(bin)/ptycho-gui --demo; \
+	else $(bin)/ptycho demo --output-dir demo; fi
 
 test: $(installed)
+	-packaging/setup-system .venv tests
 	$(bin)/pytest
 
 lint: $(installed)
@@ -20,10 +28,19 @@ lint: $(installed)
 bench: $(installed)
 	$(bin)/python benchmarks/run.py
 
+# A folder that runs by itself, Python and all.
+bundle: $(installed)
+	$(bin)/python -m pip install --quiet --constraint constraints.txt --editable '.[packaging]'
+	$(bin)/pyinstaller --noconfirm --distpath dist --workpath build packaging/ptycho.spec
+
+# Everything to install from where there is no internet.
+wheelhouse: $(installed)
+	packaging/make-wheelhouse .venv dist/wheelhouse
+
 clean:
-	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist demo tests/artefacts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(installed): pyproject.toml constraints.txt packaging/setup-venv
+$(installed): pyproject.toml constraints.txt packaging/setup-venv packaging/install-debian
 	packaging/setup-venv .venv
 	touch $@

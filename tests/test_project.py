@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PySide6.QtCore import QObject
+from PySide6.QtSvg import QSvgRenderer
 
 import ptycho_core
 from ptycho_core.formats import READERS, SETTINGS
 from ptycho_core.formats.exports import EXPORTERS, SCAN_WRITERS
 from ptycho_core.run_record import STATUSES
+from ptycho_gui.app import DESKTOP_ID
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -45,8 +50,8 @@ def pinned_version(name: str) -> str:
     return specifier.version
 
 
-@pytest.mark.parametrize("target", ["demo", "test"])
-def test_the_readme_names_both_commands_and_make_knows_them(target):
+@pytest.mark.parametrize("target", ["gui", "demo", "test"])
+def test_the_readme_names_the_commands_and_make_knows_them(target):
     assert f"make {target}" in README
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -63,6 +68,19 @@ def test_the_command_reference_is_up_to_date():
     script = ROOT / "docs" / "make_reference.py"
     fresh = runpy.run_path(str(script))["reference"]()
     assert (ROOT / "docs" / "commands.md").read_text(encoding="utf-8") == fresh, f"run {script}"
+
+
+def test_the_list_of_licences_is_up_to_date():
+    script = ROOT / "packaging" / "make_licences.py"
+    listed = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8").splitlines()
+    missing = [row for row in runpy.run_path(str(script))["rows"]() if row not in listed]
+    assert missing == [], f"run {script}"
+    versions = {
+        row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1]
+        for row in listed[listed.index("|---|---|---|---|") + 1 :]
+    }
+    assert len(versions) > 30
+    assert {name: pinned_version(name) for name in versions} == versions
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/guide.md"])
@@ -142,22 +160,80 @@ def wheel(tmp_path_factory):
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+@pytest.fixture
+def archive(wheel):
+    with zipfile.ZipFile(wheel) as archive:
         yield archive
 
 
-def test_the_wheel_holds_the_package_the_licence_and_nothing_else(wheel):
-    information = f"ptycho-{ptycho_core.__version__}.dist-info"
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ptycho_core").rglob("*.py")}
-    names = set(wheel.namelist())
-    assert {name for name in names if name.endswith(".py")} == sources
-    assert {"ptycho_core/py.typed", f"{information}/licenses/LICENSE"} <= names
-    assert {name.partition("/")[0] for name in names} == {"ptycho_core", information}
+def files(*folders: str) -> set[str]:
+    found = {path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    return {path.relative_to(ROOT).as_posix() for path in found if "__pycache__" not in path.parts}
 
 
-def test_the_wheel_states_version_licence_and_command(wheel):
+def test_the_wheel_holds_both_packages_what_they_show_and_nothing_else(archive):
+    names = {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
+    assert names == files("ptycho_core", "ptycho_gui") | {f"ptycho_gui/shipped/{n}" for n in files("resources", "docs")}
+    assert sum(entry.compress_size for entry in archive.infolist()) < 10e6
+
+
+def test_the_wheel_states_version_licence_and_commands(archive):
     information = f"ptycho-{ptycho_core.__version__}.dist-info"
-    metadata = wheel.read(f"{information}/METADATA").decode()
+    metadata = archive.read(f"{information}/METADATA").decode()
     assert f"\nVersion: {ptycho_core.__version__}\n" in metadata
     assert "\nLicense-Expression: BSD-3-Clause\n" in metadata
-    assert "ptycho = ptycho_core.cli:main" in wheel.read(f"{information}/entry_points.txt").decode()
+    assert f"{information}/licenses/LICENSE" in archive.namelist()
+    commands = archive.read(f"{information}/entry_points.txt").decode()
+    assert "ptycho = ptycho_core.cli:main" in commands
+    assert "ptycho-gui = ptycho_gui.app:main" in commands
+
+
+def test_installed_from_the_wheel_alone_everything_that_is_shown_is_found(wheel, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
+    python = tmp_path / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*install, str(wheel)], check=True)
+    ask = "from ptycho_gui.resource_files import resource; [print(resource(n)) for n in ('resources/icons', 'docs')]"
+    done = subprocess.run([python, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    icons, docs = map(Path, done.stdout.splitlines())
+    assert icons.is_relative_to(tmp_path)
+    assert docs.is_relative_to(tmp_path)
+    assert {path.name for path in icons.iterdir()} == {path.name for path in (ROOT / "resources/icons").iterdir()}
+    assert (docs / "guide.md").read_bytes() == (ROOT / "docs/guide.md").read_bytes()
+    assert {path.name for path in (tmp_path / "share").rglob(f"{DESKTOP_ID}*")} == {
+        f"{DESKTOP_ID}.desktop",
+        f"{DESKTOP_ID}.metainfo.xml",
+        f"{DESKTOP_ID}.svg",
+    }
+
+
+def test_the_desktop_entry_names_what_is_installed():
+    entry = configparser.ConfigParser(interpolation=None)
+    entry.read(ROOT / "packaging" / f"{DESKTOP_ID}.desktop", encoding="utf-8")
+    described = entry["Desktop Entry"]
+    assert described["Exec"].split()[0] in PROJECT["project"]["gui-scripts"]
+    assert described["Icon"] == DESKTOP_ID
+    information = ElementTree.parse(ROOT / "packaging" / f"{DESKTOP_ID}.metainfo.xml").getroot()
+    assert information.findtext("id") == DESKTOP_ID
+    assert information.findtext("launchable") == f"{DESKTOP_ID}.desktop"
+    assert information.findtext("project_license") == PROJECT["project"]["license"]
+
+
+@pytest.mark.parametrize(
+    "command", ["desktop-file-validate {0}.desktop", "appstreamcli validate --no-net {0}.metainfo.xml"]
+)
+def test_the_desktop_files_pass_their_tools(command):
+    words = command.format(ROOT / "packaging" / DESKTOP_ID).split()
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "resources/icons").glob("*.svg")), ids=lambda path: path.stem)
+def test_an_icon_is_drawn_on_the_common_grid_and_qt_understands_it(path):
+    assert ElementTree.parse(path).getroot().get("viewBox") == "0 0 24 24"
+    assert QSvgRenderer(str(path)).isValid()
