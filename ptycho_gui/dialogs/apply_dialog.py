@@ -1,0 +1,151 @@
+"""`ApplyDialog`: reconstruct a scan with a trained checkpoint, without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+
+from ptycho_core.config import KNOBS
+from ptycho_gui.dialogs.checked_path import CheckedPath
+from ptycho_gui.forms.path_field import PathField
+from ptycho_gui.workers.checks import look_at_checkpoint, look_at_result_folder, look_at_scan
+from ptycho_gui.workers.load import Source
+from ptycho_gui.workers.worker import Job
+
+_MAX_POLISH = 10_000
+_MODELS = "Checkpoints and bundles (*.ckpt *.zip)"
+_SCANS = "Scans (*.npz *.h5 *.hdf5 *.nxs *.cxi *.mat);;All files (*)"
+
+
+@dataclass(frozen=True)
+class Application:
+    """What is to be reconstructed, with which checkpoint, how, and where the results go."""
+
+    checkpoint: Path
+    source: Source
+    folder: Path
+    polish_epochs: int
+    accelerator: str
+
+
+class ApplyDialog(QDialog):
+    """Asks for checkpoint, scan and output folder, and says below each what it is or what is wrong with it.
+
+    Parameters
+    ----------
+    checkpoint
+        Suggested, or None.
+    source
+        The scan that is open, suggested, or None.
+    folder
+        Suggested output folder.
+    accelerator
+        Suggested.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Path | None,
+        source: Source | None,
+        folder: Path,
+        accelerator: str = "auto",
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Apply a checkpoint to a scan")
+        self._open = source
+        self.checkpoint = CheckedPath(
+            PathField("open", "Checkpoint to use", "&Browse…", _MODELS),
+            look_at_checkpoint,
+            "Choose a checkpoint first.",
+        )
+        self.scan = CheckedPath(
+            PathField("open", "Scan to reconstruct", "Br&owse…", _SCANS), self._look_at_scan, "Choose a scan first."
+        )
+        self.folder = CheckedPath(
+            PathField("folder", "Folder for the results", "Bro&wse…"), look_at_result_folder, "Choose a folder first."
+        )
+        self.polish = QSpinBox(minimum=0, maximum=_MAX_POLISH, suffix=" epochs")
+        self.polish.setSpecialValueText("none")
+        self.polish.setAccessibleName("Polish")
+        self.polish.setToolTip(
+            "Epochs of the direct engine after the network: seconds to minutes, and usually a better picture"
+        )
+        self.accelerator = QComboBox()
+        self.accelerator.addItems(list(KNOBS["accelerator"].choices))
+        self.accelerator.setCurrentText(accelerator)
+        self.accelerator.setAccessibleName("Accelerator")
+        self.accelerator.setToolTip(KNOBS["accelerator"].help)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setText("&Reconstruct")
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self._lay_out()
+        for part in self._parts:
+            part.looked.connect(self._allow)
+        self.checkpoint.set_path(checkpoint)
+        self.scan.set_path(source.path if source else None)
+        self.folder.set_path(folder)
+
+    @property
+    def _parts(self) -> tuple[CheckedPath, ...]:
+        return self.checkpoint, self.scan, self.folder
+
+    def application(self) -> Application:
+        """Return what was asked for."""
+        return Application(
+            self.checkpoint.path,
+            self._source(self.scan.path),
+            self.folder.path,
+            self.polish.value(),
+            self.accelerator.currentText(),
+        )
+
+    def done(self, result: int) -> None:
+        """Qt: the dialog closes."""
+        for part in self._parts:
+            part.shut_down()
+        super().done(result)
+
+    def _lay_out(self) -> None:
+        said = QLabel(
+            "Reconstruct a scan at once with a network that was trained before, on this or on a similar scan. "
+            "Nothing is trained."
+        )
+        said.setWordWrap(True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        rows: tuple[tuple[str, QWidget], ...] = (
+            ("&Checkpoint:", self.checkpoint),
+            ("&Scan:", self.scan),
+            ("Output &folder:", self.folder),
+            ("&Polish:", self.polish),
+            ("&Accelerator:", self.accelerator),
+        )
+        for words, widget in rows:
+            label = QLabel(words)
+            label.setBuddy(widget.field.line if isinstance(widget, CheckedPath) else widget)
+            form.addRow(label, widget)
+        layout = QVBoxLayout(self)
+        layout.addWidget(said)
+        layout.addLayout(form)
+        layout.addStretch(1)
+        layout.addWidget(self.buttons)
+        self.setMinimumWidth(640)
+
+    def _source(self, path: Path) -> Source:
+        """Return how to read a path: as in the window, if it is the scan that is open there."""
+        return self._open if self._open and path == self._open.path else Source(path)
+
+    def _look_at_scan(self, path: Path) -> Job:
+        return look_at_scan(self._source(path))
+
+    @Slot()
+    def _allow(self) -> None:
+        reason = next((part.reason for part in self._parts if part.reason), None)
+        button = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        button.setEnabled(reason is None)
+        button.setToolTip(reason or "Reconstruct, and write the results into the output folder")

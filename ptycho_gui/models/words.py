@@ -1,0 +1,40 @@
+"""Numbers and times as tables show them."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from PySide6.QtCore import QLocale
+
+UNKNOWN = "–"
+
+
+def figure(value: float | None) -> str:
+    """Return a metric with four decimals, or three digits where that is too coarse."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time as the clock on the wall shows it."""
+    return UNKNOWN if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def file_size(size: int | None) -> str:
+    """Return a number of bytes with a unit."""
+    return UNKNOWN if size is None else QLocale.c().formattedDataSize(size, 1)
+
+
+def span(seconds: float) -> str:
+    """Return how long something took: ``8 s``, ``2 min 5 s``, ``3 h 10 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plain(name: str) -> str:
+    """Return the name of a metric as a heading: ``poisson_val_loss`` is "Poisson val loss"."""
+    return name.replace("_", " ").capitalize()

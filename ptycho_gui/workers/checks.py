@@ -1,0 +1,113 @@
+"""Jobs that look at what a dialog was told, so that it can say what is wrong, or what will be replaced, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.errors import InputError, Problem
+from ptycho_core.events import StopToken
+from ptycho_core.formats import read_scan
+from ptycho_core.run_record import RECORD, read_run
+from ptycho_gui.workers.load import Source
+from ptycho_gui.workers.torch_threads import leave_one_core_to_the_window
+from ptycho_gui.workers.worker import Job, leave_if_cancelled
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is wrong, and in words what was found."""
+
+    problems: tuple[Problem, ...] = ()
+    about: str = ""
+
+
+def look_at_targets(folder: Path, names: Sequence[str]) -> Job:
+    """See whether files can be written into a folder, and which are there already. Result: `Looked`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
+        if wrong := _folder_problem(folder):
+            return Looked((wrong,))
+        there = [name for name in names if (folder / name).exists()]
+        if not there:
+            return Looked()
+        noun = (
+            "is there already and will be replaced." if len(there) == 1 else "are there already and will be replaced."
+        )
+        return Looked((Problem("folder", f"{', '.join(there)} {noun}", "warning"),))
+
+    return job
+
+
+def look_at_target(path: Path, suffixes: Sequence[str]) -> Job:
+    """See whether a file with one of some endings can be written, and whether it is there already. Result: `Looked`."""
+    if path.suffix not in suffixes:
+        wrong = Problem("file", f"The file's name must end in {' or '.join(suffixes)}.")
+        return lambda emit, token: Looked((wrong,))
+    return look_at_targets(path.parent, [path.name])
+
+
+def look_at_checkpoint(path: Path) -> Job:
+    """Read a checkpoint or bundle, to see what it is. Result: `Looked`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
+        if not path.is_file():
+            return Looked((Problem("checkpoint", f"There is no file {path}."),))
+        leave_one_core_to_the_window()
+        from ptycho_core.checkpoints import load_checkpoint
+
+        try:
+            checkpoint = load_checkpoint(path)
+        except InputError as error:
+            return Looked((Problem("checkpoint", f"{error}."),))
+        config, scan = checkpoint.config, checkpoint.scan
+        patterns = f"{scan['patterns']} patterns of {scan['size']} x {scan['size']} pixels"
+        if config.engine == "pinn":
+            return Looked(about=f"A network, gridsize {config.gridsize}, trained on {patterns}.")
+        sentence = (
+            f"This checkpoint was fitted to one scan by the direct engine ({patterns}): it reconstructs that scan and "
+            "no other. For another scan take a checkpoint of the network engine."
+        )
+        return Looked((Problem("checkpoint", sentence, "warning"),))
+
+    return job
+
+
+def look_at_scan(source: Source) -> Job:
+    """Read a scan's outline, to see whether it can be read. Result: `Looked`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
+        try:
+            scan = read_scan(
+                source.path, positions_file=source.positions_file, settings=source.settings, format=source.format
+            )
+        except InputError as error:
+            return Looked((Problem("scan", f"{error}."),))
+        leave_if_cancelled(token)
+        return Looked(about=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels ({scan.format}).")
+
+    return job
+
+
+def look_at_result_folder(folder: Path) -> Job:
+    """See what a folder holds that is to get a reconstruction. Result: `Looked`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
+        if wrong := _folder_problem(folder):
+            return Looked((wrong,))
+        if (folder / RECORD).exists() and read_run(folder).status == "running":
+            return Looked((Problem("folder", "A run is training in this folder: choose another one."),))
+        if (folder / RECORD).exists():
+            sentence = "There is a run in this folder. Choose another one, unless the scan is the one of that run."
+            return Looked((Problem("folder", sentence, "warning"),))
+        return Looked()
+
+    return job
+
+
+def _folder_problem(folder: Path) -> Problem | None:
+    if folder.exists() and not folder.is_dir():
+        return Problem("folder", f"{folder} is a file: choose a folder.")
+    return None
