@@ -130,16 +130,14 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
     patterns, counts, positions = info["patterns"], info["counts"], info["positions"]
     probe, geometry, per_pattern = info["probe"], info["geometry"], counts["per_pattern"]
     n, height, width = patterns["shape"]
+    mean, least, most = (_count(per_pattern[name]) for name in ("mean", "min", "max"))
     looked_at = patterns["looked_at"]
     sample = [] if looked_at == n else [("", f"as of {looked_at} patterns, evenly spread over the scan")]
     return [
         ("File", info["path"] or "in memory"),
         ("Format", info["format"]),
         ("Patterns", f"{n} of {height} x {width} pixels, stored as {patterns['stored_as']}"),
-        (
-            "Counts",
-            f"{_count(per_pattern['mean'])} per pattern ({_count(per_pattern['min'])} to {_count(per_pattern['max'])})",
-        ),
+        ("Counts", f"{mean} per pattern ({least} to {most})"),
         ("", f"{_count(counts['per_pixel_mean'])} per pixel on average, {_count(counts['per_pixel_max'])} at most"),
         *sample,
         ("Bad pixels", str(info["mask"]["bad_pixels"])),

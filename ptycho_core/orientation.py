@@ -35,6 +35,13 @@ def half_turn_of(orientation: str) -> str:
     return orientation.translate(str.maketrans("+-", "-+"))
 
 
+def in_words(orientation: str) -> str:
+    """Return what is done to a pair of coordinates: ``+x-y`` is "axes swapped, y reversed"."""
+    parts = ["axes swapped"] if orientation[1] == "x" else []
+    parts += [f"{letter} reversed" for letter in "yx" if f"-{letter}" in orientation]
+    return ", ".join(parts) or "as stored"
+
+
 _CLOSE = 1.05
 """An R_free below this multiple of the lowest does not tell the two orientations apart."""
 

@@ -35,6 +35,26 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }
 """Every setting and its valid values; none listed: they depend on the file."""
 
+HELP = {
+    "data": "What the stored numbers are: photon counts, or amplitudes, their square roots",
+    "dc": "Where a stored pattern has its centre, the undiffracted beam",
+    "axes": "Which axes of the stored array are pattern (n), row (y) and column (x)",
+    "square": "What makes the patterns square: crop them, or pad them with masked pixels",
+    "bad_pixels": "What is done with values that are no counts: mask the pixels, drop the patterns, or set to zero",
+    "dark": "Whether the dark frame in the file is subtracted",
+    "scan_index": "Which of the scans in the file is read",
+    "pairing": "Whether patterns and positions belong together by order or by the value of their indexes",
+    "angle": "Whether x is shortened by the angle to which the sample is turned",
+    "position_unit": "The unit of the stored positions",
+    "orientation": "Which stored coordinate of the positions, with which sign, is the row, then which is the column",
+    "probe": "Take the probe in the file, ignore it and guess one, or crop or resample it to the patterns' size",
+    "energy_ev": "Photon energy",
+    "distance_m": "From sample to detector",
+    "detector_pixel_m": "Pitch of the detector's pixels",
+    "object_pixel_m": "Size of a pixel of the object, in place of what energy, distance and detector pixel give",
+}
+"""What each setting means, in a sentence."""
+
 
 class Settings:
     """What the operator set, asked for key by key while a file is read; collects what was assumed instead.

@@ -14,7 +14,7 @@ _BREAK_AFTER = re.compile(r"([/\\_,=.-])(?=\w)")
 
 def wrapped(markup: str, text: str = "") -> QLabel:
     """Return a label of markup and then plain text, which can be selected; paths and the like may break."""
-    label = QLabel(markup + html.escape(_LONG_WORD.sub(_breakable, text)))
+    label = QLabel(markup + html.escape(_LONG_WORD.sub(_breakable, text), quote=False))
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
