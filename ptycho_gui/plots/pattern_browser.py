@@ -53,12 +53,14 @@ class PatternBrowser(QWidget):
         self.view = PatternView()
         self._make_choices()
         self._make_steps()
+        look = (self._label("&Show:", self.what), self.what, self.logarithmic, self.mark_bad, self.levels, None)
+        step = (self.previous, self.play, self.next, self.slider, self._label("&Pattern", self.number), self.number)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        column.addLayout(self._row(self.what, self.logarithmic, self.mark_bad, self.levels, None))
+        column.addLayout(self._row(*look))
         column.addWidget(self.view, 1)
-        column.addLayout(self._row(self.previous, self.play, self.next, self.slider, self.number, self._total))
+        column.addLayout(self._row(*step, self._total))
         self.show_scan(None)
 
     def _make_choices(self) -> None:
@@ -226,6 +228,12 @@ class PatternBrowser(QWidget):
         button.setAccessibleName(text)
         button.clicked.connect(clicked)
         return button
+
+    @staticmethod
+    def _label(text: str, of: QWidget) -> QLabel:
+        label = QLabel(text)
+        label.setBuddy(of)
+        return label
 
     @staticmethod
     def _row(*widgets: QWidget | None) -> QHBoxLayout:
