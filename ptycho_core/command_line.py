@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.atomic import atomic_write
 from ptycho_core.config import KNOBS, Config, build_config, fewest_settings
 from ptycho_core.errors import InputError
 from ptycho_core.recipe import steps_to_dict, steps_to_flags
@@ -40,7 +38,7 @@ def command_line(settings: Mapping[str, Any], scan: Scan, folder: Path) -> str:
     Returns
     -------
     str
-        Quoted for a shell, with absolute paths. Where `steps_file` is not None, that file has to be written for it.
+        Quoted for a shell, with absolute paths. What `needed_files` returns has to be written for it.
 
     Raises
     ------
@@ -54,8 +52,10 @@ def command_line(settings: Mapping[str, Any], scan: Scan, folder: Path) -> str:
         words += ["--positions", str(scan.positions_path.absolute())]
     for key, value in scan.settings.items():
         words += ["--set", f"{key}={value}"]
-    steps = steps_file(scan, folder)
-    words += steps_to_flags(scan.steps) if steps is None else ["--steps", str(steps)]
+    if scan.mapping is not None:
+        words += ["--mapping", str(_beside(folder, "mapping"))]
+    flags = _step_flags(scan)
+    words += ["--steps", str(_beside(folder, "steps"))] if flags is None else flags
     words += ["--output_dir", str(folder.absolute())]
     config = build_config(dict(settings))
     for name, value in {"preset": config.preset, **fewest_settings(config)}.items():
@@ -63,27 +63,28 @@ def command_line(settings: Mapping[str, Any], scan: Scan, folder: Path) -> str:
     return shlex.join(words)
 
 
-def steps_file(scan: Scan, folder: Path) -> Path | None:
-    """Return the file of steps that the command names, beside the run's folder; None where flags can say them all."""
-    try:
-        steps_to_flags(scan.steps)
-    except InputError:
-        return folder.absolute().with_name(f"{folder.name}-steps.json")
-    return None
+def needed_files(scan: Scan, folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the files beside the run's folder that the command names, and what has to be in them as JSON.
 
-
-def write_steps_file(scan: Scan, folder: Path) -> None:
-    """Write the file that `steps_file` names, where the command needs one.
-
-    Raises
-    ------
-    PtychoError
-        It cannot be written.
+    A mapping is one; so are steps that flags cannot say. Most scans need none.
     """
-    path = steps_file(scan, folder)
-    if path is not None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(steps_to_dict(scan.steps), indent=2), encoding="utf-8")
+    files = {}
+    if scan.mapping is not None:
+        files[_beside(folder, "mapping")] = scan.mapping
+    if _step_flags(scan) is None:
+        files[_beside(folder, "steps")] = steps_to_dict(scan.steps)
+    return files
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.absolute().with_name(f"{folder.name}-{what}.json")
+
+
+def _step_flags(scan: Scan) -> list[str] | None:
+    try:
+        return steps_to_flags(scan.steps)
+    except InputError:
+        return None
 
 
 def job_script(command: str, config: Config) -> str:

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from ptycho_core import cli
+from ptycho_core.atomic import write_json
 from ptycho_core.cli import arguments, train
-from ptycho_core.command_line import command_line, job_script, steps_file, write_steps_file
+from ptycho_core.command_line import command_line, job_script, needed_files
 from ptycho_core.config import Config, build_config
 from ptycho_core.errors import InputError
-from ptycho_core.formats import read_scan
+from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats.mapping import Coordinate, Positions
 from ptycho_core.preprocessing import apply
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -81,14 +83,27 @@ def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, 
 def test_steps_that_no_flag_can_say_go_by_a_file_beside_the_run(scan, tmp_path):
     scan = apply(scan, (Crop(12), POLYGON))
     folder = tmp_path / "out"
-    write_steps_file(scan, folder)
-    assert steps_file(scan, folder) == tmp_path / "out-steps.json"
+    ((path, body),) = needed_files(scan, folder).items()
+    assert path == tmp_path / "out-steps.json"
+    write_json(path, body)
     assert same(read_back(command_line({}, scan, folder))[1], scan)
 
 
-def test_no_file_of_steps_is_written_where_flags_do(scan, tmp_path):
-    write_steps_file(apply(scan, FLAGS), tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
+def test_a_mapping_goes_by_a_file_beside_the_run(scan_path, tmp_path):
+    with np.load(scan_path) as stored:
+        patterns, y, x = np.square(stored["diff3d"]), stored["ycoords"], stored["xcoords"]
+    np.savez(tmp_path / "own.npz", frames=patterns, down=y, right=x)
+    mapping = Mapping("frames", Positions(Coordinate("down", "px"), Coordinate("right", "px")))
+    scan = read_scan(tmp_path / "own.npz", mapping=mapping)
+    folder = tmp_path / "out"
+    ((path, body),) = needed_files(scan, folder).items()
+    assert path == tmp_path / "out-mapping.json"
+    write_json(path, body)
+    assert same(read_back(command_line({}, scan, folder))[1], scan)
+
+
+def test_no_file_is_needed_where_flags_do(scan, tmp_path):
+    assert needed_files(apply(scan, FLAGS), tmp_path / "out") == {}
 
 
 def test_positions_in_a_file_of_their_own_are_named(scan):
