@@ -90,10 +90,10 @@ def compare(first: Reconstruction, second: Reconstruction) -> Comparison:
 
 
 def _check_pixels(first: Reconstruction, second: Reconstruction) -> None:
-    sizes = first.pixel_size_m, second.pixel_size_m
-    if sizes[0] is None or sizes[1] is None or np.allclose(*sizes, rtol=_SAME_PIXEL, atol=0):
+    one, other = first.pixel_size_m, second.pixel_size_m
+    if one is None or other is None or np.allclose(one, other, rtol=_SAME_PIXEL, atol=0):
         return
-    texts = [" x ".join(f"{side * 1e9:.4g}" for side in size) for size in sizes if size]
+    texts = [" x ".join(f"{side * 1e9:.4g}" for side in size) for size in (one, other)]
     raise InputError(
         f"the objects have pixels of different sizes, {texts[0]} nm and {texts[1]} nm: compare reconstructions of "
         "patterns that were cropped and binned alike"

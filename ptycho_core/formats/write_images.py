@@ -101,7 +101,7 @@ def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, 
     amplitude = cropped(np.abs(recon.object))
     phase = cropped(display_phase(recon, remove_ramp=remove_ramp))
     for path, image, style in (
-        (amplitude_path, amplitude, Style("amplitude", "gray", 1.0, _percentiles(amplitude))),
+        (amplitude_path, amplitude, amplitude_style(amplitude)),
         (phase_path, phase, phase_style(phase)),
     ):
         figure = _picture(image, recon.name, recon.pixel_size_m, style)
@@ -116,6 +116,11 @@ class Style(NamedTuple):
     cmap: str
     last: float
     limits: tuple[float, float]
+
+
+def amplitude_style(amplitude: NDArray[np.float32]) -> Style:
+    """Return how to show an amplitude: in grey, over its 0.5 to 99.5 percentiles."""
+    return Style("amplitude", "gray", 1.0, _percentiles(amplitude))
 
 
 def phase_style(phase: NDArray[np.float32]) -> Style:

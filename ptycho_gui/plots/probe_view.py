@@ -16,9 +16,15 @@ from ptycho_gui.plots.plot import Header
 
 
 class ProbeView(QWidget):
-    """A probe (M, N, N): which of its modes, how strong it is, and whether it is only a guess."""
+    """A probe (M, N, N): which of its modes, how strong it is, and whether it is only a guess.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    stacked
+        The phase stands below the amplitude, not beside it.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, stacked: bool = False) -> None:
         super().__init__(parent)
         self._probe: NDArray[np.complexfloating[Any, Any]] = np.zeros((0, 1, 1), np.complex64)
         self.header = Header("Probe")
@@ -40,9 +46,10 @@ class ProbeView(QWidget):
         grid.addWidget(self.mode, 0, 3)
         images = QGridLayout()
         images.addWidget(self.amplitude, 0, 0)
-        images.addWidget(self.phase, 0, 1)
+        images.addWidget(self.phase, *((1, 0) if stacked else (0, 1)))
         images.setColumnStretch(0, 1)
-        images.setColumnStretch(1, 1)
+        if not stacked:
+            images.setColumnStretch(1, 1)
         grid.addLayout(images, 1, 0, 1, 4)
         grid.setColumnStretch(1, 1)
         grid.setRowStretch(1, 1)

@@ -1,0 +1,117 @@
+"""What the object panel can be asked to show, in words and as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ptycho_core.comparison import Comparison, compare
+from ptycho_core.events import PreviewReady, StopToken
+from ptycho_core.result import Reconstruction
+from ptycho_gui.plots.lengths import length_text
+from ptycho_gui.plots.picture import (
+    Options,
+    Prepared,
+    Source,
+    prepare,
+    source_of_preview,
+    source_of_reconstruction,
+    sources_of_comparison,
+)
+from ptycho_gui.workers.worker import Job, leave_if_cancelled
+
+LETTERS = ("A", "B")
+"""What two objects that are compared are called."""
+Sources = tuple[tuple[Source, ...], Comparison | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """One object or two.
+
+    Parameters
+    ----------
+    title
+        Stands above the pictures.
+    names
+        Of the objects.
+    sources
+        Makes what the pictures are made from; takes long where there are two.
+    live
+        The object of a run that goes on.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    sources: Callable[[], Sources]
+    live: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A content with its pictures."""
+
+    content: Content
+    sources: Sources
+    pictures: tuple[Prepared, ...]
+
+
+def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
+    """Return the content that shows a preview."""
+
+    def sources() -> Sources:
+        return (source_of_preview(preview, pixel_size_m),), None
+
+    return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), sources, live=True)
+
+
+def final_content(label: str, recon: Reconstruction) -> Content:
+    """Return the content that shows a reconstruction."""
+
+    def sources() -> Sources:
+        return (source_of_reconstruction(recon),), None
+
+    return Content(f"{label}: {quality(recon)}", (label,), sources)
+
+
+def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> Content:
+    """Return the content that shows two reconstructions on the same pixels."""
+
+    def sources() -> Sources:
+        found = compare(first[1], second[1])
+        return sources_of_comparison(found, first[1], second[1]), found
+
+    title = "; ".join(
+        f"{letter}: {_figures(recon)}" for letter, (_, recon) in zip(LETTERS, (first, second), strict=True)
+    )
+    return Content(title, (first[0], second[0]), sources)
+
+
+def quality(recon: Reconstruction) -> str:
+    """Return how good a reconstruction is, in one line for the operator."""
+    halves, pixel = recon.metrics.get("half_scans_resolution_px"), recon.pixel_size_m
+    if halves is None:
+        return _figures(recon)
+    length = length_text(halves * max(pixel), True) if pixel else length_text(halves, False)
+    return f"{_figures(recon)}, half scans agree down to {length}"
+
+
+def _figures(recon: Reconstruction) -> str:
+    parts = [
+        f"{name} {recon.metrics[key]:.3f}"
+        for name, key in (("R", "r"), ("R_free", "r_free"))
+        if recon.metrics.get(key) is not None
+    ]
+    return ", ".join([*parts, f"{len(recon.pattern_index)} patterns"])
+
+
+def preparation(content: Content, sources: Sources | None, options: Options) -> Job:
+    """Make the pictures of a content; what they are made from is made too where it is not given. Result: `Ready`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Ready:
+        made = sources or content.sources()
+        leave_if_cancelled(token)
+        return Ready(content, made, tuple(prepare(source, options, token) for source in made[0]))
+
+    return job
