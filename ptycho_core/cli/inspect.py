@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from ptycho_core.cli.arguments import Parser, add_reading, read
@@ -13,11 +14,19 @@ def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan to look at")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw patterns, positions and probe to this picture")
+    parser.add_argument(
+        "--propose-mapping",
+        type=Path,
+        metavar="FILE",
+        help="only write to this JSON file what seems to be what in a scan of no known format, to look over",
+    )
     add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what the scan is; exit code 2 where something in it prevents a reconstruction."""
+    if args.propose_mapping:
+        return _propose(args)
     from ptycho_core.inspection import describe, inspect_scan, plot_scan
 
     scan = read(args, args.scan, args.positions)
@@ -30,3 +39,17 @@ def run(args: argparse.Namespace) -> int:
         plot_scan(scan, args.plot)
         say(f"wrote {args.plot}")
     return 2 if any(problem["severity"] == "error" for problem in info["problems"]) else 0
+
+
+def _propose(args: argparse.Namespace) -> int:
+    from ptycho_core.formats.mapping import write_mapping
+    from ptycho_core.formats.proposal import propose_mapping
+
+    mapping = propose_mapping(args.scan, args.positions)
+    write_mapping(mapping, args.propose_mapping)
+    if args.json:
+        print_json(mapping.to_dict())
+    positions = f" --positions {shlex.quote(str(args.positions))}" if args.positions else ""
+    say(f"wrote {args.propose_mapping}: a guess, so look it over, change what is not right, and read the scan with")
+    say(f"  ptycho inspect {shlex.quote(str(args.scan))}{positions} --mapping {shlex.quote(str(args.propose_mapping))}")
+    return 0

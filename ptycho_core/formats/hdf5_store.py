@@ -100,8 +100,10 @@ class Hdf5Store(Store):
 
     def attributes(self, key: str) -> dict[str, Any]:  # noqa: D102
         with reading(self.path, f"the attributes of '{key}'"):
-            attributes = self._item(key).attrs
-            values = {name: _plain_attribute(attributes, name) for name in itertools.islice(attributes, _MOST_LISTED)}
+            item = self._item(key)
+            count = min(h5py.h5a.get_num_attrs(item.id), _MOST_LISTED)  # iterating over them opens the dataset anew
+            names = [h5py.h5a.open(item.id, index=i).name.decode(errors="replace") for i in range(count)]
+            values = {name: _plain_attribute(item.attrs, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
     def first_values(self, key: str, count: int) -> NDArray[Any] | None:  # noqa: D102

@@ -55,7 +55,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
         rows=rows,
         mask=mask,
         probe=probe,
-        geometry=_geometry(store, mapping),
+        geometry=geometry(store, mapping),
         indexes=indexes,
         notes=notes,
     )
@@ -114,7 +114,7 @@ def _positions(
 ) -> tuple[NDArray[np.float64], str]:
     """Return positions (m, 2), in the file's order, and their unit."""
     y_at, x_at = mapping.positions.y, mapping.positions.x
-    y, x = _values(where, y_at), _values(where, x_at)
+    y, x = coordinate_values(where, y_at), coordinate_values(where, x_at)
     if not len(y) == len(x) == n:
         y, x = _along_raster(where, mapping, (y, x), n, raster, notes)
     yx = np.stack([y * y_at.multiplier, x * x_at.multiplier], axis=1)
@@ -124,8 +124,14 @@ def _positions(
     return yx * metres, "m"
 
 
-def _values(where: Store, of: Coordinate) -> NDArray[np.float64]:
-    """Return the stored values of one coordinate, (m,)."""
+def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
+    """Return the stored values of one coordinate, (m,).
+
+    Raises
+    ------
+    InputError
+        There is no such array or column, or it holds something else than finite numbers.
+    """
     key = where.require(of.key)
     shape = where.header(key).shape
     if of.column is None:
@@ -210,7 +216,14 @@ def _mask(store: Store, of: Mask) -> NDArray[np.bool_]:
     return good
 
 
-def _geometry(store: Store, mapping: Mapping) -> Geometry:
+def geometry(store: Store, mapping: Mapping) -> Geometry:
+    """Return the geometry that a mapping names.
+
+    Raises
+    ------
+    InputError
+        A key does not exist, or holds something else than a positive number.
+    """
     energy = None
     if mapping.energy is not None:
         unit, (number,) = mapping.energy.unit.lower(), _numbers(store, mapping.energy)

@@ -17,7 +17,7 @@ import tifffile
 from skimage.feature import match_template
 
 from ptycho_core.config import Config
-from ptycho_core.formats import READERS, read_scan
+from ptycho_core.formats import READERS, Mapping, read_scan
 from ptycho_core.formats.exports import write_reconstruction
 from ptycho_core.reconstruction import reconstruct
 from ptycho_core.scan import Scan
@@ -101,12 +101,58 @@ def fold_slice_result(folder: Path, m: files.Measurement) -> Scan:
     return read_scan(folder / "a.h5", positions_file=folder / "b.mat")
 
 
+def mapped_raster(folder: Path, m: files.Measurement) -> Scan:
+    """A laboratory's own layout: motors of the sample, y up, wavelength, MATLAB's order of axes, DC in the corner."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        frames = np.fft.fftshift(np.swapaxes(m.counts, 1, 2), axes=(1, 2))
+        file["lab/frames"] = frames.reshape(-1, m.columns, m.size, m.size)
+        file["lab/right"], file["lab/up"] = (axis.reshape(-1, m.columns) * 1e6 for axis in m.sample_m.T)
+        file["lab/wavelength"] = 12398.4198 / files.ENERGY_EV
+    body = {
+        "version": 1,
+        "patterns": "lab/frames",
+        "positions": {
+            "y": {"key": "lab/up", "unit": "um"},
+            "x": {"key": "lab/right", "unit": "um", "multiplier": -1},
+        },
+        "energy": {"key": "lab/wavelength", "unit": "angstrom"},
+        "distance": {"value": files.DISTANCE_M, "unit": "m"},
+        "detector_pixel": {"value": files.PITCH_M * 1e6, "unit": "um"},
+        "settings": {"axes": "nxy"},
+    }
+    return read_scan(folder / "a.h5", mapping=Mapping.from_dict(body))
+
+
+def mapped_with_table(folder: Path, m: files.Measurement) -> Scan:
+    """Patterns in one file, and in another a table of the sample's motors, in another order."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["frames"] = m.counts
+    order = np.random.default_rng(3).permutation(len(m.counts))
+    right, up = m.sample_m.T * 1e9
+    rows = [f"{i};{right[i]:.17g};{up[i]:.17g}" for i in order]
+    (folder / "p.csv").write_text("\n".join(["frame;right;up", *rows]))
+    body = {
+        "version": 1,
+        "patterns": "frames",
+        "positions": {
+            "y": {"key": "up", "unit": "nm"},
+            "x": {"key": "right", "unit": "nm", "multiplier": -1},
+            "index": "frame",
+            "separate_file": True,
+        },
+        "object_pixel": {"value": m.pixel_m * 1e9, "unit": "nm"},
+    }
+    return read_scan(folder / "a.h5", positions_file=folder / "p.csv", mapping=Mapping.from_dict(body))
+
+
 LAYOUTS = {name: in_one_file(name) for name in READERS} | {
     "ptychodus in two files": in_two_files(files.write_ptychodus_patterns, files.write_product),
     "pty-chi in two files": in_two_files(files.write_ptychi_patterns, files.write_ptychi_metadata),
     "fold-slice in two files": in_two_files(files.write_fold_slice_patterns, files.write_fold_slice_parameters),
     "fold-slice .mat": fold_slice_mat,
     "fold-slice with a result .mat": fold_slice_result,
+    "mapped raster": mapped_raster,
+    "mapped, with a table of positions": mapped_with_table,
 }
 
 
