@@ -98,7 +98,7 @@ class Knob:
             return str(self.none)
         if isinstance(value, bool):
             return str(value).lower()
-        return ",".join(value) if isinstance(value, tuple) else str(value)
+        return ",".join(value) if isinstance(value, tuple) else str(value).removesuffix(".0")
 
     def check(self, name: str, value: Any) -> Any:
         """Return the value, whole floats as int where a whole number is due, or raise `InputError`."""

@@ -33,6 +33,7 @@ class Draft(QObject):
         self._settings: dict[str, Any] = {}
         self._config = self._defaults = _PLAIN
         self._text_errors: dict[str, str] = {}
+        self._folder_problem = ""
         self._problems: list[Problem] | None = None
 
     def value(self, name: str) -> Any:
@@ -99,6 +100,12 @@ class Draft(QObject):
         self.looked, self._problems = looked, None
         self.changed.emit()
 
+    def set_folder_problem(self, sentence: str) -> None:
+        """Say why the run cannot be in the folder that is named for it, or with an empty sentence that it can."""
+        if sentence != self._folder_problem:
+            self._folder_problem, self._problems = sentence, None
+            self.changed.emit()
+
     def problems(self) -> list[Problem]:
         """Return all that is wrong with settings and scan."""
         if self._problems is None:
@@ -125,6 +132,8 @@ class Draft(QObject):
 
     def _find_problems(self) -> list[Problem]:
         problems = [Problem(name, sentence) for name, sentence in self._text_errors.items()]
+        if self._folder_problem:
+            problems.append(Problem("output_folder", self._folder_problem))
         if self.looked is None:
             found = self._config.check()
         else:

@@ -69,8 +69,9 @@ class GroupingPanel(QWidget):
             self.fields[name].set_label(label)
             form.addRow(self.fields[name].label, self.fields[name])
         for name, tip in _FIGURES.items():
-            title = QLabel(name, toolTip=tip)
-            self.figures[name].setToolTip(tip)
+            title = QLabel(name)
+            for widget in (title, self.figures[name]):
+                widget.setToolTip(tip)
             self.figures[name].setAccessibleName(name)
             form.addRow(title, self.figures[name])
         column = QVBoxLayout(self)

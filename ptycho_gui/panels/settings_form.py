@@ -1,0 +1,128 @@
+"""`SettingsForm`: all settings of a run but those of the grouping panel, and a line that finds them."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QToolButton, QWidget
+
+from ptycho_core.config import KNOBS, PRESETS, Config, build_config
+from ptycho_gui.draft import Draft
+from ptycho_gui.forms.draft_fields import DraftFields
+from ptycho_gui.forms.labels import label_of, mnemonics
+
+_ELSEWHERE = ("gridsize", "neighbor_count")
+_TAKEN = "abcdfjlors"
+"""Letters that the form itself and the panel around it use."""
+
+_ENGINES = {
+    "pinn": "Trains a network, which then reconstructs this scan and similar ones in seconds.",
+    "direct": "Fits object and probe of this scan alone. For a single scan, try it first.",
+}
+
+
+class SettingsForm(QWidget):
+    """Basic settings at once, the others by section when they are unfolded, or those that match what is looked for.
+
+    Parameters
+    ----------
+    draft
+        Holds the settings.
+    parent
+        Owner.
+    """
+
+    def __init__(self, draft: Draft, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._draft = draft
+        names = [name for name in KNOBS if name not in _ELSEWHERE]
+        self._basic = [name for name in names if KNOBS[name].basic]
+        sections = list(dict.fromkeys(map(_section_of, names)))
+        advanced = (name for name in names if name not in self._basic)
+        self._advanced = sorted(advanced, key=lambda name: sections.index(_section_of(name)))
+        self.fields = DraftFields(draft, [*self._basic, *self._advanced], self).fields
+        self.search = QLineEdit(clearButtonEnabled=True)
+        self.search.setPlaceholderText("as in: learning rate, probe, early")
+        self.search.setToolTip("Show only the settings whose name or help has these words")
+        self.search.textChanged.connect(self._arrange)
+        self.unfold = QToolButton(autoRaise=True)
+        self.unfold.setCheckable(True)
+        self.unfold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.unfold.setToolTip("Show or hide the settings that seldom need a change")
+        self.unfold.toggled.connect(self._arrange)
+        self._nothing = QLabel("No setting has these words.")
+        self._headings = {_section_of(name): QLabel() for name in self._advanced}
+        self._form = QFormLayout(self)
+        self._lay_out()
+        draft.changed.connect(self._hear)
+        self._hear()
+        self._arrange()
+
+    def _lay_out(self) -> None:
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        find = QLabel("&Find a setting")
+        find.setBuddy(self.search)
+        self._form.addRow(find, self.search)
+        self._form.addRow(self._nothing)
+        labels = mnemonics(map(label_of, self.fields), _TAKEN)
+        for (name, field), label in zip(self.fields.items(), labels, strict=True):
+            if name == self._advanced[0]:
+                self._form.addRow(self.unfold)
+            heading = self._headings.get(_section_of(name))
+            if name in self._advanced and heading is not None and not heading.text():
+                heading.setText(f"<b>{_section_of(name)}</b>")
+                self._form.addRow(heading)
+            field.set_label(label)
+            self._form.addRow(field.label, field)
+
+    @Slot()
+    def _arrange(self) -> None:
+        """Show the rows that are asked for."""
+        words = self.search.text().lower().split()
+        unfolded = self.unfold.isChecked()
+        shown = {name for name in self._basic if _matches(name, words)}
+        shown |= {name for name in self._advanced if (words or unfolded) and _matches(name, words)}
+        for name, field in self.fields.items():
+            self._form.setRowVisible(field, name in shown)
+        for section, heading in self._headings.items():
+            there = any(name in shown and _section_of(name) == section for name in self._advanced)
+            self._form.setRowVisible(heading, there)
+        self._form.setRowVisible(self.unfold, not words)
+        self._form.setRowVisible(self._nothing, not shown)
+        self.unfold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+
+    @Slot()
+    def _hear(self) -> None:
+        preset, engine = self._draft.value("preset"), self._draft.value("engine")
+        self.fields["preset"].set_hint(_what_preset_does(preset, engine))
+        self.fields["engine"].set_hint(_ENGINES[engine])
+        changed = sum(self._draft.is_changed(name) for name in self._advanced)
+        wrong = sum(bool(self.fields[name].shown_problem) for name in self._advanced)
+        counts = [f"{changed} changed"] * bool(changed) + [f"{wrong} to put right"] * bool(wrong)
+        self.unfold.setText(f"Ad&vanced settings{': ' * bool(counts)}{', '.join(counts)}")
+
+
+def _section_of(name: str) -> str:
+    return KNOBS[name].section
+
+
+def _matches(name: str, words: list[str]) -> bool:
+    text = f"{name} {name.replace('_', ' ')} {label_of(name)} {KNOBS[name].help}".lower()
+    return all(word in text for word in words)
+
+
+def _what_preset_does(preset: str, engine: str) -> str:
+    """Say what a preset sets and what that costs."""
+    settings = PRESETS[preset]
+    if not settings:
+        return "The defaults: a good image of most scans."
+    parts = ", ".join(f"{label_of(name).lower()} {KNOBS[name].text(value)}" for name, value in settings.items())
+    cost = _effort(build_config({"preset": preset}), engine) / _effort(Config(), engine)
+    return f"{parts[0].upper()}{parts[1:]}. Takes about {cost:.2g} times as long as standard."
+
+
+def _effort(config: Config, engine: str) -> float:
+    """Return roughly how long a run takes, in any unit: twice the network's width takes three times the time."""
+    return config.max_epochs * (config.model_width ** math.log2(3) if engine == "pinn" else 1)
