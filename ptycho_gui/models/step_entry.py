@@ -58,7 +58,7 @@ class StepEntry:
         """What the step is, with those settings that are not at their default."""
         fields = {field.name: field for field in dataclasses.fields(self.kind)}
         told = [
-            _words(name, fields[name].metadata["knob"].text(value))
+            _words(name, f"{value:g}" if isinstance(value, float) else fields[name].metadata["knob"].text(value))
             for name, value in self.values.items()
             if fields[name].default is MISSING or value != fields[name].default
         ]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QIcon, QImage, QPixmap
+from PySide6.QtGui import QCloseEvent, QFont, QIcon, QImage, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ptycho_core.formats.write_images import phase_style
 from ptycho_core.orientation import Trial, half_turn_of, rivals
 from ptycho_core.scan import Scan
 from ptycho_core.steps import Step
@@ -41,10 +42,11 @@ _PLAIN = {
     "-x+y": "quarter turn anticlockwise",
     "-x-y": "axes swapped and half a turn",
 }
-_PICTURE_PX = 52
+_PICTURE_PX = 60
+_RIM = 6
 _LEGEND = (
-    "R_free is the part of the measured amplitudes that a short fit does not explain: the lowest is best. The pictures "
-    "show the phase that came of it."
+    "Search tries eight ways to turn the patterns on a part of the scan. R_free is the part of the measured amplitudes "
+    "that a short fit leaves unexplained: the lowest is best. The pictures show the object's phase."
 )
 
 
@@ -57,13 +59,13 @@ class OrientationSearch(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Find orientation")
-        self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setWhatsThis(
             "Patterns that are mirrored or turned against the positions give a blurred picture. A short "
             "reconstruction of a part of the scan in each of the eight orientations shows which one fits."
         )
         self._scan: Scan | None = None
         self._steps: tuple[Step, ...] = ()
+        self._searched: object = None
         self._tried: dict[str, Tried] = {}
         self._slot = WorkerSlot(self)
         self._slot.events.connect(self._hear)
@@ -78,6 +80,7 @@ class OrientationSearch(QDialog):
         """Say which scan to search, and with which steps; what was found for another is forgotten."""
         if (scan, steps) == (self._scan, self._steps):
             return
+        self._slot.cancel()
         self._scan, self._steps, self._tried = scan, steps, {}
         self._verdict.setText(_LEGEND)
         self._fill()
@@ -89,6 +92,7 @@ class OrientationSearch(QDialog):
             self._tried = {}
             self._fill()
             self._verdict.setText(_LEGEND)
+            self._searched = self._scan, self._steps
             self._slot.start(orientation_job(self._scan, self._steps))
             self._update()
 
@@ -143,11 +147,11 @@ class OrientationSearch(QDialog):
         for widget in (self._verdict, self._table, self._bar):
             column.addWidget(widget)
         column.addLayout(buttons)
-        self.resize(460, 640)
+        self.resize(460, 680)
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:
-        for event in events:
+        for event in events if self._is_present() else ():
             if isinstance(event, Progress):
                 self._bar.setRange(0, event.total)
                 self._bar.setValue(event.done)
@@ -158,21 +162,31 @@ class OrientationSearch(QDialog):
 
     @Slot(object)
     def _show_verdict(self, trials: list[Trial]) -> None:
+        if not self._is_present():
+            return
         self._verdict.setText(verdict(trials))
         self._table.selectRow(0)
         self._table.setFocus()
 
+    def _is_present(self) -> bool:
+        """Tell whether what the search says is about the scan that is shown."""
+        return self._searched == (self._scan, self._steps)
+
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
-        self._verdict.setText(failure.sentence)
+        if self._is_present():
+            self._verdict.setText(failure.sentence)
 
     @Slot()
     def _show_cancelled(self) -> None:
-        self._verdict.setText("The search was stopped: orientations that are not listed were not tried.")
+        if self._is_present():
+            self._verdict.setText("The search was stopped: orientations that are not listed were not tried.")
 
     def _fill(self) -> None:
         ranked = sorted(self._tried.values(), key=lambda tried: tried.trial.r_free)
         self._table.setRowCount(len(ranked))
+        bold = QFont(self.font())
+        bold.setBold(True)
         for row, tried in enumerate(ranked):
             name = tried.trial.orientation
             best = " (best)" if row == 0 and len(ranked) > 1 else ""
@@ -182,7 +196,7 @@ class OrientationSearch(QDialog):
                 QTableWidgetItem(f"{tried.trial.r_free:.4f}"),
             )
             if best:
-                items[1].setIcon(icon("best"))
+                items[1].setFont(bold)
             items[1].setData(Qt.ItemDataRole.UserRole, name)
             items[2].setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column, item in enumerate(items):
@@ -229,10 +243,13 @@ def verdict(trials: list[Trial]) -> str:
 
 
 def _picture(object: NDArray[np.complex64]) -> QPixmap:
-    """Return the phase about its mean."""
-    phase = np.angle(object * np.conj(object.mean()))
-    coloured = colour_map("twilight").map(np.clip((phase + np.pi) / (2 * np.pi), 0, 1), mode="byte")
-    pixels = np.ascontiguousarray(coloured)
+    """Return the phase about its mean, without the rim that hardly any light reaches."""
+    rim = tuple(slice(side // _RIM, side - side // _RIM) for side in object.shape)
+    phase = np.angle(object * np.conj(object.mean()))[rim]
+    style = phase_style(phase)
+    low, high = style.limits
+    part = np.clip((phase - low) / max(high - low, 1e-6), 0, 1)
+    pixels = np.ascontiguousarray(colour_map(style.cmap, style.last).map(part, mode="byte"))
     height, width = phase.shape
     image = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
-    return QPixmap.fromImage(image.copy())
+    return QPixmap.fromImage(image.copy()).scaledToHeight(_PICTURE_PX, Qt.TransformationMode.SmoothTransformation)

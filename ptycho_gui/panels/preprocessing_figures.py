@@ -10,6 +10,7 @@ from ptycho_gui.workers.prepare import Look, Outcome
 
 _COLUMNS = ("Patterns", "Pattern size", "Object pixel", "Counts per pattern", "Masked pixels")
 _UNKNOWN = "unknown"
+_WHOLE = 100
 
 
 class PreprocessingFigures(QWidget):
@@ -22,9 +23,9 @@ class PreprocessingFigures(QWidget):
         grid.setVerticalSpacing(1)
         grid.setHorizontalSpacing(18)
         for column, text in enumerate(("", *_COLUMNS)):
-            head = QLabel(text)
-            head.setEnabled(False)
-            grid.addWidget(head, 0, column, Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft)
+            grid.addWidget(
+                QLabel(text), 0, column, Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
+            )
             grid.setColumnStretch(column, 1 if column else 0)
         self._cells: list[list[QLabel]] = []
         for row, name in enumerate(("Before", "After"), start=1):
@@ -55,12 +56,16 @@ class PreprocessingFigures(QWidget):
 def _figures(look: Look) -> list[str]:
     masked = int(np.count_nonzero(~look.mask))
     return [
-        f"{look.n:,}".replace(",", " "),
+        _count(look.n),
         f"{look.size} × {look.size} px",
         _length(look.pixel_size_m),
-        f"{look.counts:.4g}",
-        f"{masked} ({masked / look.mask.size:.2%})".replace("%", " %") if masked else "0",
+        _count(look.counts) if look.counts >= _WHOLE else f"{look.counts:.3g}",
+        f"{_count(masked)} ({masked / look.mask.size:.2%})".replace("%", " %") if masked else "0",
     ]
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}".replace(",", "\u2009")
 
 
 def _length(pixel: tuple[float, float] | None) -> str:

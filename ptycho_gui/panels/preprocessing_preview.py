@@ -98,6 +98,7 @@ class PreprocessingPreview(QWidget):
         self.tools.step_drawn.connect(self.step_drawn)
         self.tools.tool_chosen.connect(self._show_tool)
         self.threshold = Threshold()
+        self.threshold.hide()
         self.threshold.changed.connect(self._mark)
         self.threshold.accepted.connect(self._mask_beyond)
         self.figures = PreprocessingFigures()
@@ -200,8 +201,9 @@ class PreprocessingPreview(QWidget):
             (self.after, self.places_after, outcome.after, self._after(outcome)),
         ):
             picture.plot.header.set_title(heading)
-            places.header.set_title(heading)
             if view == _PLACES:
+                left_out = " (grey: left out)" if look.n > outcome.after.n else ""
+                places.header.set_title(f"{heading}{left_out}")
                 _show_places(places, look, outcome)
             else:
                 self._show_pattern(picture, look)
@@ -215,12 +217,14 @@ class PreprocessingPreview(QWidget):
         view = self.view.currentText()
         picture.set_logarithmic(self._log.isChecked() and view != _MASK)
         picture.mark_centre(look.size)
-        counts = {_MEAN: look.mean, _ONE: look.pattern, _MASK: look.mask.astype(np.float32)}[view]
+        picture.set_bad_pixels(None)  # those of another size would widen the view
+        counts = {_MEAN: look.mean, _ONE: look.pattern, _MASK: np.zeros(look.mask.shape)}[view]
         if counts is None:
             picture.clear()
             picture.plot.header.read_out("left out by the steps")
         else:
             picture.show_counts(counts, (0.0, 1.0) if view == _MASK else _levels(counts, look.mask))
+            picture.plot.bar.setVisible(view != _MASK)
 
     @Slot()
     def _mark(self) -> None:
@@ -284,6 +288,6 @@ def _levels(counts: NDArray[np.floating], mask: NDArray[np.bool_]) -> tuple[floa
 
 def _show_places(places: PositionMap, look: Look, outcome: Outcome) -> None:
     kept = np.isin(look.rows, outcome.after.rows)
-    places.show_positions(look.positions, np.where(kept, 1.0, np.nan), look.pixel_size_m, "kept")
+    places.show_positions(look.positions, np.where(kept, look.rows, np.nan), look.pixel_size_m, "pattern")
     chosen = np.flatnonzero(look.rows == outcome.row)
     places.mark(int(chosen[0]) if len(chosen) else None)

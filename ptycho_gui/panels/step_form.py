@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -12,7 +14,7 @@ from ptycho_gui.forms.problem_note import ProblemNote
 from ptycho_gui.icons import icon
 from ptycho_gui.models.step_entry import StepEntry, title
 
-_TAKEN = "adeofsu"
+_TAKEN = "abmoy"
 """Letters that the panel around the form uses."""
 
 
@@ -45,7 +47,7 @@ class StepForm(QWidget):
         for widget in (self._browse, self._problem, self._note):
             column.addWidget(widget)
         column.addStretch(1)
-        self.show_entry(None, None)
+        self._build(None)
 
     @property
     def error(self) -> str:
@@ -89,9 +91,12 @@ class StepForm(QWidget):
         self._shown, self._fields = {}, {}
         self.show_result("", "")
         knobs = entry.kind.knobs() if entry else {}
+        defaults = {field.name: field.default for field in dataclasses.fields(entry.kind)} if entry else {}
         for (name, knob), label in zip(knobs.items(), mnemonics(map(label_of, knobs), _TAKEN), strict=True):
             field = self._fields[name] = KnobField(name, knob)
             field.set_label(label)
+            if defaults[name] is not dataclasses.MISSING:
+                field.set_default(defaults[name])
             field.value_changed.connect(self._hear)
             field.error_changed.connect(self.error_changed)
             self._form.addRow(field.label, field)

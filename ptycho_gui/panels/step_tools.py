@@ -21,11 +21,11 @@ _SHAPES = {
     REGION: RECTANGLE,
 }
 _TOOLS = {
-    "rectangle": ("mask-rectangle", "&Rectangle", "Mask a rectangle: drag from corner to corner"),
+    "rectangle": ("mask-rectangle", "Re&ctangle", "Mask a rectangle: drag from corner to corner"),
     "polygon": ("mask-polygon", "Pol&ygon", "Mask a polygon: click its corners, end with a double click or Enter"),
     "brush": ("mask-brush", "&Brush", "Mask what you paint over"),
     THRESHOLD: ("mask-threshold", "&Threshold", "Mask pixels by their mean count"),
-    "centre": ("centre", "Set &centre", "Click where the centre of the patterns is"),
+    "centre": ("centre", "Set ce&ntre", "Click where the centre of the patterns is"),
     REGION: ("region", "Re&gion", "Keep the patterns of a part of the scan: drag over their positions"),
 }
 
@@ -59,7 +59,7 @@ class StepTools(QWidget):
         self.radius.valueChanged.connect(self._apply)
         self.buttons = {name: self._button(name) for name in _TOOLS}
         find = QToolButton()
-        find.setText("&Find centre")
+        find.setText("F&ind centre")
         find.setIcon(icon("search"))
         find.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         find.setToolTip("Move the patterns' centre of mass to the middle")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QPainterPath
 from PySide6.QtWidgets import QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
@@ -10,7 +11,8 @@ import pyqtgraph as pg  # isort: skip  PySide6 first
 from ptycho_gui import theme
 from ptycho_gui.plots.pattern_view import PatternView
 
-_CROSS_PX = 24
+_CROSS_PX = 34
+_GAP = 0.2
 
 
 class MarkedPattern(PatternView):
@@ -18,7 +20,7 @@ class MarkedPattern(PatternView):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._cross = pg.ScatterPlotItem(size=_CROSS_PX, symbol="+", pen=None)
+        self._cross = pg.ScatterPlotItem(size=_CROSS_PX, symbol=_cross(), brush=None)
         self._cross.setZValue(6)
         self.plot.plot_item.addItem(self._cross, ignoreBounds=True)
         self.plot.plot.recoloured.connect(self._colour_cross)
@@ -30,4 +32,13 @@ class MarkedPattern(PatternView):
 
     @Slot()
     def _colour_cross(self) -> None:
-        self._cross.setBrush(theme.colours().series[1])
+        self._cross.setPen(pg.mkPen(theme.colours().series[1], width=2))
+
+
+def _cross() -> QPainterPath:
+    """Return four arms around a middle that stays free, in a square of side 1."""
+    path = QPainterPath()
+    for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        path.moveTo(_GAP * x, _GAP * y)
+        path.lineTo(0.5 * x, 0.5 * y)
+    return path

@@ -47,7 +47,7 @@ class Threshold(QWidget):
         self._accept = QPushButton(icon("mask-threshold"), "Mas&k these pixels")
         self._accept.clicked.connect(self.accepted)
         row = QHBoxLayout()
-        for text, box in (("Belo&w", self.low), ("Abo&ve", self.high)):
+        for text, box in (("Belo&w", self.low), ("Ab&ove", self.high)):
             label = QLabel(text)
             label.setBuddy(box)
             row.addWidget(label)
