@@ -31,6 +31,7 @@ BENCHMARKS = (
     "memory_mapped",
     "orientation",
     "probes",
+    "scan_views",
 )
 LONG = ("pinn_presets", "orientation")
 """Only run when named."""

@@ -36,6 +36,8 @@ class Inspection:
         (M, N, N) complex64: the scan's own, or a guess where it has none.
     near
         Neighbours of its positions.
+    step_px
+        `median_step_px` of its positions.
     problems
         From `check_scan`.
     """
@@ -44,6 +46,7 @@ class Inspection:
     seen: Survey
     probe: NDArray[np.complex64]
     near: Neighborhoods
+    step_px: float
     problems: tuple[Problem, ...]
 
 
@@ -61,7 +64,8 @@ def look_at(
     """
     seen = survey(scan.patterns, scan.mask, everything, progress)
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
-    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), tuple(check_scan(scan, seen)))
+    step_px = median_step_px(scan.positions)
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen)))
 
 
 def inspect_scan(scan: Scan) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
     scan, seen, probe = looked.scan, looked.seen, looked.probe
     diameter = probe_diameter(probe)
     pixel = scan.pixel_size_m
-    step = median_step_px(scan.positions)
+    step = looked.step_px
     extent = np.ptp(scan.positions, axis=0)
     field = extent + scan.size
     n_good = scan.size**2 if scan.mask is None else int(np.count_nonzero(scan.mask))

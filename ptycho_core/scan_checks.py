@@ -48,7 +48,8 @@ def check_scan(scan: Scan, seen: Survey | None = None) -> list[Problem]:
 
 def median_step_px(positions: NDArray[np.float64]) -> float:
     """Return the median distance of a position from the nearest other one, repeated ones counted once; 0 if alone."""
-    places = np.unique(positions, axis=0)
+    # As complex numbers, not by rows: np.unique with an axis holds the interpreter up for all threads.
+    places = np.unique(np.ascontiguousarray(positions).view(np.complex128)).view(np.float64).reshape(-1, 2)
     if len(places) < 2:
         return 0.0
     return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))

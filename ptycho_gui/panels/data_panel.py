@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from ptycho_core.errors import Problem
@@ -29,6 +31,12 @@ class DataPanel(QWidget):
             "zoom, double-click or press Home to see everything again; drag the handles of a colour bar for contrast."
         )
         self._looked: Inspection | None = None
+        self._rows: NDArray[np.int64] = np.empty(0, np.int64)
+        self._sums: NDArray[np.float64] = np.empty(0)
+        # One view at a time, and painted before the next, so that no single one of them holds the window up.
+        self._undrawn: list[Callable[[Inspection], None]] = []
+        self._draw = QTimer(self, singleShot=True, interval=0)
+        self._draw.timeout.connect(self._draw_next)
         self.browser, self.map, self.probe, self.counts = PatternBrowser(), PositionMap(), ProbeView(), CountsPlot()
         self.browser.selected.connect(self._choose)
         self.map.clicked.connect(self._choose)
@@ -59,21 +67,36 @@ class DataPanel(QWidget):
         self._looked = looked
         self.browser.show_scan(looked)
         self._stack.setCurrentIndex(int(looked is not None))
-        if looked is None:
-            return
-        scan, seen = looked.scan, looked.seen
-        values = np.full(len(scan), np.nan)
-        values[seen.rows] = seen.sums
-        self.map.show_positions(scan.positions, values, scan.pixel_size_m)
-        self.probe.show_probe(looked.probe, scan.probe is None, scan.pixel_size_m)
-        self.counts.show_counts(seen.rows, seen.sums)
-        self._mark(self.browser.index)
+        if looked is not None:
+            self._rows, self._sums = looked.seen.rows, looked.seen.sums
+            self._undrawn = [self._show_positions, self._show_probe, self._show_sums]
+            self._draw.start()
 
     def show_counts(self, sums: NDArray[np.float64]) -> None:
         """Show the counts (n,) of all patterns, where only a sample had been looked at."""
         if self._looked is not None:
-            self.map.show_positions(self._looked.scan.positions, sums, self._looked.scan.pixel_size_m)
-            self.counts.show_counts(np.arange(len(sums)), sums)
+            self._rows, self._sums = np.arange(len(sums)), sums
+            self._undrawn += [self._show_positions, self._show_sums]
+            self._draw.start()
+
+    @Slot()
+    def _draw_next(self) -> None:
+        if self._looked is not None and self._undrawn:
+            self._undrawn.pop(0)(self._looked)
+            self._draw.start()
+
+    def _show_positions(self, looked: Inspection) -> None:
+        values = np.full(len(looked.scan), np.nan)
+        values[self._rows] = self._sums
+        self.map.show_positions(looked.scan.positions, values, looked.scan.pixel_size_m)
+        self.map.mark(self.browser.index)
+
+    def _show_probe(self, looked: Inspection) -> None:
+        self.probe.show_probe(looked.probe, looked.scan.probe is None, looked.scan.pixel_size_m)
+
+    def _show_sums(self, looked: Inspection) -> None:
+        self.counts.show_counts(self._rows, self._sums)
+        self.counts.mark(self.browser.index)
 
     def select(self, index: int) -> None:
         """Show one pattern in all views."""

@@ -47,7 +47,11 @@ def title(panel):
 
 
 def wait_for(qtbot, panel, index):
-    qtbot.waitUntil(lambda: title(panel) == f"<b>Pattern {index}</b>")
+    qtbot.waitUntil(lambda: title(panel) == f"<b>Pattern {index}</b>" and not panel._draw.isActive())
+
+
+def wait_until_drawn(qtbot, panel):
+    qtbot.waitUntil(lambda: not panel._draw.isActive())
 
 
 def test_the_first_pattern_is_shown_at_first(shown, looked):
@@ -151,27 +155,31 @@ def test_a_click_on_the_counts_selects_the_nearest_pattern(qtbot, shown, looked)
     assert selected.args == [30]
 
 
-def test_counts_of_a_sample_are_completed(shown, looked, monkeypatch):
+def test_counts_of_a_sample_are_completed(qtbot, shown, looked, monkeypatch):
     monkeypatch.setattr("ptycho_core.survey.LOOK_AT_ALL_BYTES", 0)
     monkeypatch.setattr("ptycho_core.survey.SAMPLE_BYTES", 6 * 32 * 32 * 4)
     shown.show_scan(dataclasses.replace(looked, seen=survey(looked.scan.patterns)))
+    wait_until_drawn(qtbot, shown)
     assert np.count_nonzero(np.isfinite(shown.map._values)) == len(shown.counts._rows) == 6
     shown.show_counts(looked.seen.sums)
+    wait_until_drawn(qtbot, shown)
     np.testing.assert_array_equal(shown.map._values, looked.seen.sums)
     assert shown.counts.outlying.tolist() == [7]
 
 
-def test_the_probe_shows_each_mode_with_its_power(shown, looked):
+def test_the_probe_shows_each_mode_with_its_power(qtbot, shown, looked):
     probe = np.concatenate([looked.probe, 0.5 * looked.probe[:, ::-1]])
     shown.show_scan(dataclasses.replace(looked, probe=probe))
+    wait_until_drawn(qtbot, shown)
     assert [shown.probe.mode.itemText(i) for i in range(2)] == ["1 (80.0%)", "2 (20.0%)"]
     shown.probe.mode.setCurrentIndex(1)
     np.testing.assert_allclose(shown.probe.amplitude.image_item.image, abs(probe[1]))
 
 
-def test_a_guessed_probe_is_called_a_guess(shown, looked):
+def test_a_guessed_probe_is_called_a_guess(qtbot, shown, looked):
     assert "guess" not in shown.probe.header._title.text()
     shown.show_scan(dataclasses.replace(looked, scan=looked.scan.replace(probe=None)))
+    wait_until_drawn(qtbot, shown)
     assert "guessed" in shown.probe.header._title.text()
 
 
