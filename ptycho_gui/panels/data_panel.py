@@ -86,8 +86,10 @@ class DataPanel(QWidget):
             self._draw.start()
 
     def _show_positions(self, looked: Inspection) -> None:
-        values = np.full(len(looked.scan), np.nan)
+        n, counted = len(looked.scan), len(self._rows)
+        values = np.full(n, np.nan)
         values[self._rows] = self._sums
+        self.map.header.set_title("Positions" if counted == n else f"Positions, {counted} of {n} counted")
         self.map.show_positions(looked.scan.positions, values, looked.scan.pixel_size_m)
         self.map.mark(self.browser.index)
 

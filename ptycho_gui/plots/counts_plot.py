@@ -69,6 +69,7 @@ class CountsPlot(QWidget):
         n = len(self.outlying)
         noun = "outlier" if n == 1 else "outliers"
         self.header.set_title("Counts per pattern" + (f": {n} {noun}, marked ×" if n else ""))
+        self.plot.everything = self._curve.dataRect()
         self.plot.show_all()
 
     def mark(self, index: int | None) -> None:

@@ -85,7 +85,8 @@ class Dots(pg.GraphicsObject):  # type: ignore[misc]
         scale = abs(transform.m11())
         bounds = np.array([self._bounds.width(), self._bounds.height()])
         size = int(np.clip(_OF_SPACING * scale * self._spacing(bounds), _SMALLEST, _LARGEST))
-        seen = (columns > -size) & (columns < width + size) & (rows > -size) & (rows < height + size)
+        seen = np.flatnonzero((columns > -size) & (columns < width + size) & (rows > -size) & (rows < height + size))
+        seen = seen[np.argsort(np.isfinite(self._values[seen]), kind="stable")]  # the known ones on top
         canvas = np.zeros((height + 4 * size, width + 4 * size), np.uint32)  # a margin in place of clipping each dot
         places = (rows[seen].astype(np.int64) + 2 * size) * canvas.shape[1] + columns[seen].astype(np.int64) + 2 * size
         colours = self._colour_of(self._values[seen])

@@ -30,7 +30,7 @@ class LevelsButton(QToolButton):
         rows = QFormLayout(form)
         rows.addRow(self.automatic)
         rows.addRow("&From", self.low)
-        rows.addRow("&To", self.high)
+        rows.addRow("&Up to", self.high)
         menu, action = QMenu(self), QWidgetAction(self)
         action.setDefaultWidget(form)
         menu.addAction(action)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
@@ -21,6 +21,8 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.everything: QRectF | None = None
+        """What `show_all` shows; None for what is drawn, which is a part of what there is where it is clipped."""
         self.plot_item: pg.PlotItem = self.getPlotItem()
         self.plot_item.hideButtons()
         self.plot_item.setMenuEnabled(False)
@@ -30,7 +32,11 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
 
     def show_all(self) -> None:
         """Pan and zoom so that everything is seen."""
-        self.plot_item.getViewBox().autoRange()
+        view = self.plot_item.getViewBox()
+        if self.everything is None:
+            view.autoRange()
+        else:
+            view.setRange(self.everything)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Qt: show everything."""
@@ -87,5 +93,5 @@ class Header(QWidget):
 def set_axis_length(axis: Any, name: str, pixel_m: float | None) -> None:
     """Label an axis whose plot coordinates are object pixels: in metres where their size is known, else in px."""
     axis.setScale(pixel_m or 1.0)
-    axis.enableAutoSIPrefix(pixel_m is not None)
-    axis.setLabel(name, units="m" if pixel_m else "px")
+    axis.setLabel(name, units="m" if pixel_m else "px", siPrefixEnableRanges=None if pixel_m else ())
+    axis.updateAutoSIPrefix()  # with a prefix for metres, and none for pixels

@@ -13,6 +13,7 @@ from ptycho_core.inspection import look_at
 from ptycho_core.scan import Patterns
 from ptycho_core.survey import survey
 from ptycho_gui.panels.data_panel import DataPanel
+from ptycho_gui.plots.counts_plot import CountsPlot
 from ptycho_gui.plots.pattern_browser import MAXIMUM, MEAN, SINGLE
 
 
@@ -161,8 +162,10 @@ def test_counts_of_a_sample_are_completed(qtbot, shown, looked, monkeypatch):
     shown.show_scan(dataclasses.replace(looked, seen=survey(looked.scan.patterns)))
     wait_until_drawn(qtbot, shown)
     assert np.count_nonzero(np.isfinite(shown.map._values)) == len(shown.counts._rows) == 6
+    assert "6 of 60 counted" in shown.map.header._title.text()
     shown.show_counts(looked.seen.sums)
     wait_until_drawn(qtbot, shown)
+    assert shown.map.header._title.text() == "<b>Positions</b>"
     np.testing.assert_array_equal(shown.map._values, looked.seen.sums)
     assert shown.counts.outlying.tolist() == [7]
 
@@ -215,3 +218,16 @@ def test_a_pattern_that_cannot_be_read_says_why(qtbot, panel, looked):
 
     panel.show_scan(dataclasses.replace(looked, scan=looked.scan.replace(patterns=Patterns(Gone()))))
     qtbot.waitUntil(lambda: "the disk is gone" in panel.browser.view.plot.header._readout.text())
+
+
+def test_all_counts_are_seen_however_far_one_had_zoomed_in(qtbot):
+    plot = CountsPlot()
+    qtbot.addWidget(plot)
+    plot.show()
+    plot.show_counts(np.arange(10), np.ones(10))
+    plot.show_counts(np.arange(5000), np.random.default_rng(0).poisson(1e4, 5000).astype(float))
+    for _ in range(2):
+        left, right = plot.plot_item.getViewBox().viewRange()[0]
+        assert left <= 0 < 4999 <= right
+        plot.plot_item.getViewBox().setXRange(5, 6)
+        qtbot.keyClick(plot.plot, Qt.Key.Key_Home)
