@@ -9,7 +9,7 @@ _PLAIN = {
     "val_fraction": "Validation part",
     "free_fraction": "R_free part",
     "probe_trainable": "Improve probe",
-    "warm_start_epochs": "Probe warm-up epochs",
+    "warm_start_epochs": "Warm-up epochs",
     "max_epochs": "Epochs",
     "max_time": "Time limit (min)",
     "max_steps": "Step limit",

@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QLineEdit, QSizePolicy, QWidget
 
 from ptycho_core.errors import InputError
 from ptycho_core.knobs import Knob
@@ -36,6 +36,7 @@ class NumberBox(QAbstractSpinBox):
         self.start = int(min(max(1, self._least), self._most))
         if knob.kind is float:
             self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.lineEdit().textEdited.connect(self.typed)
 
     def show_text(self, text: str) -> None:
@@ -67,5 +68,5 @@ class NumberBox(QAbstractSpinBox):
         return QSize(wide + 2 * self.fontMetrics().height(), QLineEdit().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
-        """Qt: six digits."""
-        return QSize(self.sizeHint().width() * 2 // 3, self.sizeHint().height())
+        """Qt: a few digits."""
+        return QSize(self.sizeHint().width() // 2, self.sizeHint().height())

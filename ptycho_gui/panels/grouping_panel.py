@@ -12,6 +12,7 @@ from ptycho_core.grouping import GroupingPlan, overlap_at, probe_diameter
 from ptycho_core.inspection import Inspection, with_unit
 from ptycho_gui.draft import Draft
 from ptycho_gui.forms.draft_fields import DraftFields
+from ptycho_gui.forms.scroll_area import scroll_area
 from ptycho_gui.plots.group_map import GroupMap
 
 _FIELDS = {"gridsize": "&Gridsize", "neighbor_count": "&Neighbor count"}
@@ -74,10 +75,14 @@ class GroupingPanel(QWidget):
                 widget.setToolTip(tip)
             self.figures[name].setAccessibleName(name)
             form.addRow(title, self.figures[name])
-        column = QVBoxLayout(self)
+        content = QWidget()
+        column = QVBoxLayout(content)
         column.addWidget(self._not_used)
         column.addLayout(form)
         column.addWidget(self.groups, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll_area(content))
 
     @Slot()
     def _hear(self) -> None:
@@ -129,8 +134,8 @@ class GroupingPanel(QWidget):
         length = f" ({with_unit(reach * math.sqrt(pixel[0] * pixel[1]))})" if pixel else ""
         overlap = "unknown: the probe has no power"
         if self._diameter:
-            guess = "a guessed" if looked.scan.probe is None else "the"
-            overlap = f"{overlap_at(reach, self._diameter):.0%} of {guess} probe's diameter, {self._diameter:.3g} px"
+            guess = ", guessed" if looked.scan.probe is None else ""
+            overlap = f"{overlap_at(reach, self._diameter):.0%} of the probe ({self._diameter:.3g} px{guess})"
         per_epoch = self._draft.value("n_groups")
         if per_epoch is None:
             training = len(looked.scan) * (1 - self._draft.value("val_fraction") - self._draft.value("free_fraction"))

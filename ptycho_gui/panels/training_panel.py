@@ -8,12 +8,13 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ptycho_core.command_line import command_line, job_script, needed_files
 from ptycho_core.errors import InputError, Problem
 from ptycho_gui.draft import Draft
 from ptycho_gui.forms.problem_note import ProblemNote
+from ptycho_gui.forms.scroll_area import scroll_area
 from ptycho_gui.icons import icon
 from ptycho_gui.panels.output_folder import OutputFolder
 from ptycho_gui.panels.settings_form import SettingsForm
@@ -116,17 +117,13 @@ class TrainingPanel(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self.form)
         self.done.hide()
         buttons = QGridLayout()
         for place, button in enumerate((self.load, self.save, self.copy, self.script)):
             buttons.addWidget(button, place // 2, place % 2)
         column = QVBoxLayout(self)
         column.addWidget(self.output)
-        column.addWidget(scroll, 1)
+        column.addWidget(scroll_area(self.form), 1)
         column.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignLeft)
         for widget in (self.note, self.done):
             column.addWidget(widget)

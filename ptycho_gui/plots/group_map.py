@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
@@ -18,6 +18,7 @@ from ptycho_gui.plots.position_map import PositionMap
 _AROUND = 1.1
 """What is shown, over what a group covers with its footprints and candidates."""
 
+_LEAST_HEIGHT = 200
 _NO_GROUP = np.empty(0, np.int64)
 
 
@@ -33,6 +34,8 @@ class GroupMap(QWidget):
         self._zoomed = False
         self.map = PositionMap()
         self.map.plot.setAccessibleName("Map of one group")
+        self.map.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.map.setMinimumHeight(_LEAST_HEIGHT)
         self._view: pg.ViewBox = self.map.plot_item.getViewBox()
         self._candidates = Dots()
         self._footprints = pg.ScatterPlotItem(pxMode=False, symbol="o")
