@@ -53,6 +53,7 @@ class SettingField(QWidget):
     def __init__(self, assumed: Assumption, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.key = assumed.key
+        self._line: QLineEdit | None = None
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         if assumed.choices == NUMBER:
@@ -75,27 +76,36 @@ class SettingField(QWidget):
         self._row.addWidget(self._combo, 1)
         self.setFocusProxy(self._combo)
 
+    @property
+    def typed(self) -> str | None:
+        """What was typed and not applied yet."""
+        return self._line.text() if self._line and self._line.isModified() else None
+
+    def type(self, text: str) -> None:
+        """Show what was typed before; it is not applied yet."""
+        if self._line:
+            self._line.setText(text)
+            self._line.setModified(True)
+
     def _make_number(self, value: str) -> None:
         unit, factor = _SHOWN_IN[self.key]
-        self._line = QLineEdit()
-        self._line.setPlaceholderText("unknown")
-        self._line.setAccessibleName(f"{LABELS[self.key]} in {unit}")
-        validator = QDoubleValidator(0.0, 1e12, 12, self._line)
+        line = self._line = QLineEdit()
+        line.setPlaceholderText("unknown")
+        line.setAccessibleName(f"{LABELS[self.key]} in {unit}")
+        validator = QDoubleValidator(0.0, 1e12, 12, line)
         validator.setLocale(QLocale.c())
-        self._line.setValidator(validator)
-        try:
-            self._line.setText(f"{float(value) / factor:.10g}")
-        except ValueError:  # "unknown"
-            self._line.clear()
+        line.setValidator(validator)
+        if value != "unknown":
+            line.setText(f"{float(value) / factor:.10g}")
         self._apply = QPushButton("Apply")
         self._apply.setAccessibleName(f"Apply {LABELS[self.key].lower()}")
-        self._line.textChanged.connect(self._judge)
-        self._line.returnPressed.connect(self._apply.click)
+        line.textChanged.connect(self._judge)
+        line.returnPressed.connect(self._apply.click)
         self._apply.clicked.connect(self._choose_number)
-        self._row.addWidget(self._line, 1)
+        self._row.addWidget(line, 1)
         self._row.addWidget(QLabel(unit))
         self._row.addWidget(self._apply)
-        self.setFocusProxy(self._line)
+        self.setFocusProxy(line)
         self._judge()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -107,8 +117,7 @@ class SettingField(QWidget):
 
     @property
     def _number(self) -> float:
-        text = self._line.text()
-        return float(text) if self._line.hasAcceptableInput() else 0.0
+        return float(self._line.text()) if self._line and self._line.hasAcceptableInput() else 0.0
 
     @Slot()
     def _judge(self) -> None:
@@ -121,4 +130,6 @@ class SettingField(QWidget):
 
     @Slot()
     def _choose_number(self) -> None:
+        if self._line:
+            self._line.setModified(False)
         self.chosen.emit(self.key, f"{self._number * _SHOWN_IN[self.key][1]:.10g}")

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QGridLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFormLayout,
+    QGridLayout,
+    QGroupBox,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ptycho_core.formats.settings import SETTINGS
 from ptycho_core.inspection import Inspection, figures, summary
@@ -47,12 +58,18 @@ class Assumed(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("What the file leaves open", parent)
+        self._path: Path | None = None
+        self._fields: list[SettingField] = []
         self._rows = QFormLayout(self)
         self._rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._rows.setVerticalSpacing(3)
 
     def show_scan(self, scan: Scan) -> None:
-        """Show what was assumed of a scan."""
+        """Show what was assumed of a scan; what is typed stays while it is the same file that was read again."""
+        typed = {one.key: one.typed for one in self._fields if one.typed and scan.path == self._path}
+        focus = QApplication.focusWidget()
+        focused = next((one.key for one in self._fields if focus and one.isAncestorOf(focus)), None)
+        self._path, self._fields = scan.path, []
         while self._rows.rowCount():
             self._rows.removeRow(0)
         asked = [*scan.assumptions, *_answered(scan)]
@@ -60,7 +77,12 @@ class Assumed(QGroupBox):
         for place, one in enumerate(asked):
             field = SettingField(one)
             field.chosen.connect(self.chosen)
+            self._fields.append(field)
             self._rows.addRow(labels[place], field)
+            if one.key in typed:
+                field.type(typed[one.key])
+            if one.key == focused:
+                field.setFocus()
             if place + 1 == len(asked) or asked[place + 1].reason != one.reason:
                 self._rows.addRow(_reason(one.reason))
             if one.key == "orientation":

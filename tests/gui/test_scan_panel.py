@@ -99,6 +99,37 @@ def test_what_the_operator_set_stays_there_to_be_changed(panel, tmp_path):
     assert shown == {"Energy in keV": "8.8", "Distance in m": "2", "Detector pixel in µm": "75"}
 
 
+def test_what_was_typed_stays_when_another_answer_has_the_scan_read_again(qtbot, panel, of_unknown_geometry):
+    def lines():
+        return {line.accessibleName(): line for line in visible(panel, QLineEdit)}
+
+    panel.show_scan(of_unknown_geometry)
+    qtbot.keyClicks(lines()["Distance in m"], "2.5")
+    qtbot.keyClicks(lines()["Energy in keV"], "8.8")
+    with qtbot.waitSignal(panel.setting_chosen):
+        qtbot.keyClick(lines()["Energy in keV"], Qt.Key.Key_Return)
+    path = of_unknown_geometry.scan.path
+    panel.show_scan(look_at(read_scan(path, settings={"energy_ev": "9000"})))
+    assert {name: line.text() for name, line in lines().items()} == {
+        "Distance in m": "2.5",
+        "Detector pixel in µm": "",
+        "Energy in keV": "9",
+    }
+    panel.show_scan(look_at(of_unknown_geometry.scan.replace(path=path.with_name("other.npz"))))
+    assert not any(line.text() for line in lines().values())
+
+
+def test_the_keyboard_stays_where_it_was_when_the_scan_is_read_again(qtbot, panel, of_unknown_geometry):
+    panel.show_scan(of_unknown_geometry)
+    with qtbot.waitActive(panel):
+        panel.activateWindow()
+    visible(panel, QComboBox)[0].setFocus()
+    name = QApplication.focusWidget().accessibleName()
+    panel.show_scan(look_at(of_unknown_geometry.scan))
+    visible(panel, QComboBox)
+    assert QApplication.focusWidget().accessibleName() == name == "Position axes"
+
+
 def test_turning_the_wheel_over_a_choice_changes_nothing(qtbot, panel, of_unknown_geometry):
     panel.show_scan(of_unknown_geometry)
     combo = visible(panel, QComboBox)[0]
