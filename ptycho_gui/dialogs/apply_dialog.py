@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QComboBox, QDialog, QDialogButtonBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from ptycho_core.config import KNOBS
+from ptycho_gui.dialogs.checked_dialog import CheckedDialog
 from ptycho_gui.dialogs.checked_path import CheckedPath
 from ptycho_gui.forms.path_field import PathField
 from ptycho_gui.workers.checks import look_at_checkpoint, look_at_result_folder, look_at_scan
@@ -31,7 +31,7 @@ class Application:
     accelerator: str
 
 
-class ApplyDialog(QDialog):
+class ApplyDialog(CheckedDialog):
     """Asks for checkpoint, scan and output folder, and says below each what it is or what is wrong with it.
 
     Parameters
@@ -54,8 +54,8 @@ class ApplyDialog(QDialog):
         accelerator: str = "auto",
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Apply a checkpoint to a scan")
+        does = "Reconstruct, and write the results into the output folder"
+        super().__init__("Apply a checkpoint to a scan", "&Reconstruct", does, parent)
         self._open = source
         self.checkpoint = CheckedPath(
             PathField("open", "Checkpoint to use", "&Browse…", _MODELS),
@@ -79,20 +79,11 @@ class ApplyDialog(QDialog):
         self.accelerator.setCurrentText(accelerator)
         self.accelerator.setAccessibleName("Accelerator")
         self.accelerator.setToolTip(KNOBS["accelerator"].help)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setText("&Reconstruct")
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
         self._lay_out()
-        for part in self._parts:
-            part.looked.connect(self._allow)
+        self._watch(self.checkpoint, self.scan, self.folder)
         self.checkpoint.set_path(checkpoint)
         self.scan.set_path(source.path if source else None)
         self.folder.set_path(folder)
-
-    @property
-    def _parts(self) -> tuple[CheckedPath, ...]:
-        return self.checkpoint, self.scan, self.folder
 
     def application(self) -> Application:
         """Return what was asked for."""
@@ -103,12 +94,6 @@ class ApplyDialog(QDialog):
             self.polish.value(),
             self.accelerator.currentText(),
         )
-
-    def done(self, result: int) -> None:
-        """Qt: the dialog closes."""
-        for part in self._parts:
-            part.shut_down()
-        super().done(result)
 
     def _lay_out(self) -> None:
         said = QLabel(
@@ -126,9 +111,7 @@ class ApplyDialog(QDialog):
             ("&Accelerator:", self.accelerator),
         )
         for words, widget in rows:
-            label = QLabel(words)
-            label.setBuddy(widget.field.line if isinstance(widget, CheckedPath) else widget)
-            form.addRow(label, widget)
+            form.addRow(self._label(words, widget) if isinstance(widget, CheckedPath) else words, widget)
         layout = QVBoxLayout(self)
         layout.addWidget(said)
         layout.addLayout(form)
@@ -142,10 +125,3 @@ class ApplyDialog(QDialog):
 
     def _look_at_scan(self, path: Path) -> Job:
         return look_at_scan(self._source(path))
-
-    @Slot()
-    def _allow(self) -> None:
-        reason = next((part.reason for part in self._parts if part.reason), None)
-        button = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
-        button.setEnabled(reason is None)
-        button.setToolTip(reason or "Reconstruct, and write the results into the output folder")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QRadioButton, QWidget
+from PySide6.QtWidgets import QFormLayout, QLabel, QRadioButton, QWidget
 
+from ptycho_gui.dialogs.checked_dialog import CheckedDialog
 from ptycho_gui.dialogs.checked_path import CheckedPath
 from ptycho_gui.forms.path_field import PathField
 from ptycho_gui.workers.checks import look_at_target
@@ -17,9 +18,10 @@ _BUNDLE = (
     "Run > Apply to a scan, or with ptycho reconstruct --checkpoint."
 )
 _CKPT = "A copy of the file as it was saved, with the optimiser's state, for other programs."
+_FILTERS = "Bundle (*.zip);;Lightning checkpoint (*.ckpt)"
 
 
-class ExportCheckpointDialog(QDialog):
+class ExportCheckpointDialog(CheckedDialog):
     """Asks for kind and target of a checkpoint's export.
 
     Parameters
@@ -31,16 +33,11 @@ class ExportCheckpointDialog(QDialog):
     """
 
     def __init__(self, checkpoint: Path, target: Path, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Export checkpoint")
+        super().__init__("Export checkpoint", "&Export", "Write the file", parent)
         self.bundle, self.ckpt = QRadioButton("&Bundle (.zip)"), QRadioButton("&Lightning checkpoint (.ckpt)")
-        filters = "Bundle (*.zip);;Lightning checkpoint (*.ckpt)"
         self.file = CheckedPath(
-            PathField("save", "File to write", "Bro&wse…", filters), self._look, "Name a file first."
+            PathField("save", "File to write", "Bro&wse…", _FILTERS), self._look, "Name a file first."
         )
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         name = QLabel(checkpoint.name)
@@ -53,23 +50,17 @@ class ExportCheckpointDialog(QDialog):
             said.setContentsMargins(24, 0, 0, 4)
             form.addRow(button)
             form.addRow(said)
-        label = QLabel("&File:")
-        label.setBuddy(self.file.field.line)
-        form.addRow(label, self.file)
+        form.addRow(self._label("&File:", self.file), self.file)
         form.addRow(self.buttons)
         self.setMinimumWidth(600)
-        self.file.looked.connect(self._allow)
+        self._watch(self.file)
+        self.file.looked.connect(self._follow_ending)
         self.bundle.toggled.connect(self._follow_kind)
         self.file.set_path(target)
 
     def target(self) -> Path:
         """Return the file to write; its ending says as what."""
         return self.file.path
-
-    def done(self, result: int) -> None:
-        """Qt: the dialog closes."""
-        self.file.shut_down()
-        super().done(result)
 
     def _look(self, path: Path) -> Job:
         return look_at_target(path, (".zip", ".ckpt"))
@@ -81,10 +72,7 @@ class ExportCheckpointDialog(QDialog):
             self.file.set_path(self.target().with_suffix(suffix))
 
     @Slot()
-    def _allow(self) -> None:
+    def _follow_ending(self) -> None:
         for button, suffix in ((self.bundle, ".zip"), (self.ckpt, ".ckpt")):
             if self.target().suffix == suffix:
                 button.setChecked(True)
-        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
-        save.setEnabled(self.file.reason is None)
-        save.setToolTip(self.file.reason or "Write the file")

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QFormLayout, QGridLayout, QGroupBox, QLabel, QWidget
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QGroupBox, QLabel, QWidget
 
 from ptycho_core.formats.exports import EXPORTERS
+from ptycho_gui.dialogs.checked_dialog import CheckedDialog
 from ptycho_gui.dialogs.checked_path import CheckedPath
 from ptycho_gui.forms.path_field import PathField
 from ptycho_gui.workers.checks import look_at_targets
 from ptycho_gui.workers.worker import Job
 
-LABELS = {"npz": "&NumPy", "product": "&Ptychodus product", "cxi": "C&XI", "tiff": "&TIFF", "png": "P&ictures (PNG)"}
+_LABELS = {"npz": "&NumPy", "product": "&Ptychodus product", "cxi": "C&XI", "tiff": "&TIFF", "png": "P&ictures (PNG)"}
 
 
-class ExportReconstructionDialog(QDialog):
+class ExportReconstructionDialog(CheckedDialog):
     """Asks in which formats a reconstruction is written, and into which folder.
 
     Parameters
@@ -31,61 +31,44 @@ class ExportReconstructionDialog(QDialog):
     def __init__(
         self, folder: Path, formats: Iterable[str] = ("npz", "tiff", "png"), parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self.setWindowTitle("Export reconstruction")
+        super().__init__("Export reconstruction", "&Export", "Write the files", parent)
         chosen = set(formats)
-        box = QGroupBox("Formats")
-        grid = QGridLayout(box)
+        self.boxes = {name: QCheckBox(_LABELS[name]) for name in EXPORTERS}
+        group = QGroupBox("Formats")
+        grid = QGridLayout(group)
         grid.setColumnStretch(2, 1)
         grid.setHorizontalSpacing(16)
-        self.boxes = {name: QCheckBox(LABELS[name]) for name in EXPORTERS}
-        for row, (name, tick) in enumerate(self.boxes.items()):
+        for row, (name, box) in enumerate(self.boxes.items()):
             exporter = EXPORTERS[name]
-            tick.setChecked(name in chosen)
-            tick.setToolTip(exporter.help)
-            help = QLabel(exporter.help)
-            help.setWordWrap(True)
-            grid.addWidget(tick, row, 0)
+            box.setChecked(name in chosen)
+            box.setToolTip(exporter.help)
+            grid.addWidget(box, row, 0)
             grid.addWidget(QLabel(", ".join(exporter.files)), row, 1)
-            grid.addWidget(help, row, 2)
+            grid.addWidget(QLabel(exporter.help), row, 2)
         self.target = CheckedPath(PathField("folder", "Folder to write into"), self._look, "Choose a folder first.")
         form = QFormLayout(self)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow(box)
-        label = QLabel("&Folder:")
-        label.setBuddy(self.target.field.line)
-        form.addRow(label, self.target)
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        form.addRow(group)
+        form.addRow(self._label("&Folder:", self.target), self.target)
         form.addRow(self.buttons)
-        self.setMinimumWidth(680)
-        self.target.looked.connect(self._allow)
-        for tick in self.boxes.values():
-            tick.toggled.connect(self.target.look_again)
+        self._watch(self.target)
+        for box in self.boxes.values():
+            box.toggled.connect(self.target.look_again)
         self.target.set_path(folder)
 
     @property
     def formats(self) -> list[str]:
         """Keys of `EXPORTERS` that are ticked."""
-        return [name for name, tick in self.boxes.items() if tick.isChecked()]
+        return [name for name, box in self.boxes.items() if box.isChecked()]
 
     @property
     def folder(self) -> Path:
         """Where to write."""
         return self.target.path
 
-    def done(self, result: int) -> None:
-        """Qt: the dialog closes."""
-        self.target.shut_down()
-        super().done(result)
+    def why_not(self) -> str | None:
+        """Return the reason why nothing can be written yet."""
+        return super().why_not() if self.formats else "Tick a format first."
 
     def _look(self, folder: Path) -> Job:
         return look_at_targets(folder, [file for name in self.formats for file in EXPORTERS[name].files])
-
-    @Slot()
-    def _allow(self) -> None:
-        reason = self.target.reason if self.formats else "Tick a format first."
-        save = self.buttons.button(QDialogButtonBox.StandardButton.Save)
-        save.setEnabled(reason is None)
-        save.setToolTip(reason or "Write the files")

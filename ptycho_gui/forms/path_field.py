@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 
@@ -37,8 +37,7 @@ class PathField(QWidget):
         self.line.setAccessibleName(title)
         self.line.setMinimumWidth(120)
         self.line.textEdited.connect(self._tell_changed)
-        self.line.returnPressed.connect(self._tell_entered)
-        self.line.installEventFilter(self)
+        self.line.editingFinished.connect(self._tell_entered)
         self.button = QPushButton(button)
         self.button.setAutoDefault(False)
         self.button.setToolTip(title)
@@ -62,12 +61,6 @@ class PathField(QWidget):
         self._entered = str(path) if path else ""
         self.line.setText(self._entered)
         self.line.setToolTip(self._entered)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: leaving the line enters its path."""
-        if watched is self.line and event.type() == QEvent.Type.FocusOut:
-            self._tell_entered()
-        return super().eventFilter(watched, event)
 
     @Slot()
     def _tell_changed(self) -> None:

@@ -136,8 +136,6 @@ class CheckpointTable(QAbstractTableModel):
             return ("Rank", "Epoch", plain(monitor) or "Loss", "R_free", "Size", "Saved")[section]
         if role == Qt.ItemDataRole.ToolTipRole:
             return _TIPS.get(section, f"The metric that ranks: {monitor}" if monitor else "The metric that ranks")
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
         return None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -147,8 +145,6 @@ class CheckpointTable(QAbstractTableModel):
         row, column = self.rows[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return _cells(row)[column]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(column)
         if role == Qt.ItemDataRole.ToolTipRole:
             return row.saved.path if column == RANK else _TIPS.get(column)
         if role == Qt.ItemDataRole.DecorationRole and column == RANK:
@@ -166,8 +162,3 @@ def _cells(row: CheckpointRow) -> tuple[str, ...]:
         file_size(saved.size_bytes),
         moment(datetime.fromisoformat(saved.time) if saved.time else None),
     )
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column in (RANK, TIME) else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter

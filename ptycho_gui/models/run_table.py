@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QPixmap
 
 from ptycho_core.run_record import BrokenRun, RunInfo
 from ptycho_gui.icons import icon
-from ptycho_gui.models.words import UNKNOWN, figure, moment, span
+from ptycho_gui.models.words import UNKNOWN, figure, minute, span
 from ptycho_gui.workers.runs import ListedRun
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -28,8 +28,7 @@ STATUS_ICONS = {
 }
 ENGINES = {"pinn": "network", "direct": "direct"}
 
-_PICTURE_HEIGHT = 36
-_RIGHT = ("R_free", "Epochs")
+_PICTURE_HEIGHT = 26
 _Index = QModelIndex | QPersistentModelIndex
 _NOWHERE = QModelIndex()
 
@@ -88,7 +87,7 @@ _COLUMNS = (
         lambda i, _: f"{i.epochs_done} of {i.config.max_epochs}",
         lambda i, _: i.epochs_done,
     ),
-    _Column("Started", "When it was started", lambda i, _: moment(i.started), lambda i, _: i.started.timestamp()),
+    _Column("Started", "When it was started", lambda i, _: minute(i.started), lambda i, _: i.started.timestamp()),
     _Column(
         "Duration",
         "From its start to its end, pauses before it was resumed included",
@@ -96,7 +95,8 @@ _COLUMNS = (
         lambda i, _: _seconds(i),
     ),
 )
-STATUS, NAME = 0, 1
+STATUS, NAME, REASON = 0, 1, 2
+"""Where the status, the folder, and (over all columns to the right) the reason why a run is broken are shown."""
 
 
 class RunTable(QAbstractTableModel):
@@ -128,6 +128,10 @@ class RunTable(QAbstractTableModel):
         if self._runs:
             self.dataChanged.emit(self.index(0, NAME), self.index(len(self._runs) - 1, NAME))
 
+    def is_broken(self, row: int) -> bool:
+        """Whether the record of a run cannot be read."""
+        return isinstance(self._runs[row].found, BrokenRun)
+
     def rowCount(self, parent: _Index = _NOWHERE) -> int:
         """Qt: one row for each run."""
         return 0 if parent.isValid() else len(self._runs)
@@ -143,9 +147,7 @@ class RunTable(QAbstractTableModel):
         column = _COLUMNS[section]
         if role == Qt.ItemDataRole.DisplayRole:
             return column.heading
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip
-        return _alignment(column) if role == Qt.ItemDataRole.TextAlignmentRole else None
+        return column.tip if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Qt: what a cell shows."""
@@ -157,12 +159,12 @@ class RunTable(QAbstractTableModel):
                 return self._text(run, index.column())
             case Qt.ItemDataRole.ToolTipRole:
                 return self._tip(run, index.column())
-            case Qt.ItemDataRole.TextAlignmentRole:
-                return _alignment(column)
             case Qt.ItemDataRole.DecorationRole if index.column() == STATUS:
                 return self._icons[run.found.status]
             case Qt.ItemDataRole.DecorationRole if index.column() == NAME:
                 return self._pictures[index.row()]
+            case Qt.ItemDataRole.SizeHintRole if self.is_broken(index.row()) and index.column() == REASON:
+                return QSize(0, 0)  # it reaches over the columns to the right
             case _ if role == SORT_ROLE:
                 found = run.found
                 return column.worth(found, run) if isinstance(found, RunInfo) else self._text(run, index.column())
@@ -175,7 +177,7 @@ class RunTable(QAbstractTableModel):
             name = str(found.folder.relative_to(self._root)) if inside else found.folder.name
             return f"{name}  (overlaid)" if found.folder in self._overlaid else name
         if isinstance(found, BrokenRun):
-            return {STATUS: "Broken", 2: found.reason}.get(column, "")
+            return {STATUS: "Broken", REASON: found.reason}.get(column, "")
         return _COLUMNS[column].text(found, run)
 
     @staticmethod
@@ -185,7 +187,7 @@ class RunTable(QAbstractTableModel):
             return str(found.folder)
         if column == STATUS or isinstance(found, BrokenRun):
             return found.reason or found.status
-        if column == 2:
+        if column == REASON:
             return str(found.scan["path"] or "not read from a file")
         return _COLUMNS[column].tip
 
@@ -195,8 +197,3 @@ def _small(run: ListedRun) -> QPixmap | None:
         return None
     picture = run.picture.scaledToHeight(_PICTURE_HEIGHT, Qt.TransformationMode.SmoothTransformation)
     return QPixmap.fromImage(picture)
-
-
-def _alignment(column: _Column) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column.heading in _RIGHT else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter

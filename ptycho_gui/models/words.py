@@ -11,15 +11,20 @@ UNKNOWN = "–"
 
 
 def figure(value: float | None) -> str:
-    """Return a metric with four decimals, or three digits where that is too coarse."""
+    """Return a metric with four decimals, or with as many digits as make sense where it is very small or large."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
 def moment(time: datetime | None) -> str:
     """Return a time as the clock on the wall shows it."""
     return UNKNOWN if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def minute(time: datetime) -> str:
+    """Return a time as `moment` does, without seconds."""
+    return time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def file_size(size: int | None) -> str:

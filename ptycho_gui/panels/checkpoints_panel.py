@@ -63,6 +63,7 @@ class CheckpointsPanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.buttons)
         layout.addWidget(self.view)
+        self.setFocusProxy(self.view)
         self.setWhatsThis(
             "<b>Checkpoints</b> are the states of the model that were saved while it was trained. The best one has the "
             "lowest monitored loss: take it for the final reconstruction and for export. A run resumes from the last."

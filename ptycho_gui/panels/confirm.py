@@ -11,4 +11,6 @@ def confirmed(parent: QWidget, title: str, question: str, verb: str) -> bool:
     do = box.addButton(verb, QMessageBox.ButtonRole.DestructiveRole)
     box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
     box.exec()
-    return box.clickedButton() is do
+    agreed = box.clickedButton() is do
+    box.deleteLater()
+    return agreed

@@ -47,6 +47,7 @@ class QueuePanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.buttons)
         layout.addWidget(self.view)
+        self.setFocusProxy(self.view)
         self.setWhatsThis(
             "<b>Queue</b>: add the open scan with the present settings as often as you like, then run them one after "
             "another. A run that fails is marked with the reason, and the next one begins."

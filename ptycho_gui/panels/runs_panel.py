@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.run_record import RunInfo
 from ptycho_gui.forms.path_field import PathField
-from ptycho_gui.models.run_table import SORT_ROLE, RunTable
+from ptycho_gui.models.run_table import REASON, SORT_ROLE, RunTable
 from ptycho_gui.panels.confirm import confirmed
 from ptycho_gui.panels.settings_comparison import SettingsComparison
 from ptycho_gui.panels.table import Table, TableActions
@@ -37,15 +37,15 @@ class RunsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._folder = Path()
+        self._folder: Path | None = None
         self._busy: str | None = None
         self._overlaid: set[Path] = set()
         self._keep: set[Path] = set()
         self.table, self._sorted = RunTable(self), QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.table)
         self._sorted.setSortRole(SORT_ROLE)
-        self.view = Table(self._sorted, "Runs", "")
-        self.view.verticalHeader().setDefaultSectionSize(40)
+        self.view = Table(self._sorted, "Runs", "Choose the folder whose runs are to be listed.")
+        self.view.verticalHeader().setDefaultSectionSize(30)
         self.view.horizontalHeader().setSortIndicatorClearable(True)
         self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.view.setSortingEnabled(True)
@@ -54,7 +54,7 @@ class RunsPanel(QWidget):
         self.field.path_entered.connect(self._choose)
         self._picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._picture.setAccessibleName("Phase of the selected run's reconstruction")
-        self._picture.setFixedWidth(170)
+        self._picture.setFixedWidth(150)
         self._picture.setWordWrap(True)
         self._lay_out()
         self.setWhatsThis(
@@ -66,6 +66,7 @@ class RunsPanel(QWidget):
         self._listing.failed.connect(self._show_failure)
         self._trashing.succeeded.connect(self._show_trashed)
         self._trashing.failed.connect(self._tell_failure)
+        self._sorted.layoutChanged.connect(self._stretch_reasons)
         self.view.selectionModel().selectionChanged.connect(self._follow)
         self.view.doubleClicked.connect(self.open.trigger)
         self._follow()
@@ -97,6 +98,7 @@ class RunsPanel(QWidget):
         layout.setSpacing(4)
         layout.addLayout(top)
         layout.addLayout(below)
+        self.setFocusProxy(self.view)
 
     def set_folder(self, folder: Path) -> None:
         """List the runs of a folder and below it."""
@@ -109,6 +111,8 @@ class RunsPanel(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Look into the folder again."""
+        if self._folder is None:
+            return
         self._keep = {run.found.folder for run in self._runs()}
         self._say("Looking for runs…")
         self._listing.start(list_runs(self._folder))
@@ -149,17 +153,28 @@ class RunsPanel(QWidget):
 
     @Slot(object)
     def _show(self, runs: list[ListedRun]) -> None:
+        assert self._folder is not None
         self._say("There are no runs in this folder yet. Start one, or choose another folder.")
         self.table.show_runs(self._folder, runs)
         self.table.mark_overlaid(self._overlaid)
+        self._stretch_reasons()
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row, run in enumerate(runs):
             if run.found.folder in self._keep:
                 self.view.selectionModel().select(self._sorted.mapFromSource(self.table.index(row, 0)), flags)
         self._follow()
 
+    @Slot()
+    def _stretch_reasons(self) -> None:
+        """Let the reason why a run is broken reach to the right edge, wherever the run is sorted to."""
+        self.view.clearSpans()
+        for row in range(self._sorted.rowCount()):
+            if self.table.is_broken(self._sorted.mapToSource(self._sorted.index(row, 0)).row()):
+                self.view.setSpan(row, REASON, 1, self.table.columnCount() - REASON)
+
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
+        assert self._folder is not None
         self.table.show_runs(self._folder, [])
         self._say(failure.sentence)
 

@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QToolB
 
 from ptycho_gui.icons import icon
 
+_GAP = 10
+
 
 class Table(QTableView):
     """A view of rows that are selected whole; says what to do while there are none.
@@ -44,7 +46,12 @@ class Table(QTableView):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setHighlightSections(False)
         header.setStretchLastSection(True)
+        header.setMaximumSectionSize(48 * self.fontMetrics().averageCharWidth())
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+
+    def sizeHintForColumn(self, column: int) -> int:
+        """Qt: with room between the columns."""
+        return max(super().sizeHintForColumn(column), self.horizontalHeader().sectionSizeHint(column)) + _GAP
 
     def selected_rows(self) -> list[int]:
         """Return the rows that are selected, from the top."""
