@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -25,14 +27,14 @@ from superqt.utils import QSignalThrottler
 from ptycho_gui.icons import icon
 from ptycho_gui.models.run_history import RunHistory
 from ptycho_gui.plots.charts import CHARTS, Axis, Chart, Curve, charts_of, curves_of, overlaid, positions
-from ptycho_gui.plots.curves_view import CurvesView
+from ptycho_gui.plots.curves_view import CurvesView, key_of
 
 _EVERY_MS = 300
 _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
 _AXES: dict[str, Axis] = {"Epochs": "epoch", "Steps": "step"}
-_FIGURES = Chart("&R and R_free", "part of the amplitudes that is not explained")
+_FIGURES = Chart("&R and R_free", "R (0 is perfect)")
 _NO_RUN = "No run is shown yet. Curves appear here with the first steps of a run, or when a run of the list is opened."
 _NO_NUMBERS = "This run has no such numbers yet."
 
@@ -70,9 +72,8 @@ class CurvesPanel(QWidget):
         self._stack.addWidget(self._message)
         self.readout = QLabel(wordWrap=True)
         self.readout.setAccessibleName("Values")
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.readout.setFixedHeight(2 * self.fontMetrics().lineSpacing() + 2)
-        self.readout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.readout.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 2)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 4)
         column.addWidget(self.tabs)
@@ -133,6 +134,12 @@ class CurvesPanel(QWidget):
         self.tabs.setTabVisible(len(self._charts) - 1, True)
         self.refresh()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Qt: light and dark."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.refresh()
+
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: catch up."""
         super().showEvent(event)
@@ -148,7 +155,7 @@ class CurvesPanel(QWidget):
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setRange(0, len(_SPANS) - 1)
         self.smoothing.setPageStep(1)
-        self.smoothing.setMaximumWidth(120)
+        self.smoothing.setFixedWidth(100)
         self.smoothing.setAccessibleName("Smoothing")
         self._smoothed = QLabel()
         self._smoothed.setMinimumWidth(self.fontMetrics().horizontalAdvance("over 1000 steps"))
@@ -202,18 +209,16 @@ class CurvesPanel(QWidget):
 
     @Slot()
     def _choose_chart(self) -> None:
-        of_run, smooth = self._chart is not _FIGURES, bool(self._chart.of_steps[0])
+        of_run, smooth = self._chart is not _FIGURES, bool(self._chart.of_steps[0]) and self._chart.noisy
         self.axis.setEnabled(of_run)
         self.axis.setToolTip(
-            "What is counted along the x axis"
-            if of_run
-            else "Reconstructions stand in the order in which they were made"
+            "What is counted along x" if of_run else "Reconstructions stand in the order of their making"
         )
         self.smoothing.setEnabled(smooth)
         self.smoothing.setToolTip(
             "Average each step's values over about so many steps; the values themselves stay faintly behind"
             if smooth
-            else "Nothing to smooth: these values are one for each epoch or reconstruction"
+            else "Nothing to smooth: these values have no noise, or are one for each epoch"
         )
         self.view.set_log(self.log.isChecked())
         self._draw()
@@ -311,15 +316,16 @@ class CurvesPanel(QWidget):
 
     @Slot(object)
     def _read_out(self, x: float | None) -> None:
-        """Say the values nearest to a place on the x axis; the latest ones where the mouse points at none."""
+        """Say in the legend the values nearest to a place on the x axis, or the latest where the mouse is elsewhere."""
         if x is None:
             x = max((float(curve.x[-1]) for curve in self._curves if len(curve.x)), default=0.0)
         values = [
-            f"{curve.words} <b>{value:.4g}</b>"
+            f"{key_of(curve)} {escape(curve.words)} <b>{_figure(curve.nearest(x))}</b>"
             for curve in self._curves
-            if curve.words and (value := curve.nearest(x)) is not None
+            if curve.words
         ]
-        self.readout.setText("&nbsp;&nbsp; ".join([self._place(x), *values]))
+        parts = (f'<span style="white-space: nowrap">{part}</span>' for part in (escape(self._place(x)), *values))
+        self.readout.setText(" &nbsp; ".join(parts))
 
     def _place(self, x: float) -> str:
         if self._chart is _FIGURES:
@@ -332,3 +338,7 @@ class CurvesPanel(QWidget):
         row = min(int(np.searchsorted(places, x)), len(places) - 1)
         epoch, step = history.steps["epoch"][row], history.steps["step"][row]
         return f"Epoch {epoch + 1:.0f}, step {step + 1:.0f}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

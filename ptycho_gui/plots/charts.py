@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ptycho_core.config import Config
 from ptycho_gui.models.growing_table import Column, GrowingTable
@@ -29,13 +28,16 @@ class Chart:
     of_steps
         The metric of each step, and what it is called; empty for none.
     of_epochs
-        Metrics of each epoch by their role, which decides how they look.
+        Metrics of each epoch: the role, which decides how it looks, the metric, and what it is called.
+    noisy
+        Whether smoothing the steps tells more than they do.
     """
 
     title: str
     quantity: str
     of_steps: tuple[str, str] = ("", "")
     of_epochs: tuple[tuple[str, str, str], ...] = ()
+    noisy: bool = True
 
     def shows(self, metric: str) -> bool:
         """Return whether a metric is drawn here."""
@@ -60,7 +62,7 @@ CHARTS = (
             ("validation", "mae_val_loss", "validation"),
         ),
     ),
-    Chart("&Learning rate", "learning rate", ("learning_rate", "learning rate")),
+    Chart("&Learning rate", "learning rate", ("learning_rate", "learning rate"), noisy=False),
     Chart("&Gradient", "norm of the gradient", ("grad_norm", "gradient norm")),
     Chart("&Speed", "patterns per second", ("patterns_per_second", "patterns per second")),
 )
@@ -98,8 +100,11 @@ class Curve:
         return dataclasses.replace(self, words=words)
 
     def nearest(self, x: float) -> float | None:
-        """Return the value nearest to a place on the x axis; None where there is none."""
+        """Return the value nearest to a place on the x axis; None beyond the ends of the curve."""
         if not len(self.x):
+            return None
+        gap = np.ptp(self.x) / (len(self.x) - 1) if len(self.x) > 1 else np.inf
+        if not self.x[0] - gap <= x <= self.x[-1] + gap:
             return None
         right = min(int(np.searchsorted(self.x, x)), len(self.x) - 1)
         left = max(0, right - 1)
@@ -112,7 +117,7 @@ def curves_of(history: RunHistory, chart: Chart, axis: Axis, span: int) -> list[
     name, words = chart.of_steps
     if name:
         x, y = _known(positions(history, history.steps, axis), history.steps[name])
-        if span > 1:
+        if span > 1 and chart.noisy:
             curves.append(Curve(0, "raw", "", x, y))
             curves.append(Curve(0, "steps", f"{words}, smoothed over {span}", x, smoothed(y, span)))
         else:
@@ -145,9 +150,12 @@ def smoothed(y: Column, span: int) -> Column:
     """Return the exponential moving average with the weight 2 / (span + 1) for each new value."""
     if not len(y):
         return y
+    # By Fourier transforms: scipy.signal would add half a second to the window's start.
     weight = 2 / (span + 1)
-    filtered, _ = lfilter([weight], [1, weight - 1], y, zi=[(1 - weight) * y[0]])
-    return np.asarray(filtered)
+    kernel = weight * (1 - weight) ** np.arange(min(len(y), 8 * span))
+    size = len(y) + len(kernel)
+    product = np.fft.rfft(y - y[0], size) * np.fft.rfft(kernel, size)
+    return np.asarray(y[0] + np.fft.irfft(product, size)[: len(y)])
 
 
 def _of_epochs(history: RunHistory, chart: Chart, axis: Axis, run: int, before: str) -> list[Curve]:

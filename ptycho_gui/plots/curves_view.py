@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,14 @@ _MARKED_POINTS = 60
 """Curves of at most so many points have a mark at each."""
 
 _STYLES = (Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DashDotDotLine)
+_LINES = {
+    Qt.PenStyle.SolidLine: "\N{BOX DRAWINGS HEAVY HORIZONTAL}",
+    Qt.PenStyle.DashLine: "\N{BOX DRAWINGS HEAVY DOUBLE DASH HORIZONTAL}",
+    Qt.PenStyle.DotLine: "\N{BOX DRAWINGS HEAVY QUADRUPLE DASH HORIZONTAL}",
+    Qt.PenStyle.DashDotLine: "\N{BOX DRAWINGS HEAVY DOUBLE DASH HORIZONTAL}·",
+    Qt.PenStyle.DashDotDotLine: "\N{BOX DRAWINGS HEAVY DOUBLE DASH HORIZONTAL}··",
+}
+_SIGNS = {"training": "■", "validation": "●", "r": "●", "r_free": "◆"}
 _MARKS = {"training": "s", "validation": "o", "r": "o", "r_free": "d"}
 _COLOURS = {"validation": 1, "r_free": 1}
 """Places in the series of colours, for the run that is shown; 0 for the other roles."""
@@ -36,13 +45,14 @@ class CurvesView(Plot):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.plot_item.setAxisItems({"left": _ValueAxis("left")})
+        self.apply_colours()
         self._items: dict[tuple[int, str, str], Any] = {}
         self._curves: Sequence[Curve] = ()
         self._log = False
         self.plot_item.showGrid(x=True, y=True, alpha=0.2)
         for name in ("left", "bottom"):
             self.getAxis(name).enableAutoSIPrefix(False)
-        self._legend = self.plot_item.addLegend(offset=(-10, 10))
         self._cursor = pg.InfiniteLine(angle=90)
         self._best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.55})
         self._best_point = pg.PlotDataItem(symbol="star", symbolSize=15, pen=None)
@@ -60,7 +70,9 @@ class CurvesView(Plot):
         """Say what is on the axes; ``ticks`` are words for x = 0, 1, ..."""
         self.setLabel("bottom", x)
         self.setLabel("left", y)
-        self.getAxis("bottom").setTicks(None if ticks is None else [list(enumerate(ticks))])
+        if ticks is not None:
+            self.getAxis("bottom").setTicks([list(enumerate(ticks))])
+            self.plot_item.getViewBox().setDefaultPadding(0.2)
 
     def set_log(self, log: bool) -> None:
         """Choose a logarithmic y axis."""
@@ -134,10 +146,9 @@ class CurvesView(Plot):
             self.pointed.emit(None)
 
     def _make(self, curve: Curve) -> Any:
-        pen, colour = self._look(curve)
+        pen, colour = look(curve)
         item = self.plot_item.plot(
             pen=pen,
-            name=curve.words or None,
             symbolSize=9 if curve.role in ("r", "r_free") else 6,
             symbolBrush=colour,
             symbolPen=None,
@@ -146,31 +157,54 @@ class CurvesView(Plot):
         item.setClipToView(True)
         return item
 
-    def _look(self, curve: Curve) -> tuple[QPen | None, QColor]:
-        series = theme.colours().series
-        if curve.run:
-            colour = QColor(series[(curve.run + 1) % len(series)])
-            width = 2.0 if curve.role == "validation" else 1.2
-            return pg.mkPen(colour, width=width, style=_STYLES[(curve.run - 1) % len(_STYLES)]), colour
-        colour = QColor(series[_COLOURS.get(curve.role, 0)])
-        if curve.role == "raw":
-            colour.setAlphaF(0.3)
-        if curve.role in ("r", "r_free"):
-            return None, colour
-        return pg.mkPen(colour, width=_WIDTHS.get(curve.role, 2.0)), colour
-
     def _recolour(self) -> None:
         colours = theme.colours()
         self._cursor.setPen(colours.muted)
-        self._best.setPen(pg.mkPen(colours.good, style=Qt.PenStyle.DashLine))
-        self._best.label.setColor(colours.good)
+        self._best.setPen(pg.mkPen(colours.foreground, style=Qt.PenStyle.DashLine))
+        self._best.label.setColor(colours.foreground)
         background = QColor(colours.background)
         background.setAlphaF(0.8)
         self._best.label.fill = pg.mkBrush(background)
-        self._best_point.setSymbolBrush(colours.good)
+        self._best_point.setSymbolBrush(colours.foreground)
         self._best_point.setSymbolPen(colours.background)
-        self._legend.setBrush(background)
-        self._legend.setLabelTextColor(colours.foreground)
         for key in [*self._items]:
             self.removeItem(self._items.pop(key))
         self.show_curves(self._curves)
+
+
+class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
+    """Has enough figures on a logarithmic axis of less than a decade, too."""
+
+    def logTickValues(self, low: float, high: float, size: float, ticks: Any) -> Any:
+        """Pyqtgraph: where the ticks are, as logarithms."""
+        if high - low >= 1:
+            return super().logTickValues(low, high, size, ticks)
+        (spacing, _), *_ = self.tickSpacing(10**low, 10**high, size)
+        first, last = math.ceil(10**low / spacing), math.floor(10**high / spacing)
+        return [(None, [math.log10(place * spacing) for place in range(first, last + 1)])]
+
+    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float | None) -> list[str]:
+        """Pyqtgraph: what is written at the ticks."""
+        return [f"{10**value:.4g}" for value in values]
+
+
+def look(curve: Curve) -> tuple[QPen | None, QColor]:
+    """Return the pen of a curve, None for points alone, and its colour: those of the scheme in force."""
+    series = theme.colours().series
+    if curve.run:
+        colour = QColor(series[(curve.run + 1) % len(series)])
+        width = 2.0 if curve.role == "validation" else 1.2
+        return pg.mkPen(colour, width=width, style=_STYLES[(curve.run - 1) % len(_STYLES)]), colour
+    colour = QColor(series[_COLOURS.get(curve.role, 0)])
+    if curve.role == "raw":
+        colour.setAlphaF(0.3)
+    if curve.role in ("r", "r_free"):
+        return None, colour
+    return pg.mkPen(colour, width=_WIDTHS.get(curve.role, 2.0)), colour
+
+
+def key_of(curve: Curve) -> str:
+    """Return what a curve looks like, as HTML for a legend."""
+    pen, colour = look(curve)
+    line = "" if pen is None else _LINES[pen.style()]
+    return f'<span style="color: {colour.name()}">{line}{_SIGNS.get(curve.role, "")}{line}</span>'
