@@ -136,6 +136,8 @@ class ObjectPanel(QWidget):
 
     @Slot(object)
     def _show(self, ready: Ready) -> None:
+        if ready.content is not self._asked:  # cleared since
+            return
         before = self._ready.sources if self._ready else None
         self._ready = ready
         content, (sources, found) = ready.content, ready.sources
@@ -162,8 +164,9 @@ class ObjectPanel(QWidget):
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
-        self._ready = None
-        self._show_nothing(failure.sentence)
+        if self._asked is not None:
+            self._ready = None
+            self._show_nothing(failure.sentence)
 
     def _show_nothing(self, why: str) -> None:
         self._nothing.setText(why)

@@ -70,6 +70,7 @@ class ComplexView(QWidget):
         self.panes[1].view.addItem(self._mirrored, ignoreBounds=True)
         self.panes[1].view.setXLink(self.panes[0].view)
         self.panes[1].view.setYLink(self.panes[0].view)
+        self.panes[0].view.sigResized.connect(self._refit)
         self._apply_colours()
 
     def show_objects(self, names: tuple[str, ...], shown: tuple[Prepared, ...]) -> None:
@@ -85,6 +86,8 @@ class ComplexView(QWidget):
         size = picture.images["amplitude"].size
         same = all(abs(a - b) < 2 * source.binning + 1 for a, b in zip(size, self._size, strict=True))
         self._size = size
+        if not same:
+            self.show_line(False)
         for pane in self.panes:
             pane.set_pixel_size(source.pixel_size_m)
             pane.set_box(picture.box)
@@ -209,6 +212,11 @@ class ComplexView(QWidget):
         if self._slots[1 - number][1] == quantity:
             self._apply_style(self.panes[1 - number], quantity)
         self.levels_chosen.emit()
+
+    @Slot(object)
+    def _refit(self, _: object) -> None:
+        if self._shown and not self._moved:
+            self.fit()
 
     @Slot()
     def _remember_move(self) -> None:

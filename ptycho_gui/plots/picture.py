@@ -69,10 +69,9 @@ def source_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] |
     Its canvas ends half a probe beyond the outermost positions, so what is dark at the rim of the probe is dark there.
     """
     lit = bounding_box(covered_area(abs(preview.probe) ** 2))
-    margins = [(part.start or 0) // preview.binning for part in lit]
-    covered = np.zeros(preview.object.shape, np.bool_)
-    height, width = covered.shape
-    covered[margins[0] : height - margins[0], margins[1] : width - margins[1]] = True
+    top, left = ((part.start or 0) // preview.binning for part in lit)
+    covered = np.zeros_like(preview.object, np.bool_)
+    covered[top : len(covered) - top, left : len(covered[0]) - left] = True
     return Source(preview.object, covered, preview.probe[None], None, pixel_size_m, preview.binning)
 
 

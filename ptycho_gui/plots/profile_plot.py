@@ -41,6 +41,7 @@ class ProfilePlot(QWidget):
             plot = self.plots[quantity] = Plot()
             plot.setAccessibleName(f"{title} along the line")
             plot.plot_item.setLabel("left", title)
+            plot.plot_item.getAxis("left").enableAutoSIPrefix(False)
             region = self._regions[quantity] = pg.LinearRegionItem()
             region.sigRegionChanged.connect(self._move_marks)
             plot.plot_item.addItem(region, ignoreBounds=True)

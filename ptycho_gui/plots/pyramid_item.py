@@ -55,9 +55,9 @@ class PyramidItem(pg.ImageItem):  # type: ignore[misc]
 
     def _level_of(self, pyramid: Pyramid) -> int:
         """Return the coarsest level that still has a pixel for each of the screen."""
-        wide, _ = self._view.viewPixelSize()
         widget = self._view.getViewWidget()
-        on_screen = pyramid.scale / wide * (widget.devicePixelRatioF() if widget else 1.0)
+        ratio = widget.devicePixelRatioF() if widget else 1.0
+        on_screen = ratio * pyramid.scale * self._view.width() / self._view.viewRect().width()
         return min(max(0, math.floor(-math.log2(max(on_screen, 1e-9)))), len(pyramid.levels) - 1)
 
     def _draw(self, pyramid: Pyramid, level: int) -> None:

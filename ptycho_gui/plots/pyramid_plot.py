@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -161,7 +162,7 @@ class PyramidPlot(QWidget):
         colours = theme.colours()
         background = pg.mkColor(colours.background)
         clear = background.getRgb()[:3]
-        self._dark.setLookupTable([(*clear, 0), (*clear, _DARKENED)])
+        self._dark.setLookupTable(np.array([(*clear, 0), (*clear, _DARKENED)], np.uint8))
         behind = pg.mkColor(colours.background)
         behind.setAlphaF(0.75)
         self._note.fill = pg.mkBrush(behind)
