@@ -76,5 +76,5 @@ def _run(args: argparse.Namespace) -> int:
     if args.demo:
         window.run_demo(Path("demo").absolute())
     elif args.file:
-        window.open_any(args.file)
+        window.open_path(args.file)
     return app.exec()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 _WIDE_PX = 1900
@@ -43,10 +44,14 @@ class Docks:
         self[name].show()
         self[name].raise_()
 
+    def toggles(self) -> list[QAction]:
+        """Return an action for each dock that shows and hides it."""
+        return [dock.toggleViewAction() for dock in self._docks.values()]
+
     def set_movable(self, movable: bool) -> None:
         """Show or hide the title bars by which docks are dragged."""
         for dock in self._docks.values():
-            dock.setTitleBarWidget(None if movable else QWidget(dock))
+            dock.setTitleBarWidget(None if movable else QWidget(dock))  # type: ignore[arg-type]
 
     def arrange(self, width: int, height: int) -> None:
         """Put every dock where it is at first, in a window of this size in pixels."""

@@ -1,24 +1,28 @@
-"""The main window: panels in docks, actions, and who hears whom. No computation."""
+"""The main window: panels in docks, menus, what it remembers, and who hears whom. No computation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
-from ptycho_core.errors import Fix, Problem
+from ptycho_core.errors import Fix, InputError, Problem
+from ptycho_core.events import PreviewReady
+from ptycho_core.formats import SETTINGS
 from ptycho_core.inspection import Inspection
 from ptycho_gui import theme
 from ptycho_gui.actions import Actions
 from ptycho_gui.dialogs.about_dialog import AboutDialog
-from ptycho_gui.dialogs.apply_dialog import ApplyDialog
-from ptycho_gui.dialogs.export_reconstruction_dialog import ExportReconstructionDialog
 from ptycho_gui.dialogs.guide_window import GuideWindow
-from ptycho_gui.dialogs.mapping_dialog import MappingDialog
 from ptycho_gui.docks import Docks
+from ptycho_gui.file_actions import FileActions
 from ptycho_gui.log_bridge import LogBridge
+from ptycho_gui.models.queue import QueuedRun
 from ptycho_gui.panels.checkpoints_panel import CheckpointsPanel
 from ptycho_gui.panels.curves_panel import CurvesPanel
 from ptycho_gui.panels.data_panel import DataPanel
@@ -34,7 +38,429 @@ from ptycho_gui.panels.runs_panel import RunsPanel
 from ptycho_gui.panels.scan_panel import ScanPanel
 from ptycho_gui.panels.training_panel import TrainingPanel
 from ptycho_gui.panels.welcome_panel import WelcomePanel
-from ptycho_gui.preferences import Preferences
-from ptycho_gui.session import Session
+from ptycho_gui.preferences import VERSION, Preferences
+from ptycho_gui.result_actions import ResultActions
+from ptycho_gui.session import Session, ShownRun
+from ptycho_gui.workers.reconstruct import Reconstructed
+from ptycho_gui.workers.runs import OpenedRun
 
-_SCANS = "Scans (*.npz *.h5 *.hdf5 *.cxi *.nxs *.ptyd *.mat);;All files (*)"
+_SHARE_OF_SCREEN = 0.9
+
+
+class MainWindow(QMainWindow):
+    """Everything that an operator sees.
+
+    Parameters
+    ----------
+    preferences
+        What earlier sessions left.
+    bridge
+        Tells log records.
+    """
+
+    def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
+        super().__init__()
+        self.preferences = preferences
+        self.session = Session(self)
+        self.setAcceptDrops(True)
+        self.commands = Actions(self)
+        self._make_panels()
+        self.files = FileActions(self.session, preferences, self)
+        self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
+        self._guide: GuideWindow | None = None
+        self._fill_view_menu()
+        self._wire_commands()
+        self._wire_scan()
+        self._wire_run()
+        self._wire_results()
+        bridge.emitter.logged.connect(self.log.add)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
+        self._restore()
+        self._update()
+
+    def _make_panels(self) -> None:
+        draft = self.session.draft
+        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(), WelcomePanel()
+        self.scan, self.data = ScanPanel(), DataPanel()
+        self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
+        self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
+        self.object, self.curves = ObjectPanel(), CurvesPanel()
+        self.checkpoints, self.runs = CheckpointsPanel(), RunsPanel()
+        self.queue, self.log = QueuePanel(self.session.queue), LogPanel()
+        self._strip("Progress", self.run_bar)
+        self.addToolBarBreak()
+        self.addToolBar(self.message_bar)
+        self.docks = Docks(self)
+        for name, title, group, widget in (
+            ("scan", "Scan", "left", self.scan),
+            ("prepare", "Prepare", "left", self.prepare),
+            ("grouping", "Grouping", "left", self.grouping),
+            ("training", "Training", "left", self.training),
+            ("welcome", "First steps", "main", self.welcome),
+            ("data", "Data", "main", self.data),
+            ("before_after", "Before and after", "main", self.before_after),
+            ("object", "Object", "main", self.object),
+            ("curves", "Curves", "side", self.curves),
+            ("checkpoints", "Checkpoints", "bottom", self.checkpoints),
+            ("runs", "Runs", "bottom", self.runs),
+            ("queue", "Queue", "bottom", self.queue),
+            ("log", "Log", "bottom", self.log),
+        ):
+            self.docks.add(name, title, group, widget)
+
+    def _strip(self, title: str, widget: QWidget) -> QToolBar:
+        """Put a widget over the whole width, below the toolbar."""
+        self.addToolBarBreak()
+        strip = QToolBar(title, self)
+        strip.setObjectName(f"strip_{title.lower()}")
+        strip.setMovable(False)
+        strip.addWidget(widget)
+        self.addToolBar(strip)
+        return strip
+
+    def _fill_view_menu(self) -> None:
+        menu = self.commands.menus["View"]
+        panels = menu.addMenu("&Panels")
+        for action in self.docks.toggles():
+            panels.addAction(action)
+        colours = menu.addMenu("&Colours")
+        group = QActionGroup(self)
+        chosen = self.preferences.text("scheme") or "system"
+        for scheme in theme.SCHEMES:
+            text = "&As the system" if scheme == "system" else f"&{scheme.capitalize()}"
+            action = colours.addAction(text)
+            action.triggered.connect(partial(self._choose_colours, scheme))
+            action.setCheckable(True)
+            action.setChecked(scheme == chosen)
+            group.addAction(action)
+
+    def _wire_commands(self) -> None:
+        session, files, results = self.session, self.files, self.results
+        for name, slot in {
+            "open": files.open,
+            "open_positions": files.open_with_positions,
+            "open_mapped": files.open_mapped,
+            "demo": files.open_demo,
+            "reload": session.loader.reload,
+            "save_scan": files.save_scan,
+            "quit": self.close,
+            "start": self._start,
+            "stop": session.stop,
+            "cancel": self._cancel,
+            "resume": session.resume,
+            "enqueue": self._enqueue,
+            "apply": results.apply,
+            "reconstruct": results.reconstruct_best,
+            "polish": results.polish_best,
+            "export_checkpoint": results.export_best,
+            "export_reconstruction": results.export_reconstruction,
+            "reset_layout": self._reset_layout,
+            "guide": self.show_guide,
+            "whats_this": QWhatsThis.enterWhatsThisMode,
+            "first_steps": lambda: self.docks.show("welcome"),
+            "about": lambda: AboutDialog(self).exec(),
+        }.items():
+            self.commands[name].triggered.connect(partial(_call, slot))
+        self.commands["unlock"].setCheckable(True)
+        self.commands["unlock"].toggled.connect(self.docks.set_movable)
+        files.fill_recent(self.commands.menus["File"], before=self.commands["demo"])
+
+    def _wire_scan(self) -> None:
+        loader = self.session.loader
+        loader.progressed.connect(self._show_loading)
+        loader.opened.connect(self._show_scan)
+        loader.failed.connect(self._show_scan_error)
+        loader.left.connect(self._show_scan_again)
+        loader.counted.connect(self.data.show_counts)
+        self.scan.open_requested.connect(self.files.open)
+        self.scan.cancel_requested.connect(loader.cancel)
+        self.scan.setting_chosen.connect(loader.answer)
+        self.scan.fix_requested.connect(self._fix)
+        self.scan.show_requested.connect(self._show_problem)
+        self.scan.orientation_search_requested.connect(self._search_orientation)
+        self.prepare.steps_chosen.connect(loader.prepare)
+        self.welcome.open_requested.connect(self.files.open)
+        self.welcome.demo_requested.connect(self.files.open_demo)
+        self.welcome.guide_requested.connect(self.show_guide)
+
+    def _wire_run(self) -> None:
+        session = self.session
+        session.message.connect(self._show_message)
+        session.working.connect(self.run_bar.set_activity)
+        session.changed.connect(self._update)
+        session.run_shown.connect(self._show_run)
+        session.run_opened.connect(self._show_opened)
+        session.heard.connect(self._hear)
+        session.recorded.connect(self.runs.refresh)
+        session.idle.connect(self._close_if_asked)
+        self.message_bar.log_requested.connect(lambda: self.docks.show("log"))
+        self.queue.add_requested.connect(self._enqueue)
+        self.queue.run_requested.connect(session.start_queue)
+        self.queue.pause_requested.connect(session.pause_queue)
+        self.runs.open_requested.connect(session.open_run)
+        self.runs.resume_requested.connect(session.resume_run)
+        self.runs.folder_chosen.connect(self._remember_runs)
+        self.runs.message.connect(self._show_message)
+
+    def _wire_results(self) -> None:
+        self.session.reconstructed.connect(self._show_reconstruction)
+        self.session.compared.connect(self._show_both)
+        self.object.export_requested.connect(self.results.export_reconstruction)
+        self.checkpoints.changed.connect(self._update)
+        self.training.output_folder_changed.connect(self._update)
+
+    def open_path(self, path: Path) -> None:
+        """Open a scan, or the run in a folder."""
+        self.files.open_path(path)
+
+    def run_demo(self, folder: Path) -> None:
+        """Simulate a scan into a folder, open it, and train on it."""
+        self.files.run_demo(folder)
+
+    @Slot()
+    def show_guide(self) -> None:
+        """Show the operator guide in a window of its own."""
+        if self._guide is None:
+            self._guide = GuideWindow()
+        self._guide.show()
+        self._guide.raise_()
+        self._guide.activateWindow()
+
+    @Slot(str, object)
+    def _show_loading(self, text: str, fraction: float | None) -> None:
+        self.scan.show_loading(text, fraction)
+        self.run_bar.set_activity(text, fraction)
+
+    @Slot(object)
+    def _show_scan(self, looked: Inspection) -> None:
+        self.run_bar.set_activity("", None)
+        for panel in (self.scan, self.data, self.prepare, self.before_after):
+            panel.show_scan(looked)
+        path = looked.scan.path
+        if path is not None:
+            self.preferences.add_recent(path)
+            self.setWindowFilePath(str(path))
+            if not self.preferences.text("folder_runs"):
+                self.runs.set_folder(path.parent)
+        if self.docks["welcome"].isVisible():
+            self.docks["welcome"].hide()
+            self.docks.show("data")
+        self._update()
+        if self.files.take_start():
+            self.session.draft.load({"preset": "quick"})
+            self._start()
+
+    @Slot(str, str)
+    def _show_scan_error(self, sentence: str, path: str) -> None:
+        self.run_bar.set_activity("", None)
+        self.scan.show_error(sentence)
+        self._show_message("error", sentence)
+
+    @Slot()
+    def _show_scan_again(self) -> None:
+        self.run_bar.set_activity("", None)
+        self.scan.show_scan(self.session.loader.looked)
+
+    @Slot(object)
+    def _fix(self, fix: Fix) -> None:
+        if fix.field in SETTINGS:
+            self.session.loader.answer(fix.field, fix.value)
+        else:
+            self.session.draft.set(fix.field, fix.value)
+
+    @Slot(object)
+    def _show_problem(self, problem: Problem) -> None:
+        self.docks.show("data")
+        self.data.show_problem(problem)
+
+    @Slot()
+    def _search_orientation(self) -> None:
+        self.docks.show("prepare")
+        self.prepare.start_orientation_search()
+
+    @Slot(str, str)
+    def _show_message(self, severity: str, sentence: str) -> None:
+        self.message_bar.show_message(severity, sentence)
+
+    @Slot()
+    def _start(self) -> None:
+        if folder := self.training.output_folder:
+            self.session.start(folder)
+
+    @Slot()
+    def _enqueue(self) -> None:
+        source, folder = self.session.loader.source, self.training.output_folder
+        if source is None or folder is None:
+            return
+        try:
+            self.session.queue.add(QueuedRun(source, self.session.draft.settings(), folder))
+        except InputError as error:
+            self._show_message("error", str(error))
+        else:
+            self.docks.show("queue")
+
+    @Slot()
+    def _cancel(self) -> None:
+        text = "Leave at once? What was saved after the last epoch stays; the epoch at hand is lost."
+        if QMessageBox.question(self, "Cancel", text) == QMessageBox.StandardButton.Yes:
+            self.session.cancel()
+
+    @Slot(object)
+    def _show_run(self, run: ShownRun) -> None:
+        self.run_bar.show_state(run.history)
+        self.curves.show_run(run.history)
+        self.checkpoints.show_run(run.info)
+        self.object.clear()
+        self.log.set_run_folder(run.folder)
+        if self.session.training:
+            self.training.renew_output_folder((run.folder,))
+            for name in ("curves", "object", "checkpoints"):
+                self.docks.show(name)
+
+    @Slot(object)
+    def _show_opened(self, opened: OpenedRun) -> None:
+        for path, r_free in opened.r_free.items():
+            self.checkpoints.set_r_free(path, r_free)
+        if opened.reconstruction is not None:
+            self.object.show_reconstruction(opened.info.folder.name, opened.reconstruction)
+        for name in ("object", "checkpoints"):
+            self.docks.show(name)
+
+    @Slot(object)
+    def _hear(self, events: tuple[Any, ...]) -> None:
+        for event in events:
+            if isinstance(event, PreviewReady):
+                self.object.show_preview(event, self.session.pixel_size_m())
+            else:
+                self.checkpoints.hear(event)
+        if self.session.run is not None:
+            self.run_bar.show_state(self.session.run.history)
+        self.curves.refresh()
+
+    @Slot(object)
+    def _show_reconstruction(self, made: Reconstructed) -> None:
+        run, metrics = self.session.run, made.reconstruction.metrics
+        epoch = run.history.epoch_of(made.checkpoint) if run else None
+        label = made.checkpoint.name if epoch is None else f"Epoch {epoch + 1}"
+        if metrics["polish_epochs"]:
+            label += f", polished for {metrics['polish_epochs']} epochs"
+        self.object.show_reconstruction(f"{made.folder.name}: {label}", made.reconstruction)
+        if metrics["same_scan"]:
+            self.curves.show_figures(label, metrics["r"], metrics["r_free"])
+        if made.r_free is not None:
+            self.checkpoints.set_r_free(made.checkpoint, made.r_free)
+        self.docks.show("object")
+
+    @Slot(object, object)
+    def _show_both(self, first: Any, second: Any) -> None:
+        self.object.compare(first, second)
+        self.docks.show("object")
+
+    @Slot()
+    def _update(self) -> None:
+        """Say in every action and panel what can be done now, or why not."""
+        session, allow = self.session, self.commands.allow
+        busy, not_valid = session.why_busy(), session.draft.reason_not_to_start()
+        no_scan = None if session.loader.looked else "Open a scan first."
+        no_folder = None if self.training.output_folder else "Choose an output folder first."
+        no_checkpoint = self.results.why_no_checkpoint()
+        allow("start", busy or not_valid or no_folder)
+        allow("enqueue", not_valid or no_folder)
+        for name in ("stop", "cancel"):
+            allow(name, None if session.busy else "Nothing is running.")
+        allow("resume", session.why_not_resume())
+        for name in ("reload", "save_scan"):
+            allow(name, no_scan)
+        allow("apply", busy)
+        for name in ("reconstruct", "polish"):
+            allow(name, busy or no_checkpoint)
+        allow("export_checkpoint", no_checkpoint)
+        allow("export_reconstruction", None if session.reconstruction else "There is no reconstruction yet.")
+        self.checkpoints.set_busy(busy)
+        self.runs.set_busy(busy)
+        self.queue.set_allowed(not_valid or no_folder, busy)
+        self.queue.set_active(session.works_off_queue)
+        self.log.set_config(session.draft.config())
+
+    @Slot(Path)
+    def _remember_runs(self, folder: Path) -> None:
+        self.preferences.set_folder("runs", folder)
+
+    def _choose_colours(self, scheme: str, checked: bool) -> None:
+        self.preferences.set_text("scheme", scheme)
+        theme.choose(scheme)
+
+    @Slot()
+    def _follow_system(self) -> None:
+        if (self.preferences.text("scheme") or "system") == "system":
+            theme.choose("system")
+
+    def _restore(self) -> None:
+        """Be as the last session left the window, or as it is at first."""
+        screen = QGuiApplication.primaryScreen().availableGeometry()
+        self.resize(screen.size() * _SHARE_OF_SCREEN)
+        self.restoreGeometry(self.preferences.bytes("geometry"))
+        self._reset_layout()
+        if not self.restoreState(self.preferences.bytes("state"), VERSION):
+            self.docks.show("welcome")
+        if self.preferences.text("folder_runs"):
+            self.runs.set_folder(self.preferences.folder("runs"))
+
+    @Slot()
+    def _reset_layout(self) -> None:
+        self.docks.arrange(self.width(), self.height())
+        self.docks["welcome"].setVisible(self.session.loader.looked is None)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Qt: take files that are dropped."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Qt: open the first file that was dropped."""
+        self.open_path(Path(event.mimeData().urls()[0].toLocalFile()))
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Qt: ask if something runs, stop it in good order, wait, save."""
+        if self.session.busy:
+            event.ignore()
+            self._ask_to_close()
+            return
+        self.preferences.set_bytes("geometry", self.saveGeometry())
+        self.preferences.set_bytes("state", self.saveState(VERSION))
+        self.preferences.save()
+        parts = (
+            self.files,
+            self.results,
+            self.data,
+            self.prepare,
+            self.before_after,
+            self.training,
+            self.object,
+            self.runs,
+        )
+        for part in parts:
+            part.shut_down()
+        self.session.shut_down()
+        if self._guide is not None:
+            self._guide.close()
+        event.accept()
+
+    def _ask_to_close(self) -> None:
+        if self.session.closing:
+            return
+        text = "Something is running. Stop it in good order, save what there is, and close?"
+        if QMessageBox.question(self, "Close ptycho", text) == QMessageBox.StandardButton.Yes:
+            self.session.closing = True
+            self.session.stop()
+            self._close_if_asked()
+
+    @Slot()
+    def _close_if_asked(self) -> None:
+        if self.session.closing and not self.session.busy:
+            self.close()
+
+
+def _call(slot: Callable[[], object], checked: bool) -> None:
+    """Call a method that does not care whether its action is checked."""
+    slot()

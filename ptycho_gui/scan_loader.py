@@ -1,4 +1,4 @@
-"""`ScanLoader`: opens scans in a worker, and opens the present one again when the operator answers what it left open."""
+"""`ScanLoader`: opens scans in a worker, and the present one again when the operator answers what it left open."""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ class Session(QObject):
         self.training = False
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self._queued: QueuedRun | None = None
-        self._working_off_queue = self._ending = False
+        self.works_off_queue = self.closing = False
+        self._ending = self._resume_opened = False
         self._then: Callable[[Any], None] = self._show_reconstruction
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self.loader.opened.connect(self._take_scan)
@@ -83,7 +84,7 @@ class Session(QObject):
         self._compute.ended.connect(self._go_on)
         self._reading.succeeded.connect(self._show_opened)
         self._reading.failed.connect(self._fail_reading)
-        self._recording.succeeded.connect(self._keep_record)
+        self._recording.succeeded.connect(self.keep_record)
 
     @property
     def busy(self) -> bool:
@@ -116,7 +117,7 @@ class Session(QObject):
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
-        self._working_off_queue, self._ending = True, False
+        self.works_off_queue, self._ending = True, False
         if not self.busy:
             self._go_on()
 
@@ -129,6 +130,16 @@ class Session(QObject):
         changes = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(before, name)}
         self._begin(run)
         self._compute_job(resume_job(run.folder, changes), self._trained)
+
+    def pause_queue(self) -> None:
+        """Begin no other run of the queue when the present one has ended."""
+        self.works_off_queue = False
+        self.changed.emit()
+
+    def resume_run(self, folder: Path) -> None:
+        """Open a run and go on with it."""
+        self._resume_opened = True
+        self.open_run(folder)
 
     def stop(self) -> None:
         """End what runs in good order; the queue waits."""
@@ -148,6 +159,10 @@ class Session(QObject):
         for slot in (self._reading, self._recording, self._compute):
             slot.shut_down()
 
+    def pixel_size_m(self) -> tuple[float, float] | None:
+        """Return the object pixel size (y, x) of the scan that is open."""
+        return self.loader.looked.scan.pixel_size_m if self.loader.looked else None
+
     def open_run(self, folder: Path) -> None:
         """Show a run from its directory alone; its scan and its settings come with it."""
         if self.busy:
@@ -160,7 +175,7 @@ class Session(QObject):
         """Reconstruct the scan of the run that is shown with one of its checkpoints."""
         if self.run is None:
             return
-        folder, accelerator = self.run.folder, self._accelerator()
+        folder, accelerator = self.run.folder, self.accelerator()
         read = self._scan_of_run()
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
         self._compute_job(job, self._show_reconstruction)
@@ -180,7 +195,12 @@ class Session(QObject):
     def compare(self, first: Path, second: Path) -> None:
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
         if self.run is not None:
-            self._compute_job(compare_job(self._scan_of_run(), first, second, self._accelerator()), self._show_both)
+            self._compute_job(compare_job(self._scan_of_run(), first, second, self.accelerator()), self._show_both)
+
+    def accelerator(self) -> str:
+        """Return the device that the draft asks for."""
+        config = self.draft.config()
+        return config.accelerator if config else "auto"
 
     def _scan_of_run(self) -> Callable[[], Scan]:
         """Return how to come by the scan of the run that is shown."""
@@ -191,10 +211,6 @@ class Session(QObject):
             raise RuntimeError("a run is reconstructed whose scan is not known")
         known = self.run.info.scan
         return lambda: read_again(known)
-
-    def _accelerator(self) -> str:
-        config = self.draft.config()
-        return config.accelerator if config else "auto"
 
     def _train(self, settings: dict[str, Any], folder: Path, read: Callable[[], Scan]) -> None:
         self._begin(ShownRun(folder, RunHistory(build_config(settings))))
@@ -240,11 +256,12 @@ class Session(QObject):
     def _trained(self, info: RunInfo) -> None:
         """Keep the record, and show what the best checkpoint makes of the scan."""
         self._end_training(info.status, info.reason)
-        self._keep_record(info)
+        self.keep_record(info)
         severity = "info" if info.status == "finished" else "warning"
         self.message.emit(severity, f"The run in {info.folder.name} is {info.status}: {info.reason}.")
         checkpoint = info.best_checkpoint or info.last_checkpoint
-        if info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done:
+        done = info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done
+        if done and not self.closing:
             self.reconstruct(checkpoint)
 
     @Slot(object)
@@ -273,7 +290,8 @@ class Session(QObject):
         self.recorded.emit()
 
     @Slot(object)
-    def _keep_record(self, info: RunInfo) -> None:
+    def keep_record(self, info: RunInfo) -> None:
+        """Take what the record of the run that is shown says, which may have changed."""
         if self.run is None or self.run.folder != info.folder:
             return
         if not self.training:  # a resumption that was refused has changed nothing
@@ -285,9 +303,9 @@ class Session(QObject):
     def _go_on(self) -> None:
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
-        self._queued = self.queue.next() if self._working_off_queue and not self._ending else None
+        self._queued = self.queue.next() if self.works_off_queue and not self._ending else None
         if self._queued is None:
-            self._working_off_queue = False
+            self.works_off_queue = False
             self.changed.emit()
             self.idle.emit()
             return
@@ -318,6 +336,9 @@ class Session(QObject):
         if info.scan["path"]:
             self.loader.open(recorded_source(info.scan))
         self.changed.emit()
+        if self._resume_opened:
+            self._resume_opened = False
+            self.resume()
 
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:

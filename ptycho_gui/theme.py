@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
 
 SCHEMES = {
     "system": Qt.ColorScheme.Unknown,
@@ -39,9 +39,37 @@ _DARK = Colours(
 )  # fmt: skip
 
 
+# Window, text, fields, every second row, buttons, links and selection, disabled text.
+_LIGHT_ROLES = ("#efeff0", "#202124", "#ffffff", "#f5f5f6", "#f7f7f8", "#0b57d0", "#8a8d91")
+_DARK_ROLES = ("#2a2b2e", "#e3e4e6", "#1b1c1f", "#232427", "#37393d", "#7fb0ff", "#7d8187")
+
+
 def choose(scheme: str) -> None:
-    """Force light or dark, or follow the system: a key of `SCHEMES`."""
-    QGuiApplication.styleHints().setColorScheme(SCHEMES[scheme])
+    """Force light or dark, or follow the system: a key of `SCHEMES`.
+
+    The palettes are our own, because where no desktop runs Qt has only a light one.
+    """
+    hints, application = QGuiApplication.styleHints(), QGuiApplication.instance()
+    hints.setColorScheme(SCHEMES[scheme])
+    dark = scheme == "dark" or (scheme == "system" and hints.colorScheme() == Qt.ColorScheme.Dark)
+    assert isinstance(application, QGuiApplication)
+    application.setPalette(_palette(_DARK_ROLES if dark else _LIGHT_ROLES, dark))
+
+
+def _palette(roles: tuple[str, ...], dark: bool) -> QPalette:
+    window, text, base, alternate, button, highlight, disabled = map(QColor, roles)
+    role = QPalette.ColorRole
+    palette = QPalette(button, window)
+    for which, colour in {
+        role.WindowText: text, role.Text: text, role.ButtonText: text, role.ToolTipText: text,
+        role.Base: base, role.ToolTipBase: base, role.AlternateBase: alternate,
+        role.Highlight: highlight, role.Accent: highlight, role.Link: highlight,
+        role.HighlightedText: QColor("#10131a" if dark else "#ffffff"), role.PlaceholderText: disabled,
+    }.items():  # fmt: skip
+        palette.setColor(which, colour)
+    for which in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
+        palette.setColor(QPalette.ColorGroup.Disabled, which, disabled)
+    return palette
 
 
 def is_dark() -> bool:

@@ -19,9 +19,11 @@ class GuideWindow(QWidget):
         super().__init__()
         self.setWindowTitle("Operator guide")
         self.resize(820, 760)
-        self._page = QTextBrowser(accessibleName="Guide", openLinks=False)
+        self._page = QTextBrowser(openLinks=False)
+        self._page.setAccessibleName("Guide")
         self._page.anchorClicked.connect(self._follow)
-        back = QPushButton(icon("previous"), "&Contents", toolTip="Back to the beginning of the operator guide")
+        back = QPushButton(icon("previous"), "&Contents")
+        back.setToolTip("Back to the beginning of the operator guide")
         back.clicked.connect(self._home)
         self._search = QLineEdit(placeholderText="Find on this page", clearButtonEnabled=True)
         self._search.setAccessibleName("Find on this page")
@@ -46,8 +48,7 @@ class GuideWindow(QWidget):
         self._show(QUrl.fromLocalFile(str(resource(FIRST_PAGE))))
 
     def _show(self, url: QUrl) -> None:
-        self._page.setSource(QUrl(url.adjusted(QUrl.UrlFormattingOption.RemoveFragment)))
-        self._page.scrollToAnchor(url.fragment())
+        self._page.setSource(url)
 
     def _follow(self, url: QUrl) -> None:
         url = self._page.source().resolved(url)

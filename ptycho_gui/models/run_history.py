@@ -170,6 +170,10 @@ class RunHistory:
         """The best of the monitored checkpoints that there are: one of a finite loss."""
         return Path(self.checkpoints[0].path) if self.checkpoints and self.checkpoints[0].rank else None
 
+    def epoch_of(self, checkpoint: Path) -> int | None:
+        """Return the epoch from 0 after which a checkpoint of this run was saved; None if it is none of them."""
+        return next((saved.epoch for saved in self.checkpoints if Path(saved.path) == checkpoint), None)
+
     @property
     def best(self) -> Best | None:
         """The best epoch by the monitored metric, the first one of equals; None before there is one."""

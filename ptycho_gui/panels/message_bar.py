@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from ptycho_gui import theme
 from ptycho_gui.icons import icon
@@ -11,19 +12,21 @@ from ptycho_gui.icons import icon
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Done"}
 
 
-class MessageBar(QFrame):
+class MessageBar(QToolBar):
     """One message over the whole width of the window; hidden while there is none."""
 
     log_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__("Message", parent)
         self.setObjectName("message_bar")
         self.setAccessibleName("Message")
-        self._severity = "info"
+        self.setMovable(False)
+        self._frame = QFrame()
+        self._frame.setObjectName("message")
         self._icon = QLabel()
         self._text = QLabel(wordWrap=True)
-        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
         log = QPushButton("Show &log")
         log.setToolTip("Show the log, which has the details")
@@ -34,12 +37,13 @@ class MessageBar(QFrame):
         close.setToolTip("Close this message (Esc)")
         close.setShortcut("Esc")
         close.clicked.connect(self.hide)
-        row = QHBoxLayout(self)
+        row = QHBoxLayout(self._frame)
         row.setContentsMargins(10, 4, 6, 4)
         row.addWidget(self._icon)
         row.addWidget(self._text, 1)
         row.addWidget(log)
         row.addWidget(close)
+        self.addWidget(self._frame)
         self.hide()
 
     @property
@@ -57,10 +61,19 @@ class MessageBar(QFrame):
         text
             Sentences for the operator.
         """
-        self._severity = severity
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
         self._icon.setPixmap(icon({"info": "ok"}.get(severity, severity)).pixmap(20, 20))
         self._log.setVisible(severity == "error")
         colour = {"error": theme.colours().error, "warning": theme.colours().warning, "info": theme.colours().good}
-        self.setStyleSheet(f"#message_bar {{ border: 2px solid {colour[severity]}; border-radius: 4px }}")
+        self._frame.setStyleSheet(f"#message {{ border: 2px solid {colour[severity]}; border-radius: 4px }}")
         self.show()
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: the text may take more or fewer lines."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the text its height, which a toolbar does not ask for."""
+        self._text.setFixedHeight(max(self._icon.sizeHint().height(), self._text.heightForWidth(self._text.width())))

@@ -50,7 +50,8 @@ class WelcomePanel(QWidget):
             ("Open the &demo scan", "play", "Simulate a small scan and open it: a few seconds", self.demo_requested),
             ("Operator &guide", "help", "From a scan file to an exported checkpoint (F1)", self.guide_requested),
         ):
-            button = QPushButton(icon(name), text, toolTip=tip)
+            button = QPushButton(icon(name), text)
+            button.setToolTip(tip)
             button.clicked.connect(signal)
             buttons.addWidget(button)
         buttons.addStretch()

@@ -10,14 +10,13 @@ from ptycho_core.atomic import explain_write_errors
 from ptycho_core.events import StopToken
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
-from ptycho_gui.workers.worker import Job, Progress
+from ptycho_gui.workers.worker import Job
 
 
 def demo_job(folder: Path) -> Job:
     """Simulate the demo scan into ``folder``. Result: the path of the scan's file."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Path:
-        emit(Progress("simulating the demo scan"))
         with explain_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return write_simulation(simulate(SimulationSpec()), folder / "scan.npz")[0]
