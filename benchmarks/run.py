@@ -29,6 +29,7 @@ BENCHMARKS = (
     "large_scans",
     "loading_share",
     "memory_mapped",
+    "object_view",
     "orientation",
     "probes",
     "scan_views",
