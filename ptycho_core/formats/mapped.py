@@ -37,7 +37,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     where = _store_of_positions(store, positions, mapping)
     notes = [_summary(mapping, where)]
     axes = settings.get("axes") or "nyx"
-    source, raster = _patterns(store, mapping.patterns, axes, notes)
+    source, raster = patterns(store, mapping.patterns, axes, notes)
     yx, unit = _positions(where, mapping, source.shape[0], raster, notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, settings, notes)
     mask = None if mapping.mask is None else _mask(store, mapping.mask)
@@ -85,8 +85,14 @@ def _summary(mapping: Mapping, where: Store) -> str:
     return f"mapped: patterns from '{mapping.patterns}', {y} and {x}{file}"
 
 
-def _patterns(store: Store, key: str, axes: str, notes: list[str]) -> tuple[ArraySource, Raster | None]:
-    """Return patterns (n, y, x), or (n, x, y) where the axes say so, and the raster that they had."""
+def patterns(store: Store, key: str, axes: str, notes: list[str]) -> tuple[ArraySource, Raster | None]:
+    """Return patterns (n, y, x), or (n, x, y) where the axes say so, and the raster that they had.
+
+    Raises
+    ------
+    InputError
+        There is no such array, or it is no stack of patterns.
+    """
     if "*" in key and key not in store:
         keys = sorted(fnmatch.filter(store.keys(), key), key=_natural)
         if not keys:
