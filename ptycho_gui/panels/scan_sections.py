@@ -42,8 +42,8 @@ class Summary(QWidget):
 
     def show_scan(self, looked: Inspection) -> None:
         """Show a scan that was looked at."""
-        while self._grid.count():
-            self._grid.takeAt(0).widget().deleteLater()
+        for before in self.findChildren(QLabel):
+            before.deleteLater()
         for row, (label, text) in enumerate(summary(figures(looked))):
             if label != "File":  # the panel's heading
                 self._grid.addWidget(QLabel(label), row, 0, Qt.AlignmentFlag.AlignTop)
@@ -107,8 +107,8 @@ class History(Fold):
 
     def show_scan(self, scan: Scan) -> None:
         """Show the history of a scan."""
-        while self._column.count():
-            self._column.takeAt(0).widget().deleteLater()
+        for before in self._lines.findChildren(QLabel):
+            before.deleteLater()
         for sentence in scan.history:
             self._column.addWidget(wrapped("", f"{sentence[:1].upper()}{sentence[1:]}"))
         self.set_title(f"&History ({len(scan.history)})")
