@@ -396,7 +396,7 @@ class Config:
             f"checkpoint_monitor {self.checkpoint_monitor} is not logged because val_fraction 0 leaves nothing to "
             f"validate on: set it above 0, give a test data file, or monitor one of {logged}"
         )
-        return [Problem("val_fraction", message, fixes=(Fix("a validation part of 5 %", "val_fraction", 0.05),))]
+        return [Problem("val_fraction", message, fixes=(Fix("5 % to validate", "val_fraction", 0.05),))]
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with some settings changed; raises `InputError` on a wrong one."""

@@ -7,6 +7,7 @@ from dataclasses import MISSING
 from typing import Any
 
 from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from ptycho_core.errors import InputError, Problem
@@ -15,6 +16,9 @@ from ptycho_gui.forms.editors import Editor, NumberEditor, editor_of
 from ptycho_gui.forms.labels import label_of
 from ptycho_gui.forms.problem_note import ProblemNote
 from ptycho_gui.icons import icon
+
+
+_MARK = "• "
 
 
 class KnobField(QWidget):
@@ -44,7 +48,6 @@ class KnobField(QWidget):
         self.label = QLabel(label_of(name))
         self.label.setBuddy(self.editor)
         self.editor.setAccessibleName(label_of(name))
-        self._title = label_of(name)
         self._default: Any = MISSING
         self._value: Any = MISSING
         self._error = self._blocked = ""
@@ -59,7 +62,7 @@ class KnobField(QWidget):
         self.editor.edited.connect(self._read)
         self._reset.clicked.connect(self._take_default)
         self._note.fix_chosen.connect(self.fix_chosen)
-        self._mark()
+        self.set_label(label_of(name))
 
     def set_value(self, value: object) -> None:
         """Show a value, without telling; what was wrong in the field is gone.
@@ -89,6 +92,10 @@ class KnobField(QWidget):
     def set_label(self, text: str) -> None:
         """Give the label another text, with an & for its mnemonic."""
         self._title = text
+        bold = QFont(self.label.font())
+        bold.setBold(True)
+        # The width that it has when it is marked: the form must not move as one types.
+        self.label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(_MARK + text.replace("&", "")))
         self._mark()
 
     def set_start(self, number: int) -> None:
@@ -126,6 +133,7 @@ class KnobField(QWidget):
         keep.setRetainSizeWhenHidden(True)
         self._reset.setSizePolicy(keep)
         self.editor.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.label.setMinimumHeight(max(self.editor.sizeHint().height(), self._reset.sizeHint().height()))
         row = QHBoxLayout()
         row.setSpacing(2)
         row.addWidget(self.editor, 1)
@@ -162,7 +170,7 @@ class KnobField(QWidget):
 
     def _mark(self) -> None:
         changed = self.is_changed
-        self.label.setText(f"• {self._title}" if changed else self._title)
+        self.label.setText(_MARK + self._title if changed else self._title)
         font = self.label.font()
         font.setBold(changed)
         self.label.setFont(font)

@@ -64,9 +64,12 @@ class NumberBox(QAbstractSpinBox):
 
     def sizeHint(self) -> QSize:
         """Qt: ten digits."""
-        wide = self.fontMetrics().horizontalAdvance("0" * 10)
-        return QSize(wide + 2 * self.fontMetrics().height(), QLineEdit().sizeHint().height())
+        return self._size(10)
 
     def minimumSizeHint(self) -> QSize:
         """Qt: a few digits."""
-        return QSize(self.sizeHint().width() // 2, self.sizeHint().height())
+        return self._size(4)
+
+    def _size(self, digits: int) -> QSize:
+        wide = self.fontMetrics().horizontalAdvance("0" * digits)
+        return QSize(wide + 2 * self.fontMetrics().height(), QLineEdit().sizeHint().height())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFormLayout, QLabel, QLineEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
 
 from ptycho_core.config import KNOBS, PRESETS, Config, build_config
 from ptycho_gui.draft import Draft
@@ -52,30 +52,36 @@ class SettingsForm(QWidget):
         self.unfold.setToolTip("Show or hide the settings that seldom need a change")
         self.unfold.toggled.connect(self._arrange)
         self._nothing = QLabel("No setting has these words.")
-        self._headings = {_section_of(name): QLabel() for name in self._advanced}
-        self._form = QFormLayout(self)
+        self._headings = {section: QLabel(f"<b>{section}</b>") for section in map(_section_of, self._advanced)}
         self._lay_out()
         draft.changed.connect(self._hear)
         self._hear()
         self._arrange()
 
     def _lay_out(self) -> None:
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.setContentsMargins(0, 0, 0, 0)
+        # A form layout would give wrapped lines the height of a wider column when its rows are shown or hidden.
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
         find = QLabel("&Find a setting")
         find.setBuddy(self.search)
-        self._form.addRow(find, self.search)
-        self._form.addRow(self._nothing)
-        labels = mnemonics(map(label_of, self.fields), _TAKEN)
-        for (name, field), label in zip(self.fields.items(), labels, strict=True):
-            if name == self._advanced[0]:
-                self._form.addRow(self.unfold)
-            heading = self._headings.get(_section_of(name))
-            if name in self._advanced and heading is not None and not heading.text():
-                heading.setText(f"<b>{_section_of(name)}</b>")
-                self._form.addRow(heading)
-            field.set_label(label)
-            self._form.addRow(field.label, field)
+        grid.addWidget(find, 0, 0)
+        grid.addWidget(self.search, 0, 1)
+        grid.addWidget(self._nothing, 1, 0, 1, 2)
+        labels = dict(zip(self.fields, mnemonics(map(label_of, self.fields), _TAKEN), strict=True))
+        self._add_rows(grid, self._basic, labels)
+        grid.addWidget(self.unfold, grid.rowCount(), 0, 1, 2)
+        for section, heading in self._headings.items():
+            grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
+            self._add_rows(grid, [name for name in self._advanced if _section_of(name) == section], labels)
+        grid.setRowStretch(grid.rowCount(), 1)
+
+    def _add_rows(self, grid: QGridLayout, names: list[str], labels: dict[str, str]) -> None:
+        for name in names:
+            field, row = self.fields[name], grid.rowCount()
+            field.set_label(labels[name])
+            grid.addWidget(field.label, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(field, row, 1)
 
     @Slot()
     def _arrange(self) -> None:
@@ -85,12 +91,12 @@ class SettingsForm(QWidget):
         shown = {name for name in self._basic if _matches(name, words)}
         shown |= {name for name in self._advanced if (words or unfolded) and _matches(name, words)}
         for name, field in self.fields.items():
-            self._form.setRowVisible(field, name in shown)
+            field.setVisible(name in shown)
+            field.label.setVisible(name in shown)
         for section, heading in self._headings.items():
-            there = any(name in shown and _section_of(name) == section for name in self._advanced)
-            self._form.setRowVisible(heading, there)
-        self._form.setRowVisible(self.unfold, not words)
-        self._form.setRowVisible(self._nothing, not shown)
+            heading.setVisible(any(name in shown and _section_of(name) == section for name in self._advanced))
+        self.unfold.setVisible(not words)
+        self._nothing.setVisible(not shown)
         self.unfold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
 
     @Slot()
