@@ -76,4 +76,4 @@ def _length(pixel: tuple[float, float] | None) -> str:
 
 
 def _part(after: float, before: float) -> str:
-    return f" ({after / before:.1%})".replace("%", " %") if before else ""
+    return f" ({after / before:.1%})".replace("%", " %") if before and after != before else ""

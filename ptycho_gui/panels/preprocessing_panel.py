@@ -77,10 +77,12 @@ class PreprocessingPanel(QWidget):
         self._update()
         self._preview()
 
+    @Slot(object)
     def insert_step(self, step: Step) -> None:
         """Put a step after the chosen one, in whose pixels it was drawn."""
         self._insert(StepEntry.of(step))
 
+    @Slot(object)
     def show_outcome(self, outcome: Outcome) -> None:
         """Tell what the steps did, as the preview found."""
         self._outcome, self._notes = outcome, outcome.notes
@@ -89,6 +91,7 @@ class PreprocessingPanel(QWidget):
         self.model.show_failure(rows[failed] if failed < len(rows) else -1, outcome.failure)
         self._update()
 
+    @Slot()
     def start_orientation_search(self) -> None:
         """Open the search for the orientation of the patterns."""
         if self._looked and not self.model.first_problem():

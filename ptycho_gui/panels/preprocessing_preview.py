@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.errors import Problem
 from ptycho_core.inspection import Inspection
+from ptycho_core.scan import Scan
 from ptycho_core.steps import MaskThreshold, Step
 from ptycho_gui.forms.problem_note import ProblemNote
 from ptycho_gui.models.step_entry import title
@@ -49,6 +50,7 @@ class PreprocessingPreview(QWidget):
             "The scan as it is in the file, and as it is after the chosen preprocessing step. Masks, regions and the "
             "centre can be drawn on the picture to the right; each becomes a step."
         )
+        self._scan: Scan | None = None
         self._preparation: Preparation | None = None
         self._steps: tuple[Step, ...] = ()
         self._n_shown = self._row = 0
@@ -65,10 +67,13 @@ class PreprocessingPreview(QWidget):
 
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan that was loaded, before any steps and after those of `show_steps`; None for no scan."""
+        same_file = self._scan is not None and looked is not None and self._scan.path == looked.scan.path
+        self._scan = looked.scan if looked else None
         self._preparation = Preparation(looked.scan) if looked else None
         self._outcome = None
         if looked:
-            self._row = len(looked.scan) // 2
+            if not same_file:
+                self._row = len(looked.scan) // 2
             self._request()
         else:
             self._timer.stop()
@@ -94,7 +99,7 @@ class PreprocessingPreview(QWidget):
         self.places_before, self.places_after = PositionMap(), PositionMap()
         self.places_before.clicked.connect(self._choose_before)
         self.places_after.clicked.connect(self._choose_after)
-        self.tools = StepTools(self.after.plot.plot, self.places_after.plot)
+        self.tools = StepTools(self, self.after.plot.plot, self.places_after.plot)
         self.tools.step_drawn.connect(self.step_drawn)
         self.tools.tool_chosen.connect(self._show_tool)
         self.threshold = Threshold()
@@ -129,7 +134,7 @@ class PreprocessingPreview(QWidget):
         self._log.setToolTip("Show counts on a logarithmic scale")
         self._log.toggled.connect(self.before.set_logarithmic)
         self._log.toggled.connect(self.after.set_logarithmic)
-        self._busy = QLabel("Looking…")
+        self._busy = QLabel()
         row = QHBoxLayout()
         for text, widget in (("&Show", self.view), ("&Pattern", self.index)):
             label = QLabel(text)

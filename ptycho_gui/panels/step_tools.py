@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QWidget
 
 from ptycho_core.steps import Centre, MaskBrush, MaskPolygon, MaskRectangle, Region, Step
 from ptycho_gui.icons import icon
+from ptycho_gui.panels.keyed_button import KeyedButton
 from ptycho_gui.plots.drawing import POINT, POLYGON, RECTANGLE, STROKE, Drawing
 from ptycho_gui.plots.plot import Plot
 
@@ -21,12 +22,12 @@ _SHAPES = {
     REGION: RECTANGLE,
 }
 _TOOLS = {
-    "rectangle": ("mask-rectangle", "Re&ctangle", "Mask a rectangle: drag from corner to corner"),
-    "polygon": ("mask-polygon", "Pol&ygon", "Mask a polygon: click its corners, end with a double click or Enter"),
-    "brush": ("mask-brush", "&Brush", "Mask what you paint over"),
-    THRESHOLD: ("mask-threshold", "&Threshold", "Mask pixels by their mean count"),
-    "centre": ("centre", "Set ce&ntre", "Click where the centre of the patterns is"),
-    REGION: ("region", "Re&gion", "Keep the patterns of a part of the scan: drag over their positions"),
+    "rectangle": ("mask-rectangle", "Re&ctangle", "R", "Mask a rectangle: drag from corner to corner"),
+    "polygon": ("mask-polygon", "Pol&ygon", "P", "Mask a polygon: click its corners, end with a double click or Enter"),
+    "brush": ("mask-brush", "&Brush", "B", "Mask what you paint over"),
+    THRESHOLD: ("mask-threshold", "&Threshold", "T", "Mask pixels by their mean count"),
+    "centre": ("centre", "Set ce&ntre", "C", "Click where the centre of the patterns is"),
+    REGION: ("region", "Re&gion", "G", "Keep the patterns of a part of the scan: drag over their positions"),
 }
 
 
@@ -35,6 +36,8 @@ class StepTools(QWidget):
 
     Parameters
     ----------
+    panel
+        The tools' keys work while it, or anything in it, has the focus.
     pattern
         Where masks and the centre are drawn; a pixel's corner is at whole numbers.
     places
@@ -46,8 +49,8 @@ class StepTools(QWidget):
     tool_chosen = Signal(str)
     """A key of the tools, or nothing."""
 
-    def __init__(self, pattern: Plot, places: Plot, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, panel: QWidget, pattern: Plot, places: Plot) -> None:
+        super().__init__(panel)
         self._size = 0
         self._on_pattern, self._on_places = Drawing(pattern), Drawing(places)
         self._on_pattern.drawn.connect(self._make_step)
@@ -57,14 +60,11 @@ class StepTools(QWidget):
         self.radius.setAccessibleName("Brush radius")
         self.radius.setToolTip("Radius of the brush")
         self.radius.valueChanged.connect(self._apply)
-        self.buttons = {name: self._button(name) for name in _TOOLS}
-        find = QToolButton()
-        find.setText("F&ind centre")
-        find.setIcon(icon("search"))
-        find.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        find.setToolTip("Move the patterns' centre of mass to the middle")
-        find.clicked.connect(self._find_centre)
-        self._find = find
+        self.buttons = {name: self._button(name, panel) for name in _TOOLS}
+        tip = "Move the patterns' centre of mass to the middle"
+        self._find = KeyedButton(panel, "F&ind centre", "F", tip, checkable=False)
+        _decorate(self._find, "search")
+        self._find.clicked.connect(self._find_centre)
         self._lay_out()
         self.set_size(0)
 
@@ -76,10 +76,8 @@ class StepTools(QWidget):
     def set_size(self, size: int) -> None:
         """Say how wide the patterns are that are shown; 0 for none."""
         self._size = size
-        for name, button in self.buttons.items():
-            button.setEnabled(size > 0)
-            button.setToolTip(_TOOLS[name][2] if size else f"{_TOOLS[name][2]}: open a scan first")
-        self._find.setEnabled(size > 0)
+        for button in (*self.buttons.values(), self._find):
+            button.allow("" if size else "open a scan first")
         if not size:
             self.put_down()
 
@@ -104,16 +102,10 @@ class StepTools(QWidget):
                 row.addWidget(widget)
         row.addStretch(1)
 
-    def _button(self, name: str) -> QToolButton:
-        picture, text, _ = _TOOLS[name]
-        button = QToolButton()
-        button.setCheckable(True)
-        button.setText(text)
-        button.setIcon(icon(picture))
-        button.setIconSize(QSize(16, 16))
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setAccessibleName(text.replace("&", ""))
-        button.setProperty("tool", name)
+    def _button(self, name: str, panel: QWidget) -> KeyedButton:
+        picture, text, key, tip = _TOOLS[name]
+        button = KeyedButton(panel, text, key, tip)
+        _decorate(button, picture)
         button.clicked.connect(self._choose)
         return button
 
@@ -176,6 +168,12 @@ def step_of(tool: str, points: NDArray[np.float64], size: int, radius: float) ->
         return Centre("given", y, x)
     words = " ".join(f"{y:.8g},{x:.8g}" for y, x in np.round(points - 0.5, 1))
     return MaskPolygon(words) if tool == "polygon" else MaskBrush(words, radius)
+
+
+def _decorate(button: KeyedButton, picture: str) -> None:
+    button.setIcon(icon(picture))
+    button.setIconSize(QSize(16, 16))
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
 
 
 def _line() -> QFrame:

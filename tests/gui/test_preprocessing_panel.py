@@ -87,7 +87,7 @@ def test_without_a_scan_nothing_can_be_added_and_it_says_why(pair):
 
 def test_a_scan_is_seen_as_it_is_before_any_step(opened):
     assert opened.texts[0][:2] == ["60", "32 × 32 px"]
-    assert opened.texts[1][0] == "60 (100.0 %)"
+    assert opened.texts[1] == opened.texts[0]
     assert opened.state == "The scan is used as it is in the file."
     assert "they are applied" in opened.panel._apply.toolTip()
 
@@ -232,6 +232,12 @@ def test_a_pattern_is_chosen_by_number_or_by_its_place(opened, tiny_scan):
     outcome = opened.settle(lambda: preview.places_after.clicked.emit(2))
     assert (outcome.row, preview.index.value()) == (10, 10)
     np.testing.assert_array_equal(outcome.after.pattern, tiny_scan.patterns[10])
+
+
+def test_the_chosen_pattern_stays_when_the_scan_is_read_again(opened, tiny_scan):
+    opened.settle(lambda: opened.preview.index.setValue(7))
+    opened.open(tiny_scan)
+    assert opened.outcomes[-1].row == 7
 
 
 def test_the_tool_chooses_the_view_that_it_draws_on(opened):

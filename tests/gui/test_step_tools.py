@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtWidgets import QWidget
 
 from ptycho_core.steps import Centre, MaskBrush, MaskPolygon, MaskRectangle, Region
 from ptycho_gui.panels.step_tools import REGION, StepTools, step_of
@@ -23,10 +24,11 @@ def tools(qtbot):
         plot.plot_item.invertY(True)
         plot.plot_item.setRange(xRange=(-1, 33), yRange=(-1, 33), padding=0)
         plot.show()
-    tools = StepTools(pattern, places)
-    qtbot.addWidget(tools)
+    panel = QWidget()
+    qtbot.addWidget(panel)
+    tools = StepTools(panel, pattern, places)
     tools.set_size(32)
-    tools.pattern, tools.places = pattern, places
+    tools.panel, tools.pattern, tools.places = panel, pattern, places
     tools.drawn = []
     tools.step_drawn.connect(tools.drawn.append)
     return tools
