@@ -61,7 +61,7 @@ class CurvesPanel(QWidget):
         self._curves: list[Curve] = []
         self._throttle = QSignalThrottler(parent=self)
         self._throttle.setTimeout(_EVERY_MS)
-        self._throttle.triggered.connect(self._draw)
+        self._throttle.triggered.connect(self.draw)
 
         self.tabs = QTabBar(drawBase=False, expanding=False, usesScrollButtons=True)
         self.tabs.setAccessibleName("Which curves")
@@ -143,7 +143,7 @@ class CurvesPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Qt: catch up."""
         super().showEvent(event)
-        self._draw()
+        self.draw()
 
     def _make_controls(self) -> QHBoxLayout:
         self.axis = QComboBox()
@@ -221,13 +221,13 @@ class CurvesPanel(QWidget):
             else "Nothing to smooth: these values have no noise, or are one for each epoch"
         )
         self.view.set_log(self.log.isChecked())
-        self._draw()
+        self.draw()
 
     @Slot()
     def _change_axis(self) -> None:
         for view in self._views.values():
             view.show_all()
-        self._draw()
+        self.draw()
 
     @Slot()
     def _change_scale(self) -> None:
@@ -260,7 +260,8 @@ class CurvesPanel(QWidget):
         self.remove_overlay(label)
 
     @Slot()
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Draw now what the run's numbers are, if that is seen."""
         if not self.isVisible():
             return
         self._curves = self._figure_curves() if self._chart is _FIGURES else self._run_curves()

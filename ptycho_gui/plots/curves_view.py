@@ -16,8 +16,8 @@ from ptycho_gui import theme
 from ptycho_gui.plots.charts import Curve
 from ptycho_gui.plots.plot import Plot
 
-_SMOOTH_LINES = 2000
-"""Lines of at most so many points are drawn without jagged edges; that takes too long for more."""
+_SMOOTH_LINES = 100
+"""Curves of at most so many points are drawn without jagged edges; that takes too long for more."""
 _MARKED_POINTS = 60
 """Curves of at most so many points have a mark at each."""
 
@@ -53,6 +53,7 @@ class CurvesView(Plot):
         self.plot_item.showGrid(x=True, y=True, alpha=0.2)
         for name in ("left", "bottom"):
             self.getAxis(name).enableAutoSIPrefix(False)
+            self.getAxis(name).setStyle(maxTickLevel=0)  # the finer lines of the grid take longer than the curves
         self._cursor = pg.InfiniteLine(angle=90)
         self._best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.55})
         self._best_point = pg.PlotDataItem(symbol="star", symbolSize=15, pen=None)
@@ -149,6 +150,7 @@ class CurvesView(Plot):
         pen, colour = look(curve)
         item = self.plot_item.plot(
             pen=pen,
+            autoDownsampleFactor=1,  # a pair of points for each pixel: more cannot be seen, and takes its time
             symbolSize=9 if curve.role in ("r", "r_free") else 6,
             symbolBrush=colour,
             symbolPen=None,
