@@ -138,7 +138,7 @@ class PositionMap(QWidget):
             where = f"({x * self._pixel_m[1] * 1e6:.4g}, {y * self._pixel_m[0] * 1e6:.4g}) µm"
         else:
             where = f"({x:.4g}, {y:.4g}) px"
-        value = "" if self._values is None or not np.isfinite(self._values[index]) else f": {self._values[index]:.5g}"
+        value = "" if self._values is None or not np.isfinite(self._values[index]) else f": {self._values[index]:.6g}"
         return f"pattern {index} at {where}{value}"
 
     @Slot()
