@@ -17,7 +17,6 @@ from ptycho_gui.forms.labels import label_of
 from ptycho_gui.forms.problem_note import ProblemNote
 from ptycho_gui.icons import icon
 
-
 _MARK = "• "
 
 
@@ -107,6 +106,11 @@ class KnobField(QWidget):
         """Show a line beneath the editor; none if empty."""
         self._hint.setText(text)
         self._hint.setVisible(bool(text))
+
+    @property
+    def hint(self) -> str:
+        """The line beneath the editor."""
+        return self._hint.text()
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Show what is wrong between this setting and others; what is wrong with its own text goes first."""
