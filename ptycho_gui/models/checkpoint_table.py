@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtGui import QIcon, QPixmap
 
 from ptycho_core.events import CheckpointRemoved, CheckpointSaved, Event
 from ptycho_core.run_record import RunInfo, checkpoint_table
@@ -68,6 +69,9 @@ class CheckpointTable(QAbstractTableModel):
         self._saved: tuple[CheckpointSaved, ...] = ()
         self._r_free: dict[Path, float] = {}
         self._icons = {"best": icon("best"), "last": icon("last")}
+        blank = QPixmap(16, 16)
+        blank.fill(Qt.GlobalColor.transparent)
+        self._blank = QIcon(blank)  # so that all ranks stand in one column
 
     @property
     def rows(self) -> list[CheckpointRow]:
@@ -148,7 +152,7 @@ class CheckpointTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return row.saved.path if column == RANK else _TIPS.get(column)
         if role == Qt.ItemDataRole.DecorationRole and column == RANK:
-            return self._icons.get(row.name)
+            return self._icons.get(row.name, self._blank)
         return None
 
 
