@@ -141,7 +141,7 @@ class MappingDialog(QDialog):
         self.saved.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         label = QLabel("Be&gin with:")
         label.setBuddy(self.saved)
-        load = QPushButton("Loa&d...")
+        load = QPushButton("Lo&ad...")
         load.setToolTip("Read a mapping from a JSON file")
         load.setAutoDefault(False)
         load.clicked.connect(self._load)
@@ -186,7 +186,7 @@ class MappingDialog(QDialog):
         self.name = QLineEdit(placeholderText="such as Beamline 5, detector 2")
         self.name.setAccessibleName("Name to save the mapping under")
         self.name.setToolTip("Under this name the mapping is offered for files of the same layout")
-        label = QLabel("Na&me:")
+        label = QLabel("Name &to save it under:")
         label.setBuddy(self.name)
         self.save, self.export = QPushButton("&Save"), QPushButton("Export as &JSON...")
         self.export.setToolTip("Write the mapping to a file that the command line takes with --mapping")
@@ -325,11 +325,11 @@ class MappingDialog(QDialog):
     def _wait_and_preview(self) -> None:
         self._answer = None
         self._allow_answer()
+        self._say("info", "Reading")
         self._settled.start()
 
     @Slot()
     def _preview(self) -> None:
-        self._say("info", "Reading")
         self._previewer.start(jobs.preview(self.form.draft()))
 
     @Slot(object)

@@ -160,7 +160,7 @@ class MappingForm(QScrollArea):
         return [("From", where), ("&y (vertical)", self.coordinates["y"]), ("x (&horizontal)", self.coordinates["x"])]
 
     def _pairing_rows(self) -> list[tuple[str, QWidget]]:
-        return [("Pattern &numbers", self.keys["index"]), ("At p&ositions", self.keys["position_index"])]
+        return [("Pattern &numbers", self.keys["index"]), ("Position num&bers", self.keys["position_index"])]
 
     def _beam_rows(self) -> list[tuple[str, QWidget]]:
         mask = QWidget()
