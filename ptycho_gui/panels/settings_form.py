@@ -13,7 +13,7 @@ from ptycho_gui.forms.draft_fields import DraftFields
 from ptycho_gui.forms.labels import label_of, mnemonics
 
 _ELSEWHERE = ("gridsize", "neighbor_count")
-_TAKEN = "abcdfjlors"
+_TAKEN = "bcfjlorsv"
 """Letters that the form itself and the panel around it use."""
 
 _ENGINES = {
