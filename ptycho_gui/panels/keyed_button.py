@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QPainter, QPaintEvent, QPalette, QPen, QShortcut
 from PySide6.QtWidgets import QToolButton, QWidget
 
-_PRESSED = "QToolButton:checked { border: 2px solid palette(highlight); border-radius: 4px; background: palette(base) }"
-"""A frame tells that it is pressed: some styles only change the shade a little."""
+_FRAME_PX = 2
 
 
 class KeyedButton(QToolButton):
@@ -33,11 +32,24 @@ class KeyedButton(QToolButton):
         self.setCheckable(checkable)
         self._tip = f"{tip} ({key})"
         self.setAccessibleName(text.replace("&", ""))
-        self.setStyleSheet(_PRESSED)
         self.allow()
         shortcut = QShortcut(QKeySequence(key), panel)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self.click)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Qt: a frame tells that it is pressed, as some styles only change the shade a little.
+
+        Not by a style sheet: a button with one keeps its colours when light becomes dark.
+        """
+        super().paintEvent(event)
+        if self.isChecked():
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), _FRAME_PX))
+            inside = _FRAME_PX // 2
+            painter.drawRoundedRect(self.rect().adjusted(inside, inside, -inside, -inside), 3, 3)
+            painter.end()
 
     def allow(self, why_not: str = "") -> None:
         """Enable the button, or disable it for a reason."""

@@ -66,7 +66,7 @@ class ObjectPanel(QWidget):
         self.comparison = CompareBar(self)
         self.comparison.arranged.connect(self._arrange)
         self.view.pointed.connect(self._place.setText)
-        self.view.levels_chosen.connect(self._show_lock)
+        self.view.levels_locked.connect(self._show_lock)
         self.view.profiles_changed.connect(self._show_profiles)
         self._lay_out()
         self.clear()
@@ -190,9 +190,9 @@ class ObjectPanel(QWidget):
         assert self._ready is not None
         self.profile.show_profiles(profiles, self._ready.sources[0][0].pixel_size_m is not None)
 
-    @Slot()
-    def _show_lock(self) -> None:
-        self.lock.setChecked(True)
+    @Slot(bool)
+    def _show_lock(self, locked: bool) -> None:
+        self.lock.setChecked(locked)
 
     @Slot()
     def _show_lower(self) -> None:

@@ -33,8 +33,8 @@ class ComplexView(QWidget):
 
     pointed = Signal(str)
     """Where the mouse is, in words."""
-    levels_chosen = Signal()
-    """The operator chose levels with the handles of a colour bar; they are locked now."""
+    levels_locked = Signal(bool)
+    """The operator chose levels, which stay now, or automatic ones."""
     profiles_changed = Signal(object)
     """Profiles by the names of the objects, along the line."""
 
@@ -65,8 +65,8 @@ class ComplexView(QWidget):
             pane.hovered.connect(self._point)
             pane.moved_by_hand.connect(self._remember_move)
             row.addWidget(pane, 1)
-        self.panes[0].levels_dragged.connect(self._take_left_levels)
-        self.panes[1].levels_dragged.connect(self._take_right_levels)
+        self.panes[0].levels_chosen.connect(self._take_left_levels)
+        self.panes[1].levels_chosen.connect(self._take_right_levels)
         self.panes[1].view.addItem(self._mirrored, ignoreBounds=True)
         self.panes[1].view.setXLink(self.panes[0].view)
         self.panes[1].view.setYLink(self.panes[0].view)
@@ -128,7 +128,7 @@ class ComplexView(QWidget):
         self._locked = on
         if not on and self._shown:
             self._styles = dict(self._shown[0].object.styles)
-            self._restyle()
+        self._restyle()
 
     def set_amplitude_map(self, name: str) -> None:
         """Show amplitudes in "gray" or "viridis"."""
@@ -193,25 +193,22 @@ class ComplexView(QWidget):
     def _apply_style(self, pane: PyramidPlot, quantity: str) -> None:
         style = self._styles[quantity]
         name = self._amplitude_map if quantity == "amplitude" else style.cmap
-        pane.set_levels(colour_map(name, style.last), *style.limits)
+        pane.set_levels(colour_map(name, style.last), *style.limits, automatic=not self._locked)
         pane.set_ticks(_TURN if style.limits == (-np.pi, np.pi) else None)
 
-    @Slot(float, float)
-    def _take_left_levels(self, low: float, high: float) -> None:
-        self._take_levels(0, low, high)
+    @Slot(object)
+    def _take_left_levels(self, levels: tuple[float, float] | None) -> None:
+        self._take_levels(self._slots[0][1], levels)
 
-    @Slot(float, float)
-    def _take_right_levels(self, low: float, high: float) -> None:
-        self._take_levels(1, low, high)
+    @Slot(object)
+    def _take_right_levels(self, levels: tuple[float, float] | None) -> None:
+        self._take_levels(self._slots[1][1], levels)
 
-    def _take_levels(self, number: int, low: float, high: float) -> None:
-        quantity = self._slots[number][1]
-        self._styles[quantity] = self._styles[quantity]._replace(limits=(low, high))
-        self._locked = True
-        self.panes[number].set_ticks(None)
-        if self._slots[1 - number][1] == quantity:
-            self._apply_style(self.panes[1 - number], quantity)
-        self.levels_chosen.emit()
+    def _take_levels(self, quantity: str, levels: tuple[float, float] | None) -> None:
+        if levels is not None:
+            self._styles[quantity] = self._styles[quantity]._replace(limits=levels)
+        self.lock_levels(levels is not None)
+        self.levels_locked.emit(levels is not None)
 
     @Slot(object)
     def _refit(self, _: object) -> None:

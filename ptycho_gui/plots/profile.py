@@ -16,6 +16,8 @@ _MOST_SAMPLES = 2000
 _END = 0.1
 """Part of the samples at each end of an edge whose median is its level there."""
 _ABOVE_NOISE = 4
+_BEYOND = 0.5
+"""How far beyond its two levels one edge may go, as a part of its height: noise and ringing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ def line_profile(
 
 
 def edge_width(distance: NDArray[np.float64], values: NDArray[np.float64]) -> float | None:
-    """Return how far an edge takes from 10 % to 90 % of its height; None where none stands out of the noise.
+    """Return how far an edge takes from 10 % to 90 % of its height; None where there is none, or there are several.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ def edge_width(distance: NDArray[np.float64], values: NDArray[np.float64]) -> fl
     if not abs(high - low) > _ABOVE_NOISE * noise:
         return None
     height = (values - low) / (high - low)
+    if height.min() < -_BEYOND or height.max() > 1 + _BEYOND:
+        return None  # several edges
     above = np.flatnonzero(height >= 0.9)
     last = int(above[0]) if len(above) else 0
     below = np.flatnonzero(height[:last] <= 0.1)

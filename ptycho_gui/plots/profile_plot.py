@@ -28,6 +28,7 @@ class ProfilePlot(QWidget):
         self._marks = (0.25, 0.75)
         self.readout = QLabel()
         self.readout.setAccessibleName("Between the marks")
+        self.readout.setToolTip("Drag the two marks to either side of one edge to read how wide it is")
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.readout.setWordWrap(True)
         grid = QGridLayout(self)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_gui import theme
 from ptycho_gui.plots.colour_bar import ColourBar
+from ptycho_gui.plots.levels import LevelsButton
 from ptycho_gui.plots.plot import Header, Plot
 from ptycho_gui.plots.pyramid import Pyramid
 from ptycho_gui.plots.pyramid_item import PyramidItem
@@ -30,14 +31,20 @@ class PyramidPlot(QWidget):
 
     hovered = Signal(object)
     """The place (x, y) under the mouse in object pixels, or None."""
-    levels_dragged = Signal(float, float)
-    """The operator moved the handles of the colour bar."""
+    levels_chosen = Signal(object)
+    """(low, high) by the handles of the colour bar or by number; None for automatic."""
     moved_by_hand = Signal()
     """The operator panned or zoomed."""
 
     def __init__(self, accessible_name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.header = Header("")
+        self._levels = LevelsButton()
+        self._levels.setText("Levels")
+        self._levels.setAutoRaise(True)
+        self._levels.setAccessibleName(f"Levels of the {accessible_name.lower()}")
+        self._levels.hide()
+        self._levels.chosen.connect(self.levels_chosen)
         self.plot = _Fitted()
         self.plot.setAccessibleName(accessible_name)
         plot_item = self.plot.plot_item
@@ -73,7 +80,10 @@ class PyramidPlot(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        column.addWidget(self.header)
+        head = QHBoxLayout()
+        head.addWidget(self.header, 1)
+        head.addWidget(self._levels)
+        column.addLayout(head)
         column.addWidget(self.plot, 1)
         self.plot.apply_colours()
 
@@ -82,16 +92,19 @@ class PyramidPlot(QWidget):
         self.image.show_pyramid(pyramid)
         self._dark.show_pyramid(dark)
         self.bar.setVisible(pyramid is not None)
+        self._levels.setVisible(pyramid is not None)
         self._scale_bar.setVisible(pyramid is not None)
         if pyramid is None:
             self.point_at(None)
             self.write("")
 
-    def set_levels(self, colours: pg.ColorMap, low: float, high: float) -> None:
-        """Give the first and the last colour these values."""
+    def set_levels(self, colours: pg.ColorMap, low: float, high: float, automatic: bool) -> None:
+        """Give the first and the last colour these values, taken from the data or chosen."""
         if self.bar.colorMap() is not colours:
             self.bar.setColorMap(colours)
-        self.bar.show_levels(low, high)
+        if self.bar.levels() != (low, high):  # the operator may hold the handles just now
+            self.bar.show_levels(low, high)
+        self._levels.show_levels(low, high, automatic)
 
     def set_ticks(self, ticks: list[tuple[float, str]] | None) -> None:
         """Write these at the colour bar; None for round values."""
@@ -144,7 +157,7 @@ class PyramidPlot(QWidget):
 
     @Slot(object)
     def _tell_levels(self, bar: pg.ColorBarItem) -> None:
-        self.levels_dragged.emit(*bar.levels())
+        self.levels_chosen.emit(bar.levels())
 
     @Slot(object)
     def _tell_moved(self, _: object) -> None:

@@ -143,6 +143,19 @@ def test_dragging_a_colour_bar_locks_the_levels(panel, settle):
     assert bar.levels() == pytest.approx(chosen, rel=0.02)
 
 
+def test_levels_can_be_typed_and_made_automatic_again(panel, settle):
+    panel.show_preview(preview(), PIXEL)
+    settle("epoch 1")
+    pane = panel.view.panes[1]
+    automatic = pane.bar.levels()
+    pane._levels.low.setValue(-1.5)
+    assert pane.bar.levels()[0] == pytest.approx(-1.5)
+    assert panel.lock.isChecked()
+    pane._levels.automatic.click()
+    assert not panel.lock.isChecked()
+    assert pane.bar.levels() == pytest.approx(automatic)
+
+
 def test_the_title_says_how_good_a_reconstruction_is(panel, settle):
     metrics = {"r": 0.0842, "r_free": 0.0913, "half_scans_resolution_px": 2.5}
     panel.show_reconstruction("epoch 30", reconstruction(metrics=metrics))
@@ -343,7 +356,8 @@ def test_keys_work_while_the_focus_is_in_the_panel(panel, settle, qtbot):
 
 def test_every_mnemonic_is_unique_and_every_tool_tip_names_its_key(panel):
     widgets = [*panel.findChildren(QAbstractButton), *panel.findChildren(QLabel)]
-    letters = [found[1].lower() for each in widgets if (found := re.search("&([^&])", each.text()))]
+    texts = [each.text() for each in widgets if each.window() is panel]  # a menu has its own
+    letters = [found[1].lower() for text in texts if (found := re.search("&([^&])", text))]
     assert len(letters) == len(set(letters))
     assert "(R)" in panel.ramp.toolTip()
 

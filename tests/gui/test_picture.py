@@ -129,6 +129,11 @@ def test_the_width_of_a_gaussian_edge_is_measured_from_10_to_90_percent(sign):
     assert edge_width(x, 2 + sign * erf(x / (np.sqrt(2) * 1.5))) == pytest.approx(2.563 * 1.5, rel=0.01)
 
 
+def test_several_edges_are_not_measured_as_one():
+    x = np.linspace(0, 30, 600)
+    assert edge_width(x, 0.1 * x + 3 * np.sin(x)) is None
+
+
 def test_noise_is_no_edge():
     noise = np.random.default_rng(0).normal(size=200)
     assert edge_width(np.arange(200.0), noise) is None
