@@ -196,8 +196,9 @@ class PreprocessingPreview(QWidget):
         self.index.setEnabled(outcome is not None)
         self._log.setVisible(view in (_MEAN, _ONE))
         if outcome is None:
-            for picture in (self.before, self.after):
+            for picture, heading in ((self.before, "Before"), (self.after, "After")):
                 picture.clear()
+                picture.plot.header.set_title(heading)
             for places in (self.places_before, self.places_after):
                 places.show_positions(np.empty((0, 2)))
             return

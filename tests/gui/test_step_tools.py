@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.steps import Centre, MaskBrush, MaskPolygon, MaskRectangle, Region
+from ptycho_gui import theme
 from ptycho_gui.panels.step_tools import REGION, StepTools, step_of
 from ptycho_gui.plots.plot import Plot
 from ptycho_gui.plots.threshold import Threshold
@@ -113,6 +114,22 @@ def test_one_tool_at_a_time_and_none_without_a_scan(tools):
     assert tools.tool == ""
     assert "open a scan first" in tools.buttons["brush"].toolTip()
     assert not tools.buttons["brush"].isEnabled()
+
+
+def test_the_buttons_follow_light_and_dark(qtbot, tools):
+    tools.panel.show()
+    button = tools.buttons["brush"]
+
+    def lightness():
+        return button.palette().button().color().lightness()
+
+    try:
+        theme.choose("dark")
+        qtbot.waitUntil(lambda: lightness() < 128)
+    finally:
+        theme.choose("light")
+    qtbot.waitUntil(lambda: lightness() > 128)
+    theme.choose("system")
 
 
 def test_what_is_drawn_beyond_the_edge_is_cut_off_or_nothing():
