@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 BENCHMARKS = (
     "help_time",
     "contract_command",
+    "curves_view",
     "direct_quality",
     "pinn_quality",
     "large_scans",

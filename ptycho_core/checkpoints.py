@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import zipfile
@@ -22,6 +23,8 @@ from ptycho_core.models.base import PtychographyModule
 from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.pinn import PinnModel
 from ptycho_core.run_record import RunInfo, read_run
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def export_checkpoint(path: Path, target: Path) -> Path:
         The target has another suffix, or the checkpoint cannot be read.
     """
     checkpoint = load_checkpoint(path)
+    _log.info("exporting %s to %s", path, target)
     if target.suffix == ".zip":
         run = _run_of(path)
         saved = [s for s in run.checkpoints if Path(s.path).name == path.name] if run else []

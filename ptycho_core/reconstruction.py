@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from ptycho_core.whole_canvas import (
     network_object,
     r_of,
 )
+
+_log = logging.getLogger(__name__)
 
 
 def reconstruct(
@@ -132,6 +135,7 @@ def reconstruct(
         "polish_seconds": polished - passed,
         "metrics_seconds": time.perf_counter() - polished,
     }
+    _log.info("%s: R %.4f, R_free %.4f", history[-1], metrics["r"], metrics["r_free"])
     return Reconstruction(
         object=object[0].cpu().numpy(),
         probe=probe.cpu().numpy(),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import os
 import re
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from typing import Any
 
 from ptycho_core import events
 from ptycho_core.atomic import explain_write_errors, write_json
-from ptycho_core.config import KNOBS, Config
+from ptycho_core.config import EPOCH_METRICS, KNOBS, Config
 from ptycho_core.environment import versions
 from ptycho_core.errors import InputError
 from ptycho_core.process import ProcessMark
@@ -62,6 +63,8 @@ __all__ = [
     "start_run",
 ]
 
+_log = logging.getLogger(__name__)
+
 RESUMABLE = frozenset(
     {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")} - {"seed", "deterministic"}
     | {"max_epochs", "max_time", "max_steps", "early_stop_patience", "early_stop_min_delta", "checkpoint_save_top_k"}
@@ -85,6 +88,7 @@ class Run:
 
     def record(self, event: events.Event) -> None:
         """Write down what an event tells. Call it before anyone else hears of the event."""
+        _log_event(event)
         match event:
             case events.RunStarted():
                 self.update(device=event.device)
@@ -105,6 +109,23 @@ class Run:
                 )
             case events.RunFailed():
                 self.update(status="failed", reason=event.message, ended=_now())
+
+
+def _log_event(event: events.Event) -> None:
+    """Log what an event tells; a failure is raised as well, and logged by whoever catches it."""
+    match event:
+        case events.RunStarted():
+            epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
+            _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
+        case events.EpochDone():
+            known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]
+            _log.debug("epoch %d is done: %s", event.epoch + 1, ", ".join(known))
+        case events.CheckpointSaved():
+            _log.log(logging.INFO if event.rank == 1 else logging.DEBUG, "saved %s", event.path)
+        case events.CheckpointRemoved():
+            _log.debug("removed %s", event.path)
+        case events.RunFinished():
+            _log.info("the run in %s is %s: %s", event.run_dir, event.status, event.reason)
 
 
 def start_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import time
@@ -37,6 +38,8 @@ from ptycho_core.runs import Run, resume_run, scan_info, start_run
 from ptycho_core.scan import Scan
 from ptycho_core.trainer import build_trainer, choose_accelerator, quiet_lightning
 from ptycho_core.whole_canvas import preview
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -83,7 +86,10 @@ def train(
     TrainingError
         Training failed; what was saved stays.
     """
-    raise_errors(check_run(config, scan, test_scan))
+    problems = check_run(config, scan, test_scan)
+    raise_errors(problems)
+    for problem in problems:
+        _log.warning("%s", problem.message)
     accelerator, device = choose_accelerator(config.accelerator)
     if accelerator == "cpu" and config.precision == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +28,9 @@ from ptycho_core.formats.store import Store, list_keys, open_store
 from ptycho_core.scan import Scan
 
 __all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "read_scan"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
@@ -106,6 +110,8 @@ def read_scan(
             stored = READERS[name].read(store, positions, chosen)
         scan = assemble(stored, chosen, path, name)
     chosen.check_all_asked()
+    assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
+    _log.info("%s", "\n".join([*scan.history, *assumed]))
     return scan.replace(
         positions_path=Path(positions_file) if positions_file is not None else None,
         settings=dict(settings or {}),

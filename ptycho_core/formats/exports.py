@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from ptycho_core.formats.write_product import read_product, write_product
 from ptycho_core.formats.write_ptychopinn import write_ptychopinn
 from ptycho_core.result import Reconstruction
 from ptycho_core.scan import Scan
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def write_reconstruction(recon: Reconstruction, path: str | Path, format: str) -
             target.mkdir(parents=True, exist_ok=True)
         files = [target / name for name in exporter.files]
     exporter.write(recon, *files)
+    _log.info("wrote %s", ", ".join(map(str, files)))
     return files
 
 
@@ -163,4 +167,5 @@ def write_scan(scan: Scan, path: str | Path, format: str, *, compress: bool = Tr
         raise InputError("a scan without patterns cannot be written")
     target = Path(path)
     SCAN_WRITERS[format](scan, target, compress=compress)
+    _log.info("wrote %s", target)
     return target

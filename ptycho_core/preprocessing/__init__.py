@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,8 @@ from ptycho_core import steps
 from ptycho_core.preprocessing import counts, detector, masks, positions, selection
 from ptycho_core.scan import Scan
 from ptycho_core.steps import Step
+
+_log = logging.getLogger(__name__)
 
 _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
     steps.Centre: detector.centre,
@@ -57,7 +60,10 @@ def apply(scan: Scan, recipe: Iterable[Step]) -> Scan:
     InputError
         A step cannot be done with this scan, or a file that it names cannot be read.
     """
+    known = len(scan.history)
     for step in recipe:
         scan = _EFFECTS[type(step)](step, scan)
         scan = scan.replace(steps=(*scan.steps, step))
+    for sentence in scan.history[known:]:
+        _log.debug("%s", sentence)
     return scan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from ptycho_core.events import BatchDone, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
 """Does the work in the worker's thread: tells events, watches the token, returns the result."""
+
+_log = logging.getLogger(__name__)
 
 _STACK_BYTES = 16 * 2**20
 _EVERY_S = 0.1
@@ -80,6 +83,8 @@ class Worker(QThread):
         except Exception as error:
             bundle.flush()
             sentence = str(error) if isinstance(error, PtychoError) else _internal(error)
+            _log.error("%s", sentence)
+            _log.debug("how it came to the failure above:", exc_info=True)
             self.failed.emit(Failure(sentence, traceback.format_exc()))
         else:
             bundle.flush()
