@@ -40,7 +40,7 @@ class GroupMap(QWidget):
         self._candidates = Dots()
         self._footprints = pg.ScatterPlotItem(pxMode=False, symbol="o")
         self._members = pg.ScatterPlotItem(size=9, symbol="o")
-        for level, item in enumerate((self._candidates, self._footprints, self._members), 1):
+        for level, item in enumerate((self._footprints, self._candidates, self._members), 1):
             item.setZValue(level)
             self.map.plot_item.addItem(item, ignoreBounds=True)
         self.caption = QLabel(wordWrap=True)
