@@ -113,7 +113,9 @@ class RunHistory:
 
     def end(self, status: str, reason: str) -> None:
         """Note that the run is over: to be told of runs that ended without an event, too."""
-        self.stage, self.reason, self._ended = status, reason, self._clock()
+        self.stage, self.reason = status, reason
+        if self._ended is None:
+            self._ended = self._clock()
 
     @property
     def at_work(self) -> bool:
