@@ -15,7 +15,7 @@ from ptycho_core.errors import InputError
 from ptycho_core.formats import quantity_guess
 from ptycho_core.formats.assemble import SMALLEST_SIDE
 from ptycho_core.formats.mapped import coordinate_values, geometry
-from ptycho_core.formats.mapping import Coordinate, Mapping, Mask, Positions
+from ptycho_core.formats.mapping import Coordinate, Mapping, Mask, Positions, Quantity
 from ptycho_core.formats.settings import UNITS
 from ptycho_core.formats.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys, open_store
 from ptycho_core.formats.units import LENGTHS_M
@@ -56,11 +56,14 @@ class Proposal:
     candidates
         Keys by role: "patterns", "y", "x", "index" (of the patterns), "position_index", "probe", "mask" and
         `QUANTITIES`. A coordinate in a column of an array is ``KEY[COLUMN]``.
+    quantities
+        The likeliest of each of `QUANTITIES` that were found.
     mapping
-        The likeliest of each; None where patterns or positions are not found.
+        The likeliest of all; None where patterns or positions are not found.
     """
 
     candidates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quantities: dict[str, Quantity] = field(default_factory=dict)
     mapping: Mapping | None = None
 
 
@@ -103,6 +106,7 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
     pairs = sorted(_pairs(theirs, stack, positions is not None), key=lambda pair: -pair.score)
     count = _length(theirs, pairs[0].y) if pairs and positions is not None else 0
     quantities = quantity_guess.quantities(store, headers)
+    likeliest = {role: found[0] for role, found in quantities.items() if found}
     candidates = {
         "patterns": tuple(dict.fromkeys(stack.key for stack in stacks)),
         "y": tuple(dict.fromkeys(_label(*pair.y) for pair in pairs)),
@@ -114,7 +118,7 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
         **{role: tuple(quantity.key or "" for quantity in found) for role, found in quantities.items()},
     }
     if not pairs:
-        return Proposal(candidates)
+        return Proposal(candidates, likeliest)
     first = {role: next(iter(keys), None) for role, keys in candidates.items()}
     index = first["position_index"]
     (y_key, y_column), (x_key, x_column) = pairs[0].y, pairs[0].x
@@ -126,9 +130,9 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
         probe=first["probe"],
         mask=_mask(store, candidates["mask"]),
         settings={} if stack.axes == "nyx" else {"axes": stack.axes},
-        **{role: next(iter(found), None) for role, found in quantities.items()},
+        **likeliest,
     )
-    return Proposal(candidates, _with_units(store, where, mapping, stack))
+    return Proposal(candidates, likeliest, _with_units(store, where, mapping, stack))
 
 
 def propose_mapping(path: Path, positions_file: Path | None = None) -> Mapping:

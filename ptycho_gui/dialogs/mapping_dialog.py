@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QModelIndex, QPoint, QStandardPaths, Qt, QTimer, Slot
+from PySide6.QtCore import QModelIndex, QPoint, QSize, QStandardPaths, Qt, QTimer, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from ptycho_core.formats import Mapping
+from ptycho_core.formats.layout import arrays_of
 from ptycho_core.formats.proposal import Proposal
 from ptycho_core.formats.saved_mappings import SavedMapping
 from ptycho_gui.dialogs.mapping_form import OF_POSITIONS, ROLES, MappingForm
@@ -41,6 +42,10 @@ from ptycho_gui.workers.worker import Failure
 
 _SIZE = (1180, 720)
 _SHARES = (430, 390, 360)
+_WIDEST_NAME = 24
+"""Characters that the names get of the tree's width at first."""
+_LARGE_TREE = 200
+"""Arrays; a larger tree is not unfolded."""
 _SETTLE_MS = 300
 _GUESS = "Guess"
 _TABLES = "Tables and data (*.csv *.txt *.dat *.tsv *.h5 *.hdf5 *.nxs *.cxi *.npz);;All files (*)"
@@ -75,7 +80,7 @@ class MappingDialog(QDialog):
             "select it there and press Use as. The previews show at once what comes of it. Save the mapping under a "
             "name, and it is offered for files of the same layout."
         )
-        self.resize(*_SIZE)
+        self.resize(QSize(*_SIZE).boundedTo(self.screen().availableSize()))
         self._examiner, self._previewer, self._writer = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self._settled = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._make_content()
@@ -302,7 +307,7 @@ class MappingDialog(QDialog):
         if examined.positions_root is not None and self.form.positions_file is not None:
             trees.append((self.form.positions_file.name, examined.positions_root))
         self.model.show(trees)
-        self.tree.expandToDepth(2)
+        self.tree.expandToDepth(2 if len(arrays_of(examined.root)) < _LARGE_TREE else 0)
         self._fit_columns()
         self.saved.clear()
         self.saved.addItems([_GUESS, *(saved.name for saved in self._saved)])
@@ -320,6 +325,7 @@ class MappingDialog(QDialog):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for section in range(3):
             self.tree.resizeColumnToContents(section)
+        header.resizeSection(0, min(header.sectionSize(0), _WIDEST_NAME * self.fontMetrics().averageCharWidth()))
 
     @Slot()
     def _wait_and_preview(self) -> None:

@@ -13,6 +13,7 @@ from ptycho_core.formats.mapping import Coordinate, Quantity
 from ptycho_core.formats.settings import UNITS
 
 _COLUMN = re.compile(r"(.*)\[(\d+)\]")
+_MOST_OFFERED = 300
 _SHORTEST = 9
 """Characters that a field of a name shows at the least."""
 
@@ -57,7 +58,7 @@ class KeyField(QComboBox):
         text = self.currentText()
         self.blockSignals(True)
         self.clear()
-        self.addItems(list(dict.fromkeys((*likely, *others))))
+        self.addItems(list(dict.fromkeys((*likely, *others)))[:_MOST_OFFERED])
         self.setEditText(text)
         self.blockSignals(False)
 

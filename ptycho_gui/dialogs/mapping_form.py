@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
+    QStyle,
     QToolButton,
     QWidget,
 )
@@ -106,6 +107,8 @@ class MappingForm(QScrollArea):
             }.items()
         }
         self.setWidget(content)
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        self.setMinimumWidth(content.minimumSizeHint().width() + bar)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -233,6 +236,8 @@ class MappingForm(QScrollArea):
         for role, keys in proposal.candidates.items():
             if keys and role not in QUANTITIES:
                 self.key_field(role).say(keys[0])
+        for role, quantity in proposal.quantities.items():
+            self.quantities[role].say(quantity)
         self.changed.emit()
 
     def use(self, role: str, key: str) -> None:
