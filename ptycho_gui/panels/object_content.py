@@ -1,29 +1,26 @@
-"""What the object panel can be asked to show, in words and as a job."""
+"""What the object panel can be asked to show, in words and as a job.
+
+What a job needs it imports when it runs: the window opens sooner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ptycho_core.comparison import Comparison, compare
 from ptycho_core.events import PreviewReady, StopToken
 from ptycho_core.result import Reconstruction
 from ptycho_gui.plots.lengths import length_text
-from ptycho_gui.plots.picture import (
-    Options,
-    Prepared,
-    Source,
-    prepare,
-    source_of_preview,
-    source_of_reconstruction,
-    sources_of_comparison,
-)
+from ptycho_gui.plots.picture import Options, Prepared, Source
 from ptycho_gui.workers.worker import Job, leave_if_cancelled
+
+if TYPE_CHECKING:
+    from ptycho_core.comparison import Comparison
 
 LETTERS = ("A", "B")
 """What two objects that are compared are called."""
-Sources = tuple[tuple[Source, ...], Comparison | None]
+Sources = tuple[tuple[Source, ...], "Comparison | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +58,8 @@ def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None
     """Return the content that shows a preview."""
 
     def sources() -> Sources:
+        from ptycho_gui.plots.preparation import source_of_preview
+
         return (source_of_preview(preview, pixel_size_m),), None
 
     return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), sources, live=True)
@@ -70,6 +69,8 @@ def final_content(label: str, recon: Reconstruction) -> Content:
     """Return the content that shows a reconstruction."""
 
     def sources() -> Sources:
+        from ptycho_gui.plots.preparation import source_of_reconstruction
+
         return (source_of_reconstruction(recon),), None
 
     return Content(f"{label}: {quality(recon)}", (label,), sources)
@@ -79,6 +80,9 @@ def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Recon
     """Return the content that shows two reconstructions on the same pixels."""
 
     def sources() -> Sources:
+        from ptycho_core.comparison import compare
+        from ptycho_gui.plots.preparation import sources_of_comparison
+
         found = compare(first[1], second[1])
         return sources_of_comparison(found, first[1], second[1]), found
 
@@ -110,6 +114,8 @@ def preparation(content: Content, sources: Sources | None, options: Options) -> 
     """Make the pictures of a content; what they are made from is made too where it is not given. Result: `Ready`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Ready:
+        from ptycho_gui.plots.preparation import prepare
+
         made = sources or content.sources()
         leave_if_cancelled(token)
         return Ready(content, made, tuple(prepare(source, options, token) for source in made[0]))

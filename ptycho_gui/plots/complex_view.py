@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
@@ -10,13 +11,15 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
-from ptycho_core.formats.write_images import Style
 from ptycho_gui import theme
 from ptycho_gui.plots.colour_maps import colour_map
 from ptycho_gui.plots.lengths import place_text
 from ptycho_gui.plots.picture import Picture, Prepared
 from ptycho_gui.plots.profile import Profile, line_profile
 from ptycho_gui.plots.pyramid_plot import PyramidPlot
+
+if TYPE_CHECKING:
+    from ptycho_core.formats.write_images import Style
 
 _TITLES = {"amplitude": "Amplitude", "phase": "Phase (rad)"}
 _TURN = [(-math.pi, "−π"), (-math.pi / 2, "−π/2"), (0.0, "0"), (math.pi / 2, "π/2"), (math.pi, "π")]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
-from ptycho_core.comparison import Comparison
-from ptycho_core.metrics import FRC
 from ptycho_gui import theme
 from ptycho_gui.plots.lengths import length_text
 from ptycho_gui.plots.plot import Plot
+
+if TYPE_CHECKING:
+    from ptycho_core.comparison import Comparison
+    from ptycho_core.metrics import FRC
 
 _LOWEST = 170
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from ptycho_gui.plots.picture import Picture
 
@@ -36,6 +35,8 @@ def line_profile(
     pixel_size_m: tuple[float, float] | None,
 ) -> Profile:
     """Sample a picture between two places (x, y) in object pixels, linearly between pixels; NaN outside."""
+    from scipy.ndimage import map_coordinates  # slow to import; whoever made a picture has it
+
     amplitudes, phases = picture.images["amplitude"], picture.images["phase"]
     steps = (end[0] - start[0], end[1] - start[1])
     count = int(np.clip(math.ceil(2 * math.hypot(*steps) / amplitudes.scale), 2, _MOST_SAMPLES))

@@ -8,9 +8,10 @@ from reconstructions import preview, reconstruction, tilted
 from scipy.special import erf
 
 from ptycho_core.events import StopToken
-from ptycho_gui.plots import picture
+from ptycho_gui.plots import preparation
 from ptycho_gui.plots.colour_maps import colour_map
-from ptycho_gui.plots.picture import Options, prepare, source_of_preview, source_of_reconstruction
+from ptycho_gui.plots.picture import Options
+from ptycho_gui.plots.preparation import prepare, source_of_preview, source_of_reconstruction
 from ptycho_gui.plots.profile import edge_width, line_profile
 from ptycho_gui.plots.pyramid import Pyramid, halvings
 from ptycho_gui.workers.worker import Cancelled
@@ -51,7 +52,7 @@ def test_the_note_tells_what_was_done_for_display_only():
 
 @pytest.mark.parametrize("largest", [1024, 64])
 def test_an_unwrapped_phase_has_no_jumps_where_there_was_light(monkeypatch, largest):
-    monkeypatch.setattr(picture, "_FOR_UNWRAPPING", largest)
+    monkeypatch.setattr(preparation, "_FOR_UNWRAPPING", largest)
     monkeypatch.setattr("ptycho_gui.plots.pyramid._SMALLEST", 32)
     smooth = np.ones_like(reconstruction().object)
     steep = tilted(dataclasses.replace(reconstruction(), object=smooth), 0.2, 0.1)
