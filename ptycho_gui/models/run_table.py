@@ -38,8 +38,8 @@ class _Column:
     heading: str
     tip: str
     text: Callable[[RunInfo, ListedRun], str]
-    worth: Callable[[RunInfo, ListedRun], Any]
-    """What rows are sorted by."""
+    worth: Callable[[RunInfo, ListedRun], float] | None = None
+    """What rows are sorted by; the text where None."""
 
 
 def _seconds(info: RunInfo) -> float:
@@ -65,10 +65,10 @@ def _settings(info: RunInfo) -> str:
 
 
 _COLUMNS = (
-    _Column("Status", "Whether it ended, and how", lambda i, _: i.status.capitalize(), lambda i, _: i.status),
-    _Column("Run", "Its folder", lambda i, _: str(i.folder), lambda i, _: str(i.folder)),
-    _Column("Scan", "The scan that it was trained on", lambda i, _: _scan(i), lambda i, _: _scan(i)),
-    _Column("Settings", "Preset and engine", lambda i, _: _settings(i), lambda i, _: _settings(i)),
+    _Column("Status", "Whether it ended, and how", lambda i, _: i.status.capitalize()),
+    _Column("Run", "Its folder", lambda i, _: str(i.folder)),
+    _Column("Scan", "The scan that it was trained on", lambda i, _: _scan(i)),
+    _Column("Settings", "Preset and engine", lambda i, _: _settings(i)),
     _Column(
         "Best metric",
         "The monitored metric of the best checkpoint; compare runs on the same metric only",
@@ -165,9 +165,10 @@ class RunTable(QAbstractTableModel):
                 return self._pictures[index.row()]
             case Qt.ItemDataRole.SizeHintRole if self.is_broken(index.row()) and index.column() == REASON:
                 return QSize(0, 0)  # it reaches over the columns to the right
+            case _ if role == SORT_ROLE and column.worth:
+                return column.worth(run.found, run) if isinstance(run.found, RunInfo) else math.inf
             case _ if role == SORT_ROLE:
-                found = run.found
-                return column.worth(found, run) if isinstance(found, RunInfo) else self._text(run, index.column())
+                return self._text(run, index.column())
         return None
 
     def _text(self, run: ListedRun, column: int) -> str:

@@ -52,10 +52,10 @@ class RunsPanel(QWidget):
         self._make_actions()
         self.field = PathField("folder", "Folder whose runs are listed", "C&hoose…")
         self.field.path_entered.connect(self._choose)
-        self._picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
-        self._picture.setAccessibleName("Phase of the selected run's reconstruction")
-        self._picture.setFixedWidth(150)
-        self._picture.setWordWrap(True)
+        self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self.picture.setAccessibleName("Phase of the selected run's reconstruction")
+        self.picture.setFixedWidth(150)
+        self.picture.setWordWrap(True)
         self._lay_out()
         self.setWhatsThis(
             "<b>Runs</b> lists what was trained in a folder. Open a run to see its curves, its object and its "
@@ -92,7 +92,7 @@ class RunsPanel(QWidget):
         top.addWidget(self.field, 1)
         below = QHBoxLayout()
         below.addWidget(self.view, 1)
-        below.addWidget(self._picture)
+        below.addWidget(self.picture)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -135,7 +135,7 @@ class RunsPanel(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: the picture is shown where there is room."""
-        self._picture.setVisible(self.width() >= _PICTURE_FROM_WIDTH)
+        self.picture.setVisible(self.width() >= _PICTURE_FROM_WIDTH)
         super().resizeEvent(event)
 
     def _runs(self) -> list[ListedRun]:
@@ -209,14 +209,14 @@ class RunsPanel(QWidget):
 
     def _show_picture(self, runs: list[ListedRun]) -> None:
         if len(runs) != 1 or runs[0].picture is None:
-            self._picture.setPixmap(QPixmap())
-            self._picture.setText("Not reconstructed yet" if len(runs) == 1 else "")
+            self.picture.setPixmap(QPixmap())
+            self.picture.setText("Not reconstructed yet" if len(runs) == 1 else "")
             return
-        room = self._picture.size().boundedTo(runs[0].picture.size())
+        room = self.picture.size().boundedTo(runs[0].picture.size())
         picture = runs[0].picture.scaled(
             room, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         )
-        self._picture.setPixmap(QPixmap.fromImage(picture))
+        self.picture.setPixmap(QPixmap.fromImage(picture))
 
     def _open(self) -> None:
         self.open_requested.emit(self._runs()[0].found.folder)

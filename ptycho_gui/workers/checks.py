@@ -86,7 +86,8 @@ def look_at_scan(source: Source) -> Job:
         except InputError as error:
             return Looked((Problem("scan", f"{error}."),))
         leave_if_cancelled(token)
-        return Looked(about=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels ({scan.format}).")
+        prepared = ", to be prepared as in the window" if source.steps else ""
+        return Looked(about=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels ({scan.format}){prepared}.")
 
     return job
 

@@ -107,8 +107,7 @@ def trash_run(folder: Path) -> Job:
     def job(emit: Callable[[Any], None], token: StopToken) -> Path:
         emit(Progress(f"moving {folder.name} to the trash"))
         apart = set_apart(folder)
-        moved, _ = QFile.moveToTrash(str(apart))
-        if not moved:
+        if not QFile(str(apart)).moveToTrash():
             raise PtychoError(f"{apart} cannot be moved to the trash: its disk may have none. Delete it by hand")
         return folder
 
