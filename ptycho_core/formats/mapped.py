@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import math
 import re
 
 import numpy as np
@@ -19,6 +20,7 @@ from ptycho_core.formats.settings import UNITS, Settings
 from ptycho_core.formats.store import MOST_PATTERNS, Store, drop_leading, list_keys
 from ptycho_core.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
 
+_MOST_NUMBERS = 3 * MOST_PATTERNS
 _SAME = 0.01
 """Readings of one quantity may differ by this fraction."""
 
@@ -40,7 +42,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     source, raster = patterns(store, mapping.patterns, axes, notes)
     yx, unit = _positions(where, mapping, source.shape[0], raster, notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, settings, notes)
-    mask = None if mapping.mask is None else _mask(store, mapping.mask)
+    mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:])
     probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), notes)
     if axes == "nxy":
         notes.append("exchanged rows and columns of patterns, mask and probe")
@@ -140,6 +142,8 @@ def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
     """
     key = where.require(of.key)
     shape = where.header(key).shape
+    if not 0 < math.prod(shape) <= _MOST_NUMBERS:
+        raise InputError(f"{where.path}: '{key}' has shape {shape}; a scan has 1 to {MOST_PATTERNS} positions")
     if of.column is None:
         values = where.numbers(key).ravel()
     else:
@@ -147,8 +151,6 @@ def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
         if len(shape) < 2 or of.column >= shape[axis]:
             raise InputError(f"{where.path}: '{key}' has shape {shape}, and so no column {of.column}")
         values = np.take(where.numbers(key), of.column, axis=axis).ravel()
-    if not 0 < len(values) <= MOST_PATTERNS:
-        raise InputError(f"{where.path}: '{key}' has shape {shape}; a scan has 1 to {MOST_PATTERNS} positions")
     return fields.check_finite(where, key, values)
 
 
@@ -213,12 +215,14 @@ def _pair(
     return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
 
 
-def _mask(store: Store, of: Mask) -> NDArray[np.bool_]:
+def _mask(store: Store, of: Mask, frame: tuple[int, ...]) -> NDArray[np.bool_]:
     key = store.require(of.key)
-    shape = drop_leading(store.header(key).shape, 2)
-    if len(shape) != 2:
-        raise InputError(f"{store.path}: '{key}' has shape {store.header(key).shape}; a mask is (y, x)")
-    good: NDArray[np.bool_] = (store.numbers(key).reshape(shape) != 0) ^ of.invert
+    header = store.header(key)
+    if drop_leading(header.shape, 2) != frame or header.dtype.kind not in "biuf":
+        raise InputError(
+            f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
+        )
+    good: NDArray[np.bool_] = (store.read(key).reshape(frame) != 0) ^ of.invert
     return good
 
 
@@ -276,7 +280,10 @@ def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:
 def _readings(store: Store, key: str) -> NDArray[np.float64]:
     group, at, name = key.rpartition("@")
     if key in store or not at:
-        return store.numbers(store.require(key)).ravel()
+        shape = store.header(store.require(key)).shape
+        if math.prod(shape) > _MOST_NUMBERS:
+            raise InputError(f"{store.path}: '{key}' has shape {shape}; it must be one number")
+        return store.numbers(key).ravel()
     value = store.attribute(group, name)
     if value is not None:
         with contextlib.suppress(TypeError, ValueError):

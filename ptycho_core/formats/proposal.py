@@ -292,7 +292,7 @@ def _mask(store: Store, keys: tuple[str, ...]) -> Mask | None:
     """Return the mask, most of whose pixels are good."""
     if not keys:
         return None
-    values = store.numbers(keys[0])
+    values = store.read(keys[0])
     return Mask(keys[0], invert=bool(np.count_nonzero(values) < values.size / 2))
 
 

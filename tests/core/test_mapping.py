@@ -377,7 +377,7 @@ def test_file_that_is_no_mapping_is_refused(tmp_path, text):
         ({"positions": positions("short", "short")}, "it has 5 positions, but there are 12 patterns"),
         ({"positions": positions("text", "y")}, "'text' has type"),
         ({"probe": "beam"}, "has no key 'beam'"),
-        ({"mask": {"key": "y"}}, r"a mask is \(y, x\)"),
+        ({"mask": {"key": "y"}}, r"'y' is \(12,\) float64; the mask must be \(16, 16\) numbers"),
         ({"energy": {"key": "y", "unit": "eV"}}, "must hold positive numbers"),
         ({"energy": {"key": "range", "unit": "eV"}}, "holds numbers from 1 to 9; it must be one"),
         ({"energy": {"key": "@e", "unit": "eV"}}, "'@e' is no attribute that holds a number"),
@@ -437,3 +437,18 @@ def test_command_line_reads_by_a_mapping(tmp_path):
     done = ptycho("inspect", path)
     assert done.returncode == 2
     assert "--mapping map.json" in done.stderr
+
+
+@pytest.mark.parametrize("role", ["positions", "mask", "energy", "index"])
+def test_absurd_shapes_are_refused_unread(tmp_path, role):
+    path = hdf5(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file.create_dataset("huge", (10**6, 10**5), np.uint8, chunks=(1, 100))[0, 0] = 1
+    change = {
+        "positions": positions("huge", "huge"),
+        "mask": {"key": "huge"},
+        "energy": {"key": "huge", "unit": "eV"},
+        "index": "huge",
+    }[role]
+    with pytest.raises(InputError, match="'huge'"):
+        read_scan(path, mapping=mapping(**{role: change}))
