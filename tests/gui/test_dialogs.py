@@ -137,9 +137,8 @@ def test_a_message_of_any_length_is_shown_whole(shown, qtbot, trained, tmp_path)
     dialog = shown(ApplyDialog(trained.info.best_checkpoint, None, tmp_path))
     before = dialog.height()
     type_into(qtbot, dialog.scan, "/" + "/".join(["a-long-name-of-a-folder"] * 12) + "/scan.npz")
-    qtbot.waitUntil(lambda: "a-long-name" in dialog.scan.said)
-    qtbot.waitUntil(lambda: dialog.height() > before)
-    assert dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width())
+    qtbot.waitUntil(lambda: "a-long-name" in dialog.scan.said and bool(dialog.checkpoint.said))
+    qtbot.waitUntil(lambda: dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width()) > before)
 
 
 def test_a_path_is_entered_by_return_and_by_choosing_once_each(qtbot, tmp_path, monkeypatch):
