@@ -377,7 +377,7 @@ def test_file_that_is_no_mapping_is_refused(tmp_path, text):
         ({"positions": positions("short", "short")}, "it has 5 positions, but there are 12 patterns"),
         ({"positions": positions("text", "y")}, "'text' has type"),
         ({"probe": "beam"}, "has no key 'beam'"),
-        ({"mask": {"key": "y"}}, r"'y' is \(12,\) float64; the mask must be \(16, 16\) numbers"),
+        ({"mask": {"key": "y"}}, r"'y' is \(12,\) float64; the mask must be \(16, 16\), of numbers"),
         ({"energy": {"key": "y", "unit": "eV"}}, "must hold positive numbers"),
         ({"energy": {"key": "range", "unit": "eV"}}, "holds numbers from 1 to 9; it must be one"),
         ({"energy": {"key": "@e", "unit": "eV"}}, "'@e' is no attribute that holds a number"),
