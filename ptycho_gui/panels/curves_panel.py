@@ -26,7 +26,7 @@ from superqt.utils import QSignalThrottler
 
 from ptycho_gui.icons import icon
 from ptycho_gui.models.run_history import RunHistory
-from ptycho_gui.plots.charts import CHARTS, Axis, Chart, Curve, charts_of, curves_of, overlaid, positions
+from ptycho_gui.plots.charts import CHARTS, Axis, Chart, Curve, charts_of, curves_of, nearest_row, overlaid, positions
 from ptycho_gui.plots.curves_view import CurvesView, key_of
 
 _EVERY_MS = 300
@@ -335,8 +335,7 @@ class CurvesPanel(QWidget):
         history = self._history
         if history is None or not len(history.steps):
             return f"{self._axis.capitalize()} {x:.4g}"
-        places = positions(history, history.steps, self._axis)
-        row = min(int(np.searchsorted(places, x)), len(places) - 1)
+        row = nearest_row(positions(history, history.steps, self._axis), x)
         epoch, step = history.steps["epoch"][row], history.steps["step"][row]
         return f"Epoch {epoch + 1:.0f}, step {step + 1:.0f}"
 

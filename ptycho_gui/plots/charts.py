@@ -106,9 +106,7 @@ class Curve:
         gap = np.ptp(self.x) / (len(self.x) - 1) if len(self.x) > 1 else np.inf
         if not self.x[0] - gap <= x <= self.x[-1] + gap:
             return None
-        right = min(int(np.searchsorted(self.x, x)), len(self.x) - 1)
-        left = max(0, right - 1)
-        return float(self.y[left if x - self.x[left] < self.x[right] - x else right])
+        return float(self.y[nearest_row(self.x, x)])
 
 
 def curves_of(history: RunHistory, chart: Chart, axis: Axis, span: int) -> list[Curve]:
@@ -144,6 +142,13 @@ def positions(history: RunHistory, table: GrowingTable, axis: Axis) -> Column:
     """Return where the rows of one of a run's tables lie on the x axis: steps or epochs that are done."""
     done = table["step"] + 1
     return done if axis == "step" else history.epochs_after(done)
+
+
+def nearest_row(places: Column, x: float) -> int:
+    """Return which of these places, rising and at least one, lies nearest to ``x``."""
+    right = min(int(np.searchsorted(places, x)), len(places) - 1)
+    left = max(0, right - 1)
+    return left if x - places[left] < places[right] - x else right
 
 
 def smoothed(y: Column, span: int) -> Column:
