@@ -28,7 +28,7 @@ STATUS_ICONS = {
 }
 ENGINES = {"pinn": "network", "direct": "direct"}
 
-_PICTURE_HEIGHT = 26
+PICTURE_HEIGHT = 26
 _Index = QModelIndex | QPersistentModelIndex
 _NOWHERE = QModelIndex()
 
@@ -196,5 +196,5 @@ class RunTable(QAbstractTableModel):
 def _small(run: ListedRun) -> QPixmap | None:
     if run.picture is None:
         return None
-    picture = run.picture.scaledToHeight(_PICTURE_HEIGHT, Qt.TransformationMode.SmoothTransformation)
+    picture = run.picture.scaledToHeight(PICTURE_HEIGHT, Qt.TransformationMode.SmoothTransformation)
     return QPixmap.fromImage(picture)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.run_record import RunInfo
 from ptycho_gui.forms.path_field import PathField
-from ptycho_gui.models.run_table import REASON, SORT_ROLE, RunTable
+from ptycho_gui.models.run_table import PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
 from ptycho_gui.panels.confirm import confirmed
 from ptycho_gui.panels.settings_comparison import SettingsComparison
 from ptycho_gui.panels.table import Table, TableActions
@@ -45,7 +45,7 @@ class RunsPanel(QWidget):
         self._sorted.setSourceModel(self.table)
         self._sorted.setSortRole(SORT_ROLE)
         self.view = Table(self._sorted, "Runs", "Choose the folder whose runs are to be listed.")
-        self.view.verticalHeader().setDefaultSectionSize(30)
+        self.view.verticalHeader().setDefaultSectionSize(max(PICTURE_HEIGHT, self.fontMetrics().height()) + 4)
         self.view.horizontalHeader().setSortIndicatorClearable(True)
         self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.view.setSortingEnabled(True)
@@ -212,10 +212,11 @@ class RunsPanel(QWidget):
             self.picture.setPixmap(QPixmap())
             self.picture.setText("Not reconstructed yet" if len(runs) == 1 else "")
             return
-        room = self.picture.size().boundedTo(runs[0].picture.size())
+        ratio = self.devicePixelRatioF()
         picture = runs[0].picture.scaled(
-            room, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            self.picture.size() * ratio, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         )
+        picture.setDevicePixelRatio(ratio)
         self.picture.setPixmap(QPixmap.fromImage(picture))
 
     def _open(self) -> None:

@@ -21,7 +21,7 @@ from ptycho_core.run_record import BrokenRun, RunInfo, find_runs, read_metrics, 
 from ptycho_core.run_removal import remove_checkpoint, set_apart
 from ptycho_gui.workers.worker import Job, Progress, leave_if_cancelled
 
-_PICTURE_SIDE = 240
+_PICTURE_SIDE = 320
 
 
 @dataclass(frozen=True, eq=False)

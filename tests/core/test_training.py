@@ -8,6 +8,8 @@ import math
 import os
 import threading
 import warnings
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +111,14 @@ def test_a_value_that_is_not_finite_is_never_best(training, monkeypatch):
     best = [saved.epoch for saved in training.all(CheckpointSaved) if saved.rank]
     assert best == [1]
     assert training.last["epoch"] == 2
+
+
+def test_a_saved_checkpoint_tells_the_size_and_the_time_of_its_file(improving):
+    assert len(improving.info.checkpoints) == 3
+    for saved in improving.info.checkpoints:
+        found = Path(saved.path).stat()
+        assert saved.size_bytes == found.st_size
+        assert datetime.fromisoformat(saved.time).timestamp() == int(found.st_mtime)
 
 
 def test_the_record_says_what_the_run_was(improving):

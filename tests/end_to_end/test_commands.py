@@ -73,7 +73,10 @@ def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_else
     capsys.readouterr()
     assert ptycho("reconstruct --checkpoint model.zip --scan scan.npz elsewhere --json") == 0
     elsewhere = json.loads(capsys.readouterr().out)
-    here_metrics = json.loads((here / "out/reconstruction/metrics.json").read_text())
+    assert ptycho("reconstruct --checkpoint last out --quiet") == 0
+    earlier = here / "out/reconstruction/previous/version_0"
+    assert f"the reconstruction before it is now in {earlier.relative_to(here)}" in capsys.readouterr().err
+    here_metrics = json.loads((earlier / "metrics.json").read_text())
     assert elsewhere["metrics"]["r"] == pytest.approx(here_metrics["r"], rel=1e-4)
     assert all(Path(path).is_file() for path in elsewhere["files"].values())
     for name, target in (("product", "a.h5"), ("cxi", "a.cxi"), ("npz", "a.npz"), ("tiff", "pictures"), ("png", "b")):

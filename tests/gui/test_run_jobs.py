@@ -66,7 +66,7 @@ def test_a_listed_run_has_its_picture_and_r_free(folder):
     made = reconstruct_best(folder)
     (listed,) = do(list_runs(folder.parent))
     assert listed.r_free == made.reconstruction.metrics["r_free"]
-    assert max(listed.picture.width(), listed.picture.height()) == 240
+    assert max(listed.picture.width(), listed.picture.height()) == 320
 
 
 def test_listing_ends_when_it_is_cancelled(folder):
