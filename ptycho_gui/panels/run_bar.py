@@ -160,16 +160,16 @@ class RunBar(QFrame):
 
     def _in_words(self) -> tuple[str, str]:
         history, activity = self._history, self._activity[0]
+        if activity and (history is None or not history.at_work or history.stage == "loading"):
+            return "load", f"{activity[:1].upper()}{activity[1:]}"
         if history is None:
-            return ("load", activity) if activity else ("pause", "Idle")
+            return "pause", "Idle"
         picture, words = _STAGES[history.stage]
         if history.stage in ("training", "validating"):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
-        if history.at_work:
-            return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words
-        if activity:
-            return "load", activity
-        return picture, f"{words}: {history.reason}" if history.reason else words
+        if not history.at_work and history.reason:
+            words += f": {history.reason}"
+        return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words
 
     def _progress(self) -> tuple[bool, float | None]:
         """Return whether something goes on, and the part of it that is done."""

@@ -89,6 +89,10 @@ def test_an_activity_stands_beside_the_run_and_alone_without_one(bar, history):
     assert bar.state == "Training epoch 1 of 50; loading scan.npz"
     bar.set_activity("")
     assert bar.state == "Training epoch 1 of 50"
+    history.hear(StageChanged("loading"))
+    bar.set_activity("loading the training software")
+    assert bar.state == "Loading the training software"
+    bar.set_activity("")
     bar.show_state(None)
     assert bar.state == "Idle"
     assert not timer(bar).isActive()
