@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptycho_core.bundle import read_bundle
+from ptycho_core.config import Config
 from ptycho_core.errors import InputError, Problem
 from ptycho_core.events import StopToken
 from ptycho_core.formats import read_scan
 from ptycho_core.run_record import RECORD, read_run
 from ptycho_gui.workers.load import Source
-from ptycho_gui.workers.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.workers.worker import Job, leave_if_cancelled
 
 
@@ -50,20 +52,19 @@ def look_at_target(path: Path, suffixes: Sequence[str]) -> Job:
 
 
 def look_at_checkpoint(path: Path) -> Job:
-    """Read a checkpoint or bundle, to see what it is. Result: `Looked`."""
+    """See what a checkpoint is, from its bundle or from the record of its run. Result: `Looked`.
+
+    The weights are not loaded: that takes torch, whose import cannot be cancelled when the dialog is closed.
+    """
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
-        if not path.is_file():
-            return Looked((Problem("checkpoint", f"There is no file {path}."),))
-        leave_one_core_to_the_window()
-        from ptycho_core.checkpoints import load_checkpoint
-
         try:
-            checkpoint = load_checkpoint(path)
+            known = _config_and_scan(path)
         except InputError as error:
             return Looked((Problem("checkpoint", f"{error}."),))
-        config, scan = checkpoint.config, checkpoint.scan
-        patterns = f"{scan['patterns']} patterns of {scan['size']} x {scan['size']} pixels"
+        if known is None:
+            return Looked(about="A checkpoint without its run: what it holds shows when it is used.")
+        config, patterns = known
         if config.engine == "pinn":
             return Looked(about=f"A network, gridsize {config.gridsize}, trained on {patterns}.")
         sentence = (
@@ -112,3 +113,22 @@ def _folder_problem(folder: Path) -> Problem | None:
     if folder.exists() and not folder.is_dir():
         return Problem("folder", f"{folder} is a file: choose a folder.")
     return None
+
+
+def _config_and_scan(path: Path) -> tuple[Config, str] | None:
+    """Return the settings of a checkpoint and the size of its scan in words; None where nothing tells them."""
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    if path.suffix not in (".zip", ".ckpt") or not zipfile.is_zipfile(path):
+        raise InputError(f"{path.name} is neither a checkpoint (.ckpt) nor a bundle (.zip)")
+    if path.suffix == ".zip":
+        bundle = read_bundle(path)
+        count, size = bundle.scan_summary["patterns"], bundle.scan_summary["size"]
+        config = Config.from_dict(bundle.config, str(path))
+    else:
+        try:
+            info = read_run(path.absolute().parent.parent)
+        except InputError:
+            return None
+        (count, _, size), config = info.scan["shape"], info.config
+    return config, f"{count} patterns of {size} x {size} pixels"

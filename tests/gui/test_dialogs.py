@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
+from training_runs import Training
 
+from ptycho_core.checkpoints import export_checkpoint
 from ptycho_core.formats.exports import EXPORTERS
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -127,10 +129,30 @@ def test_what_is_wrong_is_said_below_each_path_and_nothing_is_applied(shown, qtb
     type_into(qtbot, dialog.checkpoint, scan_path)
     type_into(qtbot, dialog.scan, tmp_path / "gone.npz")
     qtbot.waitUntil(lambda: all(path.said for path in (dialog.checkpoint, dialog.scan, dialog.folder)))
-    assert "is not a checkpoint of this program" in dialog.checkpoint.said
+    assert "scan.npz is neither a checkpoint (.ckpt) nor a bundle (.zip)" in dialog.checkpoint.said
     assert "gone.npz" in dialog.scan.said
     assert "There is a run in this folder" in dialog.folder.said
     assert not dialog.accept_button.isEnabled()
+
+
+def test_a_checkpoint_is_known_by_its_run_or_its_bundle_and_may_be_without_both(shown, qtbot, trained, tmp_path):
+    dialog = shown(ApplyDialog(None, None, tmp_path))
+    bundle = export_checkpoint(trained.info.best_checkpoint, tmp_path / "model.zip")
+    alone = export_checkpoint(trained.info.best_checkpoint, tmp_path / "alone.ckpt")
+    for path, said in (
+        (bundle, "A network, gridsize 2, trained on 36 patterns"),
+        (alone, "A checkpoint without its run"),
+    ):
+        dialog.checkpoint.set_path(path)
+        qtbot.waitUntil(lambda said=said: dialog.checkpoint.said.startswith(said))
+        assert dialog.checkpoint.reason is None
+
+
+def test_a_checkpoint_of_the_direct_engine_warns_that_it_serves_its_own_scan_alone(shown, qtbot, tmp_path):
+    run = Training(tmp_path / "out").go(engine="direct", max_epochs=1)
+    dialog = shown(ApplyDialog(run.info.last_checkpoint, None, tmp_path))
+    qtbot.waitUntil(lambda: "it reconstructs that scan and no other" in dialog.checkpoint.said)
+    assert dialog.checkpoint.reason is None
 
 
 def test_a_message_of_any_length_is_shown_whole(shown, qtbot, trained, tmp_path):
