@@ -34,7 +34,7 @@ _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
 _AXES: dict[str, Axis] = {"Epochs": "epoch", "Steps": "step"}
-_FIGURES = Chart("&R and R_free", "R (0 is perfect)")
+_FIGURES = Chart("&R factors", "R and R_free (0 is perfect)")
 _NO_RUN = "No run is shown yet. Curves appear here with the first steps of a run, or when a run of the list is opened."
 _NO_NUMBERS = "This run has no such numbers yet."
 

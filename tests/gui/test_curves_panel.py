@@ -161,7 +161,7 @@ def test_other_runs_are_overlaid_by_name_in_other_colours_and_styles_and_removed
 
 def test_r_and_r_free_are_hidden_until_there_are_some(panel, history):
     panel.show_run(history)
-    assert "R and R_free" not in tabs(panel)
+    assert "R factors" not in tabs(panel)
     panel.show_figures(2, 0.18, 0.19)
     panel.show_figures("epoch 3, polished", 0.15, 0.17)
     panel.tabs.setCurrentIndex(5)
@@ -171,7 +171,7 @@ def test_r_and_r_free_are_hidden_until_there_are_some(panel, history):
     assert "Epoch 3, polished" in panel.readout.text()
     assert not panel.axis.isEnabled()
     panel.show_run(history)
-    assert "R and R_free" not in tabs(panel)
+    assert "R factors" not in tabs(panel)
 
 
 def test_nothing_is_drawn_while_it_is_not_seen(panel, history, qtbot):
