@@ -27,7 +27,7 @@ from ptycho_core.formats.settings import SETTINGS, Settings
 from ptycho_core.formats.store import Store, list_keys, open_store
 from ptycho_core.scan import Scan
 
-__all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "read_scan"]
+__all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "format_of", "read_scan"]
 
 
 _log = logging.getLogger(__name__)
@@ -117,6 +117,18 @@ def read_scan(
         settings=dict(settings or {}),
         mapping=mapping and mapping.to_dict(),
     )
+
+
+def format_of(path: str | Path) -> str:
+    """Return the name of a scan's format, a key of `READERS`, without reading its patterns.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened, or is of no known format.
+    """
+    with open_store(Path(path)) as store:
+        return _format_of(store, None, None)
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:

@@ -11,7 +11,7 @@ from ptycho_core.config import KNOBS
 from ptycho_gui.dialogs.checked_dialog import CheckedDialog
 from ptycho_gui.dialogs.checked_path import CheckedPath
 from ptycho_gui.forms.path_field import PathField
-from ptycho_gui.workers.checks import look_at_checkpoint, look_at_result_folder, look_at_scan
+from ptycho_gui.workers.checks import Looked, look_at_checkpoint, look_at_result_folder, look_at_scan
 from ptycho_gui.workers.load import Source
 from ptycho_gui.workers.worker import Job
 
@@ -124,4 +124,6 @@ class ApplyDialog(CheckedDialog):
         return self._open if self._open and path == self._open.path else Source(path)
 
     def _look_at_scan(self, path: Path) -> Job:
-        return look_at_scan(self._source(path))
+        if self._source(path) is self._open:
+            return lambda emit, token: Looked(about="The scan that is open, as it is prepared in the window.")
+        return look_at_scan(path)

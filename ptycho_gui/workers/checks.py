@@ -12,10 +12,9 @@ from ptycho_core.bundle import read_bundle
 from ptycho_core.config import Config
 from ptycho_core.errors import InputError, Problem
 from ptycho_core.events import StopToken
-from ptycho_core.formats import read_scan
+from ptycho_core.formats import format_of
 from ptycho_core.run_record import RECORD, read_run
-from ptycho_gui.workers.load import Source
-from ptycho_gui.workers.worker import Job, leave_if_cancelled
+from ptycho_gui.workers.worker import Job
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,14 @@ def look_at_checkpoint(path: Path) -> Job:
     return job
 
 
-def look_at_scan(source: Source) -> Job:
-    """Read a scan's outline, to see whether it can be read. Result: `Looked`."""
+def look_at_scan(path: Path) -> Job:
+    """See whether a file is a scan, without reading its patterns. Result: `Looked`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
         try:
-            scan = read_scan(
-                source.path, positions_file=source.positions_file, settings=source.settings, format=source.format
-            )
+            return Looked(about=f"A scan ({format_of(path)}), to be read as it is.")
         except InputError as error:
             return Looked((Problem("scan", f"{error}."),))
-        leave_if_cancelled(token)
-        prepared = ", to be prepared as in the window" if source.steps else ""
-        return Looked(about=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels ({scan.format}){prepared}.")
 
     return job
 

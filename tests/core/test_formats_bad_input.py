@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats import read_scan
+from ptycho_core.formats import format_of, read_scan
 from tests.core import scan_files as files
 
 
@@ -73,6 +73,12 @@ def test_single_array(tmp_path):
 
 def test_archive_with_other_keys_lists_them(tmp_path):
     refused(files.npz(tmp_path / "a.npz", pattern=files.counts(), xs=np.arange(12)), "no known format .* pattern, xs")
+
+
+def test_a_format_is_told_without_reading_the_scan(tmp_path):
+    assert format_of(plain(tmp_path)) == "plain-npz"
+    with pytest.raises(InputError, match=r"no known format .* pattern"):
+        format_of(files.npz(tmp_path / "a.npz", pattern=files.counts()))
 
 
 def test_hdf5_with_other_keys_lists_them(tmp_path):
