@@ -112,13 +112,19 @@ class Desktop:
     def xdotool(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run xdotool on this screen."""
         command = ["xdotool", *map(str, words)]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=30)
+        return subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", timeout=30)
 
     def window(self, title: str, timeout: float = PATIENCE_S) -> str:
-        """Wait for a visible window whose title matches a regular expression; return its number for xdotool."""
-        search = ["search", "--onlyvisible", "--name", title]
-        wait_until(lambda: self.xdotool(*search).stdout.split(), f"a window {title!r} shows", timeout)
-        return self.xdotool(*search).stdout.split()[-1]
+        """Wait for a visible window whose whole title matches a regular expression; return its number for xdotool."""
+        found: list[str] = []
+
+        def shows() -> bool:
+            shown = self.xdotool("search", "--onlyvisible", "--name", ".").stdout.split()
+            found[:] = [n for n in shown if re.search(title, self.xdotool("getwindowname", n).stdout.strip())]
+            return bool(found)
+
+        wait_until(shows, f"a window {title!r} shows", timeout)
+        return found[-1]
 
     def screenshot(self, name: str) -> Path:
         """Write the screen to a numbered PNG among the artefacts."""

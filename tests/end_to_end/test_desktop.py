@@ -13,7 +13,7 @@ from PySide6.QtWidgets import *
 
 application = QApplication([])
 window = QMainWindow()
-window.setWindowTitle("Small window")
+window.setWindowTitle("Small window — a test")
 body = QWidget()
 form = QFormLayout(body)
 epochs = QSpinBox(maximum=1000, accessibleName="Epochs")
@@ -62,7 +62,7 @@ def program(desktop, tmp_path):
     script = tmp_path / "window.py"
     script.write_text(WINDOW, encoding="utf-8")
     program = desktop.start(sys.executable, script)
-    desktop.window("Small window")
+    desktop.window("^Small window — a test$")
     return program
 
 
