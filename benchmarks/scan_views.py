@@ -83,7 +83,7 @@ def measure(scan: Path) -> Iterator[Row]:
     yield from heart.rows("while the slider is dragged")
     heart.listen()
     started = time.perf_counter()
-    seen: Survey = finish(count_all(looked), meanwhile=lambda: drag(pictures))
+    seen: Survey = finish(count_all(looked), meanwhile=lambda: drag(pictures)).seen
     tell(f"counted all patterns in {time.perf_counter() - started:.2g} s")
     yield from heart.rows("while it is dragged and all patterns are counted")
     heart.listen()

@@ -62,6 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     from PySide6.QtCore import QStandardPaths
 
     from ptycho_gui import theme
+    from ptycho_gui.garbage import GarbageKeeper
     from ptycho_gui.log_bridge import start_logging
     from ptycho_gui.main_window import MainWindow
     from ptycho_gui.preferences import Preferences, preferences_path
@@ -71,10 +72,15 @@ def _run(args: argparse.Namespace) -> int:
         preferences.set_text("scheme", args.theme)
     theme.choose(preferences.text("scheme") or "system")
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation)
-    window = MainWindow(preferences, start_logging(Path(folder)))
+    bridge = start_logging(Path(folder))
+    keeper = GarbageKeeper()
+    window = MainWindow(preferences, bridge)
     window.show()
     if args.demo:
         window.run_demo(Path("demo").absolute())
     elif args.file:
         window.open_path(args.file)
-    return app.exec()
+    code = app.exec()
+    keeper.stop()
+    bridge.stop()
+    return code

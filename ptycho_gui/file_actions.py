@@ -46,7 +46,7 @@ class FileActions(QObject):
         self._saving.succeeded.connect(self._tell_saved)
         for slot in (self._simulating, self._saving):
             slot.failed.connect(self._show_failure)
-        self._start_when_open = False
+        self._demo: Path | None = None
         self._recent: QMenu | None = None
 
     def open(self) -> None:
@@ -76,16 +76,17 @@ class FileActions(QObject):
             return
         dialog = MappingDialog(path, self._window)
         if dialog.exec():
-            self._session.loader.open(Source(path, mapping=dialog.mapping()))
+            self._session.loader.open(Source(path, dialog.positions_file(), mapping=dialog.mapping()))
 
     def open_demo(self) -> None:
         """Simulate a scan and open it."""
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        self._simulate(Path(documents) / "ptycho-demo", start=False)
+        self._simulate(Path(documents) / "ptycho-demo")
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan, open it, and begin to train on it with the preset quick."""
-        self._simulate(folder, start=True)
+        self._demo = folder
+        self._simulate(folder)
 
     def save_scan(self) -> None:
         """Ask for a file and write the scan as it was prepared."""
@@ -113,10 +114,10 @@ class FileActions(QObject):
         self._simulating.shut_down()
         self._saving.shut_down()
 
-    def take_start(self) -> bool:
-        """Tell, once, whether training shall start with the scan that was just opened."""
-        start, self._start_when_open = self._start_when_open, False
-        return start
+    def take_demo(self) -> Path | None:
+        """Return, once, the folder in which training shall start on the scan that was just opened."""
+        folder, self._demo = self._demo, None
+        return folder
 
     def _ask(self, title: str, filters: str) -> Path | None:
         name, _ = QFileDialog.getOpenFileName(self._window, title, str(self._preferences.folder("open")), filters)
@@ -125,8 +126,7 @@ class FileActions(QObject):
         self._preferences.set_folder("open", Path(name).parent)
         return Path(name)
 
-    def _simulate(self, folder: Path, start: bool) -> None:
-        self._start_when_open = start
+    def _simulate(self, folder: Path) -> None:
         self._session.working.emit("simulating the demo scan", None)
         self._simulating.start(demo_job(folder))
 
@@ -141,11 +141,11 @@ class FileActions(QObject):
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
-        self._start_when_open = False
+        self._demo = None
         self._session.working.emit("", None)
         self._session.message.emit("error", failure.sentence)
 
-    def _open_recent(self, path: Path, checked: bool) -> None:
+    def _open_recent(self, path: Path, checked: bool = False) -> None:
         self.open_path(path)
 
     @Slot()

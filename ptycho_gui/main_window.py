@@ -171,7 +171,7 @@ class MainWindow(QMainWindow):
         loader.opened.connect(self._show_scan)
         loader.failed.connect(self._show_scan_error)
         loader.left.connect(self._show_scan_again)
-        loader.counted.connect(self.data.show_counts)
+        loader.counted.connect(self._show_counted)
         self.scan.open_requested.connect(self.files.open)
         self.scan.cancel_requested.connect(loader.cancel)
         self.scan.setting_chosen.connect(loader.answer)
@@ -179,6 +179,10 @@ class MainWindow(QMainWindow):
         self.scan.show_requested.connect(self._show_problem)
         self.scan.orientation_search_requested.connect(self._search_orientation)
         self.prepare.steps_chosen.connect(loader.prepare)
+        self.prepare.steps_edited.connect(self.before_after.show_steps)
+        self.before_after.step_drawn.connect(self.prepare.insert_step)
+        self.before_after.outcome_ready.connect(self.prepare.show_outcome)
+        self.before_after.addActions(self.prepare.undo_actions)
         self.welcome.open_requested.connect(self.files.open)
         self.welcome.demo_requested.connect(self.files.open_demo)
         self.welcome.guide_requested.connect(self.show_guide)
@@ -246,9 +250,15 @@ class MainWindow(QMainWindow):
             self.docks["welcome"].hide()
             self.docks.show("data")
         self._update()
-        if self.files.take_start():
+        if folder := self.files.take_demo():
             self.session.draft.load({"preset": "quick"})
-            self._start()
+            self.session.start(folder)
+
+    @Slot(object)
+    def _show_counted(self, looked: Inspection) -> None:
+        for panel in (self.scan, self.data):
+            panel.show_scan(looked)
+        self._update()
 
     @Slot(str, str)
     def _show_scan_error(self, sentence: str, path: str) -> None:
@@ -297,7 +307,13 @@ class MainWindow(QMainWindow):
         except InputError as error:
             self._show_message("error", str(error))
         else:
+            self._propose_next_folder()
             self.docks.show("queue")
+
+    def _propose_next_folder(self) -> None:
+        """Propose a folder for the next run that none of those on their way writes into."""
+        run = self.session.run
+        self.training.renew_output_folder((*self.session.queue.folders, *([run.folder] if run else [])))
 
     @Slot()
     def _cancel(self) -> None:
@@ -313,7 +329,7 @@ class MainWindow(QMainWindow):
         self.object.clear()
         self.log.set_run_folder(run.folder)
         if self.session.training:
-            self.training.renew_output_folder((run.folder,))
+            self._propose_next_folder()
             for name in ("curves", "object", "checkpoints"):
                 self.docks.show(name)
 
@@ -386,7 +402,7 @@ class MainWindow(QMainWindow):
     def _remember_runs(self, folder: Path) -> None:
         self.preferences.set_folder("runs", folder)
 
-    def _choose_colours(self, scheme: str, checked: bool) -> None:
+    def _choose_colours(self, scheme: str, checked: bool = False) -> None:
         self.preferences.set_text("scheme", scheme)
         theme.choose(scheme)
 
@@ -461,6 +477,6 @@ class MainWindow(QMainWindow):
             self.close()
 
 
-def _call(slot: Callable[[], object], checked: bool) -> None:
+def _call(slot: Callable[[], object], checked: bool = False) -> None:
     """Call a method that does not care whether its action is checked."""
     slot()

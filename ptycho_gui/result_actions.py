@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
+from ptycho_core.run_record import RunInfo
 from ptycho_gui.dialogs.apply_dialog import ApplyDialog
 from ptycho_gui.dialogs.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.dialogs.export_reconstruction_dialog import ExportReconstructionDialog
@@ -17,7 +18,7 @@ from ptycho_gui.panels.runs_panel import RunsPanel
 from ptycho_gui.preferences import Preferences
 from ptycho_gui.session import Session
 from ptycho_gui.workers.export import export_checkpoint_job, export_reconstruction_job
-from ptycho_gui.workers.runs import OpenedRun, open_run, remove_checkpoint_job
+from ptycho_gui.workers.runs import OpenedRun, curves_of_run, remove_checkpoint_job
 from ptycho_gui.workers.slot import WorkerSlot
 from ptycho_gui.workers.worker import Failure
 
@@ -52,13 +53,16 @@ class ResultActions(QObject):
         self._session, self._checkpoints, self._runs, self._curves = session, checkpoints, runs, curves
         self._preferences, self._window = preferences, window
         self._overlaid: set[Path] = set()
+        self._to_overlay: list[Path] = []
         self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying = (
             WorkerSlot(self) for _ in range(4)
         )
         self._exporting_checkpoint.succeeded.connect(self._tell_checkpoint)
         self._exporting.succeeded.connect(self._tell_files)
         self._deleting.succeeded.connect(session.keep_record)
+        self._deleting.succeeded.connect(self._show_left)
         self._overlaying.succeeded.connect(self._overlay)
+        self._overlaying.ended.connect(self._read_next_overlay)
         for slot in self._slots:
             slot.failed.connect(self._show_failure)
         checkpoints.reconstruct_requested.connect(session.reconstruct)
@@ -138,9 +142,21 @@ class ResultActions(QObject):
     def _delete(self, checkpoint: Path) -> None:
         self._deleting.start(remove_checkpoint_job(checkpoint))
 
+    @Slot(object)
+    def _show_left(self, info: RunInfo) -> None:
+        if self._session.run is not None and self._session.run.folder == info.folder:
+            self._checkpoints.show_run(info)
+
     @Slot(Path)
     def _read_overlay(self, folder: Path) -> None:
-        self._overlaying.start(open_run(folder))
+        self._to_overlay.append(folder)
+        if not self._overlaying.busy:
+            self._read_next_overlay()
+
+    @Slot()
+    def _read_next_overlay(self) -> None:
+        if self._to_overlay:
+            self._overlaying.start(curves_of_run(self._to_overlay.pop(0)))
 
     @Slot(object)
     def _overlay(self, opened: OpenedRun) -> None:

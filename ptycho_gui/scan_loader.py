@@ -10,7 +10,6 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.inspection import Inspection
 from ptycho_core.steps import Step
-from ptycho_core.survey import Survey
 from ptycho_gui.workers.load import Source, count_all, load
 from ptycho_gui.workers.slot import WorkerSlot
 from ptycho_gui.workers.worker import Failure, Progress
@@ -24,7 +23,7 @@ class ScanLoader(QObject):
     opened = Signal(object)
     """`Inspection`."""
     counted = Signal(object)
-    """Sums (n,) of all patterns of a scan that was too large to count at once."""
+    """`Inspection` of the same scan: now all of its patterns were looked at, which were too many to do so at once."""
     failed = Signal(str, str)
     """A sentence, and the file."""
     left = Signal()
@@ -47,6 +46,11 @@ class ScanLoader(QObject):
         """Whether a scan is being opened."""
         return self._loading.busy
 
+    @property
+    def _latest(self) -> Source | None:
+        """What is being opened, or else what is open."""
+        return self._asked if self.busy else self.source
+
     def open(self, source: Source) -> None:
         """Open a scan in the place of the present one."""
         self._asked = source
@@ -59,13 +63,13 @@ class ScanLoader(QObject):
 
     def answer(self, key: str, value: str) -> None:
         """Open the scan again with one more setting of `formats.SETTINGS`."""
-        if self.source:
-            self.open(dataclasses.replace(self.source, settings={**self.source.settings, key: value}))
+        if source := self._latest:
+            self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 
     def prepare(self, steps: tuple[Step, ...]) -> None:
         """Open the scan again with other preprocessing."""
-        if self.source:
-            self.open(dataclasses.replace(self.source, steps=steps))
+        if source := self._latest:
+            self.open(dataclasses.replace(source, steps=steps))
 
     def reload(self) -> None:
         """Open the scan again as it is on the disk now."""
@@ -102,5 +106,6 @@ class ScanLoader(QObject):
         self.failed.emit(failure.sentence, str(self._asked.path))
 
     @Slot(object)
-    def _show_counts(self, seen: Survey) -> None:
-        self.counted.emit(seen.sums)
+    def _show_counts(self, looked: Inspection) -> None:
+        self.looked = looked
+        self.counted.emit(looked)

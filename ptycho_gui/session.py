@@ -76,6 +76,7 @@ class Session(QObject):
         self._then: Callable[[Any], None] = self._show_reconstruction
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self.loader.opened.connect(self._take_scan)
+        self.loader.counted.connect(self._take_scan)
         self.draft.changed.connect(self.changed)
         self._compute.events.connect(self._hear)
         self._compute.succeeded.connect(self._succeed)
@@ -128,6 +129,7 @@ class Session(QObject):
             return
         before = run.info.config
         changes = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(before, name)}
+        run.history.config = config
         self._begin(run)
         self._compute_job(resume_job(run.folder, changes), self._trained)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import PySide6
 import pyqtgraph
+import PySide6
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTabWidget, QTextBrowser, QVBoxLayout, QWidget
 

@@ -58,6 +58,11 @@ class RunQueue(QAbstractTableModel):
         """The run that was taken and has not ended."""
         return next((entry.run for entry in self._entries if entry.state == "running"), None)
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the runs that wait will write."""
+        return tuple(entry.run.folder for entry in self._entries if entry.state == "waiting")
+
     def state(self, row: int) -> str:
         """Return a key of `STATES`."""
         return self._entries[row].state

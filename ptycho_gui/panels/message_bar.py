@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolBar, QToolButton, QWidget
 
@@ -22,6 +22,7 @@ class MessageBar(QToolBar):
         self.setObjectName("message_bar")
         self.setAccessibleName("Message")
         self.setMovable(False)
+        self._severity = "info"
         self._frame = QFrame()
         self._frame.setObjectName("message")
         self._icon = QLabel()
@@ -61,11 +62,10 @@ class MessageBar(QToolBar):
         text
             Sentences for the operator.
         """
+        self._severity = severity
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
-        self._icon.setPixmap(icon({"info": "ok"}.get(severity, severity)).pixmap(20, 20))
         self._log.setVisible(severity == "error")
-        colour = {"error": theme.colours().error, "warning": theme.colours().warning, "info": theme.colours().good}
-        self._frame.setStyleSheet(f"#message {{ border: 2px solid {colour[severity]}; border-radius: 4px }}")
+        self._colour()
         self.show()
         self._fit()
 
@@ -73,6 +73,18 @@ class MessageBar(QToolBar):
         """Qt: the text may take more or fewer lines."""
         super().resizeEvent(event)
         self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Qt: light and dark."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._colour()
+
+    def _colour(self) -> None:
+        colours = theme.colours()
+        colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
+        self._icon.setPixmap(icon({"info": "ok"}.get(self._severity, self._severity)).pixmap(20, 20))
+        self._frame.setStyleSheet(f"#message {{ border: 2px solid {colour}; border-radius: 4px }}")
 
     def _fit(self) -> None:
         """Give the text its height, which a toolbar does not ask for."""

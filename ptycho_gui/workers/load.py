@@ -14,7 +14,6 @@ from ptycho_core.inspection import Inspection, look_at
 from ptycho_core.recipe import steps_from_dict
 from ptycho_core.scan import Scan
 from ptycho_core.steps import Step
-from ptycho_core.survey import Survey, survey
 from ptycho_gui.workers.worker import Job, Progress, leave_if_cancelled
 
 
@@ -81,13 +80,8 @@ def load(source: Source) -> Job:
 
 
 def count_all(looked: Inspection) -> Job:
-    """Look at all patterns of a scan of which only a sample was looked at. Result: `Survey`."""
-
-    def job(emit: Callable[[Any], None], token: StopToken) -> Survey:
-        scan = looked.scan
-        return survey(scan.patterns, scan.mask, True, _telling("counting the patterns", emit, token))
-
-    return job
+    """Look at all patterns of a scan of which only a sample was looked at. Result: `Inspection`."""
+    return lambda emit, token: look_at(looked.scan, True, _telling("counting the patterns", emit, token))
 
 
 def _telling(stage: str, emit: Callable[[Any], None], token: StopToken) -> Callable[[int, int], None]:

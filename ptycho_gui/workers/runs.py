@@ -96,6 +96,11 @@ def open_run(folder: Path) -> Job:
     return job
 
 
+def curves_of_run(folder: Path) -> Job:
+    """Read the numbers of a run alone. Result: `OpenedRun` without a reconstruction."""
+    return lambda emit, token: OpenedRun(read_run(folder), read_metrics(folder))
+
+
 def remove_checkpoint_job(path: Path) -> Job:
     """Delete a checkpoint of a run that is over. Result: the run's `RunInfo` without it."""
     return lambda emit, token: remove_checkpoint(path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.command_line import command_line
+from ptycho_core.atomic import write_json
+from ptycho_core.command_line import command_line, needed_files
 from ptycho_core.config import build_config
 from ptycho_core.events import StopToken
 from ptycho_core.run_record import RunInfo, read_run
@@ -25,6 +27,8 @@ def train_job(settings: dict[str, Any], read: Callable[[], Scan], folder: Path) 
         emit(Progress("reading the scan"))
         scan = read()
         command = command_line(settings, scan, folder)
+        for path, body in needed_files(scan, folder).items():
+            write_json(path, body)
         emit(Progress(_LOADING))
         leave_one_core_to_the_window()
         from ptycho_core.training import train
@@ -47,7 +51,7 @@ def resume_job(folder: Path, changes: dict[str, Any]) -> Job:
         leave_one_core_to_the_window()
         from ptycho_core.training import train
 
-        command = f"ptycho train --resume {folder}"
+        command = f"ptycho train --resume {shlex.quote(str(folder))}"
         return train(config, scan, folder, test_scan=test_scan, events=emit, stop=token, command=command, resume=True)
 
     return job

@@ -38,7 +38,10 @@ def test_platforms_that_need_no_display_are_not_asked_for_one():
 
 def test_the_program_ends_with_the_sentence_and_without_importing_qt():
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")}
-    script = "import sys; from ptycho_gui.app import main; code = main([]); assert 'PySide6' not in sys.modules; sys.exit(code)"
+    script = (
+        "import sys; from ptycho_gui.app import main; code = main([]);"
+        "assert 'PySide6' not in sys.modules; sys.exit(code)"
+    )
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("ptycho-gui: there is no display")

@@ -63,5 +63,5 @@ def test_counting_all_completes_what_a_sample_began(run, tiny_scan, monkeypatch)
     monkeypatch.setattr("ptycho_core.survey.SAMPLE_BYTES", 10 * 32 * 32 * 2)
     looked = look_at(tiny_scan)
     assert len(looked.seen.rows) == 10
-    seen, _ = run(count_all(looked))
+    seen = run(count_all(looked))[0].seen
     np.testing.assert_allclose(seen.sums, tiny_scan.patterns[:].sum(axis=(1, 2)), rtol=1e-6)
