@@ -119,7 +119,7 @@ class Desktop:
         found: list[str] = []
 
         def shows() -> bool:
-            shown = self.xdotool("search", "--onlyvisible", "--name", ".").stdout.split()
+            shown = self.xdotool("search", "--onlyvisible", "--class", ".").stdout.split()
             found[:] = [n for n in shown if re.search(title, self.xdotool("getwindowname", n).stdout.strip())]
             return bool(found)
 
