@@ -24,8 +24,8 @@ TICK_MS = 10
 EPOCHS = 5
 LIMIT_MS = 50.0
 HOW = (
-    f"a timer of {TICK_MS} ms on the window's thread, from the click on Start, through {EPOCHS} epochs of `quick` on the "
-    "real scan, to the reconstruction; a gap is the time between two ticks beyond that"
+    f"a timer of {TICK_MS} ms on the window's thread, from the click on Start, through {EPOCHS} epochs of `quick` "
+    "on the real scan, to the reconstruction; a gap is the time between two ticks beyond that"
 )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
@@ -45,6 +45,7 @@ from ptycho_gui.workers.reconstruct import Reconstructed
 from ptycho_gui.workers.runs import OpenedRun
 
 _SHARE_OF_SCREEN = 0.9
+_SMALL_SCREEN_PX = 1600
 
 
 class MainWindow(QMainWindow):
@@ -243,7 +244,7 @@ class MainWindow(QMainWindow):
         path = looked.scan.path
         if path is not None:
             self.preferences.add_recent(path)
-            self.setWindowFilePath(str(path))
+            self.setWindowTitle(path.name)
             if not self.preferences.text("folder_runs"):
                 self.runs.set_folder(path.parent)
         if self.docks["welcome"].isVisible():
@@ -414,11 +415,15 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         """Be as the last session left the window, or as it is at first."""
         screen = QGuiApplication.primaryScreen().availableGeometry()
-        self.resize(screen.size() * _SHARE_OF_SCREEN)
+        small = screen.width() < _SMALL_SCREEN_PX
+        self.resize(screen.size() if small else screen.size() * _SHARE_OF_SCREEN)
+        if small:
+            self.setWindowState(Qt.WindowState.WindowMaximized)
         self.restoreGeometry(self.preferences.bytes("geometry"))
         self._reset_layout()
         if not self.restoreState(self.preferences.bytes("state"), VERSION):
             self.docks.show("welcome")
+        self.message_bar.hide()
         if self.preferences.text("folder_runs"):
             self.runs.set_folder(self.preferences.folder("runs"))
 

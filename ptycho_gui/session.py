@@ -259,8 +259,7 @@ class Session(QObject):
         """Keep the record, and show what the best checkpoint makes of the scan."""
         self._end_training(info.status, info.reason)
         self.keep_record(info)
-        severity = "info" if info.status == "finished" else "warning"
-        self.message.emit(severity, f"The run in {info.folder.name} is {info.status}: {info.reason}.")
+        self.message.emit("info", f"The run in {info.folder.name} is {info.status}: {info.reason}.")
         checkpoint = info.best_checkpoint or info.last_checkpoint
         done = info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done
         if done and not self.closing:

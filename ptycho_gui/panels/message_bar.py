@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 from ptycho_gui import theme
 from ptycho_gui.icons import icon
 
-SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Done"}
+SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
 
 
 class MessageBar(QToolBar):
@@ -33,7 +33,8 @@ class MessageBar(QToolBar):
         log.setToolTip("Show the log, which has the details")
         log.clicked.connect(self.log_requested)
         self._log = log
-        close = QToolButton(text="×", autoRaise=True)
+        close = QToolButton(autoRaise=True)
+        close.setText("×")
         close.setAccessibleName("Close message")
         close.setToolTip("Close this message (Esc)")
         close.setShortcut("Esc")

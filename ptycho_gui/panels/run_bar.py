@@ -163,7 +163,7 @@ class RunBar(QFrame):
         if activity and (history is None or not history.at_work or history.stage == "loading"):
             return "load", f"{activity[:1].upper()}{activity[1:]}"
         if history is None:
-            return "pause", "Idle"
+            return "info", "Idle"
         picture, words = _STAGES[history.stage]
         if history.stage in ("training", "validating"):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"

@@ -1,0 +1,134 @@
+"""The installed `ptycho-gui`, driven by mouse and keyboard, from opening a file to the exported checkpoint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ptycho_core.run_record import read_run
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
+
+BIN = Path(sys.executable).parent
+SLOW_S = 120.0
+
+
+@pytest.fixture
+def scan_path(tmp_path):
+    spec = SimulationSpec(size=32, n_patterns=100, step_px=4.0, jitter_px=1.0, defocus_m=2.5e-3)
+    return write_simulation(simulate(spec), tmp_path / "star.npz")[0]
+
+
+def is_enabled(program, name):
+    return any(widget.enabled for widget in program.find(name, kind="QToolButton", within="Main"))
+
+
+def state(program):
+    return program.widget("State").text
+
+
+def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_path, scan_path):
+    program = desktop.start(BIN / "ptycho-gui", "--fresh", "--theme", "light")
+    program.widget("Open the demo scan", timeout=SLOW_S)
+    desktop.screenshot("first start")
+
+    program.press("ctrl+o")
+    program.widget("File name:", timeout=SLOW_S)
+    desktop.screenshot("open a scan")
+    program.type(str(scan_path))
+    program.press("Return")  # closes the list of files that fit
+    if program.find("File name:"):
+        program.press("Return")
+    program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
+    desktop.screenshot("the scan")
+
+    program.click("Grouping", kind="tab")
+    program.set("Gridsize", 3, kind="NumberBox")
+    program.set("Neighbor count", 4, kind="NumberBox")
+    program.wait_until(lambda: not is_enabled(program, "Start"), "an invalid grouping cannot be started")
+    assert "neighbor count must be at least 9 (it is 4)" in program.widget("Start", "QToolButton", "Main").tooltip
+    desktop.screenshot("an invalid grouping")
+    program.click("Use neighbor count 9")
+    program.wait_until(lambda: is_enabled(program, "Start"), "the grouping is valid again")
+    desktop.screenshot("a valid grouping")
+
+    program.click("Training", kind="tab")
+    program.pick("Preset", "quick")
+    program.set("Epochs", 500, kind="NumberBox")
+    desktop.screenshot("the settings")
+    program.click("Start", kind="QToolButton", within="Main")
+    program.wait_until(lambda: "epoch 3 of 500" in state(program), "training reaches its third epoch", SLOW_S)
+    desktop.screenshot("training")
+    program.click("Curves", kind="tab")
+    program.wait_until(lambda: program.find("X axis"), "the curves show")
+    desktop.screenshot("curves while training")
+    program.click("Stop", kind="QToolButton", within="Main")
+    program.wait_until(lambda: state(program).startswith("Stopped"), "the run is stopped", SLOW_S)
+    program.wait_until(lambda: is_enabled(program, "Reconstruct"), "the reconstruction after it is done", SLOW_S)
+    desktop.screenshot("stopped")
+
+    run = read_run(tmp_path / "star-run")
+    assert run.status == "stopped"
+    made = tmp_path / "star-run/reconstruction/metrics.json"
+    before = made.stat().st_mtime_ns
+    program.click("Reconstruct", kind="QToolButton", within="Main")
+    program.wait_until(lambda: made.exists() and made.stat().st_mtime_ns > before, "it is reconstructed again", SLOW_S)
+    program.wait_until(lambda: is_enabled(program, "Export best checkpoint"), "it can be exported", SLOW_S)
+    desktop.screenshot("reconstructed")
+
+    bundle = tmp_path / "model.zip"
+    program.click("Export best checkpoint", kind="QToolButton", within="Main")
+    program.set("File to write", bundle, kind="QLineEdit")
+    desktop.screenshot("export the checkpoint")
+    program.click("Export", kind="QPushButton", within="Export checkpoint")
+    program.wait_until(bundle.exists, "the bundle is written", SLOW_S)
+    program.wait_until(lambda: program.find("Message"), "it says so")
+    program.wait_until(lambda: any(str(bundle) in w.text for w in program.widgets()), "it says where")
+    desktop.screenshot("exported")
+
+    program.press("ctrl+q")
+    program.process.wait(30)
+    assert program.process.returncode == 0, program.said()
+    assert zipfile.is_zipfile(bundle)
+
+    words = [
+        BIN / "ptycho",
+        "reconstruct",
+        tmp_path / "elsewhere",
+        "--checkpoint",
+        bundle,
+        "--scan",
+        scan_path,
+        "--json",
+    ]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 0 < json.loads(done.stdout)["metrics"]["r_free"] < 1
+
+
+def test_a_kill_in_the_middle_leaves_a_run_that_shows_as_interrupted_and_resumes(desktop, tmp_path, scan_path):
+    program = desktop.start(BIN / "ptycho-gui", "--fresh", str(scan_path))
+    program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
+    program.press("ctrl+Return")
+    program.wait_until(lambda: "epoch 3 of" in state(program), "training reaches its third epoch", SLOW_S)
+    program.process.kill()
+    program.process.wait()
+    assert read_run(tmp_path / "star-run").status == "interrupted"
+
+    again = desktop.start(BIN / "ptycho-gui", "--fresh", str(tmp_path / "star-run"))
+    again.wait_until(lambda: is_enabled(again, "Resume"), "the run is open and can be resumed", SLOW_S)
+    assert state(again).startswith("Interrupted")
+    desktop.screenshot("an interrupted run")
+    again.press("ctrl+r")
+    again.wait_until(lambda: "epoch 5 of" in state(again), "it goes on", SLOW_S)
+
+    again.press("ctrl+q")
+    again.click("Yes")
+    again.process.wait(60)
+    assert again.process.returncode == 0, again.said()
+    assert read_run(tmp_path / "star-run").status == "stopped"
