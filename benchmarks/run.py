@@ -23,6 +23,8 @@ from ptycho_core.environment import host, versions
 HERE = Path(__file__).parent
 BENCHMARKS = (
     "help_time",
+    "window_opens",
+    "heartbeat",
     "contract_command",
     "curves_view",
     "direct_quality",

@@ -23,6 +23,10 @@ class InputError(PtychoError):
     exit_code = 2
 
 
+class UnknownFormatError(InputError):
+    """A file that can be read only by a mapping, which says what in it is what."""
+
+
 class TrainingError(PtychoError):
     """Training began and failed (divergence, out of memory): says what was saved and what to try."""
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist
 
 from ptycho_core.config import KNOBS
 from ptycho_core.errors import Fix, InputError, Problem
@@ -133,9 +131,11 @@ def probe_diameter(probe: NDArray[np.complexfloating[Any, Any]]) -> float:
     """Return the probe's diameter in pixels: of the disc whose area is ``(sum I)^2 / sum I^2``.
 
     ``I`` is the intensity summed over the modes of ``probe``, (M, N, N). The diameter of a uniform disc
-    is exact; a Gaussian beam gives 4 sigma, the width of ISO 11146.
+    is exact; a Gaussian beam gives 4 sigma, the width of ISO 11146. A probe of zeros has none: 0.
     """
     intensity = (np.abs(probe).astype(np.float64) ** 2).sum(axis=0)
+    if not intensity.any():
+        return 0.0
     area = intensity.sum() ** 2 / (intensity**2).sum()
     return float(2 * math.sqrt(area / math.pi))
 
@@ -149,6 +149,8 @@ def group_overlap(positions: NDArray[np.float64], probe_diameter: float) -> floa
     """Return the mean of `overlap_at` over all pairs of a group's positions, (c, 2); 1 where there is no pair."""
     if len(positions) < 2:
         return 1.0
+    from scipy.spatial.distance import pdist
+
     return float(np.maximum(0.0, 1 - pdist(positions) / probe_diameter).mean())
 
 
@@ -163,6 +165,8 @@ class Neighborhoods:
 
     def __init__(self, positions: NDArray[np.float64]) -> None:
         self.positions = positions
+        from scipy.spatial import cKDTree  # whose import the window need not wait for
+
         self.tree = cKDTree(positions)
 
     def __len__(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ptycho_core.errors import Fix, Problem
 from ptycho_core.formats.settings import UNITS
@@ -22,7 +21,7 @@ _PHOTON_EV = (10.0, 1e6)
 _LISTED = 10
 
 
-def check_scan(scan: Scan, seen: Survey | None = None) -> list[Problem]:
+def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = None) -> list[Problem]:
     """Look for what would spoil a reconstruction.
 
     Parameters
@@ -31,6 +30,8 @@ def check_scan(scan: Scan, seen: Survey | None = None) -> list[Problem]:
         To look at.
     seen
         Of its patterns, where they were looked at before.
+    step_px
+        `median_step_px` of its positions, where it is known.
 
     Returns
     -------
@@ -38,8 +39,9 @@ def check_scan(scan: Scan, seen: Survey | None = None) -> list[Problem]:
         Empty where all is well. ``fixes`` name settings of `formats.SETTINGS`.
     """
     return [
+        *_check_growth(scan),
         *_check_patterns(seen or survey(scan.patterns, scan.mask)),
-        *_check_positions(scan),
+        *_check_positions(scan, median_step_px(scan.positions) if step_px is None else step_px),
         *_check_probe(scan),
         *_check_mask(scan),
         *_check_geometry(scan),
@@ -52,7 +54,19 @@ def median_step_px(positions: NDArray[np.float64]) -> float:
     places = np.unique(np.ascontiguousarray(positions).view(np.complex128)).view(np.float64).reshape(-1, 2)
     if len(places) < 2:
         return 0.0
+    from scipy.spatial import cKDTree  # as in grouping
+
     return float(np.median(cKDTree(places).query(places, k=2)[0][:, 1]))
+
+
+def _check_growth(scan: Scan) -> list[Problem]:
+    if not scan.growing:
+        return []
+    message = (
+        f"the file is still being written, these are the {len(scan)} patterns that it held when it was opened: refresh "
+        "to see what has been added; a run on them cannot be resumed once the file has changed"
+    )
+    return [Problem("patterns", message, "warning")]
 
 
 def _check_patterns(seen: Survey) -> list[Problem]:
@@ -67,22 +81,21 @@ def _check_patterns(seen: Survey) -> list[Problem]:
     return []
 
 
-def _check_positions(scan: Scan) -> list[Problem]:
+def _check_positions(scan: Scan, step: float) -> list[Problem]:
     positions = scan.positions
     if len(positions) == 1:
         return [Problem("positions", "the scan has one pattern; ptychography needs overlapping ones", "error")]
     spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)
     if spread[0] <= 1e-9 * max(1.0, float(abs(positions).max())):
         return [Problem("positions", f"all {len(positions)} positions are identical; each pattern needs its own place")]
-    problems = _check_unit(scan)
+    problems = _check_unit(scan, step)
     if spread[1] < _COLLINEAR * spread[0]:
         message = "all positions lie on one line: the object is only constrained along it, two directions are needed"
         problems.append(Problem("positions", message, "warning"))
     return problems
 
 
-def _check_unit(scan: Scan) -> list[Problem]:
-    step = median_step_px(scan.positions)
+def _check_unit(scan: Scan, step: float) -> list[Problem]:
     if SMALLEST_STEP_PX <= step <= scan.size:
         return []
     unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from ptycho_core.formats.exports import SCAN_WRITERS
 from ptycho_core.run_record import RECORD
@@ -71,9 +71,17 @@ class FileActions(QObject):
 
     def open_mapped(self) -> None:
         """Ask for a file, and what in it is what."""
-        path = self._ask("Open any HDF5 or NPZ", _SCANS)
-        if path is None:
-            return
+        if path := self._ask("Open any HDF5 or NPZ", _SCANS):
+            self._open_by_mapping(path)
+
+    @Slot(object)
+    def offer_mapping(self, path: Path) -> None:
+        """Ask whether a file of no known format is to be opened by a mapping."""
+        text = f"{path.name} is of no known format. Do you want to say what in it is what?"
+        if QMessageBox.question(self._window, "Open scan", text) == QMessageBox.StandardButton.Yes:
+            self._open_by_mapping(path)
+
+    def _open_by_mapping(self, path: Path) -> None:
         dialog = MappingDialog(path, self._window)
         if dialog.exec():
             self._session.loader.open(Source(path, dialog.positions_file(), mapping=dialog.mapping()))

@@ -171,6 +171,7 @@ class MainWindow(QMainWindow):
         loader.progressed.connect(self._show_loading)
         loader.opened.connect(self._show_scan)
         loader.failed.connect(self._show_scan_error)
+        loader.unknown.connect(self.files.offer_mapping)
         loader.left.connect(self._show_scan_again)
         loader.counted.connect(self._show_counted)
         self.scan.open_requested.connect(self.files.open)

@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from ptycho_core.errors import UnknownFormatError
 from ptycho_core.inspection import Inspection
 from ptycho_core.steps import Step
 from ptycho_gui.workers.load import Source, count_all, load
@@ -26,6 +27,8 @@ class ScanLoader(QObject):
     """`Inspection` of the same scan: now all of its patterns were looked at, which were too many to do so at once."""
     failed = Signal(str, str)
     """A sentence, and the file."""
+    unknown = Signal(object)
+    """The path of a file of no known format, after ``failed``: a mapping may read it."""
     left = Signal()
     """Loading was cancelled."""
 
@@ -104,6 +107,8 @@ class ScanLoader(QObject):
     def _fail(self, failure: Failure) -> None:
         assert self._asked is not None
         self.failed.emit(failure.sentence, str(self._asked.path))
+        if issubclass(failure.kind, UnknownFormatError):
+            self.unknown.emit(self._asked.path)
 
     @Slot(object)
     def _show_counts(self, looked: Inspection) -> None:

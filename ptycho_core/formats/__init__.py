@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import logging
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from ptycho_core.errors import InputError
+from ptycho_core.errors import InputError, UnknownFormatError
 from ptycho_core.formats import (
     cxi,
     fold_slice,
@@ -24,7 +25,7 @@ from ptycho_core.formats import (
 from ptycho_core.formats.assemble import Stored, assemble
 from ptycho_core.formats.mapping import Mapping
 from ptycho_core.formats.settings import SETTINGS, Settings
-from ptycho_core.formats.store import Store, list_keys, open_store
+from ptycho_core.formats.store import Store, UnevenError, list_keys, open_store
 from ptycho_core.scan import Scan
 
 __all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "format_of", "read_scan"]
@@ -104,11 +105,13 @@ def read_scan(
         else nullcontext() as positions,
     ):
         if mapping is not None:
-            name, stored = MAPPED, mapped.read(store, positions, chosen, mapping)
+            name, read = MAPPED, functools.partial(mapped.read, mapping=mapping)
         else:
             name = _format_of(store, positions, format)
-            stored = READERS[name].read(store, positions, chosen)
+            read = READERS[name].read
+        stored = _read_as_far_as_it_goes(read, store, positions, chosen)
         scan = assemble(stored, chosen, path, name)
+        growing = store.growing or (positions is not None and positions.growing)
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
@@ -116,7 +119,38 @@ def read_scan(
         positions_path=Path(positions_file) if positions_file is not None else None,
         settings=dict(settings or {}),
         mapping=mapping and mapping.to_dict(),
+        growing=growing,
     )
+
+
+def _read_as_far_as_it_goes(
+    read: collections.abc.Callable[[Store, Store | None, Settings], Stored],
+    store: Store,
+    positions: Store | None,
+    settings: Settings,
+) -> Stored:
+    """Read what is there; of files that grow, as many patterns and positions as there are of both so far."""
+    growing = [file for file in (store, positions) if file is not None]
+    tried: set[tuple[int, str]] = set()
+    notes: list[str] = []
+    while True:
+        try:
+            stored = read(store, positions, settings)
+            break
+        except UnevenError as uneven:
+            fewest = min(uneven.count, uneven.n_patterns)
+            growing = [file for file in growing if file.growing]
+            if not growing or not fewest or (fewest, uneven.key) in tried:
+                raise
+            tried.add((fewest, uneven.key))
+            for file in growing:
+                file.cut(fewest, uneven.key)
+            settings.assumptions.clear()
+            there = f"{uneven.n_patterns} patterns, and {uneven.count} values in '{uneven.key}'"
+            notes = [f"took the first {fewest}, as there were {there}"]
+    if store.growing or (positions is not None and positions.growing):
+        stored.notes[:0] = [f"the file is still being written: there were {stored.source.shape[0]} patterns", *notes]
+    return stored
 
 
 def format_of(path: str | Path) -> str:
@@ -134,7 +168,7 @@ def format_of(path: str | Path) -> str:
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
     name = format or next((name for name, reader in READERS.items() if reader.sniff(store, positions)), None)
     if name is None:
-        raise InputError(
+        raise UnknownFormatError(
             f"{store.path} is of no known format ({', '.join(READERS)}); it holds "
             f"{list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
             "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from scipy.ndimage import binary_opening
 
 from ptycho_core.atomic import atomic_write
 from ptycho_core.result import Reconstruction
@@ -144,6 +143,8 @@ def _percentiles(image: NDArray[np.float32]) -> tuple[float, float]:
 def covered_area(coverage: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which pixels (H, W) belong to the picture, without the specks of a noisy probe's rim."""
     lit = coverage >= COVERED * max(coverage.max(), np.finfo(np.float32).tiny)
+    from scipy.ndimage import binary_opening  # as in grouping
+
     return np.asarray(binary_opening(lit, iterations=2))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from ptycho_core.errors import InputError
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
@@ -95,6 +94,8 @@ def hot_pixels(step: HotPixels, scan: Scan) -> Scan:
     deviations of photon noise, one photon in all patterns together being the least background.
     """
     seen = survey(scan.patterns, scan.mask)
+    from scipy.ndimage import median_filter  # as in grouping
+
     median = median_filter(seen.mean, size=5, mode="nearest")
     noise = np.sqrt((median + 1 / len(seen.rows)) / len(seen.rows))
     bad = (seen.mean > step.factor * median) & (seen.mean > median + _SIGMAS * noise)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ptycho_core.errors import InputError
 from ptycho_core.scan import Scan
@@ -51,6 +50,8 @@ def drop_dead(step: DropDead, scan: Scan) -> Scan:
 def drop_duplicates(step: DropDuplicates, scan: Scan) -> Scan:
     """Leave out patterns that lie where an earlier one does that is kept."""
     kept = np.ones(len(scan), bool)
+    from scipy.spatial import cKDTree  # as in grouping
+
     pairs = cKDTree(scan.positions).query_pairs(step.distance_px, output_type="ndarray")
     pairs.sort(axis=1)
     for earlier, later in pairs[np.lexsort(pairs.T)]:  # by the later one: all that could rule it out is settled

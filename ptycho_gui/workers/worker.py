@@ -29,10 +29,11 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed: a sentence for the operator, and the traceback for the log."""
+    """Why a job failed: a sentence for the operator, the traceback for the log, and the kind of the error."""
 
     sentence: str
     traceback: str
+    kind: type[BaseException]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Worker(QThread):
             sentence = str(error) if isinstance(error, PtychoError) else _internal(error)
             _log.error("%s", sentence)
             _log.debug("how it came to the failure above:", exc_info=True)
-            self.failed.emit(Failure(sentence, traceback.format_exc()))
+            self.failed.emit(Failure(sentence, traceback.format_exc(), type(error)))
         else:
             bundle.flush()
             self.succeeded.emit(result)
