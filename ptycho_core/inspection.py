@@ -65,7 +65,7 @@ def look_at(
     seen = survey(scan.patterns, scan.mask, everything, progress)
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
-    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen)))
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen, step_px)))
 
 
 def inspect_scan(scan: Scan) -> dict[str, Any]:

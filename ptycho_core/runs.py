@@ -255,6 +255,7 @@ def scan_info(scan: Scan) -> dict[str, Any]:
         "mapping": scan.mapping,
         "preprocessing": steps_to_dict(scan.steps),
         "format": scan.format,
+        "growing": scan.growing,
         "shape": list(scan.patterns.shape),
         "history": list(scan.history),
     }
@@ -300,6 +301,11 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
         raise InputError("the run's scan was not read from a file, so it cannot be read again")
     source, positions = path or Path(recorded["path"]), recorded["positions"]
     for file, known in ((source, recorded), *([(Path(positions["path"]), positions)] if positions else [])):
+        if not same_scan(file, known) and recorded.get("growing"):  # earlier records do not say
+            raise InputError(
+                f"{file} was still being written when the run read it, and has changed since: the run cannot be "
+                "resumed; reconstruct the file as another scan (--scan), or train again"
+            )
         if not same_scan(file, known):
             raise InputError(
                 f"{file} is not the file that the run has read, which was {known['path']} "

@@ -100,6 +100,11 @@ class Patterns:
             batch = np.asarray(self.source[unique])
         return self._convert(batch[inverse])
 
+    @property
+    def together(self) -> int:
+        """How many adjacent patterns are best read together, because they are compressed together."""
+        return int(getattr(self.source, "together", 1))
+
     def then(self, step: PatternStep) -> Patterns:
         """Return these patterns with one more conversion at the end."""
         return dataclasses.replace(self, steps=(*self.steps, step))
@@ -186,6 +191,8 @@ class Scan:
         Sentences: everything that was converted or assumed on the way.
     assumptions
         What the file left open.
+    growing
+        Whether the file was still being written: it may hold more by now.
     """
 
     patterns: Patterns
@@ -203,6 +210,7 @@ class Scan:
     steps: tuple[Step, ...] = ()
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
+    growing: bool = False
 
     def __len__(self) -> int:
         return len(self.patterns)

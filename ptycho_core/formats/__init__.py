@@ -41,6 +41,8 @@ class Reader(Protocol):
     def read(self, store: Store, positions: Store | None, settings: Settings) -> Stored: ...  # noqa: D102
 
 
+_Read = collections.abc.Callable[[Store, Store | None, Settings], Stored]
+
 READERS: dict[str, Reader] = {
     "ptychopinn-npz": ptychopinn_npz,
     "pty-chi": ptychi,
@@ -105,13 +107,13 @@ def read_scan(
         else nullcontext() as positions,
     ):
         if mapping is not None:
-            name, read = MAPPED, functools.partial(mapped.read, mapping=mapping)
+            name = MAPPED
+            read: _Read = functools.partial(mapped.read, mapping=mapping)
         else:
             name = _format_of(store, positions, format)
             read = READERS[name].read
         stored = _read_as_far_as_it_goes(read, store, positions, chosen)
         scan = assemble(stored, chosen, path, name)
-        growing = store.growing or (positions is not None and positions.growing)
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
@@ -119,37 +121,31 @@ def read_scan(
         positions_path=Path(positions_file) if positions_file is not None else None,
         settings=dict(settings or {}),
         mapping=mapping and mapping.to_dict(),
-        growing=growing,
     )
 
 
-def _read_as_far_as_it_goes(
-    read: collections.abc.Callable[[Store, Store | None, Settings], Stored],
-    store: Store,
-    positions: Store | None,
-    settings: Settings,
-) -> Stored:
+def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, settings: Settings) -> Stored:
     """Read what is there; of files that grow, as many patterns and positions as there are of both so far."""
-    growing = [file for file in (store, positions) if file is not None]
-    tried: set[tuple[int, str]] = set()
-    notes: list[str] = []
+    files = [file for file in (store, positions) if file is not None]
+    cuts: dict[tuple[int, str], str] = {}
     while True:
         try:
             stored = read(store, positions, settings)
             break
         except UnevenError as uneven:
-            fewest = min(uneven.count, uneven.n_patterns)
-            growing = [file for file in growing if file.growing]
-            if not growing or not fewest or (fewest, uneven.key) in tried:
+            rows, key = min(uneven.count, uneven.n_patterns), uneven.key
+            growing = [file for file in files if file.growing]
+            if not growing or not rows or (rows, key) in cuts:
                 raise
-            tried.add((fewest, uneven.key))
+            cuts[rows, key] = (
+                f"of {uneven.n_patterns} patterns and {uneven.count} values in '{key}' took the first {rows}"
+            )
             for file in growing:
-                file.cut(fewest, uneven.key)
+                file.cut(rows, key)
             settings.assumptions.clear()
-            there = f"{uneven.n_patterns} patterns, and {uneven.count} values in '{uneven.key}'"
-            notes = [f"took the first {fewest}, as there were {there}"]
-    if store.growing or (positions is not None and positions.growing):
-        stored.notes[:0] = [f"the file is still being written: there were {stored.source.shape[0]} patterns", *notes]
+    stored.growing = any(file.growing for file in files)
+    if stored.growing:
+        stored.notes[:0] = ["the file is still being written: read what was there", *cuts.values()]
     return stored
 
 

@@ -55,6 +55,8 @@ class Stored:
         (M, y, x) complex, any size.
     notes
         Sentences for the history.
+    growing
+        Whether the file was still being written.
     """
 
     source: ArraySource
@@ -71,6 +73,7 @@ class Stored:
     indexes: NDArray[np.int64] | None = None
     object_guess: NDArray[np.complex64] | None = None
     notes: list[str] = field(default_factory=list)
+    growing: bool = False
 
 
 def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -> Scan:
@@ -115,6 +118,7 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
         format=format_name,
         history=tuple(notes),
         assumptions=tuple(settings.assumptions),
+        growing=stored.growing,
     )
 
 

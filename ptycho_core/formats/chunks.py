@@ -25,6 +25,7 @@ class Chunks:
         self._pieces = pieces
         self._ends = np.cumsum([piece.shape[0] for piece in pieces])
         self.shape: tuple[int, ...] = (int(self._ends[-1]), *pieces[0].shape[1:])
+        self.together = max(getattr(piece, "together", 1) for piece in pieces)
         self.dtype: np.dtype[Any] = np.result_type(*(piece.dtype for piece in pieces))
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:

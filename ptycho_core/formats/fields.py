@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats.store import LARGEST_ARRAY, Store, drop_leading
+from ptycho_core.formats.store import LARGEST_ARRAY, Store, UnevenError, drop_leading
 from ptycho_core.scan import ArraySource
 
 _LARGEST_INDEX = 2**53
@@ -25,8 +25,11 @@ def vector(store: Store, key: str, length: int) -> NDArray[np.float64]:
     """
     shape = store.header(key).shape
     if int(np.prod(shape, dtype=object)) != length or max(shape, default=1) != length:
-        raise InputError(
-            f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)"
+        raise UnevenError(
+            f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)",
+            key,
+            max(shape, default=1),
+            length,
         )
     return check_finite(store, key, store.numbers(key).ravel())
 
@@ -59,8 +62,11 @@ def points(store: Store, key: str, n_patterns: int, dimensions: tuple[int, ...] 
             f"{store.path}: '{key}' has shape {store.header(key).shape}; positions are (n, {dimensions[0]})"
         )
     if shape[0] != n_patterns:
-        raise InputError(
-            f"{store.path}: '{key}' has {shape[0]} positions, but there are {n_patterns} patterns; each needs one"
+        raise UnevenError(
+            f"{store.path}: '{key}' has {shape[0]} positions, but there are {n_patterns} patterns; each needs one",
+            key,
+            shape[0],
+            n_patterns,
         )
     return check_finite(store, key, store.numbers(key).reshape(shape))
 

@@ -9,17 +9,18 @@ import itertools
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the filters of compressing detectors
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
-from ptycho_core.formats.store import Header, Store, check_fits_memory, reading
+from ptycho_core.formats.hdf5_file import DeadLinkError, ReadFile, beside
+from ptycho_core.formats.store import LARGEST_ARRAY, Header, Store, check_fits_memory, reading
 from ptycho_core.scan import ArraySource
 
 _DEEPEST_GROUP = 24
@@ -27,7 +28,6 @@ _MOST_KEYS = 5000
 _MOST_LISTED = 50
 """Attributes of one group or dataset."""
 _CHEAP_BYTES = 4 * 2**20
-_BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
 
 
 class Hdf5Store(Store):
@@ -37,8 +37,19 @@ class Hdf5Store(Store):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._file = _open(path)
+        self._file = ReadFile(path)
         self._headers: dict[str, Header] = {}
+        self._rows: int | None = None
+        self._cut: set[str] = set()
+
+    @property
+    def growing(self) -> bool:  # type: ignore[override]  # noqa: D102
+        return self._file.growing
+
+    def cut(self, rows: int, key: str) -> None:  # noqa: D102
+        self._rows = rows
+        self._cut.add(key)
+        self._headers.clear()
 
     def keys(self) -> list[str]:  # noqa: D102
         return self._found["dataset"]
@@ -53,19 +64,21 @@ class Hdf5Store(Store):
     def _found(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {"dataset": [], "group": [], "dead link": []}
         with reading(self.path, "the list of its datasets"):
-            for kind, key in itertools.islice(_walk(self._file, "", {_address(self._file)}, 0), _MOST_KEYS):
+            for kind, key in itertools.islice(
+                _walk(self._file, self._file.root, "", {_address(self._file.root)}, 0), _MOST_KEYS
+            ):
                 found[kind].append(key)
         return found
 
     def __contains__(self, key: object) -> bool:
         # A dangling link counts as there: the reader then says what it points to, not that the key is missing.
-        group: Any = self._file
+        group: Any = self._file.root
         for part in str(key).split("/"):
             with reading(self.path, f"'{key}'"):
                 if not isinstance(group, h5py.Group) or group.get(part, getlink=True) is None:
                     return False
                 try:
-                    group = _open_item(group, part)
+                    group = self._file.open_item(group, part)
                 except (KeyError, OSError, RuntimeError):
                     return True
         return True
@@ -80,16 +93,29 @@ class Hdf5Store(Store):
         with reading(self.path, f"'{key}'"):
             if dataset.shape is None:
                 raise InputError(f"{self.path}: '{key}' is declared empty: it holds no data")
-            header = Header(dataset.shape, _as_numbers(dataset.dtype))
+            header = Header(self._seen_shape(key, dataset), _as_numbers(dataset.dtype))
             plist = dataset.id.get_create_plist()
             external = plist.get_external_count()
             never_written = not dataset.id.get_storage_size() and not dataset.is_virtual and not external
             contiguous = plist.get_layout() == h5py.h5d.CONTIGUOUS and not external
         if header.nbytes and never_written:
             raise InputError(f"{self.path}: '{key}' is declared as {header.shape} but nothing was written into it yet")
-        if contiguous and header.nbytes > self.path.stat().st_size and dataset.file.filename == self._file.filename:
+        if (
+            contiguous
+            and header.nbytes > self.path.stat().st_size
+            and dataset.file.filename == self._file.root.filename
+        ):
             raise InputError(f"{self.path}: '{key}' declares {header.nbytes} bytes, more than the whole file has")
         return header
+
+    def _seen_shape(self, key: str, dataset: h5py.Dataset) -> tuple[int, ...]:
+        """Return the shape of an array, of one that grows with no more patterns than `cut` said."""
+        shape: tuple[int, ...] = dataset.shape
+        grows = bool(shape) and dataset.maxshape[0] != shape[0]
+        if self._rows is None or not (grows or key in self._cut):
+            return shape
+        lines = self._rows // math.prod(shape[1:-2])  # a raster grows by lines
+        return (min(shape[0], lines), *shape[1:])
 
     def attribute(self, key: str, name: str) -> Any:  # noqa: D102
         if key and key not in self:
@@ -109,8 +135,8 @@ class Hdf5Store(Store):
     def first_values(self, key: str, count: int) -> NDArray[Any] | None:  # noqa: D102
         dataset = self._dataset(key)
         with reading(self.path, f"'{key}'"):
-            chunk_bytes = math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize
-            if not _is_plain(dataset.dtype) or max(chunk_bytes, count * dataset.dtype.itemsize) > _CHEAP_BYTES:
+            largest = max(_chunk_bytes(dataset), count * dataset.dtype.itemsize)
+            if not _is_plain(dataset.dtype) or largest > _CHEAP_BYTES:
                 return None
             first = (0,) * (len(dataset.shape) - 1)
             return np.atleast_1d(dataset[(*first, slice(count))] if dataset.shape else dataset[()])
@@ -120,14 +146,13 @@ class Hdf5Store(Store):
 
     def _item(self, key: str) -> Any:
         """Open a group or dataset, or the file where ``key`` is empty."""
-        item: Any = self._file
+        item: Any = self._file.root
         for part in key.split("/") if key else ():
             with reading(self.path, f"'{key}'"):
-                link = item.get(part, getlink=True)
                 try:
-                    item = _open_item(item, part)
-                except (KeyError, OSError, RuntimeError) as error:
-                    raise InputError(f"{self.path}: '{key}' {_explain_link(link, error)}") from error
+                    item = self._file.open_item(item, part)
+                except DeadLinkError as error:
+                    raise InputError(f"{self.path}: '{key}' {error}") from error
         return item
 
     def _dataset(self, key: str) -> h5py.Dataset:
@@ -135,21 +160,28 @@ class Hdf5Store(Store):
         if not isinstance(dataset, h5py.Dataset):
             raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
         _check_filters(self.path, key, dataset)
+        _check_raw_files(self.path, key, dataset)
         return dataset
 
     def _read(self, key: str) -> NDArray[Any]:
         dataset = self._dataset(key)
+        if (chunk_bytes := _chunk_bytes(dataset)) > LARGEST_ARRAY:
+            raise InputError(
+                f"{self.path}: '{key}' is stored in pieces of {chunk_bytes} bytes: that cannot be right, write it again"
+            )
+        check_fits_memory(self.path, key, chunk_bytes)
         with reading(self.path, f"'{key}'"):
             values = np.asarray(dataset[()])
+            if self._rows is not None and values.ndim:
+                values = values[: self.header(key).shape[0]]
             return values.view(_as_numbers(values.dtype)) if values.dtype.names else values
 
     def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
         dataset = self._dataset(key)
         with reading(self.path, f"'{key}'"):
-            _check_virtual_sources(self.path, key, dataset)
-            chunk_bytes = int(np.prod(dataset.chunks or (1,), dtype=np.float64)) * dataset.dtype.itemsize
-        check_fits_memory(self.path, key, chunk_bytes)
-        return Hdf5Source(self.path, key, shape, dataset.dtype)
+            _check_virtual_sources(self.path, key, dataset, self.growing)
+        check_fits_memory(self.path, key, _chunk_bytes(dataset))
+        return Hdf5Source(self.path, key, shape, dataset.dtype, dataset.chunks)
 
 
 class Hdf5Source:
@@ -165,19 +197,29 @@ class Hdf5Source:
         (n, y, x); the dataset's axes before its last two, if more than one, count as one.
     dtype
         As stored, any real type.
+    chunks
+        The dataset's, if it is stored in pieces.
     last_axis_first
         Present (y, x, n) as (n, y, x).
     """
 
     def __init__(
-        self, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], last_axis_first: bool = False
+        self,
+        path: Path,
+        key: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        chunks: tuple[int, ...] | None = None,
+        last_axis_first: bool = False,
     ) -> None:
-        self._stored = (path, key, shape, dtype)
+        self._opened: tuple[int, ReadFile, h5py.Dataset] | None = None
+        self._stored = (path, key, shape, dtype, chunks)
         self._path, self._key = path, key
         self._last_axis_first = last_axis_first
         self.shape = (shape[-1], *shape[:-1]) if last_axis_first else shape
         self.dtype = dtype
-        self._opened: tuple[int, h5py.Dataset] | None = None
+        self.together = 1 if chunks is None else chunks[-1 if last_axis_first else -3]
+        """How many patterns are decompressed together, whichever of them is asked for."""
 
     def __reduce__(self) -> tuple[type[Hdf5Source], tuple[Any, ...]]:
         return type(self), (*self._stored, self._last_axis_first)
@@ -188,15 +230,13 @@ class Hdf5Source:
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         """Return the patterns of a slice or of increasing, unique indexes."""
-        dataset = self._dataset()
-        with reading(self._path, f"'{self._key}'"):
+        with self._dataset() as dataset, reading(self._path, f"'{self._key}'"):
             if isinstance(index, slice):
                 start, stop, _ = index.indices(self.shape[0])
                 return self._read_range(dataset, start, stop)
             rows = np.asarray(index)
             batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
-            pattern_axis = -1 if self._last_axis_first else -3
-            for first, last in _runs(rows, dataset.chunks[pattern_axis] if dataset.chunks else 1):
+            for first, last in _runs(rows, self.together):
                 start, stop = int(rows[first]), int(rows[last - 1]) + 1
                 batch[first:last] = self._read_range(dataset, start, stop)[rows[first:last] - start]
             return batch
@@ -207,13 +247,27 @@ class Hdf5Source:
         patterns: NDArray[Any] = np.moveaxis(dataset[..., start:stop], -1, 0)
         return patterns.reshape(-1, *self.shape[1:])
 
-    def _dataset(self) -> h5py.Dataset:
+    @contextmanager
+    def _dataset(self) -> Iterator[h5py.Dataset]:
         # A handle inherited by fork shares its file position and cache with the parent: open again.
-        if self._opened is None or self._opened[0] != os.getpid():
-            file = _open(self._path)
+        if self._opened is not None and self._opened[0] == os.getpid():
+            yield self._opened[2]
+            return
+        file = ReadFile(self._path)
+        try:
             with reading(self._path, f"'{self._key}'"):
-                self._opened = (os.getpid(), _open_item(file, self._key))
-        return self._opened[1]
+                dataset = file.open_item(file.root, self._key)
+            if not file.growing:
+                self._opened = (os.getpid(), file, dataset)
+            yield dataset
+        finally:
+            if file.growing:
+                file.close()
+
+    def __del__(self) -> None:
+        if self._opened is not None:
+            _, file, dataset = self._opened
+            file.leave(dataset)
 
 
 def _read_range(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
@@ -257,41 +311,14 @@ def _as_numbers(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r", locking="best-effort")
-    except Exception as error:
-        message = " ".join(str(error).split())
-        if any(words in message.lower() for words in _BUSY):
-            raise InputError(
-                f"{path} is still being written, or was not closed by the program that wrote it: open it again when "
-                "the acquisition has ended (if it has, run `h5clear -s` on a copy)"
-            ) from error
-        if "truncated" in message:
-            raise InputError(f"{path} is truncated: it is shorter than its own header says; copy it again") from error
-        if isinstance(error, PermissionError):
-            raise InputError(f"{path} cannot be opened: you have no permission to read it") from error
-        raise InputError(f"{path} cannot be opened as HDF5, the file is damaged ({message[:200]})") from error
-
-
-def _open_item(group: h5py.Group, name: str) -> Any:
-    """Open a group or dataset; a dataset's raw files lie beside its file, not in the working directory.
-
-    All handles of a dataset must agree in that: HDF5 refuses a second one that does not.
-    """
-    if h5py.h5o.get_info(group.id, name.encode()).type != h5py.h5o.TYPE_DATASET:
-        return group[name]
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_efile_prefix(b"${ORIGIN}")
-    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
-
-
-def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int) -> Iterator[tuple[str, str]]:
+def _walk(
+    file: ReadFile, group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int
+) -> Iterator[tuple[str, str]]:
     """Yield kind and path of all that is there; groups that contain themselves are entered once."""
     for name in group:
         try:
-            item = _open_item(group, name)
-        except (KeyError, OSError, RuntimeError):
+            item = file.open_item(group, name)
+        except (KeyError, OSError, RuntimeError, InputError):
             yield "dead link", prefix + name
             continue
         if isinstance(item, h5py.Dataset):
@@ -299,20 +326,12 @@ def _walk(group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: 
         elif isinstance(item, h5py.Group) and depth < _DEEPEST_GROUP and _address(item) not in visited:
             visited.add(_address(item))
             yield "group", prefix + name
-            yield from _walk(item, f"{prefix}{name}/", visited, depth + 1)
+            yield from _walk(file, item, f"{prefix}{name}/", visited, depth + 1)
 
 
 def _address(group: h5py.Group) -> tuple[int, Any]:
     info = h5py.h5o.get_info(group.id)
     return info.fileno, info.addr
-
-
-def _explain_link(link: Any, error: Exception) -> str:
-    if isinstance(link, h5py.ExternalLink):
-        return f"is a link to '{link.path}' in the file '{link.filename}', which is missing: put that file beside it"
-    if isinstance(link, h5py.SoftLink):
-        return f"is a link to '{link.path}', which does not exist in the file or leads back to itself"
-    return f"cannot be opened ({' '.join(str(error).split())[:200]})"
 
 
 def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
@@ -328,17 +347,43 @@ def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
                 )
 
 
-def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset) -> None:
-    """HDF5 reads a missing source as zeros without a word: look before it does."""
+def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> None:
+    """HDF5 reads a source that it cannot open as zeros without a word: look before it does."""
     if not dataset.is_virtual:
         return
-    folder = Path(dataset.file.filename).parent
-    missing = []
-    for name in sorted({source.file_name for source in dataset.virtual_sources()}):
-        if name != "." and "%" not in name and not (folder / name).exists():
-            missing.append(name)
+    names = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
+    sources = {name: beside(dataset.file, name) for name in names if "%" not in name}
+    missing = [name for name, source in sources.items() if not source.is_file()]
     if missing:
         raise InputError(
             f"{path}: '{key}' is put together from other files, of which {', '.join(missing[:5])} "
             f"({len(missing)} in all) are missing: put them beside it"
         )
+    for source in sources.values():
+        file = ReadFile(source)
+        other = file.growing != growing
+        file.close()
+        if other:
+            raise InputError(
+                f"{path}: '{key}' is put together from other files, and either it or {source.name} is still being "
+                "written, but not both: open it again when the acquisition has ended"
+            )
+
+
+def _check_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    """HDF5 reads as zeros what a raw file of a dataset is short of: look before it does."""
+    with reading(path, f"'{key}'"):
+        wanted = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+        for name, offset, nbytes in dataset.external or ():
+            raw = beside(dataset.file, name)
+            if not raw.is_file():
+                raise InputError(f"{path}: the values of '{key}' are in the file '{name}', which is missing")
+            stored = min(nbytes, max(raw.stat().st_size - offset, 0), wanted)
+            if stored < min(nbytes, wanted):
+                raise InputError(f"{path}: the values of '{key}' are in '{name}', which is too short: copy it again")
+            wanted -= stored
+
+
+def _chunk_bytes(dataset: h5py.Dataset) -> int:
+    """Return what is decompressed together, whatever part of it is asked for."""
+    return int(math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize)

@@ -17,7 +17,7 @@ from ptycho_core.formats.chunks import one_after_another
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.mapping import Coordinate, Mapping, Mask, Quantity
 from ptycho_core.formats.settings import UNITS, Settings
-from ptycho_core.formats.store import MOST_PATTERNS, Store, drop_leading, list_keys
+from ptycho_core.formats.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
 from ptycho_core.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
@@ -171,8 +171,10 @@ def _along_raster(
         return _spread(y, raster, prefer_lines=True), _spread(x, raster, prefer_lines=False)
     if len(y) == len(x):
         return y, x
-    keys = f"'{mapping.positions.y.key}' has {len(y)} values and '{mapping.positions.x.key}' {len(x)}"
-    raise InputError(f"{where.path}: {keys}, but there are {n} patterns; each needs a position")
+    y_key, x_key = mapping.positions.y.key, mapping.positions.x.key
+    keys = f"'{y_key}' has {len(y)} values and '{x_key}' {len(x)}"
+    sentence = f"{where.path}: {keys}, but there are {n} patterns; each needs a position"
+    raise UnevenError(sentence, y_key if len(y) > len(x) else x_key, min(len(y), len(x)), n)
 
 
 def _spread(values: NDArray[np.float64], raster: Raster, prefer_lines: bool) -> NDArray[np.float64]:
@@ -206,7 +208,8 @@ def _pair(
     if m == n:
         return None, yx, numbers
     if not mapping.positions.separate_file:
-        raise InputError(f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one")
+        sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one"
+        raise UnevenError(sentence, mapping.positions.y.key, m, n)
     more, fewer = ("patterns", "positions") if n > m else ("positions", "patterns")
     reason = f"there are {abs(n - m)} more {more} than {fewer}, and no index: the last {more} are left out"
     settings.assume("pairing", "order", reason, choices=("order",))

@@ -12,11 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
 from ptycho_core.formats import cxi, fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.settings import Settings
-from ptycho_core.formats.store import Store
+from ptycho_core.formats.store import Store, UnevenError
 from ptycho_core.scan import PLANCK_TIMES_C_EV_M, Geometry
 
 _SMALLEST_EV = 100.0
@@ -102,7 +101,8 @@ def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_a
     elif count == n:
         values = fields.check_finite(store, key, store.numbers(key).ravel())
     else:
-        raise InputError(f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one")
+        sentence = f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one"
+        raise UnevenError(sentence, key, count, n)
     metres = values * units.factor(store, key, units.LENGTHS_M, "m")
     return metres[:, None] * _direction(store, key, np.array([line_axis == 1, line_axis == 0], np.float64))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,10 +11,16 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from ptycho_core.errors import InputError
 from ptycho_core.scan import ArraySource
+
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None  # type: ignore[assignment]
 
 LARGEST_SIDE = 16384
 """Pixels: no area detector is wider; a header that says so is damaged."""
@@ -25,6 +30,24 @@ LARGEST_ARRAY = 2**30
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _KEYS_LISTED = 12
+
+
+class UnevenError(InputError):
+    """There are not as many values in an array as there are patterns.
+
+    Parameters
+    ----------
+    sentence
+        For the operator.
+    key
+        The array.
+    count, n_patterns
+        How many values and patterns there are.
+    """
+
+    def __init__(self, sentence: str, key: str, count: int, n_patterns: int) -> None:
+        super().__init__(sentence)
+        self.key, self.count, self.n_patterns = key, count, n_patterns
 
 
 class Header(NamedTuple):
@@ -51,8 +74,15 @@ class Store(ABC):
     container: ClassVar[str]
     """"npz", "hdf5" or "text"."""
 
+    growing = False
+    """Whether another program still writes what was read so far."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def cut(self, rows: int, key: str) -> None:
+        """Show of an array, and of all that grow, only what belongs to the first patterns."""
+        raise InputError(f"{self.path} does not grow")
 
     @abstractmethod
     def keys(self) -> list[str]:
@@ -110,17 +140,13 @@ class Store(ABC):
 
     def read(self, key: str) -> NDArray[Any]:
         """Return a whole array that is not the patterns, at most `LARGEST_ARRAY` bytes."""
-        header = self.header(key)
-        if header.nbytes > LARGEST_ARRAY:
-            raise InputError(
-                f"{self.path}: '{key}' declares {header.shape} {header.dtype}, {_gigabytes(header.nbytes)}: "
-                "that cannot be right, write the file again"
-            )
+        self._check_size(key, self.header(key).dtype)
         return self._read(key)
 
     def numbers(self, key: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
         """Return an array as numbers of this type; complex numbers are only returned where they are asked for."""
         self._check_numeric(key, self.header(key).dtype, allow_complex=np.issubdtype(dtype, np.complexfloating))
+        self._check_size(key, np.dtype(dtype))
         with np.errstate(invalid="ignore", over="ignore"):
             return self.read(key).astype(dtype)
 
@@ -159,6 +185,17 @@ class Store(ABC):
             )
         return self._source(key, shape)
 
+    def _check_size(self, key: str, dtype: np.dtype[Any]) -> None:
+        """Refuse an array that is larger, when read and converted to a type, than any but the patterns is."""
+        header = self.header(key)
+        converted = Header(header.shape, dtype).nbytes
+        if converted > LARGEST_ARRAY:
+            raise InputError(
+                f"{self.path}: '{key}' declares {header.shape} {header.dtype}, {_gigabytes(converted)} in memory: "
+                "that cannot be right, write the file again"
+            )
+        check_fits_memory(self.path, key, header.nbytes + converted, "declares", "open it on a larger machine")
+
     def _check_numeric(self, key: str, dtype: np.dtype[Any], allow_complex: bool) -> None:
         if dtype.kind not in "biufc" or (dtype.kind == "c" and not allow_complex):
             raise InputError(f"{self.path}: '{key}' has type {dtype}; it must hold real numbers")
@@ -175,6 +212,8 @@ def reading(path: Path, what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{path}: {what} takes more memory than there is; open it on a larger machine") from error
     except Exception as error:
         detail = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: {what} cannot be read, the file is damaged or incomplete ({detail})") from error
@@ -272,28 +311,28 @@ def describe_values(values: NDArray[Any]) -> str:
     return f"{values[0]}" if values.size == 1 else f"{values.size} values"
 
 
-def available_memory() -> int | None:
-    """Return the bytes that can be allocated without swapping, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
+def available_memory() -> int:
+    """Return the bytes that can be allocated: without swapping, and within the limit set to this process."""
+    free = int(psutil.virtual_memory().available)
+    if resource is not None:
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, max(limit - int(psutil.Process().memory_info().vms), 0))
+    return free
 
 
-def check_fits_memory(path: Path, key: str, nbytes: int) -> None:
-    """Raise `InputError`, with the way out, where a compressed stack is larger than the memory available."""
+def check_fits_memory(
+    path: Path,
+    key: str,
+    nbytes: int,
+    what: str = "is compressed and takes",
+    way_out: str = "run `ptycho convert` on a larger machine to write it as CXI, which is read pattern by pattern",
+) -> None:
+    """Raise `InputError`, with the way out, where what has to be read whole is larger than the memory available."""
     free = available_memory()
-    if free is not None and nbytes > 0.8 * free:
+    if nbytes > 0.8 * free:
         raise InputError(
-            f"{path}: '{key}' is compressed and takes {_gigabytes(nbytes)} in memory, of which {_gigabytes(free)} "
-            "are free; run `ptycho convert` on a larger machine to write it as CXI, which is read pattern by pattern"
+            f"{path}: '{key}' {what} {_gigabytes(nbytes)} in memory, of which {_gigabytes(free)} are free; {way_out}"
         )
 
 

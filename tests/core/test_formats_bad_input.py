@@ -94,16 +94,6 @@ def test_truncated_file(tmp_path, name):
     refused(path, "truncated|damaged")
 
 
-def test_hdf5_file_that_is_still_written(tmp_path):
-    # The library marks a file open for writing in the superblock; a detector that died leaves the mark.
-    with h5py.File(tmp_path / "swmr.h5", "w", libver="latest") as file:
-        file["patterns"] = files.counts()
-        file.swmr_mode = True
-        file.flush()
-        (tmp_path / "copy.h5").write_bytes((tmp_path / "swmr.h5").read_bytes())
-    refused(tmp_path / "copy.h5", "still being written")
-
-
 def test_hdf5_links_that_loop_do_not_hang(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         group = file.create_group("a/b")

@@ -110,11 +110,13 @@ def test_a_forked_process_opens_the_file_again(tmp_path):
     scan = read_scan(files.write(tmp_path, "cxi"))
     scan.patterns[0]
     source = scan.patterns.source
-    inherited = source._dataset().id.id
+    with source._dataset() as dataset:
+        inherited = dataset.id.id
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        same = source._dataset().id.id == inherited
+        with source._dataset() as dataset:
+            same = dataset.id.id == inherited
         os.write(writer, b"same" if same else b"new")
         os._exit(0)
     os.waitpid(child, 0)

@@ -324,6 +324,7 @@ def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
         "mapping": None,
         "preprocessing": {"version": 1, "steps": []},
         "format": "memory",
+        "growing": False,
         "shape": [3, 8, 8],
         "history": ["squared"],
     }
