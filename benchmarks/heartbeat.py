@@ -16,6 +16,7 @@ from harness import Row, main
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
 from ptycho_gui.app import application
+from ptycho_gui.garbage import GarbageKeeper
 from ptycho_gui.log_bridge import start_logging
 from ptycho_gui.main_window import MainWindow
 from ptycho_gui.preferences import Preferences
@@ -30,7 +31,7 @@ HOW = (
 
 
 def measure(scan: Path) -> Iterator[Row]:
-    app = application()
+    app, keeper = application(), GarbageKeeper()
     folder = Path(tempfile.mkdtemp())
     window = MainWindow(Preferences(folder / "window.ini"), start_logging(folder))
     window.resize(1280, 800)
@@ -58,6 +59,7 @@ def measure(scan: Path) -> Iterator[Row]:
     yield Row(f"gaps over {LIMIT_MS:g} ms, of {len(gaps)}", int((gaps > LIMIT_MS).sum()))
     window.close()
     app.processEvents()
+    keeper.stop()
 
 
 def wait_for(signal) -> None:

@@ -12,7 +12,6 @@ import sys
 from PySide6.QtCore import QObject, QTimer, Slot
 
 _EVERY_MS = 500
-_LARGE = "torch"
 
 
 class GarbageKeeper(QObject):
@@ -21,7 +20,7 @@ class GarbageKeeper(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._thresholds = gc.get_threshold()
-        self._knows_large = False
+        self._n_modules = len(sys.modules)
         gc.disable()
         gc.freeze()
         self._timer = QTimer(self, interval=_EVERY_MS)
@@ -35,9 +34,10 @@ class GarbageKeeper(QObject):
 
     @Slot()
     def _collect(self) -> None:
-        if not self._knows_large and _LARGE in sys.modules:
-            self._knows_large = True
-            gc.freeze()  # its many objects stay, and to look at them again and again would hold the window up
+        if len(sys.modules) != self._n_modules:
+            # What an import made stays. To look at the million objects of torch even once would hold the window up.
+            self._n_modules = len(sys.modules)
+            gc.freeze()
         counts = gc.get_count()
         due = [generation for generation in range(3) if counts[generation] > self._thresholds[generation]]
         if due:
