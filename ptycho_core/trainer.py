@@ -39,7 +39,8 @@ def choose_accelerator(wanted: str) -> tuple[str, str]:
     if name == "cuda":
         what = f"CUDA ({torch.cuda.get_device_name(0)})"
     else:
-        what = "MPS" if name == "mps" else f"CPU ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        what = "MPS" if name == "mps" else f"CPU ({threads} thread{'s' * (threads > 1)})"
     if wanted != "auto":
         return name, f"{what}, as asked for"
     reason = "the fastest of " + ", ".join(there) if len(there) > 1 else "there is no CUDA or MPS device"

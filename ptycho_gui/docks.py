@@ -7,7 +7,15 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 _WIDE_PX = 1900
+_LEFT_PX = {False: 380, True: 460}
+_BOTTOM_PART = 4
 _LEFT, _MAIN, _SIDE, _BOTTOM = "left", "main", "side", "bottom"
+_AREAS = {_LEFT: Qt.DockWidgetArea.LeftDockWidgetArea, _MAIN: Qt.DockWidgetArea.RightDockWidgetArea}
+_AREAS = {
+    _LEFT: Qt.DockWidgetArea.LeftDockWidgetArea,
+    _MAIN: Qt.DockWidgetArea.RightDockWidgetArea,
+    _BOTTOM: Qt.DockWidgetArea.BottomDockWidgetArea,
+}
 
 
 class Docks:
@@ -23,10 +31,9 @@ class Docks:
         self._window = window
         self._docks: dict[str, QDockWidget] = {}
         self._groups: dict[str, str] = {}
+        self._firsts: dict[str, QDockWidget] = {}
         window.setDockNestingEnabled(True)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        # The left group reaches down to the lower edge: its forms are long, the tables below are wide.
-        window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
 
     def add(self, name: str, title: str, group: str, widget: QWidget) -> None:
         """Put a widget in a dock of a group: "left", "main", "side" or "bottom"."""
@@ -53,34 +60,33 @@ class Docks:
         for dock in self._docks.values():
             dock.setTitleBarWidget(None if movable else QWidget(dock))  # type: ignore[arg-type]
 
-    def arrange(self, width: int, height: int) -> None:
-        """Put every dock where it is at first, in a window of this size in pixels."""
+    def arrange(self, width: int) -> None:
+        """Put every dock where it is at first, in a window of this width in pixels; `share_room` sizes them."""
         wide = width >= _WIDE_PX
         firsts: dict[str, QDockWidget] = {}
         for name, dock in self._docks.items():
-            group = self._groups[name]
-            if group == _SIDE and not wide:
-                group = _MAIN
+            group = _MAIN if self._groups[name] == _SIDE and not wide else self._groups[name]
             dock.setFloating(False)
             dock.show()
             if group in firsts:
                 self._window.tabifyDockWidget(firsts[group], dock)
                 continue
             firsts[group] = dock
-            if group == _SIDE:
-                self._window.splitDockWidget(firsts[_MAIN], dock, Qt.Orientation.Horizontal)
+            if group in _AREAS:
+                self._window.addDockWidget(_AREAS[group], dock)
             else:
-                area = {
-                    _LEFT: Qt.DockWidgetArea.LeftDockWidgetArea,
-                    _MAIN: Qt.DockWidgetArea.RightDockWidgetArea,
-                    _BOTTOM: Qt.DockWidgetArea.BottomDockWidgetArea,
-                }[group]
-                self._window.addDockWidget(area, dock)
+                direction = Qt.Orientation.Vertical if group == _BOTTOM else Qt.Orientation.Horizontal
+                self._window.splitDockWidget(firsts[_MAIN], dock, direction)
         for dock in firsts.values():
             dock.raise_()
-        left = 460 if wide else 380
-        across = [firsts[_LEFT], firsts[_MAIN], *([firsts[_SIDE]] if wide else [])]
+        self._firsts = firsts
+
+    def share_room(self, width: int, height: int) -> None:
+        """Give each group its part of a window that is on the screen, after `arrange`."""
+        firsts = self._firsts
+        across = [firsts[group] for group in (_LEFT, _MAIN, _SIDE) if group in firsts]
+        left = _LEFT_PX[len(across) > 2]
         rest = (width - left) // (len(across) - 1)
         self._window.resizeDocks(across, [left] + [rest] * (len(across) - 1), Qt.Orientation.Horizontal)
-        down = height // 4
-        self._window.resizeDocks([firsts[_BOTTOM]], [down], Qt.Orientation.Vertical)
+        down = [height - height // _BOTTOM_PART, height // _BOTTOM_PART]
+        self._window.resizeDocks([firsts[_MAIN], firsts[_BOTTOM]], down, Qt.Orientation.Vertical)

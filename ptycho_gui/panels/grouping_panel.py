@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.grouping import GroupingPlan, overlap_at, probe_diameter
 from ptycho_core.inspection import Inspection, with_unit
@@ -64,17 +64,20 @@ class GroupingPanel(QWidget):
         self._show()
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = QGridLayout()
+        form.setColumnStretch(1, 1)
         for name, label in _FIELDS.items():
             self.fields[name].set_label(label)
-            form.addRow(self.fields[name].label, self.fields[name])
+            row = form.rowCount()
+            form.addWidget(self.fields[name].label, row, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(self.fields[name], row, 1)
         for name, tip in _FIGURES.items():
-            title = QLabel(name)
+            title, row = QLabel(name), form.rowCount()
             for widget in (title, self.figures[name]):
                 widget.setToolTip(tip)
             self.figures[name].setAccessibleName(name)
-            form.addRow(title, self.figures[name])
+            form.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(self.figures[name], row, 1)
         content = QWidget()
         column = QVBoxLayout(content)
         column.addWidget(self._not_used)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import PySide6  # noqa: F401  isort: skip  before pyqtgraph
-import pyqtgraph as pg  # isort: skip
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QApplication
+
+import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_gui.plots.colour_maps import colour_map
 
@@ -28,6 +30,9 @@ class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
     def __init__(self, item: Any, plot_item: pg.PlotItem, colours: str) -> None:
         super().__init__(colorMap=colour_map(colours), colorMapMenu=False, width=12)
         self.axis.setWidth()  # as its numbers need
+        half_line = QFontMetrics(QApplication.font()).height() // 2
+        for end in ("top", "bottom"):  # where the first and the last number stick out
+            self.getAxis(end).setHeight(half_line)
         self.setImageItem(item, insert_in=plot_item)
 
     def show_levels(self, low: float, high: float) -> None:

@@ -69,7 +69,7 @@ class FrcPlot(QWidget):
         self._crossing.setVisible(rings.resolution_px is not None)
         if rings.resolution_px is not None:
             self._crossing.setPos(0.5 / rings.resolution_px / (pixel_m * 1e6 if pixel_m else 1))
-        self.plot.plot_item.setXRange(0, frequency[-1])
+        self.plot.plot_item.setXRange(0, frequency[-1], padding=0)
         height, width = found.part_shape
         self.sentence.setText(
             f"{agreement(rings, names, pixel_m)} (half-bit criterion, middle {height} x {width} px). It is the "
