@@ -66,7 +66,7 @@ def _check_growth(scan: Scan) -> list[Problem]:
         f"the file is still being written, these are the {len(scan)} patterns that it held when it was opened: refresh "
         "to see what has been added; a run on them cannot be resumed once the file has changed"
     )
-    return [Problem("patterns", message, "warning")]
+    return [Problem("growing", message, "warning")]
 
 
 def _check_patterns(seen: Survey) -> list[Problem]:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLabel, QSplitter, QStackedWidget, QVBoxLayout, QW
 from ptycho_core.errors import Problem
 from ptycho_core.inspection import Inspection
 from ptycho_gui.plots.counts_plot import CountsPlot
-from ptycho_gui.plots.pattern_browser import PatternBrowser
+from ptycho_gui.plots.pattern_browser import PatternBrowser, is_same_file
 from ptycho_gui.plots.position_map import PositionMap
 from ptycho_gui.plots.probe_view import ProbeView
 
@@ -63,7 +63,12 @@ class DataPanel(QWidget):
         column.addWidget(self._stack)
 
     def show_scan(self, looked: Inspection | None) -> None:
-        """Show a scan that was looked at, or none; the pattern selected stays if there are as many."""
+        """Show a scan that was looked at, or none.
+
+        The pattern selected stays if there are as many; pan and zoom stay where the file is the same or has grown.
+        """
+        if not is_same_file(self._looked, looked):
+            self.counts.plot.moved = False
         self._looked = looked
         self.browser.show_scan(looked)
         self._stack.setCurrentIndex(int(looked is not None))

@@ -59,7 +59,7 @@ class CountsPlot(QWidget):
         self.plot.apply_colours()
 
     def show_counts(self, rows: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Show the counts (m,) of the patterns at these places."""
+        """Show the counts (m,) of the patterns at these places; pan and zoom are kept."""
         self._rows, self._sums = rows, sums
         unlike = outliers(sums) if len(sums) else np.empty(0, bool)
         self.outlying = rows[unlike]
@@ -70,7 +70,8 @@ class CountsPlot(QWidget):
         noun = "outlier" if n == 1 else "outliers"
         self.header.set_title("Counts per pattern" + (f": {n} {noun}, marked ×" if n else ""))
         self.plot.everything = self._curve.dataRect()
-        self.plot.show_all()
+        if not self.plot.moved:
+            self.plot.show_all()
 
     def mark(self, index: int | None) -> None:
         """Put a line at one pattern, or at none."""

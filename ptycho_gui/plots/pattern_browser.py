@@ -105,7 +105,7 @@ class PatternBrowser(QWidget):
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan, at the pattern selected before if it has as many; None for no scan."""
         self._pause()
-        self._looked = looked
+        before, self._looked = self._looked, looked
         n = len(looked.scan) if looked else 0
         for box in (self.slider, self.number):
             box.blockSignals(True)
@@ -114,7 +114,8 @@ class PatternBrowser(QWidget):
         self.slider.setPageStep(max(1, n // 20))
         self._total.setText(f"of {n}")
         bad = None if looked is None else _bad_pixels(looked)
-        self.view.clear()
+        if not is_same_file(before, looked):
+            self.view.clear()
         self.view.set_bad_pixels(bad)
         n_bad = 0 if bad is None else int(bad.sum())
         self.mark_bad.setEnabled(n_bad > 0)
@@ -245,6 +246,13 @@ class PatternBrowser(QWidget):
             else:
                 row.addWidget(widget, int(widget.sizePolicy().horizontalPolicy() == QSizePolicy.Policy.Expanding))
         return row
+
+
+def is_same_file(before: Inspection | None, looked: Inspection | None) -> bool:
+    """Tell whether a scan is the one before, of which there may be more by now."""
+    if before is None or looked is None:
+        return False
+    return before.scan.path is not None and before.scan.path == looked.scan.path
 
 
 def _bad_pixels(looked: Inspection) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
@@ -23,7 +23,10 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         super().__init__(parent)
         self.everything: QRectF | None = None
         """What `show_all` shows; None for what is drawn, which is a part of what there is where it is clipped."""
+        self.moved = False
+        """Whether the operator has panned or zoomed since everything was shown."""
         self.plot_item: pg.PlotItem = self.getPlotItem()
+        self.plot_item.getViewBox().sigRangeChangedManually.connect(self._note_move)
         self.plot_item.hideButtons()
         self.plot_item.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -32,11 +35,15 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
 
     def show_all(self) -> None:
         """Pan and zoom so that everything is seen."""
-        view = self.plot_item.getViewBox()
+        view, self.moved = self.plot_item.getViewBox(), False
         if self.everything is None:
             view.autoRange()
         else:
             view.setRange(self.everything)
+
+    @Slot()
+    def _note_move(self) -> None:
+        self.moved = True
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Qt: show everything."""

@@ -66,7 +66,7 @@ class PositionMap(QWidget):
         pixel_size_m: tuple[float, float] | None = None,
         label: str = "counts per pattern",
     ) -> None:
-        """Show these places; pan and zoom are kept if they are the same as before.
+        """Show these places; pan and zoom are kept if they are the same as before, or the same and more.
 
         Parameters
         ----------
@@ -79,7 +79,9 @@ class PositionMap(QWidget):
         label
             What the values are.
         """
-        same = self._positions.shape == positions.shape and np.array_equal(self._positions, positions)
+        n = len(self._positions)
+        more = 0 < n <= len(positions) and np.array_equal(self._positions, positions[:n])
+        same = n == len(positions) and np.array_equal(self._positions, positions)
         self._positions, self._values, self._pixel_m, self._label = positions, values, pixel_size_m, label
         for name, pixel in zip(("left", "bottom"), pixel_size_m or (None, None), strict=True):
             set_axis_length(self.plot_item.getAxis(name), "y" if name == "left" else "x", pixel)
@@ -89,7 +91,7 @@ class PositionMap(QWidget):
             self._dots.set_places(positions[:, ::-1])
             self.mark(None)
         self._colour(values)
-        if not same:
+        if not (same or (more and self.plot.moved)):
             self.plot.show_all()
 
     def mark(self, index: int | None) -> None:

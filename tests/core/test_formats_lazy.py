@@ -172,3 +172,69 @@ def test_reading_rows_of_one_chunk_reads_the_chunk_once(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda self, i: reads.append(i) or original(self, i))
     np.testing.assert_array_equal(scan.patterns[[0, 2, 5, 9]], files.counts()[[0, 2, 5, 9]])
     assert reads == [(slice(0, 6),), (slice(9, 10),)]
+
+
+def test_of_a_large_stack_what_is_compressed_together_is_looked_at_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(survey_module, "LOOK_AT_ALL_BYTES", 1000)
+    monkeypatch.setattr(survey_module, "SAMPLE_BYTES", 128 * 512)
+    data, places = files.counts(1000), files.positions(1000)
+    measured = files.Measurement(data, places, files.probe(), columns=4)
+    looked_at = {}
+    for chunk in (1, 5, 100):
+        path = tmp_path / f"{chunk}.cxi"
+        files.write_cxi(path, measured)
+        with h5py.File(path, "a") as file:
+            del file["entry_1/instrument_1/detector_1/data"]
+            detector = file["entry_1/instrument_1/detector_1"]
+            detector.create_dataset("data", data=data, chunks=(chunk, 16, 16), **hdf5plugin.Bitshuffle())
+        rows = survey_module.rows_to_look_at(read_scan(path).patterns)
+        assert 100 <= len(rows) <= 128
+        assert rows[0] < 20
+        assert rows[-1] > 950
+        looked_at[chunk] = len(np.unique(rows // chunk))
+    assert looked_at[5] <= 128 // 5 + 1
+    assert looked_at[100] == 10
+
+
+def test_patterns_split_over_files_by_a_virtual_dataset_are_read_from_beside_it(tmp_path, monkeypatch):
+    data = files.counts()
+    layout = h5py.VirtualLayout(data.shape, data.dtype)
+    (tmp_path / "raw").mkdir()
+    for first in (0, 5, 10):
+        part = data[first : first + 5]
+        with h5py.File(tmp_path / f"raw/{first}.h5", "w") as file:
+            file.create_dataset("frames", data=part, chunks=(2, 16, 16), **hdf5plugin.Bitshuffle())
+        layout[first : first + 5] = h5py.VirtualSource(f"raw/{first}.h5", "frames", part.shape)
+    path = files.write(tmp_path, "cxi")
+    with h5py.File(path, "a") as file:
+        del file["entry_1/instrument_1/detector_1/data"]
+        file.create_virtual_dataset("entry_1/instrument_1/detector_1/data", layout)
+    monkeypatch.chdir("/")
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.patterns[[1, 6, 11, 4]], data[[1, 6, 11, 4]])
+    (tmp_path / "raw/5.h5").unlink()
+    with pytest.raises(InputError, match=r"of which raw/5\.h5 \(1 in all\) are missing"):
+        read_scan(path)
+
+
+def test_a_link_through_another_link_into_another_file_is_followed(tmp_path, monkeypatch):
+    path = files.write(tmp_path, "cxi")
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["run/frames"] = files.counts() + 1
+        file["entry/data"] = h5py.SoftLink("/run/frames")
+    with h5py.File(path, "a") as file:
+        del file["entry_1/instrument_1/detector_1/data"]
+        file["outside"] = h5py.ExternalLink("raw.h5", "/entry")
+        file["entry_1/instrument_1/detector_1/data"] = h5py.SoftLink("/outside/data")
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(read_scan(path).patterns[:], files.counts() + 1)
+
+
+def test_a_link_to_what_is_no_file_is_refused_at_once(tmp_path):
+    path = files.write(tmp_path, "cxi")
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(path, "a") as file:
+        del file["entry_1/data_1/data"]
+        file["entry_1/data_1/data"] = h5py.ExternalLink("pipe", "/data")
+    with pytest.raises(InputError, match="is a link to '/data' in the file 'pipe', which is no file"):
+        read_scan(path)
