@@ -75,7 +75,7 @@ class Patterns:
 
     def _convert(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         # What float32 cannot hold becomes infinite, which the survey finds and names.
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             for step in self.steps:
                 batch = step(batch)
             counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)

@@ -77,11 +77,9 @@ class ReadFile:
         Raises
         ------
         DeadLinkError
-            A link leads nowhere.
+            A link leads nowhere, or into a file that cannot be opened.
         KeyError, OSError, RuntimeError
             As h5py does.
-        InputError
-            It is in another file, which cannot be opened.
         """
         item: Any = group.file if path.startswith("/") else group
         for name in filter(None, path.split("/")):
@@ -99,7 +97,10 @@ class ReadFile:
                 if not target.is_file():
                     missing = "which is no file" if target.exists() else "which is missing: put that file beside it"
                     raise DeadLinkError(f"is a link to '{link.path}' in the file '{link.filename}', {missing}")
-                file = self._files.get(target) or self._open(target)
+                try:
+                    file = self._files.get(target) or self._open(target)
+                except InputError as error:
+                    raise DeadLinkError(f"is a link to '{link.path}' in another file, and {error}") from error
             try:
                 item = self.open_item(file, link.path, links - 1)
             except KeyError as error:

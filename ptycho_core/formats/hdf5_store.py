@@ -39,6 +39,7 @@ class Hdf5Store(Store):
         super().__init__(path)
         self._file = ReadFile(path)
         self._headers: dict[str, Header] = {}
+        self._checked: set[str] = set()
         self._rows: int | None = None
         self._cut: set[str] = set()
 
@@ -159,8 +160,11 @@ class Hdf5Store(Store):
         dataset = self._item(self.require(key))
         if not isinstance(dataset, h5py.Dataset):
             raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
-        _check_filters(self.path, key, dataset)
-        _check_raw_files(self.path, key, dataset)
+        if key not in self._checked:
+            _check_filters(self.path, key, dataset)
+            _check_raw_files(self.path, key, dataset)
+            _check_virtual_sources(self.path, key, dataset, self.growing)
+            self._checked.add(key)
         return dataset
 
     def _read(self, key: str) -> NDArray[Any]:
@@ -178,8 +182,6 @@ class Hdf5Store(Store):
 
     def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
         dataset = self._dataset(key)
-        with reading(self.path, f"'{key}'"):
-            _check_virtual_sources(self.path, key, dataset, self.growing)
         check_fits_memory(self.path, key, _chunk_bytes(dataset))
         return Hdf5Source(self.path, key, shape, dataset.dtype, dataset.chunks)
 
@@ -318,7 +320,7 @@ def _walk(
     for name in group:
         try:
             item = file.open_item(group, name)
-        except (KeyError, OSError, RuntimeError, InputError):
+        except (KeyError, OSError, RuntimeError):
             yield "dead link", prefix + name
             continue
         if isinstance(item, h5py.Dataset):
@@ -349,24 +351,27 @@ def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
 
 def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> None:
     """HDF5 reads a source that it cannot open as zeros without a word: look before it does."""
-    if not dataset.is_virtual:
-        return
-    names = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
-    sources = {name: beside(dataset.file, name) for name in names if "%" not in name}
-    missing = [name for name, source in sources.items() if not source.is_file()]
+    with reading(path, f"'{key}'"):
+        sources = dataset.virtual_sources() if dataset.is_virtual else []
+    names = sorted({source.file_name for source in sources} - {"."})
+    files = {name: beside(dataset.file, name) for name in names if "%" not in name}
+    missing = [name for name, file in files.items() if not file.is_file()]
     if missing:
         raise InputError(
             f"{path}: '{key}' is put together from other files, of which {', '.join(missing[:5])} "
             f"({len(missing)} in all) are missing: put them beside it"
         )
-    for source in sources.values():
-        file = ReadFile(source)
-        other = file.growing != growing
-        file.close()
+    for name, file in files.items():
+        try:
+            opened = ReadFile(file)
+        except InputError as error:
+            raise InputError(f"{path}: '{key}' is put together from other files, and {error}") from error
+        other = opened.growing != growing
+        opened.close()
         if other:
             raise InputError(
-                f"{path}: '{key}' is put together from other files, and either it or {source.name} is still being "
-                "written, but not both: open it again when the acquisition has ended"
+                f"{path}: '{key}' is put together from other files, and either it or {name} is still being written, "
+                "but not both: open it again when the acquisition has ended"
             )
 
 
