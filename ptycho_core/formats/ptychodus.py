@@ -19,6 +19,8 @@ from ptycho_core.scan import Geometry
 _X, _Y, _INDEXES = "probe_position_x_m", "probe_position_y_m", "probe_position_indexes"
 POSITIONS = _X
 """The key that only products have."""
+ENERGIES_EV = ("photon_energy_eV", "probe_energy_eV")
+"""Attributes of a product: of ptychodus since 1.7, and before."""
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -62,8 +64,9 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
         mask=mask,
         probe=fields.probe_modes(product, product.first("probe"), notes),
         geometry=Geometry(
-            energy_ev=_positive(product, "", "probe_energy_eV"),
+            energy_ev=next(filter(None, (_positive(product, "", name) for name in ENERGIES_EV)), None),
             distance_m=_positive(product, "", "detector_object_distance_m"),
+            detector_pixel_m=_pair(store, "patterns", "detector_pixel"),
             object_pixel_m=_pixel_m(product),
         ),
         indexes=pattern_indexes[rows],
@@ -103,11 +106,12 @@ def _relative_to_object(product: Store, metres: NDArray[np.float64]) -> NDArray[
 
 
 def _pixel_m(product: Store) -> tuple[float, float] | None:
-    for key in ("object", "probe"):
-        height, width = (_positive(product, key, f"pixel_{side}_m") for side in ("height", "width"))
-        if height and width:
-            return height, width
-    return None
+    return _pair(product, "object", "pixel") or _pair(product, "probe", "pixel")
+
+
+def _pair(store: Store, key: str, name: str) -> tuple[float, float] | None:
+    height, width = (_positive(store, key, f"{name}_{side}_m") for side in ("height", "width"))
+    return (height, width) if height and width else None
 
 
 def _number(product: Store, key: str, name: str) -> float | None:

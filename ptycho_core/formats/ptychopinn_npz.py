@@ -88,11 +88,11 @@ def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list
 
 
 def _good_pixels(store: Store) -> NDArray[np.bool_] | None:
-    """Return the mask that `write_ptychopinn` adds to the contract, which has no key for bad pixels."""
-    if "good_pixels" not in store or store.header("good_pixels").dtype.kind != "b":
-        return None
-    good: NDArray[np.bool_] = store.read("good_pixels")
-    return good
+    """Return the mask that `write_ptychopinn`, or ptychodus, adds to the contract, which has no key for bad pixels."""
+    for key, is_good in (("good_pixels", True), ("bad_pixels", False)):
+        if key in store and store.header(key).dtype.kind == "b":
+            return np.asarray(store.read(key) == is_good)
+    return None
 
 
 def _geometry(metadata: dict[str, Any]) -> Geometry:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ptycho_core.atomic import atomic_write, json_ready
 from ptycho_core.errors import InputError
 from ptycho_core.formats.disk_file import DiskFile
+from ptycho_core.formats.ptychodus import ENERGIES_EV
 from ptycho_core.formats.store import Store, open_store, reading
 from ptycho_core.formats.write_npz import fields_from_metadata, metadata_of, read_json
 from ptycho_core.result import Reconstruction
@@ -64,7 +65,7 @@ def _write(recon: Reconstruction, file: h5py.File) -> None:
         name=recon.name or "reconstruction",
         comments=recon.comments if known else f"{recon.comments} {_NOTE_IN_PIXELS}".strip(),
         detector_object_distance_m=recon.geometry.distance_m or 0.0,
-        probe_energy_eV=recon.geometry.energy_ev or 0.0,
+        **dict.fromkeys(ENERGIES_EV, recon.geometry.energy_ev or 0.0),
         probe_photon_count=float(np.sum(np.abs(recon.probe).astype(np.float64) ** 2)),
         exposure_time_s=0.0,
         mass_attenuation_m2_kg=0.0,
@@ -156,7 +157,8 @@ def _our_fields(store: Store) -> dict[str, Any]:
 
 def _foreign_fields(store: Store, pixel: tuple[float, float]) -> dict[str, Any]:
     # ptychodus writes 0 for what it does not know
-    energy, distance = (_number(store, "", key) or None for key in ("probe_energy_eV", "detector_object_distance_m"))
+    stated = [key for key in ENERGIES_EV if store.attribute("", key) is not None] or [ENERGIES_EV[0]]
+    energy, distance = (_number(store, "", key) or None for key in (stated[0], "detector_object_distance_m"))
     key = store.first("loss_values", "costs")
     values = store.numbers(key) if key else np.zeros(0)
     epochs = store.numbers("loss_epochs") if "loss_epochs" in store else np.arange(len(values))

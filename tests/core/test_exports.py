@@ -102,6 +102,8 @@ def test_ptychodus_finds_object_probe_and_patches_where_we_have_them(tmp_path, s
     np.testing.assert_array_equal(product["indexes"], recon.pattern_index)
     assert product["losses"] == [(0, 0.9), (1, 0.5)]
     assert (product["probe_energy_eV"], product["detector_object_distance_m"]) == (8000.0, 2.0)
+    with h5py.File(path) as file:
+        assert file.attrs["photon_energy_eV"] == 8000  # its name since version 1.7
     assert product["photons"] == int(np.sum(np.abs(recon.probe.astype(complex)) ** 2))
     assert (product["name"], product["comments"]) == ("Siemens star", "a test")
 

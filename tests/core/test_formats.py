@@ -256,6 +256,22 @@ def test_ptychodus_product_may_hold_a_2d_probe_and_object(tmp_path):
     np.testing.assert_allclose(scan.positions, files.positions() + np.array([22, 19]))
 
 
+def test_ptychodus_since_1_7_names_the_energy_otherwise_and_tells_the_detector_pixel(tmp_path):
+    path = files.write(tmp_path, "ptychodus")
+    with h5py.File(path, "a") as file:
+        file.attrs["photon_energy_eV"] = file.attrs["probe_energy_eV"]
+        del file.attrs["probe_energy_eV"]
+        file["patterns"].attrs.update(detector_pixel_height_m=files.PITCH_M, detector_pixel_width_m=2 * files.PITCH_M)
+    scan = read_scan(path)
+    assert scan.geometry.energy_ev == files.ENERGY_EV
+    assert scan.geometry.detector_pixel_m == (files.PITCH_M, 2 * files.PITCH_M)
+
+
+def test_bad_pixels_that_ptychodus_adds_to_ptychopinns_training_data_are_masked(tmp_path):
+    arrays = {**files.ptychopinn_arrays(), "bad_pixels": np.eye(16) > 0}
+    np.testing.assert_array_equal(read_scan(files.npz(tmp_path / "a.npz", **arrays)).mask, np.eye(16) == 0)
+
+
 def test_a_product_alone_says_that_it_holds_no_patterns(tmp_path):
     files.write_product(tmp_path / "p.h5")
     with pytest.raises(InputError, match=r"product: it holds positions and a probe but no patterns"):
