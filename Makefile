@@ -3,7 +3,7 @@
 bin := .venv/bin
 installed := .venv/installed
 
-.PHONY: gui demo test lint bench bundle wheelhouse clean
+.PHONY: gui demo test interchange lint bench bundle wheelhouse clean
 
 gui: $(installed)
 	packaging/setup-system .venv
@@ -18,6 +18,11 @@ demo: $(installed)
 test: $(installed)
 	-packaging/setup-system .venv tests
 	$(bin)/pytest
+
+# Other programs, each in an environment of its own, read what is written here, and the other way round.
+interchange: $(installed)
+	packaging/setup-interchange .interchange
+	PTYCHO_INTERCHANGE=.interchange $(bin)/pytest tests/interchange
 
 lint: $(installed)
 	$(bin)/ruff check
@@ -38,7 +43,7 @@ wheelhouse: $(installed)
 	packaging/make-wheelhouse .venv dist/wheelhouse
 
 clean:
-	rm -rf .venv build dist demo tests/artefacts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .interchange build dist demo tests/artefacts .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(installed): pyproject.toml constraints.txt packaging/setup-venv packaging/install-debian
