@@ -20,6 +20,8 @@ from ptycho_core.survey import Survey, survey
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
 LARGEST_COUNT = 1e12
+LARGEST_POSITION_PX = 1e15
+"""Beyond every scan, whatever the unit; what is larger overflows where it is squared."""
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-14, 1e-2
 """No object is looked at more finely or coarsely, be it with electrons or with light."""
 _SAMPLE_VALUES = 2**20
@@ -103,6 +105,10 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     patterns, mask, size = _make_square(patterns, mask, settings, path, notes)
     geometry = _settle_geometry(stored.geometry, settings)
     positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * (size / np.asarray(shape))
+    if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
+        raise InputError(
+            f"{path}: positions reach {farthest:.3g} pixels; no scan does, whatever its unit: write it again"
+        )
     if geometry.object_pixel_m and shape != (size, size):
         per_axis = [pixel * length / size for pixel, length in zip(geometry.object_pixel_m, shape, strict=True)]
         geometry = dataclasses.replace(geometry, object_pixel_m=(per_axis[0], per_axis[1]))
@@ -309,7 +315,8 @@ def _positions_px(
             f"which cannot be right; set {_PIXEL_SETTINGS}"
         )
     notes.append(f"converted positions from {unit} to pixels of {pixel[0] * 1e9:.4g} x {pixel[1] * 1e9:.4g} nm")
-    pixels: NDArray[np.float64] = positions * metres / np.asarray(pixel)
+    with np.errstate(over="ignore"):  # what is too far, or infinite, is refused after this
+        pixels: NDArray[np.float64] = positions * metres / np.asarray(pixel)
     return pixels
 
 

@@ -217,6 +217,10 @@ def test_positions_that_are_not_finite(tmp_path, value):
     refused(plain(tmp_path, positions=positions), "1 values that are not finite, the first at index 4")
 
 
+def test_positions_that_no_unit_explains(tmp_path):
+    refused(plain(tmp_path, positions=files.positions() * 1e300), "positions reach .*e.30[0-9] pixels; no scan does")
+
+
 @pytest.mark.parametrize("shape", [(16,), (2, 2, 2, 16, 16), (0, 16)])
 def test_probe_of_an_impossible_shape(tmp_path, shape):
     refused(plain(tmp_path, probe=np.ones(shape, np.complex64)), "a probe is")
