@@ -10,12 +10,8 @@ _WIDE_PX = 1900
 _LEFT_PX = {False: 380, True: 460}
 _BOTTOM_PART = 4
 _LEFT, _MAIN, _SIDE, _BOTTOM = "left", "main", "side", "bottom"
+_SPLITS = {_BOTTOM: Qt.Orientation.Vertical, _SIDE: Qt.Orientation.Horizontal}
 _AREAS = {_LEFT: Qt.DockWidgetArea.LeftDockWidgetArea, _MAIN: Qt.DockWidgetArea.RightDockWidgetArea}
-_AREAS = {
-    _LEFT: Qt.DockWidgetArea.LeftDockWidgetArea,
-    _MAIN: Qt.DockWidgetArea.RightDockWidgetArea,
-    _BOTTOM: Qt.DockWidgetArea.BottomDockWidgetArea,
-}
 
 
 class Docks:
@@ -63,23 +59,25 @@ class Docks:
     def arrange(self, width: int) -> None:
         """Put every dock where it is at first, in a window of this width in pixels; `share_room` sizes them."""
         wide = width >= _WIDE_PX
-        firsts: dict[str, QDockWidget] = {}
+        groups: dict[str, list[QDockWidget]] = {}
         for name, dock in self._docks.items():
-            group = _MAIN if self._groups[name] == _SIDE and not wide else self._groups[name]
             dock.setFloating(False)
-            dock.show()
+            self._window.removeDockWidget(dock)
+            group = _MAIN if self._groups[name] == _SIDE and not wide else self._groups[name]
+            groups.setdefault(group, []).append(dock)
+        self._firsts = firsts = {group: docks[0] for group, docks in groups.items()}
+        for group, area in _AREAS.items():
+            self._window.addDockWidget(area, firsts[group])
+        for group, direction in _SPLITS.items():  # before there are tabs, which cannot be split
             if group in firsts:
-                self._window.tabifyDockWidget(firsts[group], dock)
-                continue
-            firsts[group] = dock
-            if group in _AREAS:
-                self._window.addDockWidget(_AREAS[group], dock)
-            else:
-                direction = Qt.Orientation.Vertical if group == _BOTTOM else Qt.Orientation.Horizontal
-                self._window.splitDockWidget(firsts[_MAIN], dock, direction)
-        for dock in firsts.values():
-            dock.raise_()
-        self._firsts = firsts
+                self._window.splitDockWidget(firsts[_MAIN], firsts[group], direction)
+        for docks in groups.values():
+            for dock in docks[1:]:
+                self._window.tabifyDockWidget(docks[0], dock)
+        for docks in groups.values():
+            for dock in docks:
+                dock.show()
+            docks[0].raise_()
 
     def share_room(self, width: int, height: int) -> None:
         """Give each group its part of a window that is on the screen, after `arrange`."""

@@ -1,4 +1,4 @@
-"""The main window: panels in docks, menus, what it remembers, and who hears whom. No computation."""
+"""The main window: who hears whom. No computation."""
 
 from __future__ import annotations
 
@@ -7,48 +7,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QActionGroup, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QMessageBox, QWhatsThis
 
 from ptycho_core.errors import Fix, InputError, Problem
 from ptycho_core.events import PreviewReady
 from ptycho_core.formats import SETTINGS
 from ptycho_core.inspection import Inspection
-from ptycho_gui import theme
-from ptycho_gui.actions import Actions
 from ptycho_gui.dialogs.about_dialog import AboutDialog
-from ptycho_gui.dialogs.guide_window import GuideWindow
-from ptycho_gui.docks import Docks
 from ptycho_gui.file_actions import FileActions
 from ptycho_gui.log_bridge import LogBridge
 from ptycho_gui.models.queue import QueuedRun
-from ptycho_gui.panels.checkpoints_panel import CheckpointsPanel
-from ptycho_gui.panels.curves_panel import CurvesPanel
-from ptycho_gui.panels.data_panel import DataPanel
-from ptycho_gui.panels.grouping_panel import GroupingPanel
-from ptycho_gui.panels.log_panel import LogPanel
-from ptycho_gui.panels.message_bar import MessageBar
-from ptycho_gui.panels.object_panel import ObjectPanel
-from ptycho_gui.panels.preprocessing_panel import PreprocessingPanel
-from ptycho_gui.panels.preprocessing_preview import PreprocessingPreview
-from ptycho_gui.panels.queue_panel import QueuePanel
-from ptycho_gui.panels.run_bar import RunBar
-from ptycho_gui.panels.runs_panel import RunsPanel
-from ptycho_gui.panels.scan_panel import ScanPanel
-from ptycho_gui.panels.training_panel import TrainingPanel
-from ptycho_gui.panels.welcome_panel import WelcomePanel
 from ptycho_gui.preferences import VERSION, Preferences
 from ptycho_gui.result_actions import ResultActions
-from ptycho_gui.session import Session, ShownRun
+from ptycho_gui.session import ShownRun
+from ptycho_gui.shell import Shell
 from ptycho_gui.workers.reconstruct import Reconstructed
 from ptycho_gui.workers.runs import OpenedRun
 
-_SHARE_OF_SCREEN = 0.9
-_SMALL_SCREEN_PX = 1600
 
-
-class MainWindow(QMainWindow):
+class MainWindow(Shell):
     """Everything that an operator sees.
 
     Parameters
@@ -60,80 +39,17 @@ class MainWindow(QMainWindow):
     """
 
     def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
-        super().__init__()
-        self.preferences = preferences
-        self.session = Session(self)
+        super().__init__(preferences)
         self.setAcceptDrops(True)
-        self.commands = Actions(self)
-        self._make_panels()
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
-        self._guide: GuideWindow | None = None
-        self._fill_view_menu()
         self._wire_commands()
         self._wire_scan()
         self._wire_run()
         self._wire_results()
         bridge.emitter.logged.connect(self.log.add)
-        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_system)
-        self._restore()
+        self.restore()
         self._update()
-
-    def _make_panels(self) -> None:
-        draft = self.session.draft
-        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(), WelcomePanel()
-        self.scan, self.data = ScanPanel(), DataPanel()
-        self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
-        self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
-        self.object, self.curves = ObjectPanel(), CurvesPanel()
-        self.checkpoints, self.runs = CheckpointsPanel(), RunsPanel()
-        self.queue, self.log = QueuePanel(self.session.queue), LogPanel()
-        self._strip("Progress", self.run_bar)
-        self.addToolBarBreak()
-        self.addToolBar(self.message_bar)
-        self.docks = Docks(self)
-        for name, title, group, widget in (
-            ("scan", "Scan", "left", self.scan),
-            ("prepare", "Prepare", "left", self.prepare),
-            ("grouping", "Grouping", "left", self.grouping),
-            ("training", "Training", "left", self.training),
-            ("welcome", "First steps", "main", self.welcome),
-            ("data", "Data", "main", self.data),
-            ("before_after", "Before and after", "main", self.before_after),
-            ("object", "Object", "main", self.object),
-            ("curves", "Curves", "side", self.curves),
-            ("checkpoints", "Checkpoints", "bottom", self.checkpoints),
-            ("runs", "Runs", "bottom", self.runs),
-            ("queue", "Queue", "bottom", self.queue),
-            ("log", "Log", "bottom", self.log),
-        ):
-            self.docks.add(name, title, group, widget)
-
-    def _strip(self, title: str, widget: QWidget) -> QToolBar:
-        """Put a widget over the whole width, below the toolbar."""
-        self.addToolBarBreak()
-        strip = QToolBar(title, self)
-        strip.setObjectName(f"strip_{title.lower()}")
-        strip.setMovable(False)
-        strip.addWidget(widget)
-        self.addToolBar(strip)
-        return strip
-
-    def _fill_view_menu(self) -> None:
-        menu = self.commands.menus["View"]
-        panels = menu.addMenu("&Panels")
-        for action in self.docks.toggles():
-            panels.addAction(action)
-        colours = menu.addMenu("&Colours")
-        group = QActionGroup(self)
-        chosen = self.preferences.text("scheme") or "system"
-        for scheme in theme.SCHEMES:
-            text = "&As the system" if scheme == "system" else f"&{scheme.capitalize()}"
-            action = colours.addAction(text)
-            action.triggered.connect(partial(self._choose_colours, scheme))
-            action.setCheckable(True)
-            action.setChecked(scheme == chosen)
-            group.addAction(action)
 
     def _wire_commands(self) -> None:
         session, files, results = self.session, self.files, self.results
@@ -155,7 +71,7 @@ class MainWindow(QMainWindow):
             "polish": results.polish_best,
             "export_checkpoint": results.export_best,
             "export_reconstruction": results.export_reconstruction,
-            "reset_layout": self._reset_layout,
+            "reset_layout": self.reset_layout,
             "guide": self.show_guide,
             "whats_this": QWhatsThis.enterWhatsThisMode,
             "first_steps": lambda: self.docks.show("welcome"),
@@ -185,6 +101,7 @@ class MainWindow(QMainWindow):
         self.before_after.step_drawn.connect(self.prepare.insert_step)
         self.before_after.outcome_ready.connect(self.prepare.show_outcome)
         self.before_after.addActions(self.prepare.undo_actions)
+        self.docks["prepare"].visibilityChanged.connect(self._show_before_and_after)
         self.welcome.open_requested.connect(self.files.open)
         self.welcome.demo_requested.connect(self.files.open_demo)
         self.welcome.guide_requested.connect(self.show_guide)
@@ -222,15 +139,6 @@ class MainWindow(QMainWindow):
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan into a folder, open it, and train on it."""
         self.files.run_demo(folder)
-
-    @Slot()
-    def show_guide(self) -> None:
-        """Show the operator guide in a window of its own."""
-        if self._guide is None:
-            self._guide = GuideWindow()
-        self._guide.show()
-        self._guide.raise_()
-        self._guide.activateWindow()
 
     @Slot(str, object)
     def _show_loading(self, text: str, fraction: float | None) -> None:
@@ -284,6 +192,11 @@ class MainWindow(QMainWindow):
     def _show_problem(self, problem: Problem) -> None:
         self.docks.show("data")
         self.data.show_problem(problem)
+
+    @Slot(bool)
+    def _show_before_and_after(self, preparing: bool) -> None:
+        if preparing and self.isVisible() and self.session.loader.looked is not None:
+            self.docks.show("before_after")
 
     @Slot()
     def _search_orientation(self) -> None:
@@ -404,35 +317,6 @@ class MainWindow(QMainWindow):
     def _remember_runs(self, folder: Path) -> None:
         self.preferences.set_folder("runs", folder)
 
-    def _choose_colours(self, scheme: str, checked: bool = False) -> None:
-        self.preferences.set_text("scheme", scheme)
-        theme.choose(scheme)
-
-    @Slot()
-    def _follow_system(self) -> None:
-        if (self.preferences.text("scheme") or "system") == "system":
-            theme.choose("system")
-
-    def _restore(self) -> None:
-        """Be as the last session left the window, or as it is at first."""
-        screen = QGuiApplication.primaryScreen().availableGeometry()
-        small = screen.width() < _SMALL_SCREEN_PX
-        self.resize(screen.size() if small else screen.size() * _SHARE_OF_SCREEN)
-        if small:
-            self.setWindowState(Qt.WindowState.WindowMaximized)
-        self.restoreGeometry(self.preferences.bytes("geometry"))
-        self._reset_layout()
-        if not self.restoreState(self.preferences.bytes("state"), VERSION):
-            self.docks.show("welcome")
-        self.message_bar.hide()
-        if self.preferences.text("folder_runs"):
-            self.runs.set_folder(self.preferences.folder("runs"))
-
-    @Slot()
-    def _reset_layout(self) -> None:
-        self.docks.arrange(self.width(), self.height())
-        self.docks["welcome"].setVisible(self.session.loader.looked is None)
-
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Qt: take files that are dropped."""
         if any(url.isLocalFile() for url in event.mimeData().urls()):
@@ -464,8 +348,8 @@ class MainWindow(QMainWindow):
         for part in parts:
             part.shut_down()
         self.session.shut_down()
-        if self._guide is not None:
-            self._guide.close()
+        if self.guide is not None:
+            self.guide.close()
         event.accept()
 
     def _ask_to_close(self) -> None:

@@ -238,7 +238,7 @@ class Session(QObject):
             if isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
             elif isinstance(event, StageChanged) and not self.training:
-                self.working.emit(event.stage, None)
+                self.working.emit("reading the patterns" if event.stage == "loading" else event.stage, None)
         if self.training:
             self._tell(tuple(event for event in events if not isinstance(event, Progress)))
 

@@ -122,7 +122,7 @@ def test_a_kill_in_the_middle_leaves_a_run_that_shows_as_interrupted_and_resumes
 
     again = desktop.start(BIN / "ptycho-gui", "--fresh", str(tmp_path / "star-run"))
     again.wait_until(lambda: is_enabled(again, "Resume"), "the run is open and can be resumed", SLOW_S)
-    assert state(again).startswith("Interrupted")
+    again.wait_until(lambda: state(again).startswith("Interrupted"), "it shows as interrupted")
     desktop.screenshot("an interrupted run")
     again.press("ctrl+r")
     again.wait_until(lambda: "epoch 5 of" in state(again), "it goes on", SLOW_S)

@@ -249,7 +249,7 @@ def test_every_control_that_takes_the_focus_has_an_accessible_name_or_a_label(wi
 
 def test_the_guide_opens_without_a_network(window, qtbot):
     window.commands["guide"].trigger()
-    text = window._guide.page.toPlainText()
+    text = window.guide.page.toPlainText()
     assert "Operator guide" in text
     assert "At 3 a.m." in text
 
