@@ -3,7 +3,7 @@
 bin := .venv/bin
 installed := .venv/installed
 
-.PHONY: gui demo test interchange lint bench bundle wheelhouse clean
+.PHONY: gui demo test interchange lint bench screenshots bundle wheelhouse clean
 
 gui: $(installed)
 	packaging/setup-system .venv
@@ -32,6 +32,10 @@ lint: $(installed)
 
 bench: $(installed)
 	$(bin)/python benchmarks/run.py
+
+# The pictures of the window in README and guide; all states, to be looked at, are in build/screenshots.
+screenshots: $(installed)
+	$(bin)/python docs/make_screenshots.py
 
 # A folder that runs by itself, Python and all.
 bundle: $(installed)

@@ -24,7 +24,9 @@ import ptycho_core
 from ptycho_core.formats import READERS, SETTINGS
 from ptycho_core.formats.exports import EXPORTERS, SCAN_WRITERS
 from ptycho_core.run_record import STATUSES
+from ptycho_gui.actions import DECLARED
 from ptycho_gui.app import DESKTOP_ID
+from ptycho_gui.dialogs.guide_window import anchor_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -64,6 +66,22 @@ def test_every_file_that_a_page_links_to_exists(page):
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_every_heading_that_a_page_links_to_exists(page):
+    missing = []
+    for name, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        target = page.parent / name if name else page
+        headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if heading not in map(anchor_of, headings):
+            missing.append(f"{name}#{heading}")
+    assert missing == []
+
+
+def test_every_picture_of_the_pages_is_shown_by_one():
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", ROOT / "docs/guide.md"))
+    assert [path.name for path in (ROOT / "docs/images").iterdir() if f"images/{path.name}" not in pages] == []
+
+
 def test_the_command_reference_is_up_to_date():
     script = ROOT / "docs" / "make_reference.py"
     fresh = runpy.run_path(str(script))["reference"]()
@@ -100,6 +118,12 @@ def test_a_page_calls_only_commands_and_flags_that_exist(name):
 def test_the_guide_explains_every_status_of_a_run():
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
     assert [status for status in STATUSES if f"\n| {status} |" not in guide] == []
+
+
+def test_the_guide_lists_the_keys_of_every_action_and_no_others():
+    keys = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8").partition(". Keys\n")[2]
+    listed = re.findall(r"^\| (\S+) \|", keys, flags=re.MULTILINE)[1:]
+    assert sorted(listed) == sorted(action.shortcut for action in DECLARED.values() if action.shortcut)
 
 
 @pytest.mark.parametrize("names", [READERS, SETTINGS, EXPORTERS, SCAN_WRITERS], ids=lambda names: " ".join(names))
