@@ -257,10 +257,11 @@ def _foreign(scan: Scan, path: Path) -> Path:
 
 
 def _reduce(source: Path, target: Path) -> None:
-    """Write a picture in 255 colours."""
+    """Write a picture in 256 colours, none of them far from the true one."""
     target.parent.mkdir(exist_ok=True)
     with Image.open(source) as picture:
-        picture.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(target, optimize=True)
+        few = picture.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
+        few.save(target, optimize=True)
 
 
 if __name__ == "__main__":
