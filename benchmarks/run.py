@@ -37,7 +37,7 @@ BENCHMARKS = (
     "probes",
     "scan_views",
 )
-LONG = ("pinn_presets", "orientation")
+LONG = ("pinn_presets", "orientation", "huge_scan")
 """Only run when named."""
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 

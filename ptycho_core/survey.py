@@ -15,8 +15,9 @@ LOOK_AT_ALL_BYTES = 256 * 2**20
 """A stack up to this size, as stored, is looked at whole when a scan is opened."""
 SAMPLE_BYTES = 32 * 2**20
 """Of a larger one, evenly spread patterns of this size together."""
+_STRETCH_BYTES = 256 * 2**10
 _FEWEST_STRETCHES = 16
-"""Of adjacent patterns, where those are compressed together and so cost no more than one of them."""
+"""Of adjacent patterns: reading these bytes, or what is compressed together, takes hardly longer than one of them."""
 _BATCH_BYTES = 16 * 2**20
 FARTHEST_MADS = 5.0
 """A pattern whose counts lie farther from the median, in standard deviations as the MAD tells them, is an outlier."""
@@ -157,6 +158,6 @@ def rows_to_look_at(patterns: Patterns) -> NDArray[np.int64]:
     if len(patterns) * pattern_bytes <= LOOK_AT_ALL_BYTES:
         return np.arange(len(patterns))
     count = min(len(patterns), max(1, SAMPLE_BYTES // pattern_bytes))
-    stretch = max(1, min(patterns.together, count // _FEWEST_STRETCHES))
+    stretch = max(1, min(max(patterns.together, _STRETCH_BYTES // pattern_bytes), count // _FEWEST_STRETCHES))
     starts = np.linspace(0, len(patterns) - 1, count // stretch).astype(np.int64) // stretch * stretch
     return np.unique((starts[:, None] + np.arange(stretch)).clip(max=len(patterns) - 1))

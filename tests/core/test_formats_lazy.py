@@ -177,6 +177,7 @@ def test_reading_rows_of_one_chunk_reads_the_chunk_once(tmp_path, monkeypatch):
 def test_of_a_large_stack_what_is_compressed_together_is_looked_at_together(tmp_path, monkeypatch):
     monkeypatch.setattr(survey_module, "LOOK_AT_ALL_BYTES", 1000)
     monkeypatch.setattr(survey_module, "SAMPLE_BYTES", 128 * 512)
+    monkeypatch.setattr(survey_module, "_STRETCH_BYTES", 512)
     data, places = files.counts(1000), files.positions(1000)
     measured = files.Measurement(data, places, files.probe(), columns=4)
     looked_at = {}
