@@ -133,25 +133,6 @@ def test_missing_source_of_a_virtual_dataset_is_named(tmp_path):
     np.testing.assert_array_equal(read_scan(path).patterns[:], files.counts())
 
 
-def test_missing_hdf5_filter_is_named(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    with h5py.File(path, "a") as file:
-        detector = file["entry_1/instrument_1/detector_1"]
-        del detector["data"]
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_chunk((1, 16, 16))
-        plist.set_filter(h5py.h5z.FILTER_DEFLATE, 0, (1,))
-        space = h5py.h5s.create_simple((12, 16, 16))
-        dataset = h5py.Dataset(h5py.h5d.create(detector.id, b"data", h5py.h5t.NATIVE_UINT16, space, plist))
-        dataset[...] = files.counts()
-    content = path.read_bytes()
-    # Rename the filter to one that nobody provides. Its message: id 1, name length 8, flags 0, one value, its name.
-    old = struct.pack("<HHHH", 1, 8, 0, 1) + b"deflate\0"
-    assert content.count(old) == 1
-    path.write_bytes(content.replace(old, struct.pack("<HHHH", 32099, 8, 0, 1) + b"newzip\0\0"))
-    refused(path, r"the HDF5 filter 32099 \(newzip\), which is not installed")
-
-
 # Keys and shapes
 
 
