@@ -20,6 +20,8 @@ from ptycho_core.survey import Survey, survey
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
 LARGEST_COUNT = 1e12
+SMALLEST_LENGTH = 1e-30
+"""Metres, or electronvolts: what is smaller, or larger than 1 over it, is no reading of anything."""
 LARGEST_POSITION_PX = 1e15
 """Beyond every scan, whatever the unit; what is larger overflows where it is squared."""
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-14, 1e-2
@@ -103,7 +105,7 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     patterns = _to_counts(patterns, seen, stored, settings, path, notes)
     patterns, mask = _centre(patterns, mask, seen, settings, notes)
     patterns, mask, size = _make_square(patterns, mask, settings, path, notes)
-    geometry = _settle_geometry(stored.geometry, settings)
+    geometry = _settle_geometry(stored.geometry, settings, path)
     positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * (size / np.asarray(shape))
     if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
         raise InputError(
@@ -277,7 +279,7 @@ def _make_square(
     return patterns.then(fit), mask, size
 
 
-def _settle_geometry(stated: Geometry, settings: Settings) -> Geometry:
+def _settle_geometry(stated: Geometry, settings: Settings, path: Path) -> Geometry:
     pitch, pixel = settings.number("detector_pixel_m"), settings.number("object_pixel_m")
     geometry = Geometry(
         energy_ev=settings.number("energy_ev") or stated.energy_ev,
@@ -285,6 +287,9 @@ def _settle_geometry(stated: Geometry, settings: Settings) -> Geometry:
         detector_pixel_m=(pitch, pitch) if pitch else stated.detector_pixel_m,
         object_pixel_m=(pixel, pixel) if pixel else stated.object_pixel_m,
     )
+    for key, value in dataclasses.asdict(geometry).items():
+        if value is not None and not all(SMALLEST_LENGTH < number < 1 / SMALLEST_LENGTH for number in np.ravel(value)):
+            raise InputError(f"{path}: {key} is {value}, which cannot be right; set {key}")
     if geometry.pixel_size_m(1) is None:
         for key in ("energy_ev", "distance_m", "detector_pixel_m"):
             if getattr(geometry, key) is None:

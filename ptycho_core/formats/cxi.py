@@ -77,12 +77,10 @@ def probe_positions(
 
 def _object_pixel_m(store: Store, key: str) -> tuple[float, float] | None:
     """Return the object pixel size (y, x) that `write_cxi_scan` leaves where the geometry does not give it."""
-    try:
-        sizes = np.asarray(store.attribute(key, "object_pixel_m"), np.float64)
-    except (TypeError, ValueError):
+    sizes = fields.real(store.attribute(key, "object_pixel_m"))
+    if sizes is None or sizes.shape != (2,) or not (np.isfinite(sizes) & (sizes > 0)).all():
         return None
-    stated = sizes.shape == (2,) and bool(np.isfinite(sizes).all()) and bool((sizes > 0).all())
-    return (float(sizes[0]), float(sizes[1])) if stated else None
+    return float(sizes[0]), float(sizes[1])
 
 
 def _indexes(store: Store, n: int) -> NDArray[np.int64] | None:

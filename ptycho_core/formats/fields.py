@@ -71,6 +71,15 @@ def points(store: Store, key: str, n_patterns: int, dimensions: tuple[int, ...] 
     return check_finite(store, key, store.numbers(key).reshape(shape))
 
 
+def real(value: Any) -> NDArray[np.float64] | None:
+    """Return the numbers of an attribute, be they written as text; None where it holds something else."""
+    array = np.asarray(value)
+    try:
+        return array.astype(np.float64) if array.dtype.kind in "biufSU" else None
+    except ValueError:
+        return None
+
+
 def check_finite(store: Store, key: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the values if all are finite; else raise `InputError` that counts those that are not."""
     count = np.count_nonzero(~np.isfinite(values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import math
 import re
@@ -287,10 +286,9 @@ def _readings(store: Store, key: str) -> NDArray[np.float64]:
         if math.prod(shape) > _MOST_NUMBERS:
             raise InputError(f"{store.path}: '{key}' has shape {shape}; it must be one number")
         return store.numbers(key).ravel()
-    value = store.attribute(group, name)
-    if value is not None:
-        with contextlib.suppress(TypeError, ValueError):
-            return np.asarray(value, np.float64).ravel()
+    values = fields.real(store.attribute(group, name))
+    if values is not None:
+        return values.ravel()
     known = not group or group in store
     there = ", ".join(store.attributes(group)) if known else f"no '{group}'"
     raise InputError(f"{store.path}: '{key}' is no attribute that holds a number; there is {there or 'none'}")

@@ -108,11 +108,8 @@ def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_a
 
 
 def _direction(store: Store, key: str, default: NDArray[np.float64]) -> NDArray[np.float64]:
-    try:
-        vector = np.asarray(store.attribute(key, "vector"), np.float64)
-    except (TypeError, ValueError):
-        return default
-    across = vector[:2] if vector.shape == (3,) else default
+    vector = fields.real(store.attribute(key, "vector"))
+    across = vector[:2] if vector is not None and vector.shape == (3,) else default
     length = float(np.linalg.norm(across))
     return across / length if np.isfinite(length) and length else default
 

@@ -115,12 +115,8 @@ def _pair(store: Store, key: str, name: str) -> tuple[float, float] | None:
 
 
 def _number(product: Store, key: str, name: str) -> float | None:
-    value = product.attribute(key, name)
-    try:
-        number = float(np.asarray(value, np.float64).reshape(()))
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) else None
+    values = fields.real(product.attribute(key, name))
+    return float(values.ravel()[0]) if values is not None and values.size == 1 and np.isfinite(values).all() else None
 
 
 def _positive(product: Store, key: str, name: str) -> float | None:

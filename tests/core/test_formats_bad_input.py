@@ -198,6 +198,23 @@ def test_positions_that_are_not_finite(tmp_path, value):
     refused(plain(tmp_path, positions=positions), "1 values that are not finite, the first at index 4")
 
 
+@pytest.mark.parametrize("value", [1e-320, 1e200])
+def test_a_geometry_that_cannot_be(tmp_path, value):
+    path = files.write(tmp_path, "nsls2")
+    with h5py.File(path, "a") as file:
+        file["ccd_pixel_um"][()] = value
+    refused(path, "detector_pixel_m is .* cannot be right; set detector_pixel_m")
+    assert read_scan(path, settings={"detector_pixel_m": "75e-6"}).pixel_size_m
+
+
+@pytest.mark.parametrize("value", [1j, "wide", np.ones(3)])
+def test_an_attribute_that_is_no_number_is_left_out(tmp_path, value):
+    path = files.write(tmp_path, "ptychodus")
+    with h5py.File(path, "a") as file:
+        file.attrs["probe_energy_eV"] = value
+    assert read_scan(path).geometry.energy_ev is None
+
+
 def test_positions_that_no_unit_explains(tmp_path):
     refused(plain(tmp_path, positions=files.positions() * 1e300), "positions reach .*e.30[0-9] pixels; no scan does")
 
