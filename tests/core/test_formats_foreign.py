@@ -293,7 +293,7 @@ def test_positions_file_beside_a_format_that_has_its_own_is_refused(tmp_path, na
 
 
 def test_pixel_size_that_cannot_be_is_refused(tmp_path):
-    path = edited(tmp_path, "ptypy", lambda file: replace(file, "meta/distance", 1e-320))
+    path = edited(tmp_path, "ptypy", lambda file: replace(file, "meta/distance", 1e-20))
     refused(path, "give an object pixel of .* which cannot be right; set energy_ev")
 
 
