@@ -7,6 +7,7 @@ import copy
 from typing import Any
 
 import lightning as L
+import numpy as np
 from torch import Tensor
 
 from ptycho_core import events as happenings
@@ -18,8 +19,10 @@ from ptycho_core.models.direct import DirectModel
 from ptycho_core.models.start import scan_canvas
 from ptycho_core.scan import Scan
 from ptycho_core.trainer import build_trainer, quiet_lightning
-from ptycho_core.whole_canvas import Canvas, preview, r_of
+from ptycho_core.whole_canvas import Canvas, middle, preview, r_of
 
+WARM_START_PATTERNS = 2000
+"""More patterns than these take minutes, and teach no more about the probe."""
 _SHORT_FIT: dict[str, Any] = {
     "engine": "direct",
     "loss": "mae",
@@ -40,7 +43,15 @@ _SHORT_FIT: dict[str, Any] = {
 def refine_probe(
     model: PtychographyModule, scan: Scan, amplitudes: Amplitudes, parts: Split, *, obey: Obey, emit: EventHandler
 ) -> None:
-    """Improve a model's probe and background by ``warm_start_epochs`` of the direct engine on the training patterns."""
+    """Improve a model's probe and background by ``warm_start_epochs`` of the direct engine.
+
+    It fits the training patterns, of a large scan those in its middle: the probe is the same everywhere.
+    """
+    rows = middle(scan, parts.train, WARM_START_PATTERNS)
+    if len(rows) < len(parts.train):
+        scan = scan.take(rows)
+        amplitudes, none = Amplitudes(scan), rows[:0]
+        parts = Split(np.arange(len(rows)), none, none)
     direct = _direct(model, scan_canvas(scan)[1], probe_trainable=True)
     _fit(direct, scan, amplitudes, parts, model.config.warm_start_epochs, obey, emit)
     model.adopt_probe(direct)

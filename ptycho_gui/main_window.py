@@ -271,8 +271,7 @@ class MainWindow(Shell):
     @Slot(object)
     def _show_reconstruction(self, made: Reconstructed) -> None:
         run, metrics = self.session.run, made.reconstruction.metrics
-        epoch = run.history.epoch_of(made.checkpoint) if run else None
-        label = made.checkpoint.name if epoch is None else f"Epoch {epoch + 1}"
+        label = run.history.name_of(made.checkpoint) if run else made.checkpoint.name
         if metrics["polish_epochs"]:
             label += f", polished for {metrics['polish_epochs']} epochs"
         self.object.show_reconstruction(f"{made.folder.name}: {label}", made.reconstruction)
@@ -280,6 +279,7 @@ class MainWindow(Shell):
             self.curves.show_figures(label, metrics["r"], metrics["r_free"])
         if made.r_free is not None:
             self.checkpoints.set_r_free(made.checkpoint, made.r_free)
+        self.object.end_live()
         self.docks.show("object")
 
     @Slot(object, object)

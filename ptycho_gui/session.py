@@ -197,7 +197,8 @@ class Session(QObject):
     def compare(self, first: Path, second: Path) -> None:
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
         if self.run is not None:
-            self._compute_job(compare_job(self._scan_of_run(), first, second, self.accelerator()), self._show_both)
+            named = tuple((self.run.history.name_of(path), path) for path in (first, second))
+            self._compute_job(compare_job(self._scan_of_run(), named, self.accelerator()), self._show_both)
 
     def accelerator(self) -> str:
         """Return the device that the draft asks for."""

@@ -176,6 +176,11 @@ class RunHistory:
         """Return the epoch from 0 after which a checkpoint of this run was saved; None if it is none of them."""
         return next((saved.epoch for saved in self.checkpoints if Path(saved.path) == checkpoint), None)
 
+    def name_of(self, checkpoint: Path) -> str:
+        """Return what the operator calls a checkpoint: "Epoch 5", counted from 1, or the name of its file."""
+        epoch = self.epoch_of(checkpoint)
+        return checkpoint.name if epoch is None else f"Epoch {epoch + 1}"
+
     @property
     def best(self) -> Best | None:
         """The best epoch by the monitored metric, the first one of equals; None before there is one."""

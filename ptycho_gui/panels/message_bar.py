@@ -1,8 +1,8 @@
-"""`MessageBar`: what happened, what was saved, what to try; it stays until it is read, and blocks nothing."""
+"""`MessageBar`: what happened, what was saved, what to try; it blocks nothing."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Signal
+from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolBar, QToolButton, QWidget
 
@@ -10,6 +10,8 @@ from ptycho_gui import theme
 from ptycho_gui.icons import icon
 
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
+_NOTE_MS = 20_000
+"""For so long a note is shown; warnings and errors stay until they are closed."""
 
 
 class MessageBar(QToolBar):
@@ -45,6 +47,8 @@ class MessageBar(QToolBar):
         row.addWidget(self._text, 1)
         row.addWidget(log)
         row.addWidget(close)
+        self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
+        self._timer.timeout.connect(self.hide)
         self.addWidget(self._frame)
         self.hide()
 
@@ -68,6 +72,10 @@ class MessageBar(QToolBar):
         self._log.setVisible(severity == "error")
         self._colour()
         self.show()
+        if severity == "info":
+            self._timer.start()
+        else:
+            self._timer.stop()
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

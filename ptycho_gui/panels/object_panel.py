@@ -97,6 +97,11 @@ class ObjectPanel(QWidget):
         self._leave_live()
         self._ask(compared_content(first, second))
 
+    def end_live(self) -> None:
+        """The run has ended: there is nothing live to go back to."""
+        self._preview = None
+        self.live.hide()
+
     def clear(self) -> None:
         """Show nothing; the next preview is shown again."""
         self._jobs.cancel()

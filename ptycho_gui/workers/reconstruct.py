@@ -80,10 +80,10 @@ def reconstruct_job(
     return job
 
 
-def compare_job(read: Callable[[], Scan], first: Path, second: Path, accelerator: str = "auto") -> Job:
-    """Reconstruct with two checkpoints, to look at; nothing is written.
+def compare_job(read: Callable[[], Scan], checkpoints: tuple[tuple[str, Path], ...], accelerator: str = "auto") -> Job:
+    """Reconstruct with checkpoints, each with what it is called, to look at; nothing is written.
 
-    Result: two pairs of the checkpoint's name and the `Reconstruction`.
+    Result: pairs of what the checkpoint is called and the `Reconstruction`.
     """
 
     def job(emit: Callable[[Any], None], token: StopToken) -> tuple[tuple[str, Reconstruction], ...]:
@@ -94,9 +94,9 @@ def compare_job(read: Callable[[], Scan], first: Path, second: Path, accelerator
         from ptycho_core.reconstruction import reconstruct
 
         found = []
-        for checkpoint in (first, second):
+        for name, checkpoint in checkpoints:
             leave_if_cancelled(token)
-            found.append((checkpoint.stem, reconstruct(scan, checkpoint, accelerator=accelerator, events=emit)))
+            found.append((name, reconstruct(scan, checkpoint, accelerator=accelerator, events=emit)))
         return tuple(found)
 
     return job

@@ -18,7 +18,7 @@ from ptycho_core.polish import KeepBest, polish, refine_probe
 from ptycho_core.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
 from ptycho_core.trainer import quiet_lightning
-from ptycho_core.whole_canvas import Canvas, estimate_object, r_of
+from ptycho_core.whole_canvas import Canvas, estimate_object, middle, r_of
 
 CONFIG = Config(model_width=4, warm_start_epochs=8, preview_seconds=0, accelerator="cpu")
 CPU = torch.device("cpu")
@@ -68,6 +68,17 @@ def test_warm_start_sees_neither_free_nor_validation_patterns(bright: Simulation
     for part in ("free", "validation"):
         assert torch.equal(warmed(replaced(bright.scan, part)).probe, probe)
     assert not torch.equal(warmed(replaced(bright.scan, "train")).probe, probe)
+
+
+def test_warm_start_of_a_large_scan_looks_at_its_middle_alone(bright: Simulation, monkeypatch):
+    monkeypatch.setattr("ptycho_core.polish.WARM_START_PATTERNS", 20)
+    rows = middle(bright.scan, split(len(bright.scan), CONFIG).train, 20)
+    counts = bright.scan.patterns[:].copy()
+    others = np.setdiff1d(np.arange(len(counts)), rows)
+    counts[others] = counts[others].swapaxes(1, 2)
+    elsewhere = bright.scan.replace(patterns=Patterns(counts))
+    assert torch.equal(warmed(elsewhere).probe, warmed(bright.scan).probe)
+    assert not torch.equal(warmed(bright.scan).probe, start(bright.scan)[0].probe)
 
 
 def test_warm_start_finds_the_background_too(bright: Simulation):

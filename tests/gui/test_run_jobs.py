@@ -117,8 +117,9 @@ def test_a_scan_that_has_gone_is_said_in_a_sentence(folder, qtbot):
 
 def test_two_checkpoints_are_compared_without_a_trace_on_the_disk(folder):
     info = read_run(folder)
-    one, other = do(compare_job(lambda: SCAN, info.best_checkpoint, info.last_checkpoint, "cpu"))
-    assert (one[0], other[0]) == (info.best_checkpoint.stem, "last")
+    named = (("best", info.best_checkpoint), ("last", info.last_checkpoint))
+    one, other = do(compare_job(lambda: SCAN, named, "cpu"))
+    assert (one[0], other[0]) == ("best", "last")
     assert one[1].object.shape == other[1].object.shape
     assert not (folder / "reconstruction").exists()
 
