@@ -45,7 +45,15 @@ class NpzStore(Store):
         return list(self._infos)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._infos
+        return key in self._infos and not self._is_none(str(key))
+
+    def _is_none(self, key: str) -> bool:
+        """Tell whether a member is what NumPy makes of None, a pickle without axes: that counts as missing."""
+        try:
+            shape, _, dtype, _ = self._npy_header(key)
+        except InputError:
+            return False
+        return dtype.hasobject and not shape
 
     def header(self, key: str) -> Header:  # noqa: D102
         return self._member(key).header
@@ -73,9 +81,9 @@ class NpzStore(Store):
             self._members[key] = self._parse(key)
         return self._members[key]
 
-    def _parse(self, key: str) -> _Member:
-        info = self._infos[self.require(key)]
-        with reading(self.path, f"'{key}'"), self._zip.open(info) as stream:
+    def _npy_header(self, key: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+        """Return shape, Fortran order and type of a member, and where its values begin."""
+        with reading(self.path, f"'{key}'"), self._zip.open(self._infos[key]) as stream:
             version = np.lib.format.read_magic(stream)
             if version == (1, 0):
                 shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -85,7 +93,11 @@ class NpzStore(Store):
                 raise InputError(
                     f"{self.path}: '{key}' is written in version {version} of the NumPy format, not 1 or 2"
                 )
-            data_offset = stream.tell()
+            return shape, fortran_order, dtype, stream.tell()
+
+    def _parse(self, key: str) -> _Member:
+        info = self._infos[self.require(key)]
+        shape, fortran_order, dtype, data_offset = self._npy_header(key)
         if dtype.hasobject:
             raise InputError(
                 f"{self.path}: '{key}' holds pickled Python objects, which may run code and are never read; "

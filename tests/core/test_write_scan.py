@@ -15,6 +15,7 @@ from ptycho_core.formats.exports import SCAN_WRITERS, write_scan
 from ptycho_core.formats.pattern_stream import counts_dtype
 from ptycho_core.scan import Geometry, Patterns, Scan
 from ptycho_core.survey import batches
+from tests.core import scan_files as files
 
 GEOMETRY = Geometry(energy_ev=8000.0, distance_m=2.0, detector_pixel_m=(55e-6, 75e-6))
 
@@ -146,6 +147,27 @@ def test_the_npz_has_ptychopinns_keys_and_needs_no_pickle(tmp_path):
         metadata = json.loads(str(file["_metadata"]))
         assert metadata["additional_parameters"]["energy_ev"] == 8000.0
         assert metadata["data_transformations"] == [{"tool": "ptycho", "operation": "simulated"}]
+
+
+def test_training_data_of_ptychopinn_go_in_and_out_unchanged(tmp_path):
+    given = files.ptychopinn_arrays()
+    scan = read_scan(files.npz(tmp_path / "in.npz", **given))
+    np.testing.assert_array_equal(scan.patterns[:], files.counts())
+    with np.load(write_scan(scan, tmp_path / "out.npz", "ptychopinn")) as written:
+        for key, value in given.items():
+            np.testing.assert_array_equal(written[key], value)
+            assert written[key].dtype == np.asarray(value).dtype
+        for axis in "xy":
+            np.testing.assert_array_equal(written[f"{axis}coords_start"], given[f"{axis}coords"])
+
+
+def test_what_ptychopinn_saves_as_none_is_missing(tmp_path):
+    nothing = dict.fromkeys(("objectGuess", "probeGuess", "scan_index"))
+    np.savez(tmp_path / "a.npz", **{**files.ptychopinn_arrays(), **nothing})
+    scan = read_scan(tmp_path / "a.npz")
+    assert scan.object_guess is None
+    assert scan.probe is None
+    assert len(scan) == files.N_PATTERNS
 
 
 def test_several_probe_modes_keep_their_axis(tmp_path):
