@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
+
 import pytest
 
 from ptycho_core.scan import Scan

@@ -7,7 +7,6 @@ import traceback
 import weakref
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from PySide6.QtCore import QThread, QTimer
