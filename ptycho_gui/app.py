@@ -80,6 +80,8 @@ def _run(args: argparse.Namespace) -> int:
         window.run_demo(Path("demo").absolute())
     elif args.file:
         window.open_path(args.file)
+    else:
+        window.open_unfinished()
     code = app.exec()
     keeper.stop()
     bridge.stop()

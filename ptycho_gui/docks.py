@@ -27,7 +27,7 @@ class Docks:
         self._window = window
         self._docks: dict[str, QDockWidget] = {}
         self._groups: dict[str, str] = {}
-        self._firsts: dict[str, QDockWidget] = {}
+        self._placed: dict[str, list[QDockWidget]] = {}
         window.setDockNestingEnabled(True)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
 
@@ -65,7 +65,8 @@ class Docks:
             self._window.removeDockWidget(dock)
             group = _MAIN if self._groups[name] == _SIDE and not wide else self._groups[name]
             groups.setdefault(group, []).append(dock)
-        self._firsts = firsts = {group: docks[0] for group, docks in groups.items()}
+        self._placed = groups
+        firsts = {group: docks[0] for group, docks in groups.items()}
         for group, area in _AREAS.items():
             self._window.addDockWidget(area, firsts[group])
         for group, direction in _SPLITS.items():  # before there are tabs, which cannot be split
@@ -81,10 +82,14 @@ class Docks:
 
     def share_room(self, width: int, height: int) -> None:
         """Give each group its part of a window that is on the screen, after `arrange`."""
-        firsts = self._firsts
-        across = [firsts[group] for group in (_LEFT, _MAIN, _SIDE) if group in firsts]
+        across = [self._shown(group) for group in (_LEFT, _MAIN, _SIDE) if group in self._placed]
         left = _LEFT_PX[len(across) > 2]
         rest = (width - left) // (len(across) - 1)
         self._window.resizeDocks(across, [left] + [rest] * (len(across) - 1), Qt.Orientation.Horizontal)
         down = [height - height // _BOTTOM_PART, height // _BOTTOM_PART]
-        self._window.resizeDocks([firsts[_MAIN], firsts[_BOTTOM]], down, Qt.Orientation.Vertical)
+        self._window.resizeDocks([self._shown(_MAIN), self._shown(_BOTTOM)], down, Qt.Orientation.Vertical)
+
+    def _shown(self, group: str) -> QDockWidget:
+        """Return the dock of a group that is in front, or else the first that can be."""
+        docks = [dock for dock in self._placed[group] if not dock.isHidden()] or self._placed[group]
+        return next((dock for dock in docks if not dock.visibleRegion().isEmpty()), docks[0])

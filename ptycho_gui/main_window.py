@@ -26,6 +26,8 @@ from ptycho_gui.shell import Shell
 from ptycho_gui.workers.reconstruct import Reconstructed
 from ptycho_gui.workers.runs import OpenedRun
 
+_UNFINISHED = "unfinished_run"
+
 
 class MainWindow(Shell):
     """Everything that an operator sees.
@@ -48,6 +50,7 @@ class MainWindow(Shell):
         self._wire_run()
         self._wire_results()
         bridge.emitter.logged.connect(self.log.add)
+        self._reminds = False
         self.restore()
         self._update()
 
@@ -108,7 +111,8 @@ class MainWindow(Shell):
 
     def _wire_run(self) -> None:
         session = self.session
-        session.message.connect(self._show_message)
+        session.message.connect(self.message_bar.show_message)
+        session.began.connect(self.message_bar.hide)
         session.working.connect(self.run_bar.set_activity)
         session.changed.connect(self._update)
         session.run_shown.connect(self._show_run)
@@ -123,7 +127,7 @@ class MainWindow(Shell):
         self.runs.open_requested.connect(session.open_run)
         self.runs.resume_requested.connect(session.resume_run)
         self.runs.folder_chosen.connect(self._remember_runs)
-        self.runs.message.connect(self._show_message)
+        self.runs.message.connect(self.message_bar.show_message)
 
     def _wire_results(self) -> None:
         self.session.reconstructed.connect(self._show_reconstruction)
@@ -135,6 +139,13 @@ class MainWindow(Shell):
     def open_path(self, path: Path) -> None:
         """Open a scan, or the run in a folder."""
         self.files.open_path(path)
+
+    def open_unfinished(self) -> None:
+        """Open the run that the last session left unfinished, and say so."""
+        folder = self.preferences.text(_UNFINISHED)
+        if folder and Path(folder).is_dir():
+            self._reminds = True
+            self.session.open_run(Path(folder))
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan into a folder, open it, and train on it."""
@@ -153,7 +164,7 @@ class MainWindow(Shell):
         path = looked.scan.path
         if path is not None:
             self.preferences.add_recent(path)
-            self.setWindowTitle(path.name)
+            self._name_window()
             if not self.preferences.text("folder_runs"):
                 self.runs.set_folder(path.parent)
         if self.docks["welcome"].isVisible():
@@ -163,6 +174,12 @@ class MainWindow(Shell):
         if folder := self.files.take_demo():
             self.session.draft.load({"preset": "quick"})
             self.session.start(folder)
+
+    def _name_window(self) -> None:
+        """Name the scan that is open and the run that is shown, which may be of another scan."""
+        source, run = self.session.loader.source, self.session.run
+        parts = [source.path.name] if source else []
+        self.setWindowTitle(", ".join([*parts, *([f"run {run.folder.name}"] if run else [])]))
 
     @Slot(object)
     def _show_counted(self, looked: Inspection) -> None:
@@ -174,7 +191,7 @@ class MainWindow(Shell):
     def _show_scan_error(self, sentence: str, path: str) -> None:
         self.run_bar.set_activity("", None)
         self.scan.show_error(sentence)
-        self._show_message("error", sentence)
+        self.message_bar.show_message("error", sentence)
 
     @Slot()
     def _show_scan_again(self) -> None:
@@ -203,10 +220,6 @@ class MainWindow(Shell):
         self.docks.show("prepare")
         self.prepare.start_orientation_search()
 
-    @Slot(str, str)
-    def _show_message(self, severity: str, sentence: str) -> None:
-        self.message_bar.show_message(severity, sentence)
-
     @Slot()
     def _start(self) -> None:
         if folder := self.training.output_folder:
@@ -220,7 +233,7 @@ class MainWindow(Shell):
         try:
             self.session.queue.add(QueuedRun(source, self.session.draft.settings(), folder))
         except InputError as error:
-            self._show_message("error", str(error))
+            self.message_bar.show_message("error", str(error))
         else:
             self._propose_next_folder()
             self.docks.show("queue")
@@ -241,9 +254,13 @@ class MainWindow(Shell):
         self.run_bar.show_state(run.history)
         self.curves.show_run(run.history)
         self.checkpoints.show_run(run.info)
-        self.object.clear()
+        if run.info is None:
+            self.object.clear()
         self.log.set_run_folder(run.folder)
+        self._name_window()
         if self.session.training:
+            self.preferences.set_text(_UNFINISHED, str(run.folder))
+            self.preferences.save()
             self._propose_next_folder()
             for name in ("curves", "object", "checkpoints"):
                 self.docks.show(name)
@@ -254,6 +271,16 @@ class MainWindow(Shell):
             self.checkpoints.set_r_free(path, r_free)
         if opened.reconstruction is not None:
             self.object.show_reconstruction(opened.info.folder.name, opened.reconstruction)
+            self.results.shown = opened.info.folder.name
+        else:
+            self.object.clear()
+        if self._reminds:
+            self._reminds = False
+            self.message_bar.show_message(
+                "warning",
+                f"{opened.info.folder.name} is {opened.info.status} after epoch {opened.info.epochs_done}. "
+                "Resume goes on with it.",
+            )
         for name in ("object", "checkpoints"):
             self.docks.show(name)
 
@@ -264,8 +291,10 @@ class MainWindow(Shell):
                 self.object.show_preview(event, self.session.pixel_size_m())
             else:
                 self.checkpoints.hear(event)
-        if self.session.run is not None:
-            self.run_bar.show_state(self.session.run.history)
+        if (run := self.session.run) is not None:
+            self.run_bar.show_state(run.history)
+            if run.history.stage in ("finished", "failed"):
+                self.preferences.set_text(_UNFINISHED, "")
         self.curves.refresh()
 
     @Slot(object)
@@ -280,6 +309,7 @@ class MainWindow(Shell):
         if made.r_free is not None:
             self.checkpoints.set_r_free(made.checkpoint, made.r_free)
         self.object.end_live()
+        self.results.shown = f"{made.folder.name}: {label}"
         self.docks.show("object")
 
     @Slot(object, object)

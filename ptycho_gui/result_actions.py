@@ -52,6 +52,8 @@ class ResultActions(QObject):
         super().__init__(window)
         self._session, self._checkpoints, self._runs, self._curves = session, checkpoints, runs, curves
         self._preferences, self._window = preferences, window
+        self.shown = ""
+        """What the reconstruction is that would be exported."""
         self._overlaid: set[Path] = set()
         self._to_overlay: list[Path] = []
         self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying = (
@@ -98,7 +100,8 @@ class ResultActions(QObject):
     def export_checkpoint(self, checkpoint: Path) -> None:
         """Ask where a checkpoint goes, and write it there."""
         run = self._session.run
-        name = f"{run.folder.name}-{checkpoint.stem}.zip" if run else f"{checkpoint.stem}.zip"
+        epoch = run.history.epoch_of(checkpoint) if run else None
+        name = f"{run.folder.name}-epoch-{epoch + 1}.zip" if run and epoch is not None else f"{checkpoint.stem}.zip"
         dialog = ExportCheckpointDialog(checkpoint, self._folder() / name, self._window)
         if dialog.exec():
             target = dialog.target()
@@ -113,6 +116,7 @@ class ResultActions(QObject):
             return
         formats = self._preferences.texts("export_formats") or ["npz", "tiff", "png"]
         dialog = ExportReconstructionDialog(self._folder(), formats, self._window)
+        dialog.setWindowTitle(f"Export reconstruction: {self.shown}")
         if dialog.exec():
             self._preferences.set_folder("export", dialog.folder)
             self._preferences.set_texts("export_formats", dialog.formats)

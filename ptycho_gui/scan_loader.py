@@ -19,6 +19,8 @@ from ptycho_gui.workers.worker import Failure, Progress
 class ScanLoader(QObject):
     """Knows which scan is open. One that cannot be opened leaves the one before as it was."""
 
+    began = Signal()
+    """A scan is being opened."""
     progressed = Signal(str, object)
     """What is done, in words, and the part that is done (0 to 1) or None."""
     opened = Signal(object)
@@ -57,6 +59,7 @@ class ScanLoader(QObject):
     def open(self, source: Source) -> None:
         """Open a scan in the place of the present one."""
         self._asked = source
+        self.began.emit()
         self.progressed.emit(f"Opening {source.path.name}", None)
         self._loading.start(load(source))
 

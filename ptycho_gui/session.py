@@ -58,6 +58,8 @@ class Session(QObject):
     """What may be done now may be other than before."""
     message = Signal(str, str)
     """Severity and sentence for the operator."""
+    began = Signal()
+    """A scan is being opened, or a job begins to compute: what was said before is out of date."""
     recorded = Signal()
     """A run or its results on the disk are other than before."""
     idle = Signal()
@@ -75,6 +77,7 @@ class Session(QObject):
         self._ending = self._resume_opened = False
         self._then: Callable[[Any], None] = self._show_reconstruction
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
         self.draft.changed.connect(self.changed)
@@ -106,7 +109,12 @@ class Session(QObject):
             return reason
         if self.run is None or self.run.info is None:
             return "Train first, or open a run in the history of runs."
-        return None if self.run.info.config.enable_checkpointing else "The run kept no checkpoints."
+        if not self.run.info.config.enable_checkpointing:
+            return "The run kept no checkpoints."
+        done, config = self.run.info.epochs_done, self.draft.config()
+        if config is not None and done >= config.max_epochs:
+            return f"All {done} epochs are done: to go on, raise Epochs in Training."
+        return None
 
     def start(self, folder: Path) -> None:
         """Train on the open scan with the settings of the draft."""
@@ -220,12 +228,14 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained)
 
     def _begin(self, run: ShownRun) -> None:
-        self.run, self.training, self._ending = run, True, False
-        self.reconstruction = self._scan = None
+        self.run, self.training, self._ending, self._scan = run, True, False, None
+        if run.info is None:
+            self.reconstruction = None
         self.run_shown.emit(run)
 
     def _compute_job(self, job: Job, then: Callable[[Any], None]) -> None:
         self._then = then
+        self.began.emit()
         self._compute.start(job)
         self.changed.emit()
 
@@ -260,11 +270,11 @@ class Session(QObject):
         """Keep the record, and show what the best checkpoint makes of the scan."""
         self._end_training(info.status, info.reason)
         self.keep_record(info)
-        self.message.emit("info", f"The run in {info.folder.name} is {info.status}: {info.reason}.")
         checkpoint = info.best_checkpoint or info.last_checkpoint
         done = info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done
         if done and not self.closing:
             self.reconstruct(checkpoint)
+        self.message.emit("info", f"{info.folder.name} is {info.status}: {info.reason}.")
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
@@ -299,6 +309,7 @@ class Session(QObject):
         if not self.training:  # a resumption that was refused has changed nothing
             self.run.history.end(info.status, info.reason)
         self.run = dataclasses.replace(self.run, info=info)
+        self.heard.emit(())
         self.changed.emit()
 
     @Slot()
@@ -332,11 +343,11 @@ class Session(QObject):
         self.reconstruction, self._scan = opened.reconstruction, None
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})
         self.run_shown.emit(self.run)
+        if info.scan["path"]:
+            self.loader.open(recorded_source(info.scan))
         self.run_opened.emit(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)
-        if info.scan["path"]:
-            self.loader.open(recorded_source(info.scan))
         self.changed.emit()
         if self._resume_opened:
             self._resume_opened = False

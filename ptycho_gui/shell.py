@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QActionGroup, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QToolBar, QWidget
 
@@ -55,7 +55,7 @@ class Shell(QMainWindow):
 
     def _make_panels(self) -> None:
         draft = self.session.draft
-        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(), WelcomePanel()
+        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(self), WelcomePanel()
         self.scan, self.data = ScanPanel(), DataPanel()
         self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
         self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
@@ -63,8 +63,6 @@ class Shell(QMainWindow):
         self.checkpoints, self.runs = CheckpointsPanel(), RunsPanel()
         self.queue, self.log = QueuePanel(self.session.queue), LogPanel()
         self._strip("Progress", self.run_bar)
-        self.addToolBarBreak()
-        self.addToolBar(self.message_bar)
         self.docks = Docks(self)
         for name, title, group, widget in (
             ("scan", "Scan", "left", self.scan),
@@ -134,14 +132,19 @@ class Shell(QMainWindow):
         self.resize(screen.size() if small else screen.size() * _SHARE_OF_SCREEN)
         if small:
             self.setWindowState(Qt.WindowState.WindowMaximized)
-        self.restoreGeometry(self.preferences.bytes("geometry"))
+        same_screen = self.preferences.text("screen") == _words(screen.size())
+        self.preferences.set_text("screen", _words(screen.size()))
+        if same_screen:
+            self.restoreGeometry(self.preferences.bytes("geometry"))
         self.reset_layout()
-        self._as_at_first = not self.restoreState(self.preferences.bytes("state"), VERSION)
+        self._as_at_first = not (same_screen and self.restoreState(self.preferences.bytes("state"), VERSION))
         if self._as_at_first:
             self.docks.show("welcome")
-        self.message_bar.hide()
+        recent = self.preferences.recent
         if self.preferences.text("folder_runs"):
             self.runs.set_folder(self.preferences.folder("runs"))
+        elif recent:
+            self.runs.set_folder(recent[0].parent)
 
     @Slot()
     def reset_layout(self) -> None:
@@ -160,3 +163,7 @@ class Shell(QMainWindow):
         if self._as_at_first:
             self._as_at_first = False
             QTimer.singleShot(0, self._share_room)
+
+
+def _words(size: QSize) -> str:
+    return f"{size.width()} x {size.height()}"

@@ -1,55 +1,51 @@
-"""`MessageBar`: what happened, what was saved, what to try; it blocks nothing."""
+"""`MessageBar`: what happened, what was saved, what to try; it blocks nothing and moves nothing."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QTimer, Signal
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolBar, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
 from ptycho_gui import theme
 from ptycho_gui.icons import icon
 
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
+_ICONS = {"error": "error", "warning": "warning", "info": "ok"}
 _NOTE_MS = 20_000
-"""For so long a note is shown; warnings and errors stay until they are closed."""
+"""For so long a note is shown; warnings and errors stay until they are closed or out of date."""
+_MARGIN_PX = 8
 
 
-class MessageBar(QToolBar):
-    """One message over the whole width of the window; hidden while there is none."""
+class MessageBar(QFrame):
+    """One message over the lower edge of its parent, which keeps its layout; hidden while there is none."""
 
     log_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Message", parent)
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.setObjectName("message_bar")
         self.setAccessibleName("Message")
-        self.setMovable(False)
-        self._severity = "info"
-        self._frame = QFrame()
-        self._frame.setObjectName("message")
-        self._icon = QLabel()
-        self._text = QLabel(wordWrap=True)
-        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setAutoFillBackground(True)
+        self._severity, self._parent = "info", parent
+        self._icon, self._text = QLabel(), QLabel(wordWrap=True)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
-        log = QPushButton("Show &log")
-        log.setToolTip("Show the log, which has the details")
-        log.clicked.connect(self.log_requested)
-        self._log = log
+        self._log = QPushButton("Show &log")
+        self._log.setToolTip("Show the log, which has the details")
+        self._log.clicked.connect(self.log_requested)
         close = QToolButton(autoRaise=True)
         close.setText("×")
         close.setAccessibleName("Close message")
         close.setToolTip("Close this message (Esc)")
         close.setShortcut("Esc")
         close.clicked.connect(self.hide)
-        row = QHBoxLayout(self._frame)
-        row.setContentsMargins(10, 4, 6, 4)
+        self._row = row = QHBoxLayout(self)
+        row.setContentsMargins(10, 6, 6, 6)
         row.addWidget(self._icon)
         row.addWidget(self._text, 1)
-        row.addWidget(log)
+        row.addWidget(self._log)
         row.addWidget(close)
         self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
         self._timer.timeout.connect(self.hide)
-        self.addWidget(self._frame)
+        parent.installEventFilter(self)
         self.hide()
 
     @property
@@ -71,17 +67,19 @@ class MessageBar(QToolBar):
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
         self._log.setVisible(severity == "error")
         self._colour()
+        self._place()
         self.show()
+        self.raise_()
         if severity == "info":
             self._timer.start()
         else:
             self._timer.stop()
-        self._fit()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt: the text may take more or fewer lines."""
-        super().resizeEvent(event)
-        self._fit()
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: stay at the edge of the parent."""
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
 
     def changeEvent(self, event: QEvent) -> None:
         """Qt: light and dark."""
@@ -92,9 +90,10 @@ class MessageBar(QToolBar):
     def _colour(self) -> None:
         colours = theme.colours()
         colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
-        self._icon.setPixmap(icon({"info": "ok"}.get(self._severity, self._severity)).pixmap(20, 20))
-        self._frame.setStyleSheet(f"#message {{ border: 2px solid {colour}; border-radius: 4px }}")
+        self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(20, 20))
+        self.setStyleSheet(f"#message_bar {{ border: 2px solid {colour}; border-radius: 4px }}")
 
-    def _fit(self) -> None:
-        """Give the text its height, which a toolbar does not ask for."""
-        self._text.setFixedHeight(max(self._icon.sizeHint().height(), self._text.heightForWidth(self._text.width())))
+    def _place(self) -> None:
+        around = self._parent.rect().adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
+        height = self._row.heightForWidth(around.width())
+        self.setGeometry(around.left(), around.bottom() - height, around.width(), height)

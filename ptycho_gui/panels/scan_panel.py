@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
@@ -85,7 +87,7 @@ class ScanPanel(QWidget):
     def show_error(self, sentence: str) -> None:
         """Say why a scan could not be opened; the one before stays."""
         self._loading.hide()
-        self._sentence.setText(sentence)
+        self._sentence.setText(html.escape(sentence, quote=False))
         self._error.show()
 
     def _invitation(self) -> QWidget:

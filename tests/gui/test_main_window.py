@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -120,9 +121,10 @@ def test_recent_scans_are_listed_and_those_that_are_missing_disabled(with_scan, 
 def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert with_scan.checkpoints.best() == read_run(tmp_path / "run").best_checkpoint
-    for name in ("export_checkpoint", "export_reconstruction", "reconstruct", "resume"):
+    for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.run_bar.state
+    assert with_scan.windowTitle() == "scan.npz, run run"
     qtbot.waitUntil(lambda: "R_free" in with_scan.object.title.text(), timeout=PATIENCE_MS)
 
 
@@ -133,6 +135,50 @@ def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
         with_scan.commands["start"].trigger()
     assert with_scan.session.run.folder == first
     qtbot.waitUntil(lambda: with_scan.training.output_folder not in (None, first))
+
+
+def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    assert "raise Epochs in Training" in with_scan.commands["resume"].toolTip()
+    with_scan.session.draft.set("max_epochs", 5)
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["resume"].trigger()
+    assert read_run(tmp_path / "run").epochs_done == 5
+
+
+def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    shown = with_scan.session.reconstruction
+    with_scan.session.draft.load({**SMALL, "max_epochs": 5, "learning_rate": 0.5})
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["resume"].trigger()
+    assert "learning_rate cannot change" in with_scan.message_bar.text
+    assert with_scan.session.reconstruction is shown
+    qtbot.waitUntil(lambda: with_scan.run_bar.state.startswith("Finished"))
+
+
+def test_a_message_moves_nothing_and_goes_when_something_new_begins(with_scan, qtbot):
+    before = with_scan.data.rect()
+    with_scan.message_bar.show_message("error", "something " * 60)
+    qtbot.wait(20)
+    assert with_scan.message_bar.isVisible()
+    assert with_scan.rect().contains(with_scan.message_bar.geometry())
+    assert with_scan.data.rect() == before
+    with qtbot.waitSignal(with_scan.session.loader.opened, timeout=PATIENCE_MS):
+        with_scan.commands["reload"].trigger()
+    assert with_scan.message_bar.text == ""
+
+
+def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    record = tmp_path / "run/run.json"
+    body = json.loads(record.read_text()) | {"status": "running", "epochs_done": 2}
+    body["process"]["pid"] = 2**22 + 1  # above the largest that Linux gives
+    record.write_text(json.dumps(body))
+    with_scan.preferences.set_text("unfinished_run", str(tmp_path / "run"))
+    with_scan.open_unfinished()
+    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.message_bar.text, timeout=PATIENCE_MS)
+    assert with_scan.commands["resume"].isEnabled()
 
 
 def test_while_a_run_is_on_only_what_makes_sense_can_be_done(with_scan, qtbot, tmp_path):

@@ -138,6 +138,7 @@ def test_a_stopped_run_is_resumed_to_its_end(driven):
 def test_a_resumption_that_is_refused_says_why_and_changes_nothing(driven):
     driven.until_idle(driven.begin)
     driven.session.draft.set("learning_rate", 0.5)
+    driven.session.draft.set("max_epochs", 5)
     driven.until_idle(driven.session.resume)
     driven.qtbot.waitUntil(lambda: driven.session.run.history.stage == "finished")
     assert "learning_rate cannot change when a run is resumed" in driven.messages[-1][1]

@@ -103,7 +103,7 @@ def test_preset_and_engine_say_what_they_do(empty, draft):
 def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty):
     texts = [empty.form.fields[name].label.text() for name in shown(empty)]
     texts += [button.text() for button in (empty.load, empty.save, empty.reset, empty.copy, empty.script)]
-    texts += ["&Output folder", "&Browse…", "&Find a setting", empty.form.unfold.text()]
+    texts += ["&Output folder of the next run", "&Browse…", "&Find a setting", empty.form.unfold.text()]
     letters = [text[text.index("&") + 1].lower() for text in texts]
     assert len(set(letters)) == len(letters)
 
