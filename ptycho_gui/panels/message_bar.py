@@ -24,7 +24,6 @@ class MessageBar(QFrame):
         super().__init__(parent)
         self.setObjectName("message_bar")
         self.setAccessibleName("Message")
-        self.setAutoFillBackground(True)
         self._severity, self._parent = "info", parent
         self._icon, self._text = QLabel(), QLabel(wordWrap=True)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
@@ -91,7 +90,8 @@ class MessageBar(QFrame):
         colours = theme.colours()
         colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
         self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(20, 20))
-        self.setStyleSheet(f"#message_bar {{ border: 2px solid {colour}; border-radius: 4px }}")
+        look = f"background: {colours.background}; border: 2px solid {colour}; border-radius: 4px"
+        self.setStyleSheet(f"#message_bar {{ {look} }}")
 
     def _place(self) -> None:
         around = self._parent.rect().adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
