@@ -24,7 +24,7 @@ class MessageBar(QFrame):
         super().__init__(parent)
         self.setObjectName("message_bar")
         self.setAccessibleName("Message")
-        self._severity, self._parent = "info", parent
+        self._severity, self._look, self._parent = "info", "", parent
         self._icon, self._text = QLabel(), QLabel(wordWrap=True)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
         self._log = QPushButton("Show &log")
@@ -66,9 +66,9 @@ class MessageBar(QFrame):
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
         self._log.setVisible(severity == "error")
         self._colour()
-        self._place()
         self.show()
         self.raise_()
+        self._place()
         if severity == "info":
             self._timer.start()
         else:
@@ -91,7 +91,9 @@ class MessageBar(QFrame):
         colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
         self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(20, 20))
         look = f"background: {colours.background}; border: 2px solid {colour}; border-radius: 4px"
-        self.setStyleSheet(f"#message_bar {{ {look} }}")
+        if look != self._look:  # a style sheet changes the palette in its turn
+            self._look = look
+            self.setStyleSheet(f"#message_bar {{ {look} }}")
 
     def _place(self) -> None:
         around = self._parent.rect().adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
