@@ -12,7 +12,7 @@ SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
 _ICONS = {"error": "error", "warning": "warning", "info": "ok"}
 _NOTE_MS = 20_000
 """For so long a note is shown; warnings and errors stay until they are closed or out of date."""
-_MARGIN_PX = 8
+_MARGIN_PX, _BORDER_PX = 8, 2
 
 
 class MessageBar(QFrame):
@@ -90,12 +90,12 @@ class MessageBar(QFrame):
         colours = theme.colours()
         colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
         self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(20, 20))
-        look = f"background: {colours.background}; border: 2px solid {colour}; border-radius: 4px"
+        look = f"background: {colours.background}; border: {_BORDER_PX}px solid {colour}; border-radius: 4px"
         if look != self._look:  # a style sheet changes the palette in its turn
             self._look = look
             self.setStyleSheet(f"#message_bar {{ {look} }}")
 
     def _place(self) -> None:
         around = self._parent.rect().adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
-        height = self._row.heightForWidth(around.width())
+        height = self._row.heightForWidth(around.width()) + 4 * _BORDER_PX  # of which the layout does not know
         self.setGeometry(around.left(), around.bottom() - height, around.width(), height)
