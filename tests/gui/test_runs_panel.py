@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
@@ -201,7 +202,7 @@ def test_a_run_stays_when_the_operator_does_not_agree_or_it_cannot_be_moved(list
         listed.trash.trigger()
     assert str(root / "first") in questions[0]
     monkeypatch.setattr(runs_panel, "confirmed", lambda *words: True)
-    monkeypatch.setattr("ptycho_gui.workers.runs.QFile.moveToTrash", lambda file: False)
+    monkeypatch.setattr("ptycho_gui.workers.runs.QFile", lambda name: SimpleNamespace(moveToTrash=lambda: False))
     with qtbot.waitSignal(listed.message) as told:
         listed.trash.trigger()
     assert told.args[0] == "error"
