@@ -36,7 +36,7 @@ for row in rng.integers(0, len(scan), 300):
     scan.patterns[int(row)]
     print(1e3 * (time.perf_counter() - started))
 """
-TRAINING = "--max-steps 10 --max-epochs 1 --n-groups 160 --warm-start-epochs 0 --val-fraction 0.001"
+TRAINING = "--max-steps 10 --max-epochs 1 --n-groups 160 --val-fraction 0.001"
 HOW = (
     "CXI files of uint16, each opened in a process of its own as the window does it, from the system's cache where it "
     f"still holds them; 300 single patterns at random; `ptycho train {TRAINING}`"
