@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMessageBox, QWhatsThis
 
 from ptycho_core.errors import Fix, InputError, Problem
@@ -27,6 +27,7 @@ from ptycho_gui.workers.reconstruct import Reconstructed
 from ptycho_gui.workers.runs import OpenedRun
 
 _UNFINISHED = "unfinished_run"
+_CAN_GO_ON = ("interrupted", "stopped", "cancelled")
 
 
 class MainWindow(Shell):
@@ -42,7 +43,6 @@ class MainWindow(Shell):
 
     def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
         super().__init__(preferences)
-        self.setAcceptDrops(True)
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
         self._wire_commands()
@@ -50,7 +50,7 @@ class MainWindow(Shell):
         self._wire_run()
         self._wire_results()
         bridge.emitter.logged.connect(self.log.add)
-        self._reminds = False
+        self._unfinished: Path | None = None
         self.restore()
         self._update()
 
@@ -105,6 +105,7 @@ class MainWindow(Shell):
         self.before_after.outcome_ready.connect(self.prepare.show_outcome)
         self.before_after.addActions(self.prepare.undo_actions)
         self.docks["prepare"].visibilityChanged.connect(self._show_before_and_after)
+        self.dropped.connect(self.open_path)
         self.welcome.open_requested.connect(self.files.open)
         self.welcome.demo_requested.connect(self.files.open_demo)
         self.welcome.guide_requested.connect(self.show_guide)
@@ -144,8 +145,8 @@ class MainWindow(Shell):
         """Open the run that the last session left unfinished, and say so."""
         folder = self.preferences.text(_UNFINISHED)
         if folder and Path(folder).is_dir():
-            self._reminds = True
-            self.session.open_run(Path(folder))
+            self._unfinished = Path(folder)
+            self.session.open_run(self._unfinished)
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan into a folder, open it, and train on it."""
@@ -167,7 +168,7 @@ class MainWindow(Shell):
             self._name_window()
             if not self.preferences.text("folder_runs"):
                 self.runs.set_folder(path.parent)
-        if self.docks["welcome"].isVisible():
+        if not self.docks["welcome"].isHidden():
             self.docks["welcome"].hide()
             self.docks.show("data")
         self._update()
@@ -274,13 +275,11 @@ class MainWindow(Shell):
             self.results.shown = opened.info.folder.name
         else:
             self.object.clear()
-        if self._reminds:
-            self._reminds = False
-            self.message_bar.show_message(
-                "warning",
-                f"{opened.info.folder.name} is {opened.info.status} after epoch {opened.info.epochs_done}. "
-                "Resume goes on with it.",
-            )
+        info, reminds = opened.info, opened.info.folder == self._unfinished
+        self._unfinished = None
+        if reminds and info.status in _CAN_GO_ON and self.session.why_not_resume() is None:
+            text = f"{info.folder.name} is {info.status} after epoch {info.epochs_done}. Resume goes on with it."
+            self.message_bar.show_message("warning", text)
         for name in ("object", "checkpoints"):
             self.docks.show(name)
 
@@ -346,15 +345,6 @@ class MainWindow(Shell):
     @Slot(Path)
     def _remember_runs(self, folder: Path) -> None:
         self.preferences.set_folder("runs", folder)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Qt: take files that are dropped."""
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Qt: open the first file that was dropped."""
-        self.open_path(Path(event.mimeData().urls()[0].toLocalFile()))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Qt: ask if something runs, stop it in good order, wait, save."""

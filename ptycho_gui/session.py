@@ -279,13 +279,17 @@ class Session(QObject):
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         self.message.emit("error", failure.sentence)
-        if self.training:
-            self._end_training("failed", failure.sentence)
+        self._break_off("failed", failure.sentence)
 
     @Slot()
     def _leave(self) -> None:
-        if self.training:
-            self._end_training("cancelled", "cancelled before it began")
+        self._break_off("cancelled", "cancelled before it began")
+
+    def _break_off(self, status: str, reason: str) -> None:
+        """Note the end of a run that returned no record, and read what there is of one."""
+        if self.training and self.run is not None:
+            self._end_training(status, reason)
+            self._recording.start(record_job(self.run.folder))
 
     def _end_training(self, status: str, reason: str) -> None:
         """Note the end of a run, of which no event has told if it had not begun."""
@@ -294,7 +298,6 @@ class Session(QObject):
             return
         self.run.history.end(status, reason)
         self.heard.emit(())
-        self._recording.start(record_job(self.run.folder))
         if self._queued is not None:
             over = {"failed": self.queue.failed, "cancelled": self.queue.skipped}.get(status, self.queue.done)
             over(self._queued, reason)

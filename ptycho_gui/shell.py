@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QActionGroup, QGuiApplication, QShowEvent
+from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QActionGroup, QDragEnterEvent, QDropEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QToolBar, QWidget
 
 from ptycho_gui import theme
@@ -43,8 +44,12 @@ class Shell(QMainWindow):
         What earlier sessions left.
     """
 
+    dropped = Signal(Path)
+    """A file or folder was dropped on the window."""
+
     def __init__(self, preferences: Preferences) -> None:
         super().__init__()
+        self.setAcceptDrops(True)
         self.preferences = preferences
         self.session = Session(self)
         self.commands = Actions(self)
@@ -163,6 +168,15 @@ class Shell(QMainWindow):
         if self._as_at_first:
             self._as_at_first = False
             QTimer.singleShot(0, self._share_room)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Qt: take files that are dropped."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Qt: tell of the first file that was dropped."""
+        self.dropped.emit(Path(event.mimeData().urls()[0].toLocalFile()))
 
 
 def _words(size: QSize) -> str:
