@@ -17,7 +17,6 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from ptycho_core.inspection import Inspection
-from ptycho_core.survey import Survey
 from ptycho_gui.panels.data_panel import DataPanel
 from ptycho_gui.panels.scan_panel import ScanPanel
 from ptycho_gui.workers.load import Source, count_all, load
@@ -83,11 +82,11 @@ def measure(scan: Path) -> Iterator[Row]:
     yield from heart.rows("while the slider is dragged")
     heart.listen()
     started = time.perf_counter()
-    seen: Survey = finish(count_all(looked), meanwhile=lambda: drag(pictures)).seen
+    counted = finish(count_all(looked), meanwhile=lambda: drag(pictures))
     tell(f"counted all patterns in {time.perf_counter() - started:.2g} s")
     yield from heart.rows("while it is dragged and all patterns are counted")
     heart.listen()
-    pictures.show_counts(seen.sums)
+    pictures.show_scan(counted)
     wait(500)
     yield from heart.rows("while the counts of all are shown")
     pictures.shut_down()

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats.conversions import FitTo
-from ptycho_core.grouping import probe_diameter
 from ptycho_core.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 from ptycho_core.survey import Survey, survey
@@ -52,11 +51,6 @@ def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex6
     power = (abs(probe) ** 2).sum()
     scaled: NDArray[np.complex64] = (probe * np.sqrt(seen.sums.max() / (power or 1.0)))[None].astype(np.complex64)
     return scaled
-
-
-def estimate_probe_diameter(scan: Scan) -> float:
-    """Return the probe's diameter in pixels, as `grouping.probe_diameter` measures it; of a guess without one."""
-    return probe_diameter(initial_probe(scan) if scan.probe is None else scan.probe)
 
 
 @dataclass(frozen=True, eq=False)

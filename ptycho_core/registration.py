@@ -105,16 +105,6 @@ def register(
     )
 
 
-def remove_phase_ramp(image: NDArray[Any], weights: NDArray[Any] | None = None) -> NDArray[np.complex64]:
-    """Return the image (H, W) with a level phase around 0, its modulus untouched: for display.
-
-    The ramp is that of `phase_ramp`; the phase is that of the weighted sum without it.
-    """
-    w = np.ones(image.shape) if weights is None else np.asarray(weights, np.float64)
-    levelled = np.asarray(image, np.complex128) * _tilt(image.shape, -np.array(phase_ramp(image, w)))
-    return np.asarray(levelled * np.exp(-1j * np.angle((w * levelled).sum())), np.complex64)
-
-
 def phase_ramp(image: NDArray[Any], weights: NDArray[Any] | None = None) -> tuple[float, float]:
     """Return the phase ramp (y, x) of an image (H, W) in radians per pixel.
 

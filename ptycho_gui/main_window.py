@@ -352,6 +352,7 @@ class MainWindow(Shell):
             event.ignore()
             self._ask_to_close()
             return
+        self.preferences.set_folder("settings", self.training.folder)
         self.preferences.set_bytes("geometry", self.saveGeometry())
         self.preferences.set_bytes("state", self.saveState(VERSION))
         self.preferences.save()

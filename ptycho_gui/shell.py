@@ -145,6 +145,7 @@ class Shell(QMainWindow):
         self._as_at_first = not (same_screen and self.restoreState(self.preferences.bytes("state"), VERSION))
         if self._as_at_first:
             self.docks.show("welcome")
+        self.training.folder = self.preferences.folder("settings")
         recent = self.preferences.recent
         if self.preferences.text("folder_runs"):
             self.runs.set_folder(self.preferences.folder("runs"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -31,8 +30,6 @@ class DataPanel(QWidget):
             "zoom, double-click or press Home to see everything again; drag the handles of a colour bar for contrast."
         )
         self._looked: Inspection | None = None
-        self._rows: NDArray[np.int64] = np.empty(0, np.int64)
-        self._sums: NDArray[np.float64] = np.empty(0)
         # One view at a time, and painted before the next, so that no single one of them holds the window up.
         self._undrawn: list[Callable[[Inspection], None]] = []
         self._draw = QTimer(self, singleShot=True, interval=0)
@@ -73,15 +70,7 @@ class DataPanel(QWidget):
         self.browser.show_scan(looked)
         self._stack.setCurrentIndex(int(looked is not None))
         if looked is not None:
-            self._rows, self._sums = looked.seen.rows, looked.seen.sums
             self._undrawn = [self._show_positions, self._show_probe, self._show_sums]
-            self._draw.start()
-
-    def show_counts(self, sums: NDArray[np.float64]) -> None:
-        """Show the counts (n,) of all patterns, where only a sample had been looked at."""
-        if self._looked is not None:
-            self._rows, self._sums = np.arange(len(sums)), sums
-            self._undrawn += [self._show_positions, self._show_sums]
             self._draw.start()
 
     @Slot()
@@ -91,9 +80,9 @@ class DataPanel(QWidget):
             self._draw.start()
 
     def _show_positions(self, looked: Inspection) -> None:
-        n, counted = len(looked.scan), len(self._rows)
+        n, counted = len(looked.scan), len(looked.seen.rows)
         values = np.full(n, np.nan)
-        values[self._rows] = self._sums
+        values[looked.seen.rows] = looked.seen.sums
         self.map.header.set_title("Positions" if counted == n else f"Positions, {counted} of {n} counted")
         self.map.show_positions(looked.scan.positions, values, looked.scan.pixel_size_m)
         self.map.mark(self.browser.index)
@@ -102,7 +91,7 @@ class DataPanel(QWidget):
         self.probe.show_probe(looked.probe, looked.scan.probe is None, looked.scan.pixel_size_m)
 
     def _show_sums(self, looked: Inspection) -> None:
-        self.counts.show_counts(self._rows, self._sums)
+        self.counts.show_counts(looked.seen.rows, looked.seen.sums)
         self.counts.mark(self.browser.index)
 
     def select(self, index: int) -> None:

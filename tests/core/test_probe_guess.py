@@ -9,7 +9,7 @@ import pytest
 
 from ptycho_core.formats import read_scan
 from ptycho_core.grouping import probe_diameter
-from ptycho_core.probe_guess import estimate_probe_diameter, initial_probe
+from ptycho_core.probe_guess import initial_probe
 from ptycho_core.scan import Patterns, Scan
 from ptycho_core.simulation import simulate
 
@@ -39,11 +39,6 @@ def test_power_is_that_of_the_brightest_pattern(tiny_scan):
 def test_real_scan_gets_a_probe_of_about_the_known_width(real_scan_path):
     scan = read_scan(real_scan_path)
     assert probe_diameter(initial_probe(scan)) == pytest.approx(probe_diameter(scan.probe), rel=0.5)
-
-
-def test_diameter_is_the_stored_probes_where_there_is_one(tiny_scan):
-    assert estimate_probe_diameter(tiny_scan) == probe_diameter(tiny_scan.probe)
-    assert estimate_probe_diameter(tiny_scan.replace(probe=None)) == probe_diameter(initial_probe(tiny_scan))
 
 
 def test_bad_pixels_do_not_shape_the_guess(tiny_scan):

@@ -163,7 +163,7 @@ def test_counts_of_a_sample_are_completed(qtbot, shown, looked, monkeypatch):
     wait_until_drawn(qtbot, shown)
     assert np.count_nonzero(np.isfinite(shown.map._values)) == len(shown.counts._rows) == 6
     assert "6 of 60 counted" in shown.map.header._title.text()
-    shown.show_counts(looked.seen.sums)
+    shown.show_scan(looked)
     wait_until_drawn(qtbot, shown)
     assert shown.map.header._title.text() == "<b>Positions</b>"
     np.testing.assert_array_equal(shown.map._values, looked.seen.sums)
