@@ -19,7 +19,7 @@ FLAGS = (
     "--n_images 64 --gridsize 2 --max_epochs 6 --batch_size 4 --accelerator auto --deterministic --num-workers 0 "
     "--logger csv --checkpoint-save-top-k 2 --early-stop-patience 5"
 )
-IMPORTS = "import ptycho_core.cli.train, ptycho_core.cli.progress, ptycho_core.formats, ptycho_core.training"
+IMPORTS = "import ptycho_core.cli.train, ptycho_core.cli.progress, ptycho_core.formats, ptycho_core.engines.training"
 TIMES = 3
 HOW = (
     f"`ptycho train --train_data_file scan.npz --test_data_file scan.npz --output_dir out {FLAGS}`, median of {TIMES}; "

@@ -16,9 +16,9 @@ from harness import Row, main
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 
-from ptycho_core.config import EPOCH_METRICS, STEP_METRICS, Config
-from ptycho_gui.models.run_history import RunHistory
-from ptycho_gui.panels.curves_panel import CurvesPanel
+from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_gui.kit.run_history import RunHistory
+from ptycho_gui.train.curves_panel import CurvesPanel
 
 EPOCHS, STEPS = 200, 500
 WIDTH, HEIGHT = 1700, 1000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from lightning.pytorch.profilers import SimpleProfiler
 
-from ptycho_core.config import build_config
-from ptycho_core.data import Amplitudes, ScanData, split
-from ptycho_core.models.direct import DirectModel
-from ptycho_core.models.pinn import PinnModel
-from ptycho_core.models.start import pixel_weight, scan_canvas, starting_probe
-from ptycho_core.scan import Scan
-from ptycho_core.trainer import build_trainer, quiet_lightning
+from ptycho_core.base.config import build_config
+from ptycho_core.engines.data import Amplitudes, ScanData, split
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
+from ptycho_core.engines.trainer import build_trainer, quiet_lightning
+from ptycho_core.scan.scan import Scan
 
 ENGINES = ("direct", "pinn")
 _EPOCHS = {"direct": 2, "pinn": 1}

@@ -19,8 +19,8 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.core.damage import damage
-from tests.core.damaged_subjects import SUBJECTS, open_as_operators_do
+from tests.helpers.damage import damage
+from tests.helpers.damaged_subjects import SUBJECTS, open_as_operators_do
 
 SECONDS = 5.0
 BYTES = 2**30

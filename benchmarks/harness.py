@@ -93,7 +93,7 @@ def reconstruct(folder: Path, *words: object) -> tuple[Finished, dict[str, float
 
 def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Path:
     """Return the file of a simulated scan, written pattern by pattern if it is not there yet; its truth is not."""
-    from ptycho_core.formats.exports import scan_format_of, write_scan
+    from ptycho_core.formats.writers.exports import scan_format_of, write_scan
     from ptycho_core.simulation import simulate
 
     number = hashlib.sha256(f"{spec} {compress}".encode()).hexdigest()[:12]

@@ -16,10 +16,10 @@ from harness import Row, main
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
 from ptycho_gui.app import application
-from ptycho_gui.garbage import GarbageKeeper
-from ptycho_gui.log_bridge import start_logging
-from ptycho_gui.main_window import MainWindow
-from ptycho_gui.preferences import Preferences
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.garbage import GarbageKeeper
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
 
 TICK_MS = 10
 EPOCHS = 5

@@ -25,7 +25,7 @@ OPEN = """
 import resource, sys, time
 import numpy as np
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection import look_at
+from ptycho_core.inspection.inspection import look_at
 started = time.perf_counter()
 scan = look_at(read_scan(sys.argv[1])).scan
 print(time.perf_counter() - started)

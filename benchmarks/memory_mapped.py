@@ -10,9 +10,9 @@ from unittest import mock
 from fits import ENGINES, timed_fit
 from harness import Row, main, simulated, tell
 
-from ptycho_core import data
+from ptycho_core.engines import data
 from ptycho_core.formats import read_scan
-from ptycho_core.scan import Scan
+from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import SimulationSpec
 
 PAIRS = 5

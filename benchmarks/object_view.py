@@ -14,9 +14,9 @@ import numpy as np
 from harness import Row, main
 from PySide6.QtWidgets import QApplication
 
-from ptycho_core.events import PreviewReady
-from ptycho_core.result import Reconstruction
-from ptycho_gui.panels.object_panel import ObjectPanel
+from ptycho_core.base.events import PreviewReady
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_gui.result.object_panel import ObjectPanel
 
 PREVIEW, LARGE, PROBE, TIMES = 512, 4000, 256, 20
 HOW = (

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from harness import Row, main
 
+from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.formats import read_scan
-from ptycho_core.orientation import ORIENTATIONS, inverse
-from ptycho_core.orientation_search import search_orientation
 from ptycho_core.preprocessing import apply
-from ptycho_core.steps import Orient
+from ptycho_core.scan.orientation import ORIENTATIONS, inverse
+from ptycho_core.scan.steps import Orient
 
 HOW = "default settings: 200 patterns cropped to 64 x 64, 8 epochs of the direct engine for each orientation"
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from harness import Row, main, ptycho, reconstruct, tell
 
-from ptycho_core.formats.exports import read_reconstruction
-from ptycho_core.metrics import compare_to_truth, r_factor
+from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.quality.metrics import compare_to_truth, r_factor
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_core.simulation.forward import intensities

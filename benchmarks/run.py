@@ -18,7 +18,7 @@ from typing import Any
 
 from harness import REAL_SCAN, tell
 
-from ptycho_core.environment import host, versions
+from ptycho_core.base.environment import host, versions
 
 HERE = Path(__file__).parent
 BENCHMARKS = (

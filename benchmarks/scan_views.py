@@ -16,11 +16,11 @@ from harness import CACHE, Row, main, tell
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
-from ptycho_core.inspection import Inspection
-from ptycho_gui.panels.data_panel import DataPanel
-from ptycho_gui.panels.scan_panel import ScanPanel
-from ptycho_gui.workers.load import Source, count_all, load
-from ptycho_gui.workers.worker import Job, Worker
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_gui.kit.jobs.load import Source, count_all, load
+from ptycho_gui.kit.threads.worker import Job, Worker
+from ptycho_gui.scan.data_panel import DataPanel
+from ptycho_gui.scan.scan_panel import ScanPanel
 
 N_PATTERNS, SIZE, COLUMNS = 100_000, 48, 400
 BEAT_MS, DRAG_EVERY_MS, DRAGS = 2, 15, 200

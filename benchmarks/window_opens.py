@@ -19,9 +19,9 @@ import sys, tempfile, pathlib
 from ptycho_gui.app import application
 app = application()
 from PySide6.QtCore import QTimer
-from ptycho_gui.log_bridge import start_logging
-from ptycho_gui.main_window import MainWindow
-from ptycho_gui.preferences import Preferences
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
 folder = pathlib.Path(tempfile.mkdtemp())
 window = MainWindow(Preferences(folder / "window.ini"), start_logging(folder))
 window.show()

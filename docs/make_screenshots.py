@@ -21,20 +21,20 @@ from PIL import Image
 from PySide6.QtCore import QElapsedTimer, QEventLoop, QItemSelectionModel, QStandardPaths, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
-from ptycho_core.scan import Scan
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import Crop, MaskRectangle
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
-from ptycho_core.steps import Crop, MaskRectangle
-from ptycho_gui import theme
 from ptycho_gui.app import application
-from ptycho_gui.dialogs.guide_window import GuideWindow
-from ptycho_gui.dialogs.mapping_dialog import MappingDialog
-from ptycho_gui.garbage import GarbageKeeper
-from ptycho_gui.log_bridge import start_logging
-from ptycho_gui.main_window import MainWindow
-from ptycho_gui.models.step_entry import StepEntry
-from ptycho_gui.preferences import Preferences
-from ptycho_gui.workers.worker import Worker
+from ptycho_gui.kit import theme
+from ptycho_gui.kit.threads.worker import Worker
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.map_file.mapping_dialog import MappingDialog
+from ptycho_gui.prepare.step_entry import StepEntry
+from ptycho_gui.window.garbage import GarbageKeeper
+from ptycho_gui.window.guide_window import GuideWindow
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
 
 IMAGES = Path(__file__).with_name("images")
 ALL = Path(__file__).parents[1] / "build" / "screenshots"

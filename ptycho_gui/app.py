@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptycho_core import __version__
-from ptycho_gui.display import why_no_window
+from ptycho_gui.window.display import why_no_window
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -43,7 +43,7 @@ def application() -> QApplication:
     """Make the application, with the name and the icon by which desktops know it."""
     from PySide6.QtWidgets import QApplication
 
-    from ptycho_gui.icons import icon
+    from ptycho_gui.kit.icons import icon
 
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
@@ -61,11 +61,11 @@ def _run(args: argparse.Namespace) -> int:
 
     from PySide6.QtCore import QStandardPaths
 
-    from ptycho_gui import theme
-    from ptycho_gui.garbage import GarbageKeeper
-    from ptycho_gui.log_bridge import start_logging
-    from ptycho_gui.main_window import MainWindow
-    from ptycho_gui.preferences import Preferences, preferences_path
+    from ptycho_gui.kit import theme
+    from ptycho_gui.log.log_bridge import start_logging
+    from ptycho_gui.window.garbage import GarbageKeeper
+    from ptycho_gui.window.main_window import MainWindow
+    from ptycho_gui.window.preferences import Preferences, preferences_path
 
     preferences = Preferences(preferences_path(), args.fresh)
     if args.theme:

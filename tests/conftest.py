@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, b
 
 import pytest
 
-from ptycho_core.scan import Scan
+from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 
 

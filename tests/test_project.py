@@ -22,11 +22,11 @@ from PySide6.QtSvg import QSvgRenderer
 
 import ptycho_core
 from ptycho_core.formats import READERS, SETTINGS
-from ptycho_core.formats.exports import EXPORTERS, SCAN_WRITERS
-from ptycho_core.run_record import STATUSES
-from ptycho_gui.actions import DECLARED
+from ptycho_core.formats.writers.exports import EXPORTERS, SCAN_WRITERS
+from ptycho_core.runs.record import STATUSES
 from ptycho_gui.app import DESKTOP_ID
-from ptycho_gui.dialogs.guide_window import anchor_of
+from ptycho_gui.window.actions import DECLARED
+from ptycho_gui.window.guide_window import anchor_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -220,7 +220,9 @@ def test_installed_from_the_wheel_alone_everything_that_is_shown_is_found(wheel,
     python = tmp_path / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*install, str(wheel)], check=True)
-    ask = "from ptycho_gui.resource_files import resource; [print(resource(n)) for n in ('resources/icons', 'docs')]"
+    ask = (
+        "from ptycho_gui.kit.resource_files import resource; [print(resource(n)) for n in ('resources/icons', 'docs')]"
+    )
     done = subprocess.run([python, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
     icons, docs = map(Path, done.stdout.splitlines())
     assert icons.is_relative_to(tmp_path)

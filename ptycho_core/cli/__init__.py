@@ -12,9 +12,9 @@ import traceback
 from collections.abc import Sequence
 
 from ptycho_core import __version__
+from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.cli.arguments import Parser, dashed
 from ptycho_core.cli.output import say
-from ptycho_core.errors import InputError, PtychoError
 
 COMMANDS = {
     "train": "train on a scan, and keep checkpoints",

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ptycho_core.errors import InputError
-from ptycho_core.knobs import Knob
-from ptycho_core.recipe import flag_name, read_steps, step_from_text, usage
-from ptycho_core.steps import STEPS, Step
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.knobs import Knob
+from ptycho_core.scan.steps import STEPS, Step
+from ptycho_core.scan.steps_json import flag_name, read_steps, step_from_text, usage
 
 if TYPE_CHECKING:
-    from ptycho_core.scan import Scan
+    from ptycho_core.scan.scan import Scan
 
 _VALUE_WITH_MINUS = re.compile(r"-[\d.xy]")
 _METAVARS = {int: "N", float: "X", str: "WORD", tuple: "WORDS"}
@@ -159,7 +159,7 @@ def _step_help(kind: type[Step]) -> str:
 def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:
     """Read and preprocess a scan as the flags of `add_reading` say."""
     from ptycho_core.formats import read_scan
-    from ptycho_core.formats.mapping import read_mapping
+    from ptycho_core.formats.mapping.mapping import read_mapping
     from ptycho_core.preprocessing import apply
 
     mapping = read_mapping(args.mapping) if args.mapping else None

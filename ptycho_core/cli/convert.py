@@ -19,7 +19,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, write, print what was written."""
-    from ptycho_core.formats.exports import scan_format_of, write_scan
+    from ptycho_core.formats.writers.exports import scan_format_of, write_scan
 
     format = scan_format_of(args.target)
     scan = read(args, args.scan, args.positions)

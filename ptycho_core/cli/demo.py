@@ -18,15 +18,15 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Go the whole way from a simulated scan to an exported checkpoint; print where everything is."""
-    from ptycho_core.atomic import explain_write_errors
-    from ptycho_core.checkpoints import export_checkpoint, find_checkpoint
+    from ptycho_core.base.atomic import explain_write_errors
+    from ptycho_core.base.config import build_config
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.config import build_config
+    from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint
+    from ptycho_core.engines.reconstruct import reconstruct, write_results
+    from ptycho_core.engines.training import train
     from ptycho_core.formats import read_scan
-    from ptycho_core.reconstruction import reconstruct, write_results
     from ptycho_core.simulation import SimulationSpec, simulate
     from ptycho_core.simulation.files import write_simulation
-    from ptycho_core.training import train
 
     folder: Path = args.output_dir
     with explain_write_errors(folder):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import Parser
 from ptycho_core.cli.output import print_json, say
-from ptycho_core.errors import InputError
 
 
 def configure(parser: Parser) -> None:
@@ -27,14 +27,14 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, print what was written."""
     if args.format:
-        from ptycho_core.formats.exports import read_reconstruction, write_reconstruction
+        from ptycho_core.formats.writers.exports import read_reconstruction, write_reconstruction
 
         source = args.folder / "reconstruction" / "reconstruction.npz"
         if not source.exists():
             raise InputError(f"there is no reconstruction in {args.folder}: make one with ptycho reconstruct")
         files = write_reconstruction(read_reconstruction(source), args.target, args.format)
     else:
-        from ptycho_core.checkpoints import export_checkpoint, find_checkpoint
+        from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint
 
         run_folder = args.folder if (args.folder / "run.json").exists() else None
         files = [export_checkpoint(find_checkpoint(run_folder, args.checkpoint), args.target)]

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what the scan is; exit code 2 where something in it prevents a reconstruction."""
     if args.propose_mapping:
         return _propose(args)
-    from ptycho_core.inspection import describe, inspect_scan, plot_scan
+    from ptycho_core.inspection.inspection import describe, inspect_scan, plot_scan
 
     scan = read(args, args.scan, args.positions)
     info = inspect_scan(scan)
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _propose(args: argparse.Namespace) -> int:
-    from ptycho_core.formats.mapping import write_mapping
-    from ptycho_core.formats.proposal import propose_mapping
+    from ptycho_core.formats.mapping.mapping import write_mapping
+    from ptycho_core.formats.mapping.proposal import propose_mapping
 
     mapping = propose_mapping(args.scan, args.positions)
     write_mapping(mapping, args.propose_mapping)

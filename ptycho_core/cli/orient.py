@@ -6,10 +6,10 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from ptycho_core.base.config import KNOBS
 from ptycho_core.cli.arguments import Parser, add_reading, read
 from ptycho_core.cli.output import print_json, say
-from ptycho_core.config import KNOBS
-from ptycho_core.orientation import half_turn_of, rivals
+from ptycho_core.scan.orientation import half_turn_of, rivals
 
 
 def configure(parser: Parser) -> None:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     scan = read(args, args.scan, args.positions)
 
     from ptycho_core.cli.progress import stopped_by_signals
-    from ptycho_core.orientation_search import search_orientation
+    from ptycho_core.engines.orientation_search import search_orientation
 
     with stopped_by_signals() as stop:
         trials = search_orientation(

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ptycho_core.config import KNOBS
-from ptycho_core.errors import Fix, Problem
+from ptycho_core.base.config import KNOBS
+from ptycho_core.base.errors import Fix, Problem
 
 
 def say(text: str) -> None:
@@ -19,7 +19,7 @@ def print_json(value: Any) -> None:
     """Print a result for a program."""
     import json
 
-    from ptycho_core.atomic import json_ready
+    from ptycho_core.base.atomic import json_ready
 
     print(json.dumps(json_ready(value), indent=2, ensure_ascii=False))
 

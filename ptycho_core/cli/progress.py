@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ptycho_core import events
+from ptycho_core.base import events
 from ptycho_core.cli.output import duration, say
 
 _EVERY_EPOCH = ("training", "validating")

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptycho_core.base.config import KNOBS
+from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import Parser, add_reading, read, reads_as_given
 from ptycho_core.cli.output import print_json, say
-from ptycho_core.config import KNOBS
-from ptycho_core.errors import InputError
 
 if TYPE_CHECKING:
-    from ptycho_core.scan import Scan
+    from ptycho_core.scan.scan import Scan
 
 
 def configure(parser: Parser) -> None:
@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
     scan = _read(args)
 
-    from ptycho_core.checkpoints import find_checkpoint
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.reconstruction import reconstruct, write_results
+    from ptycho_core.engines.checkpoints import find_checkpoint
+    from ptycho_core.engines.reconstruct import reconstruct, write_results
 
     checkpoint = find_checkpoint(args.folder if (args.folder / "run.json").exists() else None, args.checkpoint)
     with progress(args.quiet) as events, stopped_by_signals() as stop:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> Scan:
-    from ptycho_core.runs import read_again, read_run, same_scan
+    from ptycho_core.runs.run import read_again, read_run, same_scan
 
     info = read_run(args.folder) if (args.folder / "run.json").exists() else None
     if info and not reads_as_given(args) and (args.scan is None or same_scan(args.scan, info.scan)):

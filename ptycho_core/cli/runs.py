@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import Parser
 from ptycho_core.cli.output import print_json, say
-from ptycho_core.errors import InputError
 
 if TYPE_CHECKING:
-    from ptycho_core.runs import BrokenRun, RunInfo
+    from ptycho_core.runs.run import BrokenRun, RunInfo
 
 
 def configure(parser: Parser) -> None:
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a table of the runs in a folder."""
     if not args.folder.is_dir():
         raise InputError(f"there is no folder {args.folder}")
-    from ptycho_core.runs import find_runs
+    from ptycho_core.runs.run import find_runs
 
     rows = [_row(found) for found in find_runs(args.folder)]
     if args.json:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
     row: dict[str, Any] = {"folder": str(found.folder), "status": found.status, "reason": found.reason}
-    from ptycho_core.runs import BrokenRun
+    from ptycho_core.runs.run import BrokenRun
 
     if isinstance(found, BrokenRun):
         return row

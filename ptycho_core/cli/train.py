@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptycho_core.base.config import KNOBS, Config, build_config, read_settings
+from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read, reads_as_given
 from ptycho_core.cli.output import duration, print_json, report_problems, say
-from ptycho_core.config import KNOBS, Config, build_config, read_settings
-from ptycho_core.errors import InputError
 
 if TYPE_CHECKING:
-    from ptycho_core.runs import RunInfo
-    from ptycho_core.scan import Scan
+    from ptycho_core.runs.run import RunInfo
+    from ptycho_core.scan.scan import Scan
 
 
 def configure(parser: Parser) -> None:
@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
     """Train, print what came of it."""
     first = _is_first_process()
     config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args)
-    from ptycho_core.run_checks import check_run
+    from ptycho_core.inspection.run_checks import check_run
 
     if first and report_problems(check_run(config, scan, test_scan)):
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.training import train
+    from ptycho_core.engines.training import train
 
     with progress(config.quiet) as events, stopped_by_signals(first) as stop:
         info = train(
@@ -89,7 +89,7 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
 def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
     if args.output_dir or reads_as_given(args):
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
-    from ptycho_core.runs import read_again, read_run, resumable, resumed_config
+    from ptycho_core.runs.run import read_again, read_run, resumable, resumed_config
 
     info = resumable(args.resume) if first else read_run(args.resume)  # which the first one has begun again by now
     config = resumed_config(info, settings(args))

@@ -9,11 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from ptycho_core.errors import InputError, UnknownFormatError
-from ptycho_core.formats import (
+from ptycho_core.base.errors import InputError, UnknownFormatError
+from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.mapping import mapped
+from ptycho_core.formats.mapping.mapping import Mapping
+from ptycho_core.formats.readers import (
     cxi,
     fold_slice,
-    mapped,
     nexus,
     nsls2,
     plain_npz,
@@ -22,11 +24,10 @@ from ptycho_core.formats import (
     ptychopinn_npz,
     ptypy,
 )
-from ptycho_core.formats.assemble import Stored, assemble
-from ptycho_core.formats.mapping import Mapping
 from ptycho_core.formats.settings import SETTINGS, Settings
-from ptycho_core.formats.store import Store, UnevenError, list_keys, open_store
-from ptycho_core.scan import Scan
+from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.formats.stores.store import Store, UnevenError, list_keys
+from ptycho_core.scan.scan import Scan
 
 __all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "format_of", "read_scan"]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats import conversions
 from ptycho_core.formats.settings import UNITS, Settings
-from ptycho_core.orientation import axes_of
-from ptycho_core.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
-from ptycho_core.survey import Survey, survey
+from ptycho_core.scan.orientation import axes_of
+from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
+from ptycho_core.scan.survey import Survey, survey
 
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""

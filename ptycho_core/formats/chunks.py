@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
-from ptycho_core.scan import ArraySource
+from ptycho_core.base.errors import InputError
+from ptycho_core.scan.scan import ArraySource
 
 
 class Chunks:

@@ -7,9 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
-from ptycho_core.formats.store import LARGEST_ARRAY, Store, UnevenError, drop_leading
-from ptycho_core.scan import ArraySource
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.store import LARGEST_ARRAY, Store, UnevenError, drop_leading
+from ptycho_core.scan.scan import ArraySource
 
 _LARGEST_INDEX = 2**53
 """From here on not every whole number is a float64."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats.settings import Settings
 
 

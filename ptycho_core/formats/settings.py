@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ptycho_core.errors import InputError
-from ptycho_core.formats.store import list_keys
-from ptycho_core.orientation import ORIENTATIONS
-from ptycho_core.scan import Assumption
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.store import list_keys
+from ptycho_core.scan.orientation import ORIENTATIONS
+from ptycho_core.scan.scan import Assumption
 
 NUMBER = ("a positive number",)
 UNITS = {"px": None, "m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}

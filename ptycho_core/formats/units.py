@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptycho_core.errors import InputError
-from ptycho_core.formats.store import Store
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.store import Store
 
 JOULE_PER_EV = 1.602176634e-19
 

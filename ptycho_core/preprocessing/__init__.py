@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ptycho_core import steps
 from ptycho_core.preprocessing import counts, detector, masks, positions, selection
-from ptycho_core.scan import Scan
-from ptycho_core.steps import Step
+from ptycho_core.scan import steps
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import Step
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
-from ptycho_core.formats.store import LARGEST_ARRAY, drop_leading, list_keys, open_store, reading
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.formats.stores.store import LARGEST_ARRAY, drop_leading, list_keys, reading
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy import fft
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
-from ptycho_core.scan import Scan
+from ptycho_core.base.errors import InputError
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.survey import survey
 from ptycho_core.simulation.forward import fourier
-from ptycho_core.survey import survey
 
 _MOST_PATTERNS = 256
 _LEAST_LIGHT = 0.5

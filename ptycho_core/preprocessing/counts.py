@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats.conversions import SubtractDark
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
-from ptycho_core.scan import Patterns, Scan
-from ptycho_core.steps import Dark, Monitor
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.steps import Dark, Monitor
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats.conversions import FitTo, resample
-from ptycho_core.orientation import axes_of
 from ptycho_core.preprocessing.centring import best_probe, centre_of_mass, mean_pattern, symmetry_centre
-from ptycho_core.scan import Geometry, Scan
-from ptycho_core.steps import Bin, Centre, Crop, Orient, Pad
+from ptycho_core.scan.orientation import axes_of
+from ptycho_core.scan.scan import Geometry, Scan
+from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, Pad
 
 
 @dataclass(frozen=True)

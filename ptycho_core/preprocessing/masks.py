@@ -5,19 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
-from ptycho_core.scan import Scan
-from ptycho_core.steps import (
-    HotPixels,
-    MaskBrush,
-    MaskFile,
-    MaskPolygon,
-    MaskRectangle,
-    MaskThreshold,
-    Saturation,
-)
-from ptycho_core.survey import batches, survey
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import HotPixels, MaskBrush, MaskFile, MaskPolygon, MaskRectangle, MaskThreshold, Saturation
+from ptycho_core.scan.survey import batches, survey
 
 _SIGMAS = 5.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptycho_core.orientation import axes_of
-from ptycho_core.scan import Scan
-from ptycho_core.steps import OrientPositions, TurnPositions
+from ptycho_core.scan.orientation import axes_of
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import OrientPositions, TurnPositions
 
 
 def orient_positions(step: OrientPositions, scan: Scan) -> Scan:

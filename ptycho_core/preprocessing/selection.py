@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.errors import InputError
-from ptycho_core.scan import Scan
-from ptycho_core.steps import DropDead, DropDuplicates, Every, Region
-from ptycho_core.survey import survey
+from ptycho_core.base.errors import InputError
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import DropDead, DropDuplicates, Every, Region
+from ptycho_core.scan.survey import survey
 
 
 def region(step: Region, scan: Scan) -> Scan:

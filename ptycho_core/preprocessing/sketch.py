@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ptycho_core.preprocessing import apply
-from ptycho_core.scan import Scan
-from ptycho_core.steps import DropDead, Saturation, Step
-from ptycho_core.survey import rows_to_look_at
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import DropDead, Saturation, Step
+from ptycho_core.scan.survey import rows_to_look_at
 
 
 def sketch(step: Step, scan: Scan) -> Scan:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan import Patterns, Scan
+from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation.forward import SimulatedPatterns
 from ptycho_core.simulation.objects import make_object
 from ptycho_core.simulation.positions import make_positions, record

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_core.atomic import atomic_write
-from ptycho_core.formats.exports import scan_format_of, write_scan
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.formats.writers.exports import scan_format_of, write_scan
 from ptycho_core.simulation import Simulation
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan import PLANCK_TIMES_C_EV_M
+from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 from ptycho_core.simulation.spec import SimulationSpec
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ptycho_core.errors import InputError
-from ptycho_core.knobs import Knob, knob
-from ptycho_core.scan import Geometry
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.knobs import Knob, knob
+from ptycho_core.scan.scan import Geometry
 
 _OBJECT, _PROBE, _POSITIONS, _DETECTOR = "Object", "Probe", "Positions", "Detector"
 

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from desktop import Desktop, missing_tools
+
+from tests.helpers.desktop import Desktop, missing_tools
 
 
 @pytest.fixture

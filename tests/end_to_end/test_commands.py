@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ptycho_core import cli
-from ptycho_core.runs import read_metrics, read_run
+from ptycho_core.runs.run import read_metrics, read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 

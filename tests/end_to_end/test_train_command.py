@@ -13,8 +13,8 @@ import sys
 import pytest
 
 from ptycho_core import cli
-from ptycho_core.models.base import PtychographyModule
-from ptycho_core.run_record import read_metrics, read_run
+from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.runs.record import read_metrics, read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 
@@ -27,7 +27,8 @@ OURS += ("resume with: ", "reconstruct with: ", "ptycho: ")
 MAIN = "import sys\nfrom ptycho_core.cli import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 DIES = """
 import os, signal
-from ptycho_core import events, training
+from ptycho_core.base import events
+from ptycho_core.engines import training
 
 train = training.train
 

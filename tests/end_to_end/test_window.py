@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ptycho_core.run_record import read_run
+from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 

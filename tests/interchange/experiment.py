@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptycho_core.result import Reconstruction
-from ptycho_core.scan import Geometry, Patterns, Scan
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Geometry, Patterns, Scan
 
 SIZE = 32
 GEOMETRY = Geometry(energy_ev=8000.0, distance_m=2.0, detector_pixel_m=(55e-6, 75e-6))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptycho_core.formats import read_scan
-from ptycho_core.formats.exports import read_reconstruction, write_reconstruction, write_scan
+from ptycho_core.formats.writers.exports import read_reconstruction, write_reconstruction, write_scan
 from tests.interchange import experiment
 
 

@@ -1,0 +1,466 @@
+"""`Config`: every setting of a training run, declared once with its help text and limits. No torch here.
+
+The command line's ``--help``, the window's tooltips and the checks all come from these declarations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.errors import Fix, InputError, Problem
+from ptycho_core.base.knobs import Knob, knob
+
+VERSION = 1
+
+STEP_METRICS = (
+    "poisson_train_loss_step",
+    "learning_rate",
+    "physics_weight",
+    "training_stage",
+    "grad_norm",
+    "patterns_per_second",
+)
+"""What is logged after each optimiser step."""
+EPOCH_METRICS = ("poisson_train_loss_epoch", "poisson_val_loss", "mae_train_loss", "mae_val_loss")
+"""What is logged after each epoch."""
+METRICS = (*STEP_METRICS, *EPOCH_METRICS)
+"""Every metric that is logged, and so may be monitored."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"max_epochs": 20},
+    "standard": {},
+    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 20, "loss": "mae"},
+}
+"""Settings that differ from the defaults, by preset."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every knob of a run: primitives only, JSON there and back."""
+
+    preset: str = knob(
+        "standard",
+        str,
+        "Basic",
+        "Settings that belong together: quick for a first look, best for the final image. "
+        "What you set yourself wins over the preset.",
+        choices=tuple(PRESETS),
+        basic=True,
+    )
+    engine: str = knob(
+        "pinn",
+        str,
+        "Model",
+        "pinn trains a network that reconstructs whole scans in one pass; direct fits "
+        "object and probe to this scan alone.",
+        choices=("pinn", "direct"),
+        basic=True,
+    )
+
+    gridsize: int = knob(
+        2,
+        int,
+        "Grouping",
+        "Groups hold gridsize squared overlapping patterns that share one piece of the object.",
+        minimum=1,
+        maximum=8,
+        basic=True,
+    )
+    neighbor_count: int | None = knob(
+        None,
+        int,
+        "Grouping",
+        "A group is a pattern and others drawn from this many of its nearest neighbours (the "
+        "pattern itself counts); auto is gridsize squared plus twice the gridsize.",
+        minimum=1,
+        none="auto",
+        basic=True,
+    )
+    n_groups: int | None = knob(
+        None,
+        int,
+        "Grouping",
+        "Groups that an epoch draws; all draws enough to use every pattern about once.",
+        minimum=1,
+        none="all",
+        flags=("n-images",),
+    )
+    val_fraction: float = knob(
+        0.05,
+        float,
+        "Grouping",
+        "Part of the patterns that validates, where no test file is given.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    free_fraction: float = knob(
+        0.05,
+        float,
+        "Grouping",
+        "Part of the patterns that nothing sees, kept to measure R_free.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+
+    model_width: int = knob(
+        12,
+        int,
+        "Model",
+        "Channels of the network's first level; twice the width takes about three times the time.",
+        minimum=2,
+        maximum=256,
+    )
+    refinement_steps: int = knob(
+        1,
+        int,
+        "Model",
+        "Rounds in which the network's object is made to agree with the patterns and cleaned again.",
+        minimum=0,
+        maximum=8,
+    )
+    probe_modes: int = knob(
+        1,
+        int,
+        "Model",
+        "Mutually incoherent modes of the probe; more for partial coherence or vibration.",
+        minimum=1,
+        maximum=8,
+    )
+    probe_trainable: bool = knob(
+        True,
+        bool,
+        "Model",
+        "Go on improving the probe while training.",
+    )
+    warm_start_epochs: int = knob(
+        5,
+        int,
+        "Model",
+        "Epochs of the direct engine that improve the probe before the network trains; 0 for none.",
+        minimum=0,
+        maximum=1000,
+    )
+    background: bool = knob(
+        False,
+        bool,
+        "Model",
+        "Fit a constant background, in counts per pixel, beside object and probe.",
+    )
+    object_smoothness: float = knob(
+        10.0,
+        float,
+        "Model",
+        "Weight of the direct engine's penalty on differences of neighbouring object pixels.",
+        minimum=0.0,
+        maximum=1e6,
+    )
+
+    max_epochs: int = knob(50, int, "Optimisation", "Epochs to train.", minimum=1, maximum=1_000_000, basic=True)
+    max_time: float | None = knob(
+        None,
+        float,
+        "Optimisation",
+        "Minutes after which training ends in good order, whatever the epoch.",
+        above=0.0,
+        none="none",
+        basic=True,
+    )
+    max_steps: int | None = knob(
+        None,
+        int,
+        "Optimisation",
+        "Optimiser steps after which training ends in good order.",
+        minimum=1,
+        none="none",
+    )
+    batch_size: int = knob(
+        16,
+        int,
+        "Optimisation",
+        "Groups per step (patterns per step for the direct engine).",
+        minimum=1,
+        maximum=65536,
+    )
+    learning_rate: float = knob(
+        1e-3,
+        float,
+        "Optimisation",
+        "Peak learning rate of the network; the direct engine's pixels move at a fixed multiple of it.",
+        above=0.0,
+        maximum=10.0,
+    )
+    optimizer: str = knob("adam", str, "Optimisation", "Optimiser.", choices=("adam", "adamw"))
+    scheduler: str = knob(
+        "one_cycle",
+        str,
+        "Optimisation",
+        "How the learning rate changes over the run.",
+        choices=("constant", "one_cycle", "cosine", "exponential", "plateau"),
+    )
+    accumulate_grad_batches: int = knob(
+        1,
+        int,
+        "Optimisation",
+        "Batches whose gradients are added up before each step.",
+        minimum=1,
+        maximum=65536,
+    )
+    gradient_clip_val: float | None = knob(
+        None,
+        float,
+        "Optimisation",
+        "Largest permitted norm of the gradient.",
+        above=0.0,
+        none="none",
+    )
+    loss: str = knob(
+        "poisson",
+        str,
+        "Optimisation",
+        "poisson fits photon counts by their likelihood; mae fits amplitudes.",
+        choices=("poisson", "mae"),
+    )
+    physics_schedule: str = knob(
+        "linear",
+        str,
+        "Optimisation",
+        "How the loss goes over from amplitudes (robust at the start) to the Poisson "
+        "likelihood; off starts with the likelihood.",
+        choices=("off", "linear", "cosine"),
+    )
+    physics_warmup: float = knob(
+        0.1,
+        float,
+        "Optimisation",
+        "Part of all steps over which the loss goes over.",
+        above=0.0,
+        maximum=1.0,
+    )
+
+    accelerator: str = knob(
+        "auto",
+        str,
+        "Execution",
+        "Device that computes; auto takes CUDA, then MPS, then the CPU.",
+        choices=("auto", "cpu", "gpu", "cuda", "mps"),
+        basic=True,
+    )
+    devices: int | str = knob(1, int, "Execution", "Devices per node.", minimum=1, choices=("auto",))
+    num_nodes: int = knob(1, int, "Execution", "Nodes of a cluster job.", minimum=1)
+    strategy: str = knob(
+        "auto",
+        str,
+        "Execution",
+        "How several devices share the work.",
+        choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
+    )
+    precision: str = knob(
+        "32-true",
+        str,
+        "Execution",
+        "Arithmetic of the network's convolutions; the wave optics stay in float32.",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
+    )
+    deterministic: bool = knob(
+        True,
+        bool,
+        "Execution",
+        "Two runs on one machine and device give the same numbers.",
+        basic=True,
+    )
+    seed: int = knob(
+        42,
+        int,
+        "Execution",
+        "Seed of everything that is drawn.",
+        minimum=0,
+        maximum=2**32 - 1,
+    )
+    num_workers: int = knob(
+        0,
+        int,
+        "Execution",
+        "Processes that read patterns; 0 is fastest when the scan fits in memory.",
+        minimum=0,
+        maximum=256,
+    )
+    pin_memory: bool | None = knob(
+        None,
+        bool,
+        "Execution",
+        "Page-locked host memory, for a GPU; auto when there is one.",
+        none="auto",
+    )
+    persistent_workers: bool | None = knob(
+        None,
+        bool,
+        "Execution",
+        "Keep the reading processes between epochs; auto when there are any.",
+        none="auto",
+    )
+    prefetch_factor: int | None = knob(
+        None,
+        int,
+        "Execution",
+        "Batches that each reading process holds ready; auto is 2.",
+        minimum=1,
+        maximum=1024,
+        none="auto",
+    )
+
+    logger: tuple[str, ...] = knob(
+        ("csv",),
+        tuple,
+        "Logging",
+        "Where metrics go, several separated by commas.",
+        choices=("csv", "tensorboard", "mlflow", "none"),
+    )
+    preview_seconds: float = knob(
+        5.0,
+        float,
+        "Logging",
+        "Shortest time between two live pictures of the object; 0 for none.",
+        minimum=0.0,
+        maximum=86400.0,
+    )
+    quiet: bool = knob(False, bool, "Logging", "Print nothing but results and errors.")
+
+    enable_checkpointing: bool = knob(
+        True, bool, "Checkpoints", "Save checkpoints; without them nothing can be resumed."
+    )
+    checkpoint_save_top_k: int = knob(
+        3,
+        int,
+        "Checkpoints",
+        "Best checkpoints to keep; -1 keeps all, 0 keeps only the last.",
+        minimum=-1,
+        basic=True,
+        maximum=100_000,
+    )
+    checkpoint_monitor: str = knob(
+        "val_loss",
+        str,
+        "Checkpoints",
+        "Metric that ranks checkpoints and stops early; val_loss is that of the chosen loss.",
+        choices=("val_loss", *METRICS),
+    )
+    checkpoint_mode: str = knob(
+        "min",
+        str,
+        "Checkpoints",
+        "Whether the smallest or the largest value is best.",
+        choices=("min", "max"),
+    )
+    early_stop_patience: int = knob(
+        20,
+        int,
+        "Checkpoints",
+        "Epochs without improvement after which training ends; 0 never ends early.",
+        minimum=0,
+        maximum=1_000_000,
+        basic=True,
+    )
+    early_stop_min_delta: float = knob(
+        0.0,
+        float,
+        "Checkpoints",
+        "Smallest change that counts as an improvement.",
+        minimum=0.0,
+    )
+
+    def __post_init__(self) -> None:
+        for name, setting in KNOBS.items():
+            object.__setattr__(self, name, setting.check(name, getattr(self, name)))
+        if "none" in self.logger and len(self.logger) > 1:
+            raise InputError("logger none cannot be combined with another logger")
+
+    @property
+    def monitor(self) -> str:
+        """The logged metric that ranks checkpoints."""
+        return f"{self.loss}_val_loss" if self.checkpoint_monitor == "val_loss" else self.checkpoint_monitor
+
+    def check(self) -> list[Problem]:
+        """Return what is wrong between settings that are each valid alone, where no test file validates."""
+        ranks = self.enable_checkpointing and self.checkpoint_save_top_k != 0
+        if not (ranks or self.early_stop_patience or self.scheduler == "plateau"):
+            return []
+        if self.val_fraction or not self.monitor.endswith("_val_loss"):
+            return []
+        logged = ", ".join(name for name in METRICS if not name.endswith("_val_loss"))
+        message = (
+            f"checkpoint_monitor {self.checkpoint_monitor} is not logged because val_fraction 0 leaves nothing to "
+            f"validate on: set it above 0, give a test data file, or monitor one of {logged}"
+        )
+        return [Problem("val_fraction", message, fixes=(Fix("5 % to validate", "val_fraction", 0.05),))]
+
+    def replace(self, **changes: Any) -> Config:
+        """Return a copy with some settings changed; raises `InputError` on a wrong one."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready primitives, with the version of the layout."""
+        body = dataclasses.asdict(self)
+        body["logger"] = list(self.logger)
+        return {"version": VERSION, **body}
+
+    def to_json(self) -> str:
+        """Return the config as JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, body: dict[str, Any], source: str = "config") -> Config:
+        """Return the config that `to_dict` wrote; unknown settings and versions are refused by name."""
+        return cls(**settings_from_dict(body, source))
+
+
+KNOBS: dict[str, Knob] = {f.name: f.metadata["knob"] for f in dataclasses.fields(Config)}
+"""Every setting's declaration, in order."""
+
+
+def settings_from_dict(body: object, source: str) -> dict[str, Any]:
+    """Return the settings that a JSON object names, checked; it need not name all of them."""
+    if not isinstance(body, dict):
+        raise InputError(f"{source} must hold a JSON object of settings")
+    settings = dict(body)
+    version = settings.pop("version", VERSION)
+    if version != VERSION:
+        raise InputError(f"{source} has config version {version!r}; this program reads version {VERSION}")
+    for name, value in settings.items():
+        if name not in KNOBS:
+            near = difflib.get_close_matches(str(name), KNOBS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(KNOBS)}"
+            raise InputError(f"{source} names the unknown setting {name!r}{hint}")
+        settings[name] = KNOBS[name].check(name, tuple(value) if isinstance(value, list) else value)
+    return settings
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a JSON file."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the config file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    return settings_from_dict(body, str(path))
+
+
+def build_config(*layers: dict[str, Any]) -> Config:
+    """Return the config of several layers of settings, later ones winning; the preset lies below all of them."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer)
+    preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
+    return Config(**{**PRESETS[preset], **merged})
+
+
+def fewest_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that are not as preset and defaults have them: `build_config` makes ``config`` of these."""
+    plain = build_config({"preset": config.preset})
+    beyond = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(plain, name)}
+    return beyond if config.preset == Config().preset else {"preset": config.preset, **beyond}

@@ -1,0 +1,167 @@
+"""Checkpoints: found, loaded as data, made into models, exported."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.config import Config
+from ptycho_core.base.environment import host, versions
+from ptycho_core.base.errors import InputError
+from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.runs.bundle import read_bundle, write_bundle
+from ptycho_core.runs.record import RunInfo, read_run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model as data.
+
+    Parameters
+    ----------
+    path
+        The ``.ckpt`` or bundle ``.zip`` that it was read from.
+    config
+        Of the run.
+    tensors
+        The model's state by name.
+    scan
+        What it was trained on: n, size, sha256.
+    epoch
+        That it was saved after, counted from 0; None for a bundle.
+    """
+
+    path: Path
+    config: Config
+    tensors: dict[str, Tensor]
+    scan: dict[str, Any]
+    epoch: int | None = None
+
+    def model(self) -> PtychographyModule:
+        """Build the model, on the CPU.
+
+        Raises
+        ------
+        InputError
+            The tensors are not those of such a model.
+        """
+        try:
+            probe = torch.view_as_complex(self.tensors["probe_parts"]) * self.tensors["probe_scale"]
+            weight = self.tensors.get("weight")
+            model: PtychographyModule
+            if self.config.engine == "direct":
+                height, width, _ = self.tensors["object_parts"].shape
+                model = DirectModel(self.config, probe, weight, (height, width))
+            else:
+                model = PinnModel(self.config, probe, weight)
+            model.load_state_dict(self.tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(f"{self.path} does not hold a model of this program: {error}") from error
+        return model.eval()
+
+
+def find_checkpoint(folder: Path | None, which: str) -> Path:
+    """Return the file of a checkpoint.
+
+    Parameters
+    ----------
+    folder
+        A run directory, or None.
+    which
+        "best", "last", or a file's path.
+
+    Raises
+    ------
+    InputError
+        There is none: says which there are.
+    """
+    if which not in ("best", "last"):
+        path = Path(which)
+        if not path.is_file():
+            raise InputError(f"there is no checkpoint {path}: name best, last, or a .ckpt or .zip file")
+        return path
+    if folder is None:
+        raise InputError(f"the {which} checkpoint of which run? Name a run's folder, or a .ckpt or .zip file")
+    info = read_run(folder)
+    chosen = info.best_checkpoint if which == "best" else info.last_checkpoint
+    if which == "best" and chosen is None:
+        chosen = info.last_checkpoint  # nothing was monitored
+    if chosen is None or not chosen.is_file():
+        there = ", ".join(sorted(path.name for path in info.last_checkpoint.parent.glob("*.ckpt"))) or "none"
+        raise InputError(f"the run in {folder} has no {which} checkpoint (there is {there})")
+    return chosen
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a ``.ckpt`` or a bundle as data: nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        The file is not a checkpoint of this program, or is damaged.
+    """
+    if zipfile.is_zipfile(path) and path.suffix == ".zip":
+        bundle = read_bundle(path)
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in bundle.tensors.items()}
+        return Checkpoint(path, Config.from_dict(bundle.config, str(path)), tensors, bundle.scan_summary)
+    try:
+        body = torch.load(path, map_location="cpu", weights_only=True)
+        kept = body["ptycho"]
+        config, scan, tensors = kept["config"], kept["scan"], dict(body["state_dict"])
+        epoch = int(body["epoch"])
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a checkpoint of this program, or is damaged") from error
+    return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
+
+
+def export_checkpoint(path: Path, target: Path) -> Path:
+    """Write a checkpoint for use elsewhere: a bundle (``.zip``), or the checkpoint itself (``.ckpt``).
+
+    Raises
+    ------
+    InputError
+        The target has another suffix, or the checkpoint cannot be read.
+    """
+    checkpoint = load_checkpoint(path)
+    _log.info("exporting %s to %s", path, target)
+    if target.suffix == ".zip":
+        run = _run_of(path)
+        saved = [s for s in run.checkpoints if Path(s.path).name == path.name] if run else []
+        metrics = {**(run.metrics if run else {}), **{s.monitor: s.value for s in saved if s.monitor}}
+        return write_bundle(
+            target,
+            tensors={name: tensor.numpy() for name, tensor in checkpoint.tensors.items()},
+            config=checkpoint.config.to_dict(),
+            scan_summary=checkpoint.scan,
+            metrics=metrics,
+            environment={**(run.versions if run else versions()), **{k: str(v) for k, v in host().items()}},
+            command=run.command if run else "",
+        )
+    if target.suffix == ".ckpt" and path.suffix == ".ckpt":
+        with atomic_write(target, check=load_checkpoint) as temporary:
+            shutil.copyfile(path, temporary)
+        return target
+    raise InputError(f"{target} must end in .zip for a bundle, or in .ckpt for a copy of a .ckpt")
+
+
+def _run_of(path: Path) -> RunInfo | None:
+    try:
+        return read_run(path.absolute().parent.parent)
+    except InputError:
+        return None

@@ -1,0 +1,51 @@
+"""Where a fit begins: the probe, the detector's good pixels, the canvas of a whole scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptycho_core.engines.data import group_canvas
+from ptycho_core.engines.physics import scale_probe, to_corner
+from ptycho_core.engines.probe_modes import add_modes
+from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.survey import survey
+
+
+def starting_probe(scan: Scan, modes: int) -> Tensor:
+    """Return the scan's own probe, or a guess from its patterns, at the scan's brightness: (modes, N, N) complex64."""
+    guess = scan.probe if scan.probe is not None and scan.probe.any() else initial_probe(scan)
+    probe = add_modes(torch.from_numpy(np.ascontiguousarray(guess, dtype=np.complex64)), modes)
+    return at_brightness(probe, scan)
+
+
+def at_brightness(probe: Tensor, scan: Scan) -> Tensor:
+    """Return modes (M, N, N) scaled so that an object of modulus 1 gives the scan's brightest pattern."""
+    return scale_probe(probe, brightest(scan))
+
+
+def brightest(scan: Scan) -> float:
+    """Return the counts of the brightest pattern (of those looked at, where the scan is large)."""
+    return float(survey(scan.patterns, scan.mask).sums.max())
+
+
+def scan_summary(scan: Scan) -> dict[str, Any]:
+    """Return what a checkpoint keeps of the scan that it was trained on: enough to know it again."""
+    # In as many digits as every machine sums up alike.
+    return {"patterns": len(scan), "size": scan.size, "brightest": float(f"{brightest(scan):.6g}")}
+
+
+def pixel_weight(scan: Scan) -> Tensor | None:
+    """Return (N, N) float32, 1 for good detector pixels, DC in the corner; None when all are good."""
+    return None if scan.mask is None else to_corner(torch.from_numpy(scan.mask.astype(np.float32)))
+
+
+def scan_canvas(scan: Scan) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return origin (2,) and shape of the canvas that holds the windows of all patterns of a scan."""
+    origin, shape = group_canvas(scan.positions[None], scan.size)
+    return origin[0, 0], shape

@@ -1,0 +1,299 @@
+"""`train`: a run from a scan and a config to checkpoints in a run directory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+from pathlib import Path
+
+import lightning as L
+import torch
+
+from ptycho_core.base import events as happenings
+from ptycho_core.base.config import Config
+from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
+from ptycho_core.base.events import Event, EventHandler, StopToken
+from ptycho_core.engines.callbacks import (
+    BestCheckpoints,
+    Cancelled,
+    LastCheckpoint,
+    MeasureSpeed,
+    Obey,
+    RefuseNaN,
+    Report,
+    StopEarly,
+)
+from ptycho_core.engines.data import Amplitudes, ScanData, split
+from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
+from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import pixel_weight, scan_canvas, scan_summary, starting_probe
+from ptycho_core.engines.polish import refine_probe
+from ptycho_core.engines.trainer import build_trainer, choose_accelerator, quiet_lightning
+from ptycho_core.engines.whole_canvas import preview
+from ptycho_core.inspection.run_checks import check_run
+from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
+from ptycho_core.runs.run import Run, resume_run, scan_info, start_run
+from ptycho_core.scan.scan import Scan
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    config: Config,
+    scan: Scan,
+    output_dir: Path,
+    *,
+    test_scan: Scan | None = None,
+    events: EventHandler = lambda event: None,
+    stop: StopToken | None = None,
+    command: str = "",
+    resume: bool = False,
+) -> RunInfo:
+    """Train on a scan, and leave a run directory behind.
+
+    Parameters
+    ----------
+    config
+        Every knob.
+    scan
+        To train on.
+    output_dir
+        The run directory; an earlier run in it is set aside, or gone on with if ``resume``.
+    test_scan
+        To validate on; a part of ``scan`` where None.
+    events
+        Gets the events, in this thread; exactly one of them is terminal once the run has begun.
+    stop
+        Ends the run in good order, or at once.
+    command
+        The command line that does the same, for the record.
+    resume
+        Go on from ``last.ckpt`` with optimiser, schedule, epoch counter and metrics.
+
+    Returns
+    -------
+    RunInfo
+        Of the run when it ended: finished, stopped or cancelled.
+
+    Raises
+    ------
+    InputError
+        Something is wrong with scan or settings; nothing was begun.
+    TrainingError
+        Training failed; what was saved stays.
+    """
+    problems = check_run(config, scan, test_scan)
+    raise_errors(problems)
+    for problem in problems:
+        _log.warning("%s", problem.message)
+    accelerator, device = choose_accelerator(config.accelerator)
+    if accelerator == "cpu" and config.precision == "16-mixed":
+        raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
+    run = _Training(config, scan, Path(output_dir).absolute(), test_scan, events, stop or StopToken(), device)
+    with quiet_lightning(config):
+        return run.go(command, resume)
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        config: Config,
+        scan: Scan,
+        folder: Path,
+        test_scan: Scan | None,
+        events: EventHandler,
+        token: StopToken,
+        device: str,
+    ) -> None:
+        self.config, self.scan, self.folder, self.test_scan = config, scan, folder, test_scan
+        self.events, self.token, self.device = events, token, device
+        deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
+        self.obey = Obey(token, deadline)
+        self.parts = split(len(scan), config, validate=test_scan is None)
+        self.run: Run | None = None
+        self.last: LastCheckpoint | None = None
+        self.best: BestCheckpoints | None = None
+        self.early: StopEarly | None = None
+
+    def emit(self, event: Event) -> None:
+        """Write an event into the record, then tell the observer. Only the first process of several does."""
+        if self.run is not None:
+            self.run.record(event)
+            self.events(event)
+
+    def go(self, command: str, resume: bool) -> RunInfo:
+        """Begin the run, train, end it."""
+        callbacks = self._callbacks()
+        # The trainer knows whether this is the first process of several; only that one has the record.
+        trainer = build_trainer(
+            self.config, self.folder, max_epochs=self.config.max_epochs, callbacks=callbacks, distributed=True
+        )
+        if trainer.is_global_zero:
+            check_loggers(self.config)
+            self.run = self._begin(command, resume)
+        try:
+            if self.run is not None:
+                trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
+            self._train(trainer, resume)
+        except Cancelled:
+            self._finish("cancelled", self.token.reason)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns an interrupt into an exit, and has the next ones ignored.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                self._finish("interrupted", "interrupted by Ctrl-C")
+                raise KeyboardInterrupt from error
+            failure = _explained(error)
+            self.emit(happenings.RunFailed(str(self.folder), _sentence(failure)))
+            if failure is error:
+                raise
+            raise failure from error
+        return self.run.info if self.run else read_run(self.folder)
+
+    def _begin(self, command: str, resume: bool) -> Run:
+        if resume:
+            run = resume_run(self.folder, config=self.config, command=command)
+            if self.best is not None:
+                self.best.take_up(run.info.checkpoints)
+        else:
+            run = start_run(
+                self.folder,
+                config=self.config,
+                scan_info=scan_info(self.scan),
+                test_scan_info=scan_info(self.test_scan) if self.test_scan else None,
+                command=command,
+            )
+        run.update(
+            free_indexes=tuple(map(int, self.parts.free)), validation_indexes=tuple(map(int, self.parts.validation))
+        )
+        return run
+
+    def _train(self, trainer: L.Trainer, resume: bool) -> None:
+        self.emit(happenings.StageChanged("loading"))
+        checkpoint, first_epoch = self._take_up() if resume else (None, 0)
+        amplitudes = Amplitudes(self.scan)
+        model = self._model(amplitudes, warm=checkpoint is None and trainer.is_global_zero)
+        model.scan_summary = scan_summary(self.scan)
+        data = ScanData(
+            self.config,
+            self.scan,
+            self.parts,
+            test_scan=self.test_scan,
+            canvas=scan_canvas(self.scan) if isinstance(model, DirectModel) else None,
+            amplitudes=amplitudes,
+        )
+        data.trainer = trainer  # what it deals out depends on the number of processes
+        if self.config.preview_seconds:
+            self.report.preview = lambda: preview(model, self.scan, amplitudes, self.parts.train)
+        self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
+        trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+        if self.token.cancel_requested:  # after the last batch
+            raise Cancelled
+        if self.last is not None and not trainer.global_step:  # stopped before the first batch
+            self.last.save(trainer)
+        self._finish(*self._outcome(trainer))
+
+    def _take_up(self) -> tuple[Path | None, int]:
+        """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
+        path = self.folder / CHECKPOINTS / "last.ckpt"
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        step = int(saved["global_step"])
+        if self.run is not None:
+            drop_rows_from(self.run.info.logs / "metrics.csv", step)
+        return (path, int(saved["epoch"]) + 1) if step else (None, 0)
+
+    def _started(self, model: PtychographyModule, batches: int, first_epoch: int) -> happenings.RunStarted:
+        steps = math.ceil(batches / self.config.accumulate_grad_batches)
+        parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        return happenings.RunStarted(
+            str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
+        )
+
+    def _model(self, amplitudes: Amplitudes, warm: bool) -> PtychographyModule:
+        config, weight = self.config, pixel_weight(self.scan)
+        probe = starting_probe(self.scan, config.probe_modes)
+        if config.engine == "direct":
+            return DirectModel(config, probe, weight, scan_canvas(self.scan)[1])
+        model = PinnModel(config, probe, weight)
+        if config.warm_start_epochs and warm and not self.token.stop_requested:
+            self.emit(happenings.StageChanged("warming up the probe"))
+            refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
+        return model
+
+    def _callbacks(self) -> list[L.Callback]:
+        config = self.config
+        self.report = Report(self.emit, None, config.preview_seconds)
+        callbacks: list[L.Callback] = [RefuseNaN(), MeasureSpeed(), self.report, self.obey]
+        if config.early_stop_patience:
+            self.early = StopEarly(
+                config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta
+            )
+            callbacks.append(self.early)
+        if config.enable_checkpointing:
+            folder = self.folder / CHECKPOINTS
+            if config.checkpoint_save_top_k:
+                keep = config.checkpoint_save_top_k
+                self.best = BestCheckpoints(folder, config.monitor, config.checkpoint_mode, keep, self.emit)
+                callbacks.append(self.best)
+            self.last = LastCheckpoint(folder / "last.ckpt", self.emit)
+            callbacks.append(self.last)
+        return callbacks
+
+    def _outcome(self, trainer: L.Trainer) -> tuple[str, str]:
+        if self.token.stop_requested:
+            return "stopped", self.token.reason
+        if self.obey.late:
+            return "finished", f"the time limit of {self.config.max_time:g} min is reached"
+        if self.early is not None and self.early.stopped_epoch:
+            return "finished", f"{self.config.monitor} has not improved for {self.early.patience} epochs"
+        if self.config.max_steps is not None and trainer.global_step >= self.config.max_steps:
+            return "finished", f"all {self.config.max_steps} steps are done"
+        return "finished", f"all {self.config.max_epochs} epochs are done"
+
+    def _finish(self, status: str, reason: str) -> None:
+        if self.run is None:
+            return
+        best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
+        self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
+
+
+def _sentence(failure: BaseException) -> str:
+    if isinstance(failure, PtychoError):
+        return str(failure)
+    return " ".join(f"internal error: {type(failure).__name__}: {failure}".split())
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
+    if isinstance(error, TrainingError):
+        return error
+    text = str(error)
+    if text.startswith("Caught ") and "DataLoader worker" in text:  # a traceback, and the sentence at its end
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    if isinstance(error, PtychoError):
+        return TrainingError(text)
+    if (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "not enough memory" in text
+        or "out of memory" in text
+    ):
+        return TrainingError(
+            "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or "
+            "model_width, or another accelerator"
+        )
+    if "DataLoader worker" in text:
+        return TrainingError(
+            f"a process that reads patterns died; checkpoints so far are kept. Try num_workers 0 ({text})"
+        )
+    if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in text:
+        return TrainingError("another of the processes that train together ended; checkpoints so far are kept")
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return TrainingError(f"training stopped: {error.strerror or text}{where}; checkpoints so far are kept")
+    return error

@@ -1,0 +1,294 @@
+"""Reads any HDF5 or NPZ file as a `Mapping` says, with positions in the same file or in one of their own."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats import fields, pairing, units
+from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.chunks import one_after_another
+from ptycho_core.formats.conversions import exchange_axes
+from ptycho_core.formats.mapping.mapping import Coordinate, Mapping, Mask, Quantity
+from ptycho_core.formats.settings import UNITS, Settings
+from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
+from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
+
+_MOST_NUMBERS = 3 * MOST_PATTERNS
+_SAME = 0.01
+"""Readings of one quantity may differ by this fraction."""
+
+Raster = tuple[int, int]
+"""Lines, and patterns in a line."""
+
+
+def read(store: Store, positions: Store | None, settings: Settings, mapping: Mapping) -> Stored:
+    """Read what the mapping names.
+
+    Raises
+    ------
+    InputError
+        As every reader; and where the mapping takes positions from another file than is given.
+    """
+    where = _store_of_positions(store, positions, mapping)
+    notes = [_summary(mapping, where)]
+    axes = settings.get("axes") or "nyx"
+    source, raster = patterns(store, mapping.patterns, axes, notes)
+    yx, unit = _positions(where, mapping, source.shape[0], raster, notes)
+    rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, settings, notes)
+    mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:])
+    probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), notes)
+    if axes == "nxy":
+        notes.append("exchanged rows and columns of patterns, mask and probe")
+        mask = None if mask is None else exchange_axes(mask)
+        probe = None if probe is None else exchange_axes(probe)
+    return Stored(
+        source=source,
+        steps=(exchange_axes,) if axes == "nxy" else (),
+        positions=yx,
+        unit=unit,
+        unit_reason="the mapping says so",
+        rows=rows,
+        mask=mask,
+        probe=probe,
+        geometry=geometry(store, mapping),
+        indexes=indexes,
+        notes=notes,
+    )
+
+
+def _store_of_positions(store: Store, positions: Store | None, mapping: Mapping) -> Store:
+    if not mapping.positions.separate_file:
+        if positions is not None:
+            raise InputError(
+                f"the mapping takes the positions from {store.path} itself: leave out {positions.path}, or set "
+                "'separate_file' of its positions to true"
+            )
+        return store
+    if positions is None:
+        raise InputError(f"the mapping takes the positions of {store.path} from a file of its own: name that file too")
+    return positions
+
+
+def _summary(mapping: Mapping, where: Store) -> str:
+    def coordinate(name: str, of: Coordinate) -> str:
+        column = "" if of.column is None else f", column {of.column},"
+        times = "" if of.multiplier == 1 else f" times {of.multiplier:g}"
+        return f"{name} from '{of.key}'{column}{times} in {of.unit}"
+
+    y, x = coordinate("y", mapping.positions.y), coordinate("x", mapping.positions.x)
+    file = f" of {where.path.name}" if mapping.positions.separate_file else ""
+    return f"mapped: patterns from '{mapping.patterns}', {y} and {x}{file}"
+
+
+def patterns(store: Store, key: str, axes: str, notes: list[str]) -> tuple[ArraySource, Raster | None]:
+    """Return patterns (n, y, x), or (n, x, y) where the axes say so, and the raster that they had.
+
+    Raises
+    ------
+    InputError
+        There is no such array, or it is no stack of patterns.
+    """
+    if "*" in key and key not in store:
+        keys = sorted(fnmatch.filter(store.keys(), key), key=_natural)
+        if not keys:
+            there = list_keys(store.keys(), key)
+            raise InputError(f"{store.path}: no array's name is like '{key}'; it holds {there}")
+        return one_after_another(store.path, {key: store.patterns(key) for key in keys}, notes), None
+    store.require(key)
+    if axes == "yxn":
+        return fields.last_axis_first(store.patterns(key)), None
+    source = store.patterns(key, raster=True)
+    scan_shape = drop_leading(store.header(key).shape, 3)[:-2]
+    if len(scan_shape) == 1:
+        return source, None
+    notes.append(f"put the {scan_shape[0]} lines of {scan_shape[1]} patterns of the raster one after another")
+    return source, (scan_shape[0], scan_shape[1])
+
+
+def _natural(key: str) -> list[tuple[int, str]]:
+    """Return what sorts ``data_9`` before ``data_10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]
+
+
+def _positions(
+    where: Store, mapping: Mapping, n: int, raster: Raster | None, notes: list[str]
+) -> tuple[NDArray[np.float64], str]:
+    """Return positions (m, 2), in the file's order, and their unit."""
+    y_at, x_at = mapping.positions.y, mapping.positions.x
+    y, x = coordinate_values(where, y_at), coordinate_values(where, x_at)
+    if not len(y) == len(x) == n:
+        y, x = _along_raster(where, mapping, (y, x), n, raster, notes)
+    yx = np.stack([y * y_at.multiplier, x * x_at.multiplier], axis=1)
+    if y_at.unit == x_at.unit:
+        return yx, y_at.unit
+    metres = np.array([UNITS[y_at.unit] or 1.0, UNITS[x_at.unit] or 1.0])
+    return yx * metres, "m"
+
+
+def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
+    """Return the stored values of one coordinate, (m,).
+
+    Raises
+    ------
+    InputError
+        There is no such array or column, or it holds something else than finite numbers.
+    """
+    key = where.require(of.key)
+    shape = where.header(key).shape
+    if not 0 < math.prod(shape) <= _MOST_NUMBERS:
+        raise InputError(f"{where.path}: '{key}' has shape {shape}; a scan has 1 to {MOST_PATTERNS} positions")
+    if of.column is None:
+        values = where.numbers(key).ravel()
+    else:
+        axis = -1 if len(shape) > 1 and shape[-1] <= shape[0] else 0
+        if len(shape) < 2 or of.column >= shape[axis]:
+            raise InputError(f"{where.path}: '{key}' has shape {shape}, and so no column {of.column}")
+        values = np.take(where.numbers(key), of.column, axis=axis).ravel()
+    return fields.check_finite(where, key, values)
+
+
+def _along_raster(
+    where: Store,
+    mapping: Mapping,
+    yx: tuple[NDArray[np.float64], NDArray[np.float64]],
+    n: int,
+    raster: Raster | None,
+    notes: list[str],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return y and x of each position, from the axes of a raster where that is what they are."""
+    y, x = yx
+    if raster is None and len(y) * len(x) == n:
+        raster = (len(y), len(x))
+        notes.append(f"took the patterns as {raster[0]} lines of {raster[1]}, along which x changes")
+    if raster is not None and {len(y), len(x)} <= {n, *raster}:
+        return _spread(y, raster, prefer_lines=True), _spread(x, raster, prefer_lines=False)
+    if len(y) == len(x):
+        return y, x
+    y_key, x_key = mapping.positions.y.key, mapping.positions.x.key
+    keys = f"'{y_key}' has {len(y)} values and '{x_key}' {len(x)}"
+    sentence = f"{where.path}: {keys}, but there are {n} patterns; each needs a position"
+    raise UnevenError(sentence, y_key if len(y) > len(x) else x_key, min(len(y), len(x)), n)
+
+
+def _spread(values: NDArray[np.float64], raster: Raster, prefer_lines: bool) -> NDArray[np.float64]:
+    """Return a value for each pattern of a raster, from one for each line or for each place in a line."""
+    lines, columns = raster
+    if len(values) == lines * columns:
+        return values
+    per_line = len(values) == lines if prefer_lines else len(values) != columns
+    return np.repeat(values, columns) if per_line else np.tile(values, lines)
+
+
+def _pair(
+    store: Store,
+    where: Store,
+    mapping: Mapping,
+    n: int,
+    yx: NDArray[np.float64],
+    settings: Settings,
+    notes: list[str],
+) -> tuple[NDArray[np.int64] | None, NDArray[np.float64], NDArray[np.int64] | None]:
+    """Return the rows of the patterns that have a position (None for all), their positions, and their indexes."""
+    m = len(yx)
+    key, other = mapping.index, mapping.positions.index
+    numbers = None if key is None else fields.indexes(store, store.require(key), n)
+    if (key or other) and settings.get("pairing") != "order":
+        places = np.arange(m) if other is None else fields.indexes(where, where.require(other), m)
+        pattern_indexes = np.arange(n) if numbers is None else numbers
+        unique, means = pairing.average_repeated(places, yx, notes)
+        rows, found = pairing.pair_by_value(store.path, pattern_indexes, unique, settings, notes)
+        return rows, means[found], pattern_indexes[rows]
+    if m == n:
+        return None, yx, numbers
+    if not mapping.positions.separate_file:
+        sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one"
+        raise UnevenError(sentence, mapping.positions.y.key, m, n)
+    more, fewer = ("patterns", "positions") if n > m else ("positions", "patterns")
+    reason = f"there are {abs(n - m)} more {more} than {fewer}, and no index: the last {more} are left out"
+    settings.assume("pairing", "order", reason, choices=("order",))
+    notes.append(f"left out the last {abs(n - m)} of {max(n, m)} {more}, which have no {fewer} by their order")
+    rows = np.arange(min(n, m))
+    return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
+
+
+def _mask(store: Store, of: Mask, frame: tuple[int, ...]) -> NDArray[np.bool_]:
+    key = store.require(of.key)
+    header = store.header(key)
+    if drop_leading(header.shape, 2) != frame or header.dtype.kind not in "biuf":
+        raise InputError(
+            f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
+        )
+    good: NDArray[np.bool_] = (store.read(key).reshape(frame) != 0) ^ of.invert
+    return good
+
+
+def geometry(store: Store, mapping: Mapping) -> Geometry:
+    """Return the geometry that a mapping names.
+
+    Raises
+    ------
+    InputError
+        A key does not exist, or holds something else than a positive number.
+    """
+    energy = None
+    if mapping.energy is not None:
+        unit, (number,) = mapping.energy.unit.lower(), _numbers(store, mapping.energy)
+        if unit in units.LENGTHS_M:
+            energy = PLANCK_TIMES_C_EV_M / (number * units.LENGTHS_M[unit])
+        else:
+            energy = number * units.ENERGIES_EV[unit]
+    return Geometry(
+        energy_ev=energy,
+        distance_m=None if mapping.distance is None else _lengths_m(store, mapping.distance)[0],
+        detector_pixel_m=_pixel_m(store, mapping.detector_pixel),
+        object_pixel_m=_pixel_m(store, mapping.object_pixel),
+    )
+
+
+def _pixel_m(store: Store, of: Quantity | None) -> tuple[float, float] | None:
+    if of is None:
+        return None
+    lengths = _lengths_m(store, of, pair=True)
+    return lengths[0], lengths[-1]
+
+
+def _lengths_m(store: Store, of: Quantity, pair: bool = False) -> list[float]:
+    return [number * units.LENGTHS_M[of.unit.lower()] for number in _numbers(store, of, pair)]
+
+
+def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:
+    """Return the number, or with ``pair`` the one or two numbers, of a quantity; of several readings their median."""
+    if of.value is not None or of.key is None:
+        return [of.value or 0.0]
+    numbers = _readings(store, of.key)
+    if not (numbers.size and np.isfinite(numbers).all() and (numbers > 0).all()):
+        raise InputError(f"{store.path}: '{of.key}' must hold positive numbers")
+    if pair and numbers.size == 2:
+        return [float(number) for number in numbers]
+    median = float(np.median(numbers))
+    if (abs(numbers - median) > _SAME * median).any():
+        raise InputError(
+            f"{store.path}: '{of.key}' holds numbers from {numbers.min():g} to {numbers.max():g}; it must be one"
+        )
+    return [median]
+
+
+def _readings(store: Store, key: str) -> NDArray[np.float64]:
+    group, at, name = key.rpartition("@")
+    if key in store or not at:
+        shape = store.header(store.require(key)).shape
+        if math.prod(shape) > _MOST_NUMBERS:
+            raise InputError(f"{store.path}: '{key}' has shape {shape}; it must be one number")
+        return store.numbers(key).ravel()
+    values = fields.real(store.attribute(group, name))
+    if values is not None:
+        return values.ravel()
+    known = not group or group in store
+    there = ", ".join(store.attributes(group)) if known else f"no '{group}'"
+    raise InputError(f"{store.path}: '{key}' is no attribute that holds a number; there is {there or 'none'}")

@@ -1,0 +1,343 @@
+"""Guesses what is what in a file of no known format, from names, shapes, types and units: a `Mapping` to look over."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.assemble import SMALLEST_SIDE
+from ptycho_core.formats.mapping import quantity_guess
+from ptycho_core.formats.mapping.mapped import coordinate_values, geometry
+from ptycho_core.formats.mapping.mapping import Coordinate, Mapping, Mask, Positions, Quantity
+from ptycho_core.formats.settings import UNITS
+from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys
+from ptycho_core.formats.units import LENGTHS_M
+
+_MOST_CONSIDERED = 5000
+_PATTERN_WORDS = (
+    "pattern",
+    "diff",
+    "frame",
+    "data",
+    "dp",
+    "intensit",
+    "image",
+    "detector",
+    "count",
+    "eiger",
+    "pilatus",
+)
+_OTHER_STACKS = ("dark", "flat", "object", "probe", "mask", "background", "white", "recon", "weight")
+_POSITION_WORDS = ("pos", "motor", "stage", "scan", "coord", "transl", "sample", "piezo", "encoder", "point", "shift")
+_NO_POSITIONS = ("pixel", "size", "cent", "index", "shape", "gap", "time")
+_INDEX_WORDS = ("index", "indic", "frame", "number", "idx", "pattern")
+_PROBE_WORDS = ("probe", "illumination", "beam", "wavefront")
+_MASK_WORDS = ("mask", "bad", "good", "valid", "hot")
+_AXES = (("x", "y"), ("X", "Y"), ("horizontal", "vertical"), ("fast", "slow"), ("column", "row"), ("col", "row"))
+_LARGEST_MASK = 2**28
+_LARGEST_STEP_M = 1e-4
+_PART_OF_VIEW = 1 / 8
+"""Of a usual step in the width of a probe's field."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What could be what, the likeliest first.
+
+    Parameters
+    ----------
+    candidates
+        Keys by role: "patterns", "y", "x", "index" (of the patterns), "position_index", "probe", "mask" and
+        `QUANTITIES`. A coordinate in a column of an array is ``KEY[COLUMN]``.
+    quantities
+        The likeliest of each of `QUANTITIES` that were found.
+    mapping
+        The likeliest of all; None where patterns or positions are not found.
+    """
+
+    candidates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quantities: dict[str, Quantity] = field(default_factory=dict)
+    mapping: Mapping | None = None
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """A candidate for the patterns."""
+
+    key: str
+    axes: str
+    n: int
+    frame: tuple[int, int]
+    raster: tuple[int, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A candidate for the positions: key and column of y and of x."""
+
+    y: tuple[str, int | None]
+    x: tuple[str, int | None]
+    score: float
+
+
+def propose(store: Store, positions: Store | None = None) -> Proposal:
+    """Look at the headers of all arrays, and at a few numbers.
+
+    Parameters
+    ----------
+    store
+        The file with the patterns.
+    positions
+        The file with the positions, where they are not in the same.
+    """
+    headers = _headers(store)
+    stacks = sorted(_stacks(headers), key=lambda stack: -stack.score)
+    if not stacks:
+        return Proposal({"patterns": ()})
+    stack, where, theirs = stacks[0], positions or store, headers if positions is None else _headers(positions)
+    pairs = sorted(_pairs(theirs, stack, positions is not None), key=lambda pair: -pair.score)
+    count = _length(theirs, pairs[0].y) if pairs and positions is not None else 0
+    quantities = quantity_guess.quantities(store, headers)
+    likeliest = {role: found[0] for role, found in quantities.items() if found}
+    candidates = {
+        "patterns": tuple(dict.fromkeys(stack.key for stack in stacks)),
+        "y": tuple(dict.fromkeys(_label(*pair.y) for pair in pairs)),
+        "x": tuple(dict.fromkeys(_label(*pair.x) for pair in pairs)),
+        "index": _indexes(store, headers, stack.n),
+        "position_index": _indexes(where, theirs, count),
+        "probe": _probes(headers, stack),
+        "mask": _masks(headers, stack),
+        **{role: tuple(quantity.key or "" for quantity in found) for role, found in quantities.items()},
+    }
+    if not pairs:
+        return Proposal(candidates, likeliest)
+    first = {role: next(iter(keys), None) for role, keys in candidates.items()}
+    index = first["position_index"]
+    (y_key, y_column), (x_key, x_column) = pairs[0].y, pairs[0].x
+    y, x = Coordinate(y_key, "px", y_column), Coordinate(x_key, "px", x_column)
+    mapping = Mapping(
+        patterns=stack.key,
+        positions=Positions(y, x, separate_file=positions is not None, index=index),
+        index=first["index"] if index else None,
+        probe=first["probe"],
+        mask=_mask(store, candidates["mask"]),
+        settings={} if stack.axes == "nyx" else {"axes": stack.axes},
+        **likeliest,
+    )
+    return Proposal(candidates, likeliest, _with_units(store, where, mapping, stack))
+
+
+def propose_mapping(path: Path, positions_file: Path | None = None) -> Mapping:
+    """Return the likeliest mapping of a file.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or nothing in it looks like patterns or positions.
+    """
+    with open_store(path) as store:
+        if positions_file is None:
+            found = propose(store)
+        else:
+            with open_store(positions_file, tables=True) as positions:
+                found = propose(store, positions)
+        if found.mapping is not None:
+            return found.mapping
+        there = list_keys(store.keys(), "patterns")
+    if not found.candidates["patterns"]:
+        raise InputError(f"{path} holds nothing with the shape of a stack of patterns: {there}")
+    raise InputError(
+        f"{positions_file or path} holds nothing that looks like positions of the patterns in {path} "
+        f"('{found.candidates['patterns'][0]}'): name a file of positions, or write the mapping yourself; "
+        f"{path.name} holds {there}"
+    )
+
+
+def _headers(store: Store) -> dict[str, Header]:
+    """Return the headers of all arrays that can be read and hold numbers."""
+    headers = {}
+    for key in itertools.islice(store.keys(), _MOST_CONSIDERED):
+        try:
+            header = store.header(key)
+        except InputError:
+            continue
+        if header.dtype.kind in "biufc" and 0 not in header.shape:
+            headers[key] = header
+    return headers
+
+
+def _count(text: str, words: tuple[str, ...]) -> int:
+    """Return 2 where the last part of a key holds one of the words, 1 where an earlier part does."""
+    lower = text.lower()
+    name = lower.rpartition("/")[2]
+    return 2 if any(word in name for word in words) else int(any(word in lower for word in words))
+
+
+def _stacks(headers: dict[str, Header]) -> list[_Stack]:
+    stacks = []
+    for key, header in headers.items():
+        shape = drop_leading(header.shape, 3)
+        if header.dtype.kind in "bc" or len(shape) not in (3, 4):
+            continue
+        axes = "yxn" if len(shape) == 3 and shape[0] == shape[1] != shape[2] else "nyx"
+        frame = (shape[0], shape[1]) if axes == "yxn" else (shape[-2], shape[-1])
+        raster = shape[2:] if axes == "yxn" else shape[:-2]
+        n = math.prod(raster)
+        if n < 2 or min(frame) < SMALLEST_SIDE or max(frame) > LARGEST_SIDE:
+            continue
+        words = _count(key, _PATTERN_WORDS) - 3 * _count(key, _OTHER_STACKS)
+        score = words + 3 * (frame[0] == frame[1]) + math.log10(header.nbytes)
+        stacks.append(_Stack(key, axes, n, frame, raster, score))
+    return stacks + _numbered(stacks)
+
+
+def _numbered(stacks: list[_Stack]) -> list[_Stack]:
+    """Return the stacks that detectors write in several arrays, such as ``data_000001`` and ``data_000002``."""
+    groups: dict[str, list[_Stack]] = {}
+    for stack in stacks:
+        groups.setdefault(re.sub(r"\d{3,}$", "*", stack.key), []).append(stack)
+    return [
+        _Stack(key, "nyx", sum(one.n for one in parts), parts[0].frame, (), 2 + max(one.score for one in parts))
+        for key, parts in groups.items()
+        if key.endswith("*") and len(parts) > 1 and len({(one.frame, one.axes) for one in parts}) == 1
+    ]
+
+
+def _pairs(headers: dict[str, Header], stack: _Stack, separate: bool) -> list[_Pair]:
+    lists = {key: header for key, header in headers.items() if header.dtype.kind in "iuf" and header.nbytes > 8}
+    pairs = [pair for key, header in lists.items() for pair in _columns(key, header, stack)]
+    for key, (old, new) in itertools.product(lists, _AXES):
+        for place in (match.start() for match in re.finditer(re.escape(old), key)):
+            other = key[:place] + new + key[place + len(old) :]
+            if other in lists and _fit((lists[other], lists[key]), stack, separate):
+                pairs.append(_Pair((other, None), (key, None), 4 + _likeness(key, lists[key])))
+    alike = [key for key in lists if _fit((lists[key], lists[key]), stack, separate) and not _count(key, _INDEX_WORDS)]
+    if not pairs and separate and len(alike) >= 2:
+        pairs.append(_Pair((alike[-2], None), (alike[-1], None), 0))
+    return pairs
+
+
+def _columns(key: str, header: Header, stack: _Stack) -> list[_Pair]:
+    """Return the pair that an array of several columns is, if it is one."""
+    shape = drop_leading(header.shape, 2)
+    width = min(shape[0], shape[-1]) if len(shape) > 1 else 0
+    if width not in (2, 3) or math.prod(shape) != width * stack.n:
+        return []
+    x_first = width == 3 or "xy" in key.lower()
+    y, x = (1, 0) if x_first else (0, 1)
+    return [_Pair((key, y), (key, x), 3 + _likeness(key, header))]
+
+
+def _fit(yx: tuple[Header, Header], stack: _Stack, separate: bool) -> bool:
+    """Return whether two arrays give each pattern a position; in a file of its own there may be more or fewer."""
+    y, x = (math.prod(header.shape) for header in yx)
+    if any(len(drop_leading(header.shape, 1)) > 1 and math.prod(header.shape) != stack.n for header in yx):
+        return False
+    if y == x == stack.n or y * x == stack.n or (separate and y == x > 1):
+        return True
+    return len(stack.raster) == 2 and {y, x} <= {stack.n, *stack.raster}
+
+
+def _likeness(key: str, header: Header) -> float:
+    return _count(key, _POSITION_WORDS) - 3 * _count(key, _NO_POSITIONS) + (header.dtype.kind == "f")
+
+
+def _length(headers: dict[str, Header], where: tuple[str, int | None]) -> int:
+    shape = headers[where[0]].shape
+    return math.prod(shape) if where[1] is None else math.prod(shape) // min(shape[0], shape[-1])
+
+
+def _label(key: str, column: int | None) -> str:
+    return key if column is None else f"{key}[{column}]"
+
+
+def _indexes(store: Store, headers: dict[str, Header], n: int) -> tuple[str, ...]:
+    """Return arrays of n different whole numbers whose names say that they are indexes."""
+    keys = [key for key in headers if math.prod(headers[key].shape) == n and _count(key, _INDEX_WORDS) == 2]
+    return tuple(key for key in keys if _are_whole(store, key))
+
+
+def _are_whole(store: Store, key: str) -> bool:
+    values = store.numbers(key)
+    return bool(np.isfinite(values).all() and (values == np.round(values)).all())
+
+
+def _probes(headers: dict[str, Header], stack: _Stack) -> tuple[str, ...]:
+    probes = [
+        key
+        for key, header in headers.items()
+        if header.dtype.kind == "c" and len(header.shape) > 1 and header.shape[-2:] == stack.frame
+    ]
+    return tuple(sorted(probes, key=lambda key: -_count(key, _PROBE_WORDS)))
+
+
+def _masks(headers: dict[str, Header], stack: _Stack) -> tuple[str, ...]:
+    masks = [
+        key
+        for key, header in headers.items()
+        if drop_leading(header.shape, 2) == stack.frame and _count(key, _MASK_WORDS) and header.nbytes < _LARGEST_MASK
+    ]
+    return tuple(sorted(masks, key=lambda key: -_count(key, _MASK_WORDS)))
+
+
+def _mask(store: Store, keys: tuple[str, ...]) -> Mask | None:
+    """Return the mask, most of whose pixels are good."""
+    if not keys:
+        return None
+    values = store.read(keys[0])
+    return Mask(keys[0], invert=bool(np.count_nonzero(values) < values.size / 2))
+
+
+def _with_units(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> Mapping:
+    """Return the mapping with the units of its positions: as stated or named, else one that gives usual steps."""
+    places = mapping.positions
+    units = [_unit(quantity_guess.stated_unit(where, of.key)) for of in (places.y, places.x)]
+    known = next(filter(None, units), None) or _usual_unit(store, where, mapping, stack)
+    if any(unit is not None and (unit[0] == "px") != (known[0] == "px") for unit in units):
+        units = [None, None]
+    y, x = (
+        dataclasses.replace(of, unit=(unit or known)[0], multiplier=(unit or known)[1])
+        for of, unit in zip((places.y, places.x), units, strict=True)
+    )
+    return dataclasses.replace(mapping, positions=dataclasses.replace(places, y=y, x=x))
+
+
+def _unit(name: str | None) -> tuple[str, float] | None:
+    """Return the unit of positions, and the multiplier, that a unit's name means."""
+    if name in ("px", "pixel", "pixels"):
+        return "px", 1.0
+    metres = LENGTHS_M.get(name or "")
+    if metres is None:
+        return None
+    return next(((unit, 1.0) for unit, length in UNITS.items() if length == metres), ("m", metres))
+
+
+def _usual_unit(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> tuple[str, float]:
+    """Return the unit in which neighbouring positions are about as far apart as is usual."""
+    try:
+        pixel = geometry(store, mapping).pixel_size_m(stack.frame[0])
+        values = [coordinate_values(where, of) for of in (mapping.positions.y, mapping.positions.x)]
+    except InputError:
+        return "px", 1.0
+    steps = [abs(np.diff(v)) for v in values]
+    step = max((float(np.median(s[s > 0])) for s in steps if s.any()), default=1.0)
+    if pixel is None:
+        return ("m" if step < _LARGEST_STEP_M else "px"), 1.0
+    usual = stack.frame[0] * _PART_OF_VIEW
+
+    def unlikeness(unit: str) -> float:
+        metres = UNITS[unit]
+        if metres is None:  # who states energy and distance seldom counts positions in pixels
+            return 1 + abs(math.log(step / usual))
+        return abs(math.log(step * metres / pixel[0] / usual))
+
+    return min(UNITS, key=unlikeness), 1.0

@@ -1,0 +1,128 @@
+"""NeXus: NXcxi_ptycho (.nxs) and its relatives without the ``_1`` in their names.
+
+Layout: https://github.com/nexusformat/definitions, ``contributed_definitions/NXcxi_ptycho.nxdl.xml``, and its use in
+ptypy (https://github.com/ptycho/ptypy, ``experiment/diamond_nexus.py``). It is made to be CXI as well: the frame of
+the laboratory, the default orientation of the detector and the sense of translations are those of `cxi`. What
+differs: patterns of a raster may have four axes, numbers have units, positions may be two motors, and
+``source_1/energy`` is the machine's energy, the photons' that of the beam.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.formats import fields, units
+from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.readers import cxi
+from ptycho_core.formats.settings import Settings
+from ptycho_core.formats.stores.store import Store, UnevenError
+from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+
+_SMALLEST_EV = 100.0
+"""Softer X-rays are not used: a smaller number without a unit is in keV."""
+
+
+def _paths(*ends: str) -> tuple[str, ...]:
+    """Return each path as NXcxi_ptycho has it, then as plain NeXus does, which puts no numbers behind names."""
+    numbered = [spelling for end in ends for spelling in (end, end.replace("data_1", "data"))]
+    paths = [f"entry_1/{end}" for end in numbered] + [f"entry/{end}".replace("_1", "") for end in numbered]
+    return tuple(dict.fromkeys(paths))
+
+
+PATTERNS = _paths("data_1/data", "instrument_1/detector_1/data")
+_BEAM = "instrument_1/beam_1"
+_ENERGIES = _paths(f"{_BEAM}/incident_beam_energy", f"{_BEAM}/incident_energy", f"{_BEAM}/energy")
+_WAVELENGTHS = _paths(f"{_BEAM}/incident_wavelength", f"{_BEAM}/wavelength")
+_TRANSLATIONS = _paths("sample_1/geometry_1/translation", "instrument_1/detector_1/translation", "data_1/translation")
+
+
+def _motors(axis: str) -> tuple[str, ...]:
+    return _paths(f"sample_1/transformations/{axis}", f"sample_1/transformation/{axis}", f"data_1/{axis}")
+
+
+def sniff(store: Store, positions: Store | None) -> bool:
+    """Tell whether this is the format."""
+    if store.container != "hdf5" or store.first(*PATTERNS) is None:
+        return False
+    return store.first(*_ENERGIES, *_WAVELENGTHS, *_paths("definition")) is not None or "entry/data/data" in store
+
+
+def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
+    """Read what the file stores."""
+    notes: list[str] = []
+    key = store.require(*PATTERNS)
+    source = store.patterns(key, raster=True)
+    scan_shape = store.header(key).shape[:-2]
+    detector = "entry_1/instrument_1/detector_1" if key.startswith("entry_1/") else "entry/instrument/detector"
+    if source.shape[0] != scan_shape[-1]:
+        notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
+    row_step, column_step = cxi.basis(store, detector, notes)
+    translation = _translation_m(store, source.shape[0], scan_shape, notes)
+    return Stored(
+        source=source,
+        positions=cxi.probe_positions(translation, row_step, column_step, notes),
+        unit="m",
+        unit_reason="as the file says, else metres",
+        mask=cxi.mask(store, store.first(f"{detector}/pixel_mask", f"{detector}/mask"), notes),
+        dark=cxi.dark(store, store.first(f"{detector}/darkfield", f"{detector}/data_dark")),
+        probe=fields.probe_modes(store, store.first("entry_1/instrument_1/source_1/illumination"), notes),
+        geometry=Geometry(
+            energy_ev=_energy_ev(store, settings, notes),
+            distance_m=units.length_m(store, f"{detector}/distance"),
+            detector_pixel_m=cxi.pitch(store, detector, row_step, column_step),
+        ),
+        notes=notes,
+    )
+
+
+def _translation_m(store: Store, n: int, scan_shape: tuple[int, ...], notes: list[str]) -> NDArray[np.float64]:
+    """Return the translation (n, 2) of the sample in the laboratory: (x, y) in metres."""
+    key = store.first(*_TRANSLATIONS)
+    if key is not None:
+        points = fields.points(store, key, n, dimensions=(3, 2))[:, :2]
+        return points * units.factor(store, key, units.LENGTHS_M, "m")
+    x_key, y_key = store.require(*_motors("x")), store.require(*_motors("y"))
+    notes.append(f"took the sample's translation from '{x_key}' and '{y_key}'")
+    return _motor_m(store, x_key, n, scan_shape, 1) + _motor_m(store, y_key, n, scan_shape, 0)
+
+
+def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_axis: int) -> NDArray[np.float64]:
+    """Return what one motor adds (n, 2) to the translation: its values along its ``vector``, by default its name's.
+
+    A motor has a value for each pattern, or for each line of a raster, or for each place in a line; where both fit,
+    x is the place in a line.
+    """
+    count = int(np.prod(store.header(key).shape, dtype=object))
+    raster = scan_shape[-2:]
+    if count != n and len(raster) == 2 and count in raster:
+        axis = line_axis if count == raster[line_axis] else 1 - line_axis
+        values = fields.vector(store, key, count)
+        values = np.repeat(values, raster[1]) if axis == 0 else np.tile(values, raster[0])
+    elif count == n:
+        values = fields.check_finite(store, key, store.numbers(key).ravel())
+    else:
+        sentence = f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one"
+        raise UnevenError(sentence, key, count, n)
+    metres = values * units.factor(store, key, units.LENGTHS_M, "m")
+    return metres[:, None] * _direction(store, key, np.array([line_axis == 1, line_axis == 0], np.float64))
+
+
+def _direction(store: Store, key: str, default: NDArray[np.float64]) -> NDArray[np.float64]:
+    vector = fields.real(store.attribute(key, "vector"))
+    across = vector[:2] if vector is not None and vector.shape == (3,) else default
+    length = float(np.linalg.norm(across))
+    return across / length if np.isfinite(length) and length else default
+
+
+def _energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | None:
+    key = store.first(*_ENERGIES)
+    number = units.positive(store, key)
+    if key is None or number is None:
+        wavelength = units.length_m(store, store.first(*_WAVELENGTHS))
+        return PLANCK_TIMES_C_EV_M / wavelength if wavelength else cxi.source_energy_ev(store, settings, notes)
+    unit = units.name(store, key)
+    if unit is None:
+        unit = "j" if number < cxi.LARGEST_PHOTON_EV * units.JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"
+        notes.append(f"'{key}' has no unit: took {number:g} as {unit} (assumed)")
+    return number * units.factor(store, key, units.ENERGIES_EV, unit)

@@ -1,0 +1,82 @@
+"""NSLS-II ptycho_gui's HDF5 (``scan_*.h5`` of the HXN beamline).
+
+Layout: https://github.com/NSLS-II/ptycho_gui, ``core/HXN_databroker.py``, `save_data`. ``diffamp`` (n, N, N) is
+``sqrt(counts)`` of each frame, turned clockwise by 90 degrees (``rot90(frame, axes=(1, 0))``), then shifted so that DC
+lies in the corner. ``points`` (2, n) are the motors x and y in micrometres: of the sample, as that program's defaults
+(``x_direction = y_direction = -1``) have it, with y up. Turned back, the probe is at row +y, column -x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats import fields, units
+from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.settings import Settings
+from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+
+
+def turn_back(batch: NDArray[Any]) -> NDArray[Any]:
+    """Turn patterns counter-clockwise by 90 degrees."""
+    return np.rot90(batch, axes=(-2, -1))
+
+
+def sniff(store: Store, positions: Store | None) -> bool:
+    """Tell whether this is the format."""
+    return store.container == "hdf5" and "diffamp" in store
+
+
+def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
+    """Read what the file stores."""
+    notes = [
+        "turned the patterns back by 90 degrees",
+        "turned the sample's motors x and y (up) into the probe's position",
+    ]
+    source = store.patterns(store.require("diffamp"))
+    wavelength = units.positive(store, "lambda_nm")
+    pitch = units.positive(store, "ccd_pixel_um")
+    x, y = _points(store, source.shape[0])
+    return Stored(
+        source=source,
+        steps=(turn_back,),
+        positions=np.stack([y, -x * _foreshortening(store, settings, notes)], axis=1),
+        values="amplitude",
+        unit="um",
+        unit_reason="ptycho_gui stores micrometres",
+        geometry=Geometry(
+            energy_ev=PLANCK_TIMES_C_EV_M / (wavelength * 1e-9) if wavelength else None,
+            distance_m=units.positive(store, "z_m"),
+            detector_pixel_m=(pitch * 1e-6, pitch * 1e-6) if pitch else None,
+        ),
+        notes=notes,
+    )
+
+
+def _points(store: Store, n: int) -> NDArray[np.float64]:
+    shape = store.header(store.require("points")).shape
+    if shape != (2, n):
+        raise InputError(
+            f"{store.path}: 'points' has shape {shape}, but there are {n} patterns; it must be (2, {n}), x then y"
+        )
+    return fields.check_finite(store, "points", store.numbers("points"))
+
+
+def _foreshortening(store: Store, settings: Settings, notes: list[str]) -> float:
+    """Return by how much x shrinks across the beam, as the motor turns with the sample.
+
+    |cos angle| up to 45 degrees, beyond that |sin angle|, reversed from -45 degrees down: what NSLS-II's programs do
+    (``angle_correction_flag``, on by default in ptycho_gui; https://github.com/NSLS2/holoptycho, `PointProcessorOp`).
+    """
+    angle = store.number("angle") if "angle" in store else 0.0
+    if angle == 0:
+        return 1.0
+    if settings.assume("angle", "correct", f"the sample is turned by {angle:g} degrees, x with it") == "ignore":
+        return 1.0
+    ratio = abs(np.cos(np.radians(angle))) if abs(angle) <= 45 else abs(np.sin(np.radians(angle)))
+    notes.append(f"multiplied x by {ratio:.4g} for the sample's angle of {angle:g} degrees")
+    return float(-ratio if angle <= -45 else ratio)

@@ -1,0 +1,111 @@
+"""ptypy's ``.ptyd``: patterns, weights and positions in numbered chunks, the geometry in ``meta``.
+
+Layout: https://github.com/ptycho/ptypy, ``core/data.py`` (`PtyScan`, `PtydScan`) and ``doc/rst/ptyd.rst``. Counts with
+DC in the centre; positions (row, column) of the probe in metres; energy in keV; a weight of 0 marks a bad pixel.
+Chunks may be links to files of their own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats import fields, units
+from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.chunks import one_after_another
+from ptycho_core.formats.settings import Settings
+from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.scan import ArraySource, Geometry
+
+_FIRST = "chunks/0/data"
+_BATCH_BYTES = 16 * 2**20
+
+
+def sniff(store: Store, positions: Store | None) -> bool:
+    """Tell whether this is the format."""
+    return _FIRST in store
+
+
+def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
+    """Read what the file stores."""
+    notes: list[str] = []
+    pieces = _pieces(store)
+    chunks = list(pieces)
+    lengths = [piece.shape[0] for piece in pieces.values()]
+    places = [fields.points(store, f"{chunk}/positions", n) for chunk, n in zip(chunks, lengths, strict=True)]
+    source = one_after_another(store.path, pieces, notes)
+    _note_centre(store, source.shape[1:], notes)
+    return Stored(
+        source=source,
+        positions=np.concatenate(places),
+        unit="m",
+        unit_reason="ptypy stores metres",
+        mask=_mask(store, chunks, lengths, notes),
+        geometry=_geometry(store, notes),
+        indexes=_indexes(store, chunks, lengths),
+        notes=notes,
+    )
+
+
+def _pieces(store: Store) -> dict[str, ArraySource]:
+    """Return the patterns of each chunk; one that is a link to a missing file is an error, not the end."""
+    pieces = {"chunks/0": store.patterns(store.require(_FIRST))}
+    while (chunk := f"chunks/{len(pieces)}") in store:
+        pieces[chunk] = store.patterns(f"{chunk}/data")
+    return pieces
+
+
+def _indexes(store: Store, chunks: list[str], lengths: list[int]) -> NDArray[np.int64] | None:
+    if not all(f"{chunk}/indices" in store for chunk in chunks):
+        return None
+    return np.concatenate([fields.indexes(store, f"{c}/indices", n) for c, n in zip(chunks, lengths, strict=True)])
+
+
+def _mask(store: Store, chunks: list[str], lengths: list[int], notes: list[str]) -> NDArray[np.bool_] | None:
+    """Return the pixels that are good in every pattern. Without weights for each, those of ``meta`` count for all."""
+    keys = [f"{chunk}/weights" for chunk in chunks]
+    keys = [key for key in keys if key in store and len(store.header(key).shape) == 3 and store.header(key).nbytes]
+    if not keys:
+        common = store.first("meta/weight2d", "info/weight2d")
+        return None if common is None or len(store.header(common).shape) != 2 else store.numbers(common) > 0
+    good = [_good_in_all(store, key) for key in keys]
+    if len({one.shape for one in good}) > 1:
+        raise InputError(f"{store.path}: the weights of its chunks differ in size; all must be that of the patterns")
+    if sum(lengths) > 1:
+        notes.append("a pixel of weight 0 in one pattern is left out of all patterns")
+    return np.asarray(np.stack(good).all(axis=0))
+
+
+def _good_in_all(store: Store, key: str) -> NDArray[np.bool_]:
+    weights = store.patterns(key)
+    step = max(1, _BATCH_BYTES // (8 * weights.shape[1] * weights.shape[2]))
+    good = np.ones(weights.shape[1:], bool)
+    for start in range(0, weights.shape[0], step):
+        good &= (weights[start : start + step] > 0).all(axis=0)
+    return good
+
+
+def _geometry(store: Store, notes: list[str]) -> Geometry:
+    """Return what is known; ptypy stores 0 for None."""
+    energy, distance = (store.number(key) if (key := f"meta/{name}") in store else 0 for name in ("energy", "distance"))
+    pitch = store.numbers("meta/psize").ravel() if "meta/psize" in store else np.zeros(1)
+    known = pitch.size in (1, 2) and bool(np.isfinite(pitch).all() and (pitch > 0).all())
+    if energy > 0:
+        notes.append(f"converted the energy from {energy:.5g} keV to eV")
+    return Geometry(
+        energy_ev=energy * units.ENERGIES_EV["kev"] if energy > 0 else None,
+        distance_m=distance if distance > 0 else None,
+        detector_pixel_m=(float(pitch[0]), float(pitch[-1])) if known else None,
+    )
+
+
+def _note_centre(store: Store, shape: tuple[int, ...], notes: list[str]) -> None:
+    if "meta/center" not in store or store.header("meta/center").dtype.kind not in "iuf":
+        return
+    centre = store.numbers("meta/center").ravel()
+    if centre.shape == (2,) and (abs(centre - np.asarray(shape) // 2) >= 1).any():
+        notes.append(
+            f"the file puts the optical axis at pixel ({centre[0]:g}, {centre[1]:g}) and it is taken at "
+            f"({shape[0] // 2}, {shape[1] // 2}): centre the patterns"
+        )

@@ -1,0 +1,394 @@
+"""HDF5 files: datasets stay on disk; links, filters and virtual sources that fail are named.
+
+h5py is imported here and nowhere else in the readers, so that a scan in an NPZ does not wait for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.hdf5_file import DeadLinkError, ReadFile, beside
+from ptycho_core.formats.stores.store import LARGEST_ARRAY, Header, Store, check_fits_memory, reading
+from ptycho_core.scan.scan import ArraySource
+
+_DEEPEST_GROUP = 24
+_MOST_KEYS = 5000
+_MOST_LISTED = 50
+"""Attributes of one group or dataset."""
+_CHEAP_BYTES = 4 * 2**20
+
+
+class Hdf5Store(Store):
+    """An HDF5 file; soft and external links and virtual datasets resolve relative to it."""
+
+    container = "hdf5"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._file = ReadFile(path)
+        self._headers: dict[str, Header] = {}
+        self._checked: set[str] = set()
+        self._rows: int | None = None
+        self._cut: set[str] = set()
+
+    @property
+    def growing(self) -> bool:  # type: ignore[override]  # noqa: D102
+        return self._file.growing
+
+    def cut(self, rows: int, key: str) -> None:  # noqa: D102
+        self._rows = rows
+        self._cut.add(key)
+        self._headers.clear()
+
+    def keys(self) -> list[str]:  # noqa: D102
+        return self._found["dataset"]
+
+    def groups(self) -> list[str]:  # noqa: D102
+        return self._found["group"]
+
+    def dead_links(self) -> list[str]:  # noqa: D102
+        return self._found["dead link"]
+
+    @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"dataset": [], "group": [], "dead link": []}
+        with reading(self.path, "the list of its datasets"):
+            for kind, key in itertools.islice(
+                _walk(self._file, self._file.root, "", {_address(self._file.root)}, 0), _MOST_KEYS
+            ):
+                found[kind].append(key)
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        # A dangling link counts as there: the reader then says what it points to, not that the key is missing.
+        group: Any = self._file.root
+        for part in str(key).split("/"):
+            with reading(self.path, f"'{key}'"):
+                if not isinstance(group, h5py.Group) or group.get(part, getlink=True) is None:
+                    return False
+                try:
+                    group = self._file.open_item(group, part)
+                except (KeyError, OSError, RuntimeError):
+                    return True
+        return True
+
+    def header(self, key: str) -> Header:  # noqa: D102
+        if key not in self._headers:
+            self._headers[key] = self._checked_header(key)
+        return self._headers[key]
+
+    def _checked_header(self, key: str) -> Header:
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            if dataset.shape is None:
+                raise InputError(f"{self.path}: '{key}' is declared empty: it holds no data")
+            header = Header(self._seen_shape(key, dataset), _as_numbers(dataset.dtype))
+            plist = dataset.id.get_create_plist()
+            external = plist.get_external_count()
+            never_written = not dataset.id.get_storage_size() and not dataset.is_virtual and not external
+            contiguous = plist.get_layout() == h5py.h5d.CONTIGUOUS and not external
+        if header.nbytes and never_written:
+            raise InputError(f"{self.path}: '{key}' is declared as {header.shape} but nothing was written into it yet")
+        if (
+            contiguous
+            and header.nbytes > self.path.stat().st_size
+            and dataset.file.filename == self._file.root.filename
+        ):
+            raise InputError(f"{self.path}: '{key}' declares {header.nbytes} bytes, more than the whole file has")
+        return header
+
+    def _seen_shape(self, key: str, dataset: h5py.Dataset) -> tuple[int, ...]:
+        """Return the shape of an array, of one that grows with no more patterns than `cut` said."""
+        shape: tuple[int, ...] = dataset.shape
+        grows = bool(shape) and dataset.maxshape[0] != shape[0]
+        if self._rows is None or not (grows or key in self._cut):
+            return shape
+        lines = self._rows // math.prod(shape[1:-2])  # a raster grows by lines
+        return (min(shape[0], lines), *shape[1:])
+
+    def attribute(self, key: str, name: str) -> Any:  # noqa: D102
+        if key and key not in self:
+            return None
+        with reading(self.path, f"attribute '{name}'"):
+            attributes = self._item(key).attrs
+            return _plain_attribute(attributes, name) if name in attributes else None
+
+    def attributes(self, key: str) -> dict[str, Any]:  # noqa: D102
+        with reading(self.path, f"the attributes of '{key}'"):
+            item = self._item(key)
+            count = min(h5py.h5a.get_num_attrs(item.id), _MOST_LISTED)  # iterating over them opens the dataset anew
+            names = [h5py.h5a.open(item.id, index=i).name.decode(errors="replace") for i in range(count)]
+            values = {name: _plain_attribute(item.attrs, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def first_values(self, key: str, count: int) -> NDArray[Any] | None:  # noqa: D102
+        dataset = self._dataset(key)
+        with reading(self.path, f"'{key}'"):
+            largest = max(_chunk_bytes(dataset), count * dataset.dtype.itemsize)
+            if not _is_plain(dataset.dtype) or largest > _CHEAP_BYTES:
+                return None
+            first = (0,) * (len(dataset.shape) - 1)
+            return np.atleast_1d(dataset[(*first, slice(count))] if dataset.shape else dataset[()])
+
+    def close(self) -> None:  # noqa: D102
+        self._file.close()
+
+    def _item(self, key: str) -> Any:
+        """Open a group or dataset, or the file where ``key`` is empty."""
+        item: Any = self._file.root
+        for part in key.split("/") if key else ():
+            with reading(self.path, f"'{key}'"):
+                try:
+                    item = self._file.open_item(item, part)
+                except DeadLinkError as error:
+                    raise InputError(f"{self.path}: '{key}' {error}") from error
+        return item
+
+    def _dataset(self, key: str) -> h5py.Dataset:
+        dataset = self._item(self.require(key))
+        if not isinstance(dataset, h5py.Dataset):
+            raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
+        if key not in self._checked:
+            _check_filters(self.path, key, dataset)
+            _check_raw_files(self.path, key, dataset)
+            _check_virtual_sources(self.path, key, dataset, self.growing)
+            self._checked.add(key)
+        return dataset
+
+    def _read(self, key: str) -> NDArray[Any]:
+        dataset = self._dataset(key)
+        if (chunk_bytes := _chunk_bytes(dataset)) > LARGEST_ARRAY:
+            raise InputError(
+                f"{self.path}: '{key}' is stored in pieces of {chunk_bytes} bytes: that cannot be right, write it again"
+            )
+        check_fits_memory(self.path, key, chunk_bytes)
+        with reading(self.path, f"'{key}'"):
+            values = np.asarray(dataset[()])
+            if self._rows is not None and values.ndim:
+                values = values[: self.header(key).shape[0]]
+            return values.view(_as_numbers(values.dtype)) if values.dtype.names else values
+
+    def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
+        dataset = self._dataset(key)
+        check_fits_memory(self.path, key, _chunk_bytes(dataset))
+        return Hdf5Source(self.path, key, shape, dataset.dtype, dataset.chunks)
+
+
+class Hdf5Source:
+    """A dataset of patterns that is opened when first asked for, in each process anew.
+
+    Parameters
+    ----------
+    path
+        The file.
+    key
+        The dataset in it.
+    shape
+        (n, y, x); the dataset's axes before its last two, if more than one, count as one.
+    dtype
+        As stored, any real type.
+    chunks
+        The dataset's, if it is stored in pieces.
+    last_axis_first
+        Present (y, x, n) as (n, y, x).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        chunks: tuple[int, ...] | None = None,
+        last_axis_first: bool = False,
+    ) -> None:
+        self._opened: tuple[int, ReadFile, h5py.Dataset] | None = None
+        self._stored = (path, key, shape, dtype, chunks)
+        self._path, self._key = path, key
+        self._last_axis_first = last_axis_first
+        self.shape = (shape[-1], *shape[:-1]) if last_axis_first else shape
+        self.dtype = dtype
+        self.together = 1 if chunks is None else chunks[-1 if last_axis_first else -3]
+        """How many patterns are decompressed together, whichever of them is asked for."""
+
+    def __reduce__(self) -> tuple[type[Hdf5Source], tuple[Any, ...]]:
+        return type(self), (*self._stored, self._last_axis_first)
+
+    def with_last_axis_first(self) -> Hdf5Source:
+        """Return the same patterns seen as (n, y, x), where they are stored as (y, x, n)."""
+        return Hdf5Source(*self._stored, last_axis_first=True)
+
+    def __getitem__(self, index: Any, /) -> NDArray[Any]:
+        """Return the patterns of a slice or of increasing, unique indexes."""
+        with self._dataset() as dataset, reading(self._path, f"'{self._key}'"):
+            if isinstance(index, slice):
+                start, stop, _ = index.indices(self.shape[0])
+                return self._read_range(dataset, start, stop)
+            rows = np.asarray(index)
+            batch = np.empty((len(rows), *self.shape[1:]), self.dtype)
+            for first, last in _runs(rows, self.together):
+                start, stop = int(rows[first]), int(rows[last - 1]) + 1
+                batch[first:last] = self._read_range(dataset, start, stop)[rows[first:last] - start]
+            return batch
+
+    def _read_range(self, dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+        if not self._last_axis_first:
+            return _read_range(dataset, start, stop)
+        patterns: NDArray[Any] = np.moveaxis(dataset[..., start:stop], -1, 0)
+        return patterns.reshape(-1, *self.shape[1:])
+
+    @contextmanager
+    def _dataset(self) -> Iterator[h5py.Dataset]:
+        # A handle inherited by fork shares its file position and cache with the parent: open again.
+        if self._opened is not None and self._opened[0] == os.getpid():
+            yield self._opened[2]
+            return
+        file = ReadFile(self._path)
+        try:
+            with reading(self._path, f"'{self._key}'"):
+                dataset = file.open_item(file.root, self._key)
+            if not file.growing:
+                self._opened = (os.getpid(), file, dataset)
+            yield dataset
+        finally:
+            if file.growing:
+                file.close()
+
+    def __del__(self) -> None:
+        if self._opened is not None:
+            _, file, dataset = self._opened
+            file.leave(dataset)
+
+
+def _read_range(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
+    """Return the patterns from ``start`` to ``stop``, counted along all axes but the last two."""
+    *outer, length = dataset.shape[:-2]
+    pieces = [dataset[(0,) * len(outer)][:0]] if stop <= start else []
+    for line in range(start // length, -(-stop // length) if stop > start else 0):
+        columns = slice(max(start - line * length, 0), min(stop - line * length, length))
+        pieces.append(dataset[(*map(int, np.unravel_index(line, outer)), columns)])
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _runs(rows: NDArray[np.int64], chunk: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of stretches that are worth one read: adjacent rows, or rows of one chunk.
+
+    A chunk is decompressed whole whatever is asked of it, so its rows are best read together.
+    """
+    if len(rows) == 0:
+        return
+    apart = (np.diff(rows) > 1) & (np.diff(rows // chunk) > 0)
+    yield from itertools.pairwise([0, *(np.flatnonzero(apart) + 1), len(rows)])
+
+
+def _is_plain(dtype: np.dtype[Any]) -> bool:
+    """Tell numbers and strings from what nobody keeps in an attribute: reading a damaged list crashes HDF5."""
+    return dtype.kind in "biufcS" or h5py.check_string_dtype(dtype) is not None
+
+
+def _plain_attribute(attributes: h5py.AttributeManager, name: str) -> Any:
+    """Return an attribute; None where it is of another kind than numbers or text, or large."""
+    identifier = attributes.get_id(name)
+    if not _is_plain(identifier.dtype) or identifier.get_storage_size() > _CHEAP_BYTES:
+        return None
+    return attributes[name]
+
+
+def _as_numbers(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of complex numbers for MATLAB's pairs of "real" and "imag", else the type itself."""
+    if dtype.names == ("real", "imag") and dtype["real"] == dtype["imag"] and dtype["real"] in ("f4", "f8"):
+        return np.result_type(dtype["real"], np.complex64)
+    return dtype
+
+
+def _walk(
+    file: ReadFile, group: h5py.Group, prefix: str, visited: set[tuple[int, Any]], depth: int
+) -> Iterator[tuple[str, str]]:
+    """Yield kind and path of all that is there; groups that contain themselves are entered once."""
+    for name in group:
+        try:
+            item = file.open_item(group, name)
+        except (KeyError, OSError, RuntimeError):
+            yield "dead link", prefix + name
+            continue
+        if isinstance(item, h5py.Dataset):
+            yield "dataset", prefix + name
+        elif isinstance(item, h5py.Group) and depth < _DEEPEST_GROUP and _address(item) not in visited:
+            visited.add(_address(item))
+            yield "group", prefix + name
+            yield from _walk(file, item, f"{prefix}{name}/", visited, depth + 1)
+
+
+def _address(group: h5py.Group) -> tuple[int, Any]:
+    info = h5py.h5o.get_info(group.id)
+    return info.fileno, info.addr
+
+
+def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    with reading(path, f"'{key}'"):
+        plist = dataset.id.get_create_plist()
+        for i in range(plist.get_nfilters()):
+            code, _, _, name = plist.get_filter(i)
+            if not h5py.h5z.filter_avail(code):
+                label = name.decode(errors="replace") or "unnamed"
+                raise InputError(
+                    f"{path}: '{key}' is compressed with the HDF5 filter {code} ({label}), which is not installed: "
+                    "install its plugin, or write the file with another filter"
+                )
+
+
+def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> None:
+    """HDF5 reads a source that it cannot open as zeros without a word: look before it does."""
+    with reading(path, f"'{key}'"):
+        sources = dataset.virtual_sources() if dataset.is_virtual else []
+    names = sorted({source.file_name for source in sources} - {"."})
+    files = {name: beside(dataset.file, name) for name in names if "%" not in name}
+    missing = [name for name, file in files.items() if not file.is_file()]
+    if missing:
+        raise InputError(
+            f"{path}: '{key}' is put together from other files, of which {', '.join(missing[:5])} "
+            f"({len(missing)} in all) are missing: put them beside it"
+        )
+    for name, file in files.items():
+        try:
+            opened = ReadFile(file)
+        except InputError as error:
+            raise InputError(f"{path}: '{key}' is put together from other files, and {error}") from error
+        other = opened.growing != growing
+        opened.close()
+        if other:
+            raise InputError(
+                f"{path}: '{key}' is put together from other files, and either it or {name} is still being written, "
+                "but not both: open it again when the acquisition has ended"
+            )
+
+
+def _check_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    """HDF5 reads as zeros what a raw file of a dataset is short of: look before it does."""
+    with reading(path, f"'{key}'"):
+        wanted = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+        for name, offset, nbytes in dataset.external or ():
+            raw = beside(dataset.file, name)
+            if not raw.is_file():
+                raise InputError(f"{path}: the values of '{key}' are in the file '{name}', which is missing")
+            stored = min(nbytes, max(raw.stat().st_size - offset, 0), wanted)
+            if stored < min(nbytes, wanted):
+                raise InputError(f"{path}: the values of '{key}' are in '{name}', which is too short: copy it again")
+            wanted -= stored
+
+
+def _chunk_bytes(dataset: h5py.Dataset) -> int:
+    """Return what is decompressed together, whatever part of it is asked for."""
+    return int(math.prod(dataset.chunks or (1,)) * dataset.dtype.itemsize)

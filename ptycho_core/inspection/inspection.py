@@ -1,0 +1,265 @@
+"""What a scan is, in figures, words and a picture; streams over the patterns in bounded memory. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import Problem
+from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.inspection.scan_checks import check_scan, median_step_px
+from ptycho_core.scan.grouping import Neighborhoods, probe_diameter
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.survey import Survey, survey
+
+_LABEL_WIDTH = 18
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A scan that was looked at.
+
+    Parameters
+    ----------
+    scan
+        As it was read and preprocessed.
+    seen
+        Of all its patterns, or of a sample (`Survey.rows` says which).
+    probe
+        (M, N, N) complex64: the scan's own, or a guess where it has none.
+    near
+        Neighbours of its positions.
+    step_px
+        `median_step_px` of its positions.
+    problems
+        From `check_scan`.
+    """
+
+    scan: Scan
+    seen: Survey
+    probe: NDArray[np.complex64]
+    near: Neighborhoods
+    step_px: float
+    problems: tuple[Problem, ...]
+
+
+def look_at(
+    scan: Scan, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Inspection:
+    """Look at a scan: at all of its patterns, or at a sample of a large one unless ``everything`` is asked for.
+
+    Parameters
+    ----------
+    scan
+        To look at.
+    everything, progress
+        As for `survey`.
+    """
+    seen = survey(scan.patterns, scan.mask, everything, progress)
+    probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
+    step_px = median_step_px(scan.positions)
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen, step_px)))
+
+
+def inspect_scan(scan: Scan) -> dict[str, Any]:
+    """Look at all of a scan and return its `figures`."""
+    return figures(look_at(scan, everything=True))
+
+
+def figures(looked: Inspection) -> dict[str, Any]:
+    """Return what is to know of a scan as primitives that JSON takes; None where it is not known.
+
+    ``overlap`` is ``1 - step / diameter`` of neighbouring views, the step being the median distance of a position
+    from the nearest other. ``diameter_px`` is that of `grouping.probe_diameter`, of the stored probe or else of a
+    guess (``source``). Lengths are (y, x).
+    """
+    scan, seen, probe = looked.scan, looked.seen, looked.probe
+    diameter = probe_diameter(probe)
+    pixel = scan.pixel_size_m
+    step = looked.step_px
+    extent = np.ptp(scan.positions, axis=0)
+    field = extent + scan.size
+    n_good = scan.size**2 if scan.mask is None else int(np.count_nonzero(scan.mask))
+    counts = seen.sums
+    modes = (abs(probe).astype(np.float64) ** 2).sum(axis=(1, 2))
+    return {
+        "path": None if scan.path is None else str(scan.path),
+        "format": scan.format,
+        "patterns": {
+            "shape": list(scan.patterns.shape),
+            "stored_as": str(scan.patterns.source.dtype),
+            "in_memory": scan.patterns.in_memory,
+            "bytes_as_float32": scan.patterns.nbytes,
+            "looked_at": len(seen.rows),
+            "empty": seen.empty_rows.tolist(),
+        },
+        "counts": {
+            "per_pattern": _statistics(counts),
+            "per_pixel_mean": _number(counts.mean() / max(n_good, 1)),
+            "per_pixel_max": _number(seen.maximum),
+            "total": _number(counts.sum()),
+        },
+        "positions": {
+            "step_px": _number(step),
+            "step_m": None if pixel is None else _number(step * math.sqrt(pixel[0] * pixel[1])),
+            "extent_px": _numbers(extent),
+            "field_of_view_px": _numbers(field),
+            "field_of_view_m": None if pixel is None else _numbers(field * pixel),
+        },
+        "probe": {
+            "source": "guess" if scan.probe is None else "file",
+            "shape": list(probe.shape),
+            "mode_powers": _numbers(modes / (modes.sum() or 1.0)),
+            "diameter_px": _number(diameter),
+            "diameter_m": None if pixel is None else _number(diameter * math.sqrt(pixel[0] * pixel[1])),
+            "overlap": _number(max(0.0, 1 - step / diameter)) if diameter > 0 else None,
+        },
+        "mask": {"bad_pixels": scan.size**2 - n_good},
+        "geometry": {**dataclasses.asdict(scan.geometry), "pixel_size_m": None if pixel is None else list(pixel)},
+        "history": list(scan.history),
+        "assumptions": [dataclasses.asdict(a) for a in scan.assumptions],
+        "problems": [dataclasses.asdict(p) for p in looked.problems],
+    }
+
+
+def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what `figures` found in words: (label, text), the label empty where a row continues the one before."""
+    patterns, counts, positions = info["patterns"], info["counts"], info["positions"]
+    probe, geometry, per_pattern = info["probe"], info["geometry"], counts["per_pattern"]
+    n, height, width = patterns["shape"]
+    mean, least, most = (_count(per_pattern[name]) for name in ("mean", "min", "max"))
+    looked_at = patterns["looked_at"]
+    sample = [] if looked_at == n else [("", f"as of {looked_at} patterns, evenly spread over the scan")]
+    return [
+        ("File", info["path"] or "in memory"),
+        ("Format", info["format"]),
+        ("Patterns", f"{n} of {height} x {width} pixels, stored as {patterns['stored_as']}"),
+        ("Counts", f"{mean} per pattern ({least} to {most})"),
+        ("", f"{_count(counts['per_pixel_mean'])} per pixel on average, {_count(counts['per_pixel_max'])} at most"),
+        *sample,
+        ("Bad pixels", str(info["mask"]["bad_pixels"])),
+        ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
+        ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
+        ("Probe", _probe_line(probe)),
+        ("Overlap", "unknown" if probe["overlap"] is None else f"{probe['overlap']:.0%} of the probe's diameter"),
+        ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV")),
+        ("Distance", _or_unknown(geometry["distance_m"], 1, "m")),
+        ("Pixel size", _pixel_line(geometry["pixel_size_m"])),
+    ]
+
+
+def describe(info: dict[str, Any]) -> str:
+    """Return what `inspect_scan` found as text for a terminal."""
+    lines = [f"{label:<{_LABEL_WIDTH}}{text}" for label, text in summary(info)]
+    lines += _section("History", info["history"])
+    lines += _section("Assumed", [f"{a['key']}={a['value']}: {a['reason']}" for a in info["assumptions"]])
+    lines += _section("Problems", [f"{p['severity']}: {p['message']}" for p in info["problems"]])
+    return "\n".join(lines)
+
+
+def plot_scan(scan: Scan, path: Path) -> None:
+    """Write a picture: mean pattern (logarithmic), positions coloured by counts, amplitude and phase of the probe.
+
+    Parameters
+    ----------
+    scan
+        What to show; without a probe, the guess is shown.
+    path
+        Any format that matplotlib writes; the suffix decides.
+    """
+    from matplotlib.figure import Figure
+
+    seen = survey(scan.patterns, scan.mask, everything=True)
+    probe = (initial_probe(scan) if scan.probe is None else scan.probe)[0]
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
+    mean = seen.mean if scan.mask is None else np.where(scan.mask, seen.mean, np.nan)
+    image = top_left.imshow(np.log10(1 + mean), cmap="viridis")
+    top_left.set_title("Mean pattern")
+    figure.colorbar(image, ax=top_left, label="log10(1 + counts)")
+    dots = top_right.scatter(scan.positions[:, 1], scan.positions[:, 0], c=seen.sums, s=12, cmap="viridis")
+    top_right.set(title=f"{len(scan)} positions", xlabel="x (px)", ylabel="y (px)", aspect="equal")
+    top_right.invert_yaxis()
+    figure.colorbar(dots, ax=top_right, label="counts per pattern")
+    name = "Probe guess" if scan.probe is None else "Probe"
+    image = bottom_left.imshow(abs(probe), cmap="viridis")
+    bottom_left.set_title(f"{name}, amplitude")
+    figure.colorbar(image, ax=bottom_left)
+    image = bottom_right.imshow(visible_phase(probe), cmap="twilight", vmin=-np.pi, vmax=np.pi)
+    bottom_right.set_title(f"{name}, phase")
+    figure.colorbar(image, ax=bottom_right, label="rad")
+    figure.savefig(path, dpi=110)
+
+
+def visible_phase(probe: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the phase (N, N) of a mode where there is light to have one, NaN elsewhere."""
+    amplitude = abs(probe)
+    return np.where(amplitude > 0.05 * amplitude.max(), np.angle(probe), np.float32(np.nan)).astype(np.float32)
+
+
+def _statistics(values: NDArray[np.float64]) -> dict[str, float | None]:
+    return {
+        "min": _number(values.min()),
+        "median": _number(np.median(values)),
+        "mean": _number(values.mean()),
+        "max": _number(values.max()),
+        "std": _number(values.std()),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [_number(value) for value in values]
+
+
+def _section(title: str, sentences: list[str]) -> list[str]:
+    return ["", title, *(f"  {sentence}" for sentence in sentences)] if sentences else []
+
+
+def _count(value: float) -> str:
+    """Return four digits of a number of photons: ``461,200``, ``28.15``, ``1.235e+09``."""
+    return f"{float(f'{value:.4g}'):,.7g}"
+
+
+def _length(metres: float | None) -> str:
+    return "" if metres is None else f" ({with_unit(metres)})"
+
+
+def with_unit(metres: float) -> str:
+    """Return a length in the unit in which it is a handy number, from metres to picometres."""
+    for factor, unit in ((1.0, "m"), (1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm")):
+        if abs(metres) >= factor:
+            return f"{metres / factor:.4g} {unit}"
+    return f"{metres * 1e12:.4g} pm"
+
+
+def _area(pixels: list[float], metres: list[float] | None) -> str:
+    size = f"{pixels[0]:.0f} x {pixels[1]:.0f} px"
+    return size if metres is None else f"{size} ({with_unit(metres[0])} x {with_unit(metres[1])})"
+
+
+def _probe_line(probe: dict[str, Any]) -> str:
+    modes, height, width = probe["shape"]
+    origin = "guessed from the patterns" if probe["source"] == "guess" else f"{height} x {width} pixels"
+    count = "1 mode" if modes == 1 else f"{modes} modes"
+    diameter = probe["diameter_px"]
+    size = "no power" if diameter is None else f"{diameter:.3g} px{_length(probe['diameter_m'])} in diameter"
+    return f"{origin}, {count}, {size}"
+
+
+def _or_unknown(value: float | None, factor: float, unit: str) -> str:
+    return "unknown" if value is None else f"{value * factor:.6g} {unit}"
+
+
+def _pixel_line(pixel: list[float] | None) -> str:
+    return "unknown" if pixel is None else f"{with_unit(pixel[0])} x {with_unit(pixel[1])} on the object"

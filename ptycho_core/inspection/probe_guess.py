@@ -1,0 +1,124 @@
+"""A probe to start from, for scans that come without one: the mean pattern's modulus, focused by the data themselves.
+
+The mean pattern is close to the probe's own far field, whose phase is unknown. Its largest part is the defocus: of
+a range of quadratic phases, the one is taken with which some patterns best predict others. No torch here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.formats.conversions import FitTo
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.simulation.forward import fourier, inverse_fourier
+
+_N_PATTERNS = 64
+_LARGEST_TRIAL = 128
+"""Pixels: the trial works on the centre of larger patterns, where the probe's far field is."""
+_BLURS = np.concatenate([[0.0], np.outer(np.arange(1, 11) * 0.04, [1, -1]).ravel()])
+"""Radii that a defocus spreads the probe over, in parts of the window; the sign is that of the defocus."""
+_FINE_STEP = 0.02
+_EPSILON = 0.02
+
+
+def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex64]:
+    """Guess the probe from the patterns and positions.
+
+    ``P = F^-1[sqrt(mean pattern) exp(i pi c k^2 / N)]``, k in pixels from DC, scaled to the brightest pattern:
+    ``sum |P|^2 = max_i sum_u k_i(u)``. The curvature c is the one with which one half of about 64 neighbouring
+    patterns, back-projected, best predicts the other half. Where the probe is narrower than a step, neighbours tell
+    nothing of each other and the guess may be far off.
+
+    Parameters
+    ----------
+    scan
+        Whose probe.
+    seen
+        Of its patterns, where they were looked at before.
+
+    Returns
+    -------
+    ndarray
+        (1, N, N) complex64 in sqrt(counts).
+    """
+    seen = seen or survey(scan.patterns, scan.mask)
+    modulus = np.sqrt(seen.mean)
+    probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
+    power = (abs(probe) ** 2).sum()
+    scaled: NDArray[np.complex64] = (probe * np.sqrt(seen.sums.max() / (power or 1.0)))[None].astype(np.complex64)
+    return scaled
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """Neighbouring patterns: moduli (b, n, n), whole positions (b, 2) of their windows' corners, which are good."""
+
+    moduli: NDArray[np.float32]
+    corners: NDArray[np.int64]
+    good: NDArray[np.bool_]
+
+    def error(self, spectrum: NDArray[np.complex128]) -> float:
+        """Predict every second pattern from the others with a probe of this far field; return the R-factor."""
+        n = spectrum.shape[-1]
+        brightest = np.square(self.moduli).sum(axis=(1, 2)).max()
+        spectrum = spectrum * np.sqrt(brightest / (abs(spectrum) ** 2).sum())
+        probe = inverse_fourier(spectrum).astype(np.complex64)
+        light = abs(probe) ** 2
+        waves = inverse_fourier((self.moduli[::2] * np.exp(1j * np.angle(spectrum))).astype(np.complex64))
+        shape = tuple(self.corners.max(axis=0) + n)
+        numerator, coverage = np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
+        for (y, x), wave in zip(self.corners[::2], waves, strict=True):
+            numerator[y : y + n, x : x + n] += probe.conj() * wave
+            coverage[y : y + n, x : x + n] += light
+        estimate = 1 + (numerator - coverage) / (coverage + _EPSILON * light.max())
+        exits = np.stack([probe * estimate[y : y + n, x : x + n] for y, x in self.corners[1::2]])
+        predicted, measured = abs(fourier(exits))[:, self.good], self.moduli[1::2][:, self.good]
+        scale = (predicted * measured).sum() / (predicted**2).sum()
+        return float(abs(scale * predicted - measured).sum() / measured.sum())
+
+
+def _best_blur(scan: Scan, modulus: NDArray[np.float64]) -> float:
+    trial = _trial(scan)
+    if trial is None or not modulus.any():
+        return 0.0
+    modulus = FitTo(trial.good.shape[0])(modulus)
+
+    def error(blur: float) -> float:
+        return trial.error(modulus * _lens(modulus, blur))
+
+    best = float(min(_BLURS, key=error))
+    return min((best, best - _FINE_STEP, best + _FINE_STEP), key=error)
+
+
+def _lens(modulus: NDArray[np.float64], blur: float) -> NDArray[np.complex128]:
+    """Return a quadratic phase that moves rays at the far field's rms radius by ``blur`` parts of the window."""
+    n = modulus.shape[0]
+    k = np.arange(n) - n // 2
+    k2 = (k[:, None] ** 2 + k**2).astype(np.float64)
+    power = modulus**2
+    radius = np.sqrt((power * k2).sum() / (power.sum() or 1.0)) or 1.0
+    lens: NDArray[np.complex128] = np.exp(1j * np.pi * blur / radius * k2)
+    return lens
+
+
+def _trial(scan: Scan) -> _Trial | None:
+    """Return the patterns around the middle of the scan in random order, or None where too few are near enough."""
+    middle = np.linalg.norm(scan.positions - np.median(scan.positions, axis=0), axis=1).argmin()
+    away = np.linalg.norm(scan.positions - scan.positions[middle], axis=1)
+    near = np.argsort(away, kind="stable")[:_N_PATTERNS]
+    near = near[away[near] < scan.size]
+    if len(near) < 4:
+        return None
+    near = np.random.default_rng(0).permutation(near)
+    n = min(scan.size, _LARGEST_TRIAL)
+    fit = FitTo(n)
+    good = np.ones((n, n), bool) if scan.mask is None else fit(scan.mask)
+    moduli = np.sqrt(fit(scan.patterns[near])) * good
+    if not moduli[::2].any() or not moduli[1::2].any():
+        return None
+    positions = np.round(scan.positions[near] * (n / scan.size)).astype(np.int64)
+    return _Trial(moduli.astype(np.float32), positions - positions.min(axis=0), good)

@@ -1,0 +1,62 @@
+"""All that can be seen to be wrong before a run begins, for the window and the command line alike. No torch here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.inspection.scan_checks import check_scan
+from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
+from ptycho_core.scan.scan import Scan
+
+
+def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list[Problem]:
+    """Return what is wrong with a scan, with the settings, and between them.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    scan
+        To train on.
+    test_scan
+        To validate on, or None to validate on a part of ``scan``.
+    """
+    return check_scan(scan) + check_settings(config, scan, test_scan)
+
+
+def check_settings(
+    config: Config, scan: Scan, test_scan: Scan | None = None, near: Neighborhoods | None = None
+) -> list[Problem]:
+    """Return what is wrong with the settings, or between them and the scan: quick enough to ask while they are typed.
+
+    Parameters
+    ----------
+    config, scan, test_scan
+        As for `check_run`.
+    near
+        Of the scan's positions, where they were found before.
+    """
+    problems: list[Problem] = []
+    if test_scan is None:
+        problems += config.check()
+    elif test_scan.size != scan.size:
+        message = f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
+        problems.append(Problem("test_scan", message))
+    elif config.engine == "direct" and _reaches_beyond(test_scan, scan):
+        message = (
+            "the direct engine fits the object of one scan, and the test scan reaches beyond it: leave out the test "
+            "data file, or take engine pinn"
+        )
+        problems.append(Problem("test_scan", message, fixes=(Fix("engine pinn", "engine", "pinn"),)))
+    if config.engine == "pinn":
+        diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
+        plan = GroupingPlan(config.gridsize, config.neighbor_count)
+        problems += plan.check(len(scan), near or Neighborhoods(scan.positions), diameter)
+    return problems
+
+
+def _reaches_beyond(test_scan: Scan, scan: Scan) -> bool:
+    tested, fitted = np.floor(test_scan.positions), np.floor(scan.positions)
+    return bool((tested.min(axis=0) < fitted.min(axis=0)).any() or (tested.max(axis=0) > fitted.max(axis=0)).any())

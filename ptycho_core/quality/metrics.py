@@ -1,0 +1,270 @@
+"""How good a reconstruction is: against the data (R-factor), another one (FRC), or a known truth. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+from skimage.metrics import structural_similarity
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.quality.registration import register, soft_window
+
+COVERED = 0.1
+"""A pixel counts as covered when its weight is at least this share of the median over the scanned box."""
+SSIM_WINDOW = 7
+FEWEST_PIXELS = 20
+"""A ring with fewer independent Fourier pixels tells nothing: its half-bit threshold comes close to 1."""
+FORGIVEN_RINGS = 2
+"""Lowest rings that may lie below the half-bit curve if the next lies above: they hold the least pixels, and what is
+left of a phase ramp, which ptychography does not determine."""
+
+
+@dataclass(frozen=True)
+class RFactor:
+    """``value`` is R, ``scale`` the factor c by which the model's amplitudes were multiplied."""
+
+    value: float
+    scale: float
+
+
+def r_factor(batches: Callable[[], Iterable[tuple[Any, Any]]], good: Any = 1) -> RFactor:
+    """Return the R-factor ``sum |c sqrt(lambda) - A| / sum A``, ``c = sum(sqrt(lambda) A) / sum(lambda)``.
+
+    The crystallographers' R over all patterns; c is the scale at which the model fits best in the sense of least
+    squares.
+
+    Parameters
+    ----------
+    batches
+        Called twice, once for c and once for the sum; each time it yields all pairs (model amplitude, measured
+        amplitude), each (b, N, N), NumPy arrays or torch tensors, so that no more than a batch is ever held.
+    good
+        (N, N) of the same kind, 1 where a detector pixel is good and 0 where not; by default all are.
+
+    Returns
+    -------
+    RFactor
+        0 for a perfect fit up to one factor. NaN without any photon, measured or expected.
+    """
+    cross = power = 0.0
+    for model, measured in batches():
+        cross += float((model * measured * good).sum())
+        power += float((model * model * good).sum())
+    scale = cross / power if power > 0 else float("nan")
+    residual = total = 0.0
+    for model, measured in batches():
+        residual += float((abs(scale * model - measured) * good).sum())
+        total += float((measured * good).sum())
+    return RFactor(residual / total if total > 0 else float("nan"), scale)
+
+
+@dataclass(frozen=True, eq=False)
+class FRC:
+    """A Fourier ring correlation.
+
+    Parameters
+    ----------
+    frequency
+        (k,) rings' spatial frequencies in cycles per pixel, above 0 and up to 0.5.
+    correlation
+        (k,) -1 to 1.
+    threshold
+        (k,) half-bit curve.
+    resolution_px
+        Half a period in pixels at the first crossing: ``1 / (2 frequency)``. None when the correlation stays
+        above the threshold up to 0.5 cycles per pixel, where half a period is one pixel; that of the first ring when
+        it is below from the start, by more than the two lowest rings.
+    resolution_m
+        The same in metres, None too where the pixel size is not known.
+    """
+
+    frequency: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    resolution_px: float | None
+    resolution_m: float | None
+
+
+def half_bit_threshold(n: NDArray[Any] | float) -> NDArray[np.float64]:
+    """Return the half-bit curve for ``n`` independent Fourier pixels per ring.
+
+    van Heel and Schatz, J. Struct. Biol. 151, 250 (2005): half a bit of information per pixel in the mean of
+    the two images, so a signal-to-noise ratio of ``(sqrt(2) - 1) / 2`` = 0.2071 in each.
+    """
+    snr = (np.sqrt(2) - 1) / 2
+    root = np.sqrt(np.asarray(n, np.float64))
+    return np.asarray((snr + (2 * np.sqrt(snr) + 1) / root) / (snr + 1 + 2 * np.sqrt(snr) / root))
+
+
+def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, window: NDArray[Any] | None = None) -> FRC:
+    """Return the Fourier ring correlation of two images that are registered to each other.
+
+    ``Re sum(F_a conj(F_b)) / sqrt(sum |F_a|^2 sum |F_b|^2)`` over rings one Fourier pixel of the shorter side wide.
+    Saxton and Baumeister, J. Microsc. 127, 127 (1982).
+
+    Parameters
+    ----------
+    a, b
+        (H, W), real or complex. The mean is subtracted. The real part is what noise cannot bias: shift,
+        phase ramp and phase must have been removed (`ptycho_core.quality.registration.register`).
+    pixel_size_m
+        For the resolution in metres.
+    window
+        (H, W) both images are multiplied with, 1 by default. It lowers the number of independent Fourier
+        pixels that the threshold is computed for by ``(sum w^2)^2 / (H W sum w^4)``.
+    """
+    w = np.ones(a.shape) if window is None else np.asarray(window, np.float64)
+    fa, fb = (fft.fft2(w * (image - (w * image).sum() / w.sum())) for image in (a, b))
+    side = min(a.shape)
+    fy, fx = (fft.fftfreq(n) * side for n in a.shape)
+    ring = np.rint(np.hypot(fy[:, None], fx[None, :])).astype(np.int64).ravel()
+
+    def ring_sum(values: NDArray[Any]) -> NDArray[np.float64]:
+        total = np.bincount(ring, values.ravel())[1 : side // 2 + 1]
+        return np.asarray(total, np.float64)
+
+    energy = ring_sum(abs(fa) ** 2) * ring_sum(abs(fb) ** 2)
+    correlation = ring_sum((fa * fb.conj()).real) / np.sqrt(np.maximum(energy, np.finfo(float).tiny))
+    independent = ring_sum(np.ones(a.shape)) * (w**2).sum() ** 2 / (w.size * (w**4).sum())
+    if not (np.iscomplexobj(a) or np.iscomplexobj(b)):
+        independent /= 2  # the other half of the ring is its conjugate
+    frequency = np.arange(1, side // 2 + 1) / side
+    threshold = half_bit_threshold(independent)
+    telling = int(np.searchsorted(independent, FEWEST_PIXELS))
+    crossing = _first_crossing(frequency, correlation - threshold, max(telling, FORGIVEN_RINGS))
+    resolution_px = None if crossing is None else 0.5 / crossing
+    resolution_m = None if resolution_px is None or pixel_size_m is None else resolution_px * pixel_size_m
+    return FRC(frequency, correlation, threshold, resolution_px, resolution_m)
+
+
+def _first_crossing(frequency: NDArray[np.float64], excess: NDArray[np.float64], forgiven: int) -> float | None:
+    """Frequency at which the excess first falls below 0, linear between rings; None when it never does.
+
+    It may lie below 0 in the lowest ``forgiven`` rings if it lies above in one of the next.
+    """
+    start = next((i for i, above in enumerate(excess[: forgiven + 1] >= 0) if above), 0)
+    below = start + np.flatnonzero(excess[start:] < 0)
+    if len(below) == 0:
+        return None
+    i = int(below[0])
+    if i == 0:
+        return float(frequency[0])
+    part = excess[i - 1] / (excess[i - 1] - excess[i])
+    return float(frequency[i - 1] + part * (frequency[i] - frequency[i - 1]))
+
+
+def psnr(estimate: NDArray[Any], truth: NDArray[Any], data_range: float, covered: NDArray[np.bool_]) -> float | None:
+    """Return the peak signal-to-noise ratio in dB, ``10 log10(data_range^2 / MSE)`` over the covered pixels.
+
+    None where it is not defined: no error at all, or a data range of 0.
+    """
+    mse = float(np.mean((np.asarray(estimate, np.float64) - truth)[covered] ** 2))
+    return None if mse == 0 or data_range <= 0 else float(10 * np.log10(data_range**2 / mse))
+
+
+def ssim(estimate: NDArray[Any], truth: NDArray[Any], data_range: float, covered: NDArray[np.bool_]) -> float | None:
+    """Return the structural similarity, -1 to 1, in windows of 7 x 7 pixels: its mean over those covered throughout.
+
+    Wang et al., IEEE Trans. Image Process. 13, 600 (2004), as computed by scikit-image. None for a data range of 0 or
+    where no window fits.
+    """
+    inside = ndimage.binary_erosion(covered, np.ones((SSIM_WINDOW, SSIM_WINDOW)))
+    if data_range <= 0 or not inside.any():
+        return None
+    _, local = structural_similarity(  # type: ignore[no-untyped-call]
+        np.asarray(estimate, np.float64),
+        np.asarray(truth, np.float64),
+        win_size=SSIM_WINDOW,
+        data_range=data_range,
+        full=True,
+    )
+    return float(local[inside].mean())
+
+
+def compare_to_truth(
+    estimate: NDArray[Any],
+    truth: NDArray[Any],
+    positions_px: NDArray[np.float64],
+    truth_positions_px: NDArray[np.float64],
+    weights: NDArray[Any] | None = None,
+    pixel_size_m: float | None = None,
+) -> dict[str, float | None]:
+    """Register a reconstructed object to the true one and measure how far they agree.
+
+    The two canvases may differ in size and origin: the positions of the same patterns on both tell how. Compared are
+    the covered pixels within the box that the positions span.
+
+    Parameters
+    ----------
+    estimate, truth
+        (H, W) and (H', W') complex objects with pixels of the same size.
+    positions_px, truth_positions_px
+        (n, 2): (y, x) of the same patterns, in the same order, on the canvas of each.
+    weights
+        (H, W) coverage of the estimate; a pixel is covered from a tenth of its median over the box. By default the
+        box is covered and what lies around it is not.
+    pixel_size_m
+        For the resolution in metres.
+
+    Returns
+    -------
+    dict
+        ``{modulus,phase}_{psnr,ssim}`` after registration with ``{modulus,phase}_data_range``, the range of the truth
+        over the compared pixels (psnr in dB; None where the truth is flat); ``frc_resolution_{px,m}`` as in `FRC`;
+        ``shift_{y,x}_px``, ``scale``, ``compared_pixels``. The half-bit curve is meant for two noisy images: against
+        a truth without noise the same estimate correlates better.
+
+    Raises
+    ------
+    InputError
+        When the common region is too small to compare.
+    """
+    between = (positions_px - truth_positions_px).mean(axis=0)
+    offset = np.rint(between).astype(np.int64)
+    low, high = np.maximum(0, -offset), np.minimum(truth.shape, estimate.shape - offset)
+    target = truth[low[0] : high[0], low[1] : high[1]]
+    part = tuple(slice(start, stop) for start, stop in zip(low + offset, high + offset, strict=True))
+    box = scanned_box(target.shape, truth_positions_px - low)
+    covered = box
+    if weights is not None:
+        covered = weights[part] >= COVERED * np.median(weights[part][box])
+    found = register(estimate[part], target, soft_window(covered))
+    covered &= box
+    window = soft_window(covered)
+    result: dict[str, float | None] = {}
+    reference = np.angle(target * np.exp(-1j * np.angle((window * target).sum())))
+    phase = reference + np.angle(found.aligned * target.conj())
+    for name, image, true in (("modulus", abs(found.aligned), abs(target)), ("phase", phase, reference)):
+        data_range = float(np.ptp(true[covered]))
+        result[f"{name}_psnr"] = psnr(image, true, data_range, covered)
+        result[f"{name}_ssim"] = ssim(image, true, data_range, covered)
+        result[f"{name}_data_range"] = data_range
+    rings = frc(found.aligned, target, pixel_size_m, window)
+    return result | {
+        "frc_resolution_px": rings.resolution_px,
+        "frc_resolution_m": rings.resolution_m,
+        "shift_y_px": found.shift_px[0] + float(offset[0] - between[0]),
+        "shift_x_px": found.shift_px[1] + float(offset[1] - between[1]),
+        "scale": found.scale,
+        "compared_pixels": float(covered.sum()),
+    }
+
+
+def scanned_box(shape: tuple[int, ...], positions: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return True (H, W) within the box that the positions (n, 2) span; raises `InputError` if it is too small."""
+    low = np.maximum(np.floor(positions.min(axis=0)), 0).astype(np.int64)
+    high = np.minimum(np.ceil(positions.max(axis=0)) + 1, shape).astype(np.int64)
+    height, width = np.maximum(high - low, 0)
+    if min(height, width) < 2 * SSIM_WINDOW:
+        raise InputError(
+            f"the scanned region common to both objects is {height} x {width} pixels, a comparison needs at least "
+            f"{2 * SSIM_WINDOW} x {2 * SSIM_WINDOW}"
+        )
+    box = np.zeros(shape, np.bool_)
+    box[low[0] : high[0], low[1] : high[1]] = True
+    return box

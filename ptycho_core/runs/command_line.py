@@ -1,0 +1,139 @@
+"""A run as a command: the `ptycho train` that does it, and the script that submits it to a cluster. No torch here."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
+from ptycho_core.base.errors import InputError
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps_json import steps_to_dict, steps_to_flags
+
+_START_MINUTES = 15
+"""What a job may take beside the training that its time limit is for."""
+
+_CPUS = 8
+"""Cores for each process: for reading and plain arithmetic, or all of it where no GPU computes."""
+
+_LAST_SECONDS = 180
+"""How long before its end a job is asked to stop in good order."""
+
+
+def command_line(settings: Mapping[str, Any], scan: Scan, folder: Path) -> str:
+    """Return the command that trains on a scan as it is, with settings that `build_config` takes.
+
+    Parameters
+    ----------
+    settings
+        Those that are as preset and defaults have them are left out.
+    scan
+        Read from a file; how it was read and preprocessed is said as well.
+    folder
+        Of the run.
+
+    Returns
+    -------
+    str
+        Quoted for a shell, with absolute paths. What `needed_files` returns has to be written for it.
+
+    Raises
+    ------
+    InputError
+        The scan was not read from a file, or a setting is not valid.
+    """
+    if scan.path is None:
+        raise InputError("the scan was not read from a file, so no command can read it again")
+    words = ["ptycho", "train", "--train_data_file", str(scan.path.absolute())]
+    if scan.positions_path is not None:
+        words += ["--positions", str(scan.positions_path.absolute())]
+    for key, value in scan.settings.items():
+        words += ["--set", f"{key}={value}"]
+    if scan.mapping is not None:
+        words += ["--mapping", str(_beside(folder, "mapping"))]
+    flags = _step_flags(scan)
+    words += ["--steps", str(_beside(folder, "steps"))] if flags is None else flags
+    words += ["--output_dir", str(folder.absolute())]
+    config = build_config(dict(settings))
+    for name, value in {"preset": config.preset, **fewest_settings(config)}.items():
+        words += [f"--{name}", KNOBS[name].text(value)]
+    return shlex.join(words)
+
+
+def needed_files(scan: Scan, folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the files beside the run's folder that the command names, and what has to be in them as JSON.
+
+    A mapping is one; so are steps that flags cannot say. Most scans need none.
+    """
+    files = {}
+    if scan.mapping is not None:
+        files[_beside(folder, "mapping")] = scan.mapping
+    if _step_flags(scan) is None:
+        files[_beside(folder, "steps")] = steps_to_dict(scan.steps)
+    return files
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.absolute().with_name(f"{folder.name}-{what}.json")
+
+
+def _step_flags(scan: Scan) -> list[str] | None:
+    try:
+        return steps_to_flags(scan.steps)
+    except InputError:
+        return None
+
+
+def job_script(command: str, config: Config) -> str:
+    """Return a script for ``sbatch`` that runs a command of `command_line` on the config's devices and nodes.
+
+    One process for each device, as Lightning expects them of SLURM; the same by ``torchrun`` stands in it as a comment.
+
+    Parameters
+    ----------
+    command
+        Quoted for a shell.
+    config
+        What the command trains with.
+
+    Raises
+    ------
+    InputError
+        The config leaves the number of devices open.
+    """
+    if config.devices == "auto":
+        raise InputError("a job asks for a number of devices: set devices to one, in place of auto")
+    nodes, devices = config.num_nodes, int(config.devices)
+    asked = [
+        "--job-name=ptycho",
+        "--output=ptycho-%j.log",
+        f"--nodes={nodes}",
+        f"--ntasks-per-node={devices}",
+        f"--cpus-per-task={max(_CPUS, 1 + config.num_workers)}",
+        f"--signal=TERM@{_LAST_SECONDS}",
+    ]
+    if config.accelerator in ("auto", "gpu", "cuda"):
+        asked.append(f"--gpus-per-node={devices}")
+    if config.max_time is not None:
+        asked.append(f"--time={math.ceil(config.max_time) + _START_MINUTES}")
+    lines = [
+        "#!/bin/bash",
+        *(f"#SBATCH {option}" for option in asked),
+        "",
+        "# Add what your site asks for, such as #SBATCH --partition=NAME, and make ptycho available here:",
+        "# source /path/to/venv/bin/activate",
+        "",
+        f"srun {command}",
+        "",
+        "# Without SLURM, on each node:" if nodes == 1 else "# Without SLURM, on each node, with FIRST_NODE named:",
+        f"# {_torchrun(nodes, devices)} {command}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _torchrun(nodes: int, devices: int) -> str:
+    where = "--standalone" if nodes == 1 else "--rdzv-backend=c10d --rdzv-endpoint=FIRST_NODE:29500"
+    return f"torchrun {where} --nnodes={nodes} --nproc-per-node={devices} --no-python"

@@ -1,0 +1,83 @@
+"""The folder of reconstructions: the newest one, and those before it. No torch here.
+
+::
+
+    out/reconstruction/                       the newest; its metrics.json is written last and names the checkpoint
+    out/reconstruction/previous/version_<k>/  those before it, the oldest first
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.atomic import explain_write_errors
+from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RunInfo
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A reconstruction on the disk: the folder of its files, and its metrics."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def find_results(folder: Path) -> list[Result]:
+    """Return the reconstructions that ``folder`` holds, newest first; those that are broken or unfinished are not."""
+    newest = folder / RECONSTRUCTION
+    found = []
+    for place in (newest, *(path for _, path in sorted(_versions(newest), reverse=True))):
+        try:
+            metrics = json.loads((place / METRICS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(metrics, dict):
+            found.append(Result(place, metrics))
+    return found
+
+
+def r_free_of_checkpoints(info: RunInfo) -> dict[Path, float]:
+    """Return R_free by checkpoint, where it is known: of the newest reconstruction of the run's scan, not polished."""
+    files = {Path(os.path.relpath(saved.path, info.folder)).as_posix(): saved for saved in info.checkpoints}
+    known: dict[Path, float] = {}
+    for result in find_results(info.folder):
+        told = result.metrics
+        saved = files.get(str(told.get("checkpoint")))
+        if saved is None or told.get("checkpoint_epoch") != saved.epoch:
+            continue
+        r_free = told.get("r_free")
+        if told.get("same_scan") and told.get("polish_epochs") == 0 and isinstance(r_free, float):
+            known.setdefault(Path(saved.path), r_free)
+    return known
+
+
+def set_results_aside(folder: Path) -> Path | None:
+    """Move the reconstruction in ``folder`` to ``previous/version_<k>`` below it; return that, if there was any.
+
+    Raises
+    ------
+    PtychoError
+        The folder cannot be written.
+    """
+    newest = folder / RECONSTRUCTION
+    with explain_write_errors(newest):
+        left = [path for path in newest.iterdir() if path.name != PREVIOUS] if newest.is_dir() else []
+        if not left:
+            return None
+        target = newest / PREVIOUS / f"version_{max((k for k, _ in _versions(newest)), default=-1) + 1}"
+        target.mkdir(parents=True)
+        for path in left:
+            os.rename(path, target / path.name)
+    return target
+
+
+def _versions(newest: Path) -> list[tuple[int, Path]]:
+    folders = newest.glob(f"{PREVIOUS}/version_*")
+    return [(int(found[1]), path) for path in folders if (found := re.fullmatch(r"version_(\d+)", path.name))]

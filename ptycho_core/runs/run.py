@@ -1,0 +1,374 @@
+"""The run directory: what is in it, how it is written, found again and resumed. No torch here.
+
+::
+
+    out/run.json                          the record: config, scan, status, checkpoints, metrics
+    out/checkpoints/, out/reconstruction/ of the newest run
+    out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
+    out/previous/version_<k>/             record, checkpoints and reconstruction of the runs before
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base import events
+from ptycho_core.base.atomic import explain_write_errors, write_json
+from ptycho_core.base.config import EPOCH_METRICS, KNOBS, Config
+from ptycho_core.base.environment import versions
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.record import (
+    CHECKPOINTS,
+    LOGS,
+    PREVIOUS,
+    RECONSTRUCTION,
+    RECORD,
+    BrokenRun,
+    RunInfo,
+    checkpoint_table,
+    find_runs,
+    read_metrics,
+    read_run,
+)
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
+
+__all__ = [
+    "RESUMABLE",
+    "BrokenRun",
+    "Run",
+    "RunInfo",
+    "checkpoint_table",
+    "find_runs",
+    "read_again",
+    "read_metrics",
+    "read_run",
+    "refuse_alive",
+    "resumable",
+    "resume_run",
+    "resumed_config",
+    "same_scan",
+    "scan_fingerprint",
+    "scan_info",
+    "set_aside",
+    "start_run",
+]
+
+_log = logging.getLogger(__name__)
+
+RESUMABLE = frozenset(
+    {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")} - {"seed", "deterministic"}
+    | {"max_epochs", "max_time", "max_steps", "early_stop_patience", "early_stop_min_delta", "checkpoint_save_top_k"}
+)
+"""Settings that may change when a run is resumed: where and how long it runs, never the model or the data."""
+
+_OWNED = (CHECKPOINTS, RECONSTRUCTION, RECORD)  # the record moves last: a crash before it can be made good
+
+
+class Run:
+    """The record of the run that this process trains; every change is on the disk at once."""
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.update()
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of `RunInfo` and write run.json anew."""
+        self.info = dataclasses.replace(self.info, updated=_now(), **changes)
+        write_json(self.info.folder / RECORD, self.info.to_dict())
+
+    def record(self, event: events.Event) -> None:
+        """Write down what an event tells. Call it before anyone else hears of the event."""
+        _log_event(event)
+        match event:
+            case events.RunStarted():
+                self.update(device=event.device)
+            case events.EpochDone():
+                self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
+            case events.CheckpointSaved() | events.CheckpointRemoved():
+                table = checkpoint_table(self.info.checkpoints, event)
+                best = Path(table[0].path) if table and table[0].rank else None
+                self.update(checkpoints=table, best_checkpoint=best)
+            case events.RunFinished():
+                best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
+                self.update(
+                    status=event.status,
+                    reason=event.reason,
+                    ended=_now(),
+                    best_checkpoint=best,
+                    metrics=dict(event.metrics),
+                )
+            case events.RunFailed():
+                self.update(status="failed", reason=event.message, ended=_now())
+
+
+def _log_event(event: events.Event) -> None:
+    """Log what an event tells; a failure is raised as well, and logged by whoever catches it."""
+    match event:
+        case events.RunStarted():
+            epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
+            _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
+        case events.EpochDone():
+            known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]
+            _log.debug("epoch %d is done: %s", event.epoch + 1, ", ".join(known))
+        case events.CheckpointSaved():
+            _log.log(logging.INFO if event.rank == 1 else logging.DEBUG, "saved %s", event.path)
+        case events.CheckpointRemoved():
+            _log.debug("removed %s", event.path)
+        case events.RunFinished():
+            _log.info("the run in %s is %s: %s", event.run_dir, event.status, event.reason)
+
+
+def start_run(
+    folder: Path,
+    *,
+    config: Config,
+    scan_info: dict[str, Any],
+    command: str,
+    test_scan_info: dict[str, Any] | None = None,
+) -> Run:
+    """Make ``folder`` the directory of a new run; what an earlier one left moves to ``previous/version_<k>``.
+
+    Parameters
+    ----------
+    folder
+        The output directory; made if it is missing.
+    config, command
+        Of the run.
+    scan_info, test_scan_info
+        From `scan_info`.
+
+    Raises
+    ------
+    InputError
+        A run in the folder is still alive.
+    PtychoError
+        The folder cannot be written.
+    """
+    folder = folder.absolute()
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        set_aside(folder)
+        now = _now()
+        return Run(
+            RunInfo(
+                folder=folder,
+                config=config,
+                command=command,
+                scan=scan_info,
+                test_scan=test_scan_info,
+                process=ProcessMark.current(),
+                log_version=_next_version(folder),
+                started=now,
+                updated=now,
+                versions=versions(),
+            )
+        )
+
+
+def resumable(folder: Path) -> RunInfo:
+    """Return the run in ``folder`` if it can be resumed.
+
+    Raises
+    ------
+    InputError
+        There is no run, it is still alive, or it kept no checkpoint of its last epoch.
+    """
+    info = read_run(folder)
+    refuse_alive(info)
+    if not info.last_checkpoint.is_file():
+        raise InputError(f"the run in {folder} cannot be resumed because {info.last_checkpoint} is missing")
+    return info
+
+
+def resumed_config(info: RunInfo, changes: dict[str, Any]) -> Config:
+    """Return the config to resume a run with.
+
+    Raises
+    ------
+    InputError
+        A change would make it another model or other data, or leave no epoch to do.
+    """
+    fixed = [name for name, value in changes.items() if name not in RESUMABLE and value != getattr(info.config, name)]
+    if fixed:
+        raise InputError(
+            f"{', '.join(fixed)} cannot change when a run is resumed: start a new run, "
+            f"or change only {', '.join(sorted(RESUMABLE))}"
+        )
+    config = info.config.replace(**changes)
+    if info.epochs_done >= config.max_epochs:
+        raise InputError(
+            f"the run in {info.folder} has done all of its {info.epochs_done} epochs: "
+            f"to go on, set max_epochs above that"
+        )
+    return config
+
+
+def resume_run(folder: Path, *, config: Config, command: str) -> Run:
+    """Take up the run in ``folder`` again, under the same log version.
+
+    Raises
+    ------
+    InputError
+        As `resumable`.
+    """
+    info = resumable(folder)
+    entry = {"at": _now().isoformat(), "from": info.status, "command": command}
+    return Run(
+        dataclasses.replace(
+            info,
+            config=config,
+            status="running",
+            reason="",
+            ended=None,
+            process=ProcessMark.current(),
+            versions=versions(),
+            resumed=(*info.resumed, entry),
+        )
+    )
+
+
+def scan_info(scan: Scan) -> dict[str, Any]:
+    """Return what run.json keeps of a scan: its file's fingerprint, and all that reading it again takes.
+
+    ``path``, ``size`` and ``sha256`` are None for a scan that is in no file.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read any more.
+    """
+    file = scan_fingerprint(scan.path) if scan.path else {"path": None, "size": None, "sha256": None}
+    return {
+        **file,
+        "positions": scan_fingerprint(scan.positions_path) if scan.positions_path else None,
+        "settings": dict(scan.settings),
+        "mapping": scan.mapping,
+        "preprocessing": steps_to_dict(scan.steps),
+        "format": scan.format,
+        "growing": scan.growing,
+        "shape": list(scan.patterns.shape),
+        "history": list(scan.history),
+    }
+
+
+def scan_fingerprint(path: Path) -> dict[str, Any]:
+    """Return a scan file's absolute ``path``, ``size`` in bytes and ``sha256``, read in bounded memory.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": str(path.absolute()), "size": os.fstat(file.fileno()).st_size, "sha256": digest}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def same_scan(path: Path, recorded: dict[str, Any]) -> bool:
+    """Return whether ``path`` holds, byte for byte, the file that `scan_info` recorded."""
+    with contextlib.suppress(OSError):  # the fingerprint says better what is wrong
+        if path.stat().st_size != recorded["size"]:
+            return False
+    return bool(scan_fingerprint(path)["sha256"] == recorded["sha256"])
+
+
+def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
+    """Read and preprocess the scan that `scan_info` recorded as before, from ``path`` if it has moved there.
+
+    Raises
+    ------
+    InputError
+        It is no longer there, is another one, never was in a file, or was changed otherwise than by steps; or a file
+        that a step takes is no longer there or another one.
+    """
+    from ptycho_core.formats import Mapping, read_scan  # HDF5 and its filters: not for those who only list runs
+    from ptycho_core.preprocessing import apply
+
+    if recorded["path"] is None:
+        raise InputError("the run's scan was not read from a file, so it cannot be read again")
+    source, positions = path or Path(recorded["path"]), recorded["positions"]
+    for file, known in ((source, recorded), *([(Path(positions["path"]), positions)] if positions else [])):
+        if not same_scan(file, known) and recorded.get("growing"):  # earlier records do not say
+            raise InputError(
+                f"{file} was still being written when the run read it, and has changed since: the run cannot be "
+                "resumed; reconstruct the file as another scan (--scan), or train again"
+            )
+        if not same_scan(file, known):
+            raise InputError(
+                f"{file} is not the file that the run has read, which was {known['path']} "
+                f"({known['size']} bytes, SHA-256 {known['sha256'][:12]}...)"
+            )
+    mapping = recorded.get("mapping")  # earlier records have none
+    scan = read_scan(
+        source,
+        positions_file=positions["path"] if positions else None,
+        settings=recorded["settings"],
+        format=recorded["format"],
+        mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
+    )
+    scan = apply(scan, steps_from_dict(recorded["preprocessing"], "the run's record"))
+    if list(scan.history[1:]) != recorded["history"][1:]:  # the first sentence names the file, which may have moved
+        other = [sentence for sentence in recorded["history"][1:] if sentence not in scan.history]
+        raise InputError(f"the run's scan cannot be made from {source} again, because of: {'; '.join(other)}")
+    return scan
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _next_version(folder: Path) -> int:
+    """Return a log version that nothing in the folder has."""
+    taken = [*folder.glob(f"{LOGS}/version_*"), *folder.glob(f"{PREVIOUS}/version_*")]
+    numbers = [int(found[1]) for path in taken if (found := re.fullmatch(r"version_(\d+)", path.name))]
+    return max(numbers, default=-1) + 1
+
+
+def refuse_alive(info: RunInfo) -> None:
+    """Raise `InputError` if the run's process is at work."""
+    if info.status == "running":
+        where = f"process {info.process.pid} on {info.process.host}"
+        raise InputError(f"the run in {info.folder} is still training ({where}): stop it, or take another folder")
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move what an earlier run left in ``folder`` to ``previous/version_<k>``, and return that, if there was any.
+
+    Nothing is overwritten.
+
+    Raises
+    ------
+    InputError
+        The run is alive, or something is in the way.
+    """
+    left = [folder / name for name in _OWNED if (folder / name).exists()]
+    if not left:
+        return None
+    try:
+        info = read_run(folder)
+        refuse_alive(info)
+        version = info.log_version
+    except InputError:
+        if (folder / RECORD).exists():
+            raise
+        version = _next_version(folder)  # a reconstruction alone, made elsewhere
+    target = folder / PREVIOUS / f"version_{version}"
+    target.mkdir(parents=True, exist_ok=True)
+    for path in left:
+        if (target / path.name).exists():
+            raise InputError(f"{target / path.name} is in the way of an earlier run's: take another folder")
+        os.rename(path, target / path.name)
+    return target

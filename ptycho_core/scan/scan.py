@@ -1,0 +1,238 @@
+"""`Scan`: the one in-memory form of a measurement, whatever file it came from. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.scan.steps import Step
+
+PLANCK_TIMES_C_EV_M = 1.23984198e-6
+"""h c in eV m: wavelength[m] = this / energy[eV]."""
+
+
+class ArraySource(Protocol):
+    """Anything that holds a stack of patterns: ``ndarray``, memory map, or a wrapper of an HDF5 dataset."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, y, x)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+PatternStep = Callable[[NDArray[Any]], NDArray[Any]]
+"""Converts a batch (b, y, x) to another batch of the same length; a module-level callable, so that it pickles."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Diffraction patterns as photon counts, read and converted batch by batch.
+
+    Parameters
+    ----------
+    source
+        (n_source, y, x) array-like as stored: counts or amplitudes of any real type.
+    steps
+        Conversions applied in order to each batch read: squares, shifts, transposes, crops.
+    rows
+        (n,) indexes into the source, or None for all of it in its own order.
+    """
+
+    source: ArraySource
+    steps: tuple[PatternStep, ...] = ()
+    rows: NDArray[np.int64] | None = None
+    shape: tuple[int, int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.rows) if self.rows is not None else int(self.source.shape[0])
+        probe_batch = np.zeros((1, *self.source.shape[1:]), self.source.dtype)
+        height, width = self._convert(probe_batch).shape[1:]
+        object.__setattr__(self, "shape", (n, height, width))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole stack as float32."""
+        return 4 * int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def in_memory(self) -> bool:
+        """True when the source is a plain array, not a file."""
+        return type(self.source) is np.ndarray
+
+    def _convert(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        # What float32 cannot hold becomes infinite, which the survey finds and names.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in self.steps:
+                batch = step(batch)
+            counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)
+        return counts
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[np.float32]:
+        """Counts, float32: (N, N) for an integer, else (b, N, N) in the order asked for."""
+        if isinstance(index, (int, np.integer)):
+            row = range(len(self))[int(index)]
+            one: NDArray[np.float32] = self[np.asarray([row])][0]
+            return one
+        if isinstance(index, slice) and self.rows is None and index.step in (None, 1):
+            return self._convert(np.asarray(self.source[index]))
+        positions: NDArray[np.int64] = np.arange(len(self))[index]
+        rows = positions if self.rows is None else self.rows[positions]
+        if self.in_memory:
+            return self._convert(self.source[rows])
+        unique, inverse = np.unique(rows, return_inverse=True)  # HDF5 wants increasing, unique indexes
+        if len(unique) and unique[-1] - unique[0] + 1 == len(unique):
+            batch = np.asarray(self.source[int(unique[0]) : int(unique[-1]) + 1])
+        else:
+            batch = np.asarray(self.source[unique])
+        return self._convert(batch[inverse])
+
+    @property
+    def together(self) -> int:
+        """How many adjacent patterns are best read together, because they are compressed together."""
+        return int(getattr(self.source, "together", 1))
+
+    def then(self, step: PatternStep) -> Patterns:
+        """Return these patterns with one more conversion at the end."""
+        return dataclasses.replace(self, steps=(*self.steps, step))
+
+    def take(self, index: Sequence[int] | NDArray[Any]) -> Patterns:
+        """Return the patterns at these places, still unread."""
+        chosen: NDArray[np.int64] = np.arange(len(self))[np.asarray(index)]
+        return dataclasses.replace(self, rows=chosen if self.rows is None else self.rows[chosen])
+
+    def load(self) -> Patterns:
+        """Return the same counts held in memory as float32."""
+        return self if self.in_memory and not self.steps and self.rows is None else Patterns(self[:])
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The measurement's geometry; None where the file does not tell.
+
+    Parameters
+    ----------
+    energy_ev
+        Photon energy.
+    distance_m
+        From sample to detector.
+    detector_pixel_m
+        Detector pixel pitch (y, x).
+    object_pixel_m
+        Object pixel size (y, x) where a file states it directly; else it follows from the others.
+    """
+
+    energy_ev: float | None = None
+    distance_m: float | None = None
+    detector_pixel_m: tuple[float, float] | None = None
+    object_pixel_m: tuple[float, float] | None = None
+
+    def pixel_size_m(self, size: int) -> tuple[float, float] | None:
+        """Object pixel size (y, x) of patterns of ``size`` pixels: wavelength x distance / (size x pitch)."""
+        if self.object_pixel_m is not None:
+            return self.object_pixel_m
+        if not (self.energy_ev and self.distance_m and self.detector_pixel_m):
+            return None
+        span = PLANCK_TIMES_C_EV_M / self.energy_ev * self.distance_m / size
+        return span / self.detector_pixel_m[0], span / self.detector_pixel_m[1]
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What a file left open and the reader decided; settable with ``--set key=value``."""
+
+    key: str
+    value: str
+    choices: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Patterns and the places of the beam, in the core's own convention.
+
+    Parameters
+    ----------
+    patterns
+        (n, N, N) photon counts, DC at pixel (N//2, N//2).
+    positions
+        (n, 2) float64: (y, x) in object pixels, where the probe's centre sits on the object; +y down, +x right.
+    probe
+        (M, N, N) complex64 guess of the incoherent modes at any scale, or None.
+    mask
+        (N, N) bool, True where a detector pixel is good, or None when all are.
+    geometry
+        Energy, distance, pixel sizes.
+    indexes
+        (n,) the file's own numbers of the patterns.
+    object_guess
+        (H, W) complex64 or None; carried along, not used for training.
+    path, format
+        Where it came from and how it was read.
+    positions_path, settings, mapping
+        The separate file of positions, what was set with ``--set``, and a mapping's JSON, as given: to read it again
+        the same way.
+    steps
+        What was done to it since it was read, in order: to do the same again.
+    history
+        Sentences: everything that was converted or assumed on the way.
+    assumptions
+        What the file left open.
+    growing
+        Whether the file was still being written: it may hold more by now.
+    """
+
+    patterns: Patterns
+    positions: NDArray[np.float64]
+    probe: NDArray[np.complex64] | None = None
+    mask: NDArray[np.bool_] | None = None
+    geometry: Geometry = Geometry()
+    indexes: NDArray[np.int64] | None = None
+    object_guess: NDArray[np.complex64] | None = None
+    path: Path | None = None
+    format: str = "memory"
+    positions_path: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    mapping: dict[str, Any] | None = None
+    steps: tuple[Step, ...] = ()
+    history: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    growing: bool = False
+
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+    @property
+    def size(self) -> int:
+        """N, the width of a pattern in pixels."""
+        return self.patterns.shape[-1]
+
+    @property
+    def pixel_size_m(self) -> tuple[float, float] | None:
+        """Object pixel size (y, x), or None where the geometry is not known."""
+        return self.geometry.pixel_size_m(self.size)
+
+    def replace(self, note: str | None = None, **changes: Any) -> Scan:
+        """Return a copy with some fields changed and, if given, a sentence added to its history."""
+        if note:
+            changes["history"] = (*self.history, note)
+        return dataclasses.replace(self, **changes)
+
+    def take(self, index: Sequence[int] | NDArray[Any]) -> Scan:
+        """Return the scan of these patterns only, in this order."""
+        rows = np.arange(len(self))[np.asarray(index)]
+        numbers = self.indexes[rows] if self.indexes is not None else rows
+        return self.replace(patterns=self.patterns.take(rows), positions=self.positions[rows], indexes=numbers)

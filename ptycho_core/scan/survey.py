@@ -1,0 +1,163 @@
+"""One pass over a scan's patterns in bounded memory: sums, mean, and values that no detector counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.scan.scan import Patterns
+
+LOOK_AT_ALL_BYTES = 256 * 2**20
+"""A stack up to this size, as stored, is looked at whole when a scan is opened."""
+SAMPLE_BYTES = 32 * 2**20
+"""Of a larger one, evenly spread patterns of this size together."""
+_STRETCH_BYTES = 256 * 2**10
+_FEWEST_STRETCHES = 16
+"""Of adjacent patterns: reading these bytes, or what is compressed together, takes hardly longer than one of them."""
+_BATCH_BYTES = 16 * 2**20
+FARTHEST_MADS = 5.0
+"""A pattern whose counts lie farther from the median, in standard deviations as the MAD tells them, is an outlier."""
+_SIGMA_PER_MAD = 1.4826  # of a normal distribution
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was seen in the patterns that were looked at.
+
+    Parameters
+    ----------
+    rows
+        (m,) places of the patterns looked at.
+    total
+        n, how many patterns there are.
+    mean
+        (y, x) float64 mean of the finite, non-negative values.
+    sums
+        (m,) float64 sum of each pattern's finite, non-negative values.
+    highest
+        (y, x) float32 largest finite value of each pixel.
+    n_not_finite, n_negative
+        How many values are NaN or infinite, and how many are below zero, masked pixels left out.
+    bad_pixels
+        (y, x) bool, True where a pixel that is not masked ever had such a value.
+    bad_rows
+        Places of the patterns that have such values.
+    """
+
+    rows: NDArray[np.int64]
+    total: int
+    mean: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    highest: NDArray[np.float32]
+    n_not_finite: int
+    n_negative: int
+    bad_pixels: NDArray[np.bool_]
+    bad_rows: NDArray[np.int64]
+
+    @property
+    def maximum(self) -> float:
+        """Largest finite value."""
+        return float(self.highest.max())
+
+    @property
+    def extent(self) -> str:
+        """How much was looked at, for a message: empty when it was everything."""
+        return "" if len(self.rows) == self.total else f" among the {len(self.rows)} of {self.total} patterns looked at"
+
+    @property
+    def empty_rows(self) -> NDArray[np.int64]:
+        """Places of the patterns that hold nothing but zeros."""
+        empty: NDArray[np.int64] = self.rows[self.sums == 0]
+        return empty
+
+
+def survey(
+    patterns: Patterns,
+    good: NDArray[np.bool_] | None = None,
+    everything: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Survey:
+    """Look at all patterns, or at an evenly spread sample of a large stack unless ``everything`` is asked for.
+
+    Parameters
+    ----------
+    patterns
+        (n, y, x).
+    good
+        (y, x) bool or None: only where True are values judged.
+    everything
+        Look at all patterns whatever their size.
+    progress
+        Told how many patterns of how many were looked at, every few megabytes; what it raises ends the survey.
+    """
+    rows = np.arange(len(patterns)) if everything else rows_to_look_at(patterns)
+    total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
+    highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
+    bad_pixels = np.zeros(patterns.shape[1:], bool)
+    sums = np.zeros(len(rows))
+    bad_rows: list[NDArray[np.int64]] = []
+    n_not_finite = n_negative = 0
+    for places, batch in batches(patterns if len(rows) == len(patterns) else patterns.take(rows)):
+        not_finite, negative = ~np.isfinite(batch), batch < 0
+        bad = not_finite | negative
+        if bad.any():
+            batch = np.where(bad, 0, batch)
+            if good is not None:
+                not_finite, negative, bad = not_finite & good, negative & good, bad & good
+            n_not_finite += int(not_finite.sum())
+            n_negative += int(negative.sum())
+            bad_pixels |= bad.any(axis=0)
+            bad_rows.append(rows[places][bad.any(axis=(1, 2))])
+        if good is not None:
+            batch = batch * good
+        total += batch.sum(axis=0, dtype=np.float64)
+        sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
+        np.maximum(highest, batch.max(axis=0), out=highest)
+        progress(places.stop, len(rows))
+    return Survey(
+        rows=rows,
+        total=len(patterns),
+        mean=total / max(len(rows), 1),
+        sums=sums,
+        highest=highest,
+        n_not_finite=n_not_finite,
+        n_negative=n_negative,
+        bad_pixels=bad_pixels,
+        bad_rows=np.concatenate([np.empty(0, np.int64), *bad_rows]),
+    )
+
+
+def outliers(sums: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which patterns have counts (n,) unlike the others': `FARTHEST_MADS` or more from their median.
+
+    The spread is that of the median absolute deviation, which outliers do not widen, and at least that of counting
+    photons, so that equal patterns make no outlier of a single count.
+    """
+    middle = np.median(sums)
+    spread = max(_SIGMA_PER_MAD * float(np.median(abs(sums - middle))), math.sqrt(middle), 1e-12)
+    unlike: NDArray[np.bool_] = abs(sums - middle) >= FARTHEST_MADS * spread
+    return unlike
+
+
+def batches(patterns: Patterns) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (places, counts (b, y, x)) over all patterns in order, a few megabytes at a time."""
+    size = max(1, _BATCH_BYTES // (4 * patterns.shape[1] * patterns.shape[2]))
+    for start in range(0, len(patterns), size):
+        places = slice(start, min(start + size, len(patterns)))
+        yield places, patterns[places]
+
+
+def rows_to_look_at(patterns: Patterns) -> NDArray[np.int64]:
+    """Return the places of all patterns, or of a sample of a large stack."""
+    source = patterns.source
+    pattern_bytes = source.dtype.itemsize * int(np.prod(source.shape[1:]))
+    if len(patterns) * pattern_bytes <= LOOK_AT_ALL_BYTES:
+        return np.arange(len(patterns))
+    count = min(len(patterns), max(1, SAMPLE_BYTES // pattern_bytes))
+    stretch = max(1, min(max(patterns.together, _STRETCH_BYTES // pattern_bytes), count // _FEWEST_STRETCHES))
+    starts = np.linspace(0, len(patterns) - 1, count // stretch).astype(np.int64) // stretch * stretch
+    return np.unique((starts[:, None] + np.arange(stretch)).clip(max=len(patterns) - 1))

@@ -1,0 +1,1 @@
+"""Apply: another scan through a trained checkpoint."""

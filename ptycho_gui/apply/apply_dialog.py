@@ -1,0 +1,129 @@
+"""`ApplyDialog`: reconstruct a scan with a trained checkpoint, without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+
+from ptycho_core.base.config import KNOBS
+from ptycho_gui.kit.checked_dialog import CheckedDialog
+from ptycho_gui.kit.checked_path import CheckedPath
+from ptycho_gui.kit.forms.path_field import PathField
+from ptycho_gui.kit.jobs.checks import Looked, look_at_checkpoint, look_at_result_folder, look_at_scan
+from ptycho_gui.kit.jobs.load import Source
+from ptycho_gui.kit.threads.worker import Job
+
+_MAX_POLISH = 10_000
+_MODELS = "Checkpoints and bundles (*.ckpt *.zip)"
+_SCANS = "Scans (*.npz *.h5 *.hdf5 *.nxs *.cxi *.mat);;All files (*)"
+
+
+@dataclass(frozen=True)
+class Application:
+    """What is to be reconstructed, with which checkpoint, how, and where the results go."""
+
+    checkpoint: Path
+    source: Source
+    folder: Path
+    polish_epochs: int
+    accelerator: str
+
+
+class ApplyDialog(CheckedDialog):
+    """Asks for checkpoint, scan and output folder, and says below each what it is or what is wrong with it.
+
+    Parameters
+    ----------
+    checkpoint
+        Suggested, or None.
+    source
+        The scan that is open, suggested, or None.
+    folder
+        Suggested output folder.
+    accelerator
+        Suggested.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Path | None,
+        source: Source | None,
+        folder: Path,
+        accelerator: str = "auto",
+        parent: QWidget | None = None,
+    ) -> None:
+        does = "Reconstruct, and write the results into the output folder"
+        super().__init__("Apply a checkpoint to a scan", "&Reconstruct", does, parent)
+        self._open = source
+        self.checkpoint = CheckedPath(
+            PathField("open", "Checkpoint to use", "&Browse…", _MODELS),
+            look_at_checkpoint,
+            "Choose a checkpoint first.",
+        )
+        self.scan = CheckedPath(
+            PathField("open", "Scan to reconstruct", "Br&owse…", _SCANS), self._look_at_scan, "Choose a scan first."
+        )
+        self.folder = CheckedPath(
+            PathField("folder", "Folder for the results", "Bro&wse…"), look_at_result_folder, "Choose a folder first."
+        )
+        self.polish = QSpinBox(minimum=0, maximum=_MAX_POLISH, suffix=" epochs")
+        self.polish.setSpecialValueText("none")
+        self.polish.setAccessibleName("Polish")
+        self.polish.setToolTip(
+            "Epochs of the direct engine after the network: seconds to minutes, and usually a better picture"
+        )
+        self.accelerator = QComboBox()
+        self.accelerator.addItems(list(KNOBS["accelerator"].choices))
+        self.accelerator.setCurrentText(accelerator)
+        self.accelerator.setAccessibleName("Accelerator")
+        self.accelerator.setToolTip(KNOBS["accelerator"].help)
+        self._lay_out()
+        self._watch(self.checkpoint, self.scan, self.folder)
+        self.checkpoint.set_path(checkpoint)
+        self.scan.set_path(source.path if source else None)
+        self.folder.set_path(folder)
+
+    def application(self) -> Application:
+        """Return what was asked for."""
+        return Application(
+            self.checkpoint.path,
+            self._source(self.scan.path),
+            self.folder.path,
+            self.polish.value(),
+            self.accelerator.currentText(),
+        )
+
+    def _lay_out(self) -> None:
+        said = QLabel(
+            "Reconstruct a scan at once with a network that was trained before, on this or on a similar scan. "
+            "Nothing is trained."
+        )
+        said.setWordWrap(True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        rows: tuple[tuple[str, QWidget], ...] = (
+            ("&Checkpoint:", self.checkpoint),
+            ("&Scan:", self.scan),
+            ("Output &folder:", self.folder),
+            ("&Polish:", self.polish),
+            ("&Accelerator:", self.accelerator),
+        )
+        for words, widget in rows:
+            form.addRow(self._label(words, widget) if isinstance(widget, CheckedPath) else words, widget)
+        layout = QVBoxLayout(self)
+        layout.addWidget(said)
+        layout.addLayout(form)
+        layout.addStretch(1)
+        layout.addWidget(self.buttons)
+        self.setMinimumWidth(640)
+
+    def _source(self, path: Path) -> Source:
+        """Return how to read a path: as in the window, if it is the scan that is open there."""
+        return self._open if self._open and path == self._open.path else Source(path)
+
+    def _look_at_scan(self, path: Path) -> Job:
+        if self._source(path) is self._open:
+            return lambda emit, token: Looked(about="The scan that is open, as it is prepared in the window.")
+        return look_at_scan(path)

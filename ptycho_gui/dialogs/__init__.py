@@ -1,1 +1,0 @@
-"""Dialogs: what an operator is asked before something is done."""

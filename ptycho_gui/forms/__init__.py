@@ -1,1 +1,0 @@
-"""Fields of forms, made from the settings' own declarations."""

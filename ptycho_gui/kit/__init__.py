@@ -1,0 +1,1 @@
+"""What tasks share: forms bound to knobs, plots, icons, colours, jobs in threads."""

@@ -1,0 +1,1 @@
+"""Fields bound to knobs, and the parts that forms are made of."""

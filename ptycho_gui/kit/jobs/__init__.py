@@ -1,0 +1,1 @@
+"""What several tasks do in a thread of its own."""

@@ -1,0 +1,47 @@
+"""`ColourBar`: what the colours of a plot mean; dragging its handles sets the levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QApplication
+
+import pyqtgraph as pg  # isort: skip  PySide6 first
+
+from ptycho_gui.kit.plots.colour_maps import colour_map
+
+_STEPS = 1000
+
+
+class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
+    """Stands at the right of a plot.
+
+    Parameters
+    ----------
+    item
+        What it colours: a `pyqtgraph.ImageItem` or `Dots`.
+    plot_item
+        Beside which it stands.
+    colours
+        A name of `colour_map`.
+    """
+
+    def __init__(self, item: Any, plot_item: pg.PlotItem, colours: str) -> None:
+        super().__init__(colorMap=colour_map(colours), colorMapMenu=False, width=12)
+        self.axis.setWidth()  # as its numbers need
+        half_line = QFontMetrics(QApplication.font()).height() // 2
+        for end in ("top", "bottom"):  # where the first and the last number stick out
+            self.getAxis(end).setHeight(half_line)
+        self.setImageItem(item, insert_in=plot_item)
+
+    def show_levels(self, low: float, high: float) -> None:
+        """Give the first and the last colour these values."""
+        if not high > low:
+            high = low + (abs(low) or 1.0)
+        self.rounding = (high - low) / _STEPS
+        self.setLevels((low, high))
+
+    def set_label(self, text: str) -> None:
+        """Say what is coloured."""
+        self.getAxis("left").setLabel(text)

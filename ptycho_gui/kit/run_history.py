@@ -1,0 +1,265 @@
+"""`RunHistory`: the numbers and the state of one run, heard while it trains or read from its directory."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base import events
+from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.runs.record import STATUSES, RunInfo, checkpoint_table
+from ptycho_gui.kit.growing_table import Column, GrowingTable
+
+_PACE_EPOCHS = 5
+_PACE_S = 1.0
+"""Shorter than this, steps tell nothing about the pace: the first ones are slower than the rest."""
+_SPEED_STEPS = 20
+
+
+class Best(NamedTuple):
+    """The epoch with the best value of the monitored metric, and the steps that were done at its end."""
+
+    epoch: int
+    steps: int
+    value: float
+
+
+class RunHistory:
+    """What the window shows of a run's numbers.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    clock
+        Seconds that only go forward.
+
+    Attributes
+    ----------
+    steps
+        A row per optimiser step: ``epoch`` and ``step``, both from 0, and `STEP_METRICS`.
+    epochs
+        A row per epoch: ``epoch``, the ``step`` that was its last, and `EPOCH_METRICS`.
+    stage, epoch
+        What goes on, in the words of `StageChanged`, and in which epoch from 0; when it is over, the run's status.
+    reason
+        Why it is over.
+    device
+        Which, and why; empty before the run has begun.
+    max_epochs
+        That are to be done.
+    checkpoints
+        The files that there are, ranked.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.steps = GrowingTable(("epoch", "step", *STEP_METRICS))
+        self.epochs = GrowingTable(("epoch", "step", *EPOCH_METRICS))
+        self.stage, self.epoch, self.reason, self.device = "loading", 0, "", ""
+        self.checkpoints: tuple[events.CheckpointSaved, ...] = ()
+        self.max_epochs = config.max_epochs
+        self._steps_per_epoch = 0
+        self._clock = clock
+        self._begun = self._heard = clock()
+        self._ended: float | None = None
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_PACE_EPOCHS + 1)
+
+    @classmethod
+    def from_run(cls, info: RunInfo, columns: Mapping[str, Column]) -> RunHistory:
+        """Return what a run directory tells; the run can go on to be heard, when it is resumed.
+
+        Parameters
+        ----------
+        info
+            From `read_run`.
+        columns
+            From `read_metrics`.
+        """
+        history = cls(info.config)
+        history.stage, history.reason, history.device = info.status, info.reason, info.device
+        history.epoch = max(0, info.epochs_done - 1)
+        history.checkpoints = info.checkpoints
+        begun = info.resumed[-1]["at"] if info.resumed else info.started.isoformat()
+        ended = info.ended or info.updated
+        history._begun, history._ended = 0.0, (ended - ended.fromisoformat(begun)).total_seconds()
+        if columns:
+            history._read(columns)
+        return history
+
+    def hear(self, event: object) -> None:
+        """Take in an event of the core; anything else is ignored."""
+        match event:
+            case events.StageChanged():
+                self._enter(event.stage, event.epoch)
+            case events.RunStarted():
+                self._start(event)
+            case events.BatchDone():
+                self._add_step(event)
+            case events.EpochDone():
+                self._add_epoch(event)
+            case events.CheckpointSaved() | events.CheckpointRemoved():
+                self.checkpoints = checkpoint_table(self.checkpoints, event)
+            case events.RunFinished():
+                self.end(event.status, event.reason)
+            case events.RunFailed():
+                self.end("failed", event.message)
+
+    def end(self, status: str, reason: str) -> None:
+        """Note that the run is over: to be told of runs that ended without an event, too."""
+        self.stage, self.reason = status, reason
+        if self._ended is None:
+            self._ended = self._clock()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the run goes on and is heard here."""
+        return self.stage not in STATUSES
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began, or was resumed, until now or until it ended."""
+        return (self._clock() if self._ended is None else self._ended) - self._begun
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds that are left at the pace of the latest epochs, if nothing ends the run early.
+
+        None where that is not known yet, or nothing goes on.
+        """
+        pace = self._seconds_per_step()
+        if not self.at_work or self.stage == "stopping" or pace is None:
+            return None
+        left = pace * (self.total_steps - self.steps_done) - (self._clock() - self._heard)
+        if self.config.max_time is not None:
+            left = min(left, 60 * self.config.max_time - self.elapsed_s)
+        return max(0.0, left)
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps that were done, over all of the run's resumptions."""
+        return int(self.steps["step"][-1]) + 1 if len(self.steps) else 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """As the run has said when it began; else of the longest epoch, or what there is of the first one."""
+        if self._steps_per_epoch:
+            return self._steps_per_epoch
+        lengths = np.diff(self.epochs["step"] + 1, prepend=0)
+        return int(lengths.max()) if len(lengths) else max(1, self.steps_done)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps when all epochs are done."""
+        total = self.max_epochs * self.steps_per_epoch
+        return min(total, self.config.max_steps or total)
+
+    @property
+    def patterns_per_second(self) -> float | None:
+        """Of the latest steps; None before the first."""
+        latest = self.steps["patterns_per_second"][-_SPEED_STEPS:]
+        latest = latest[np.isfinite(latest)]
+        return float(np.median(latest)) if len(latest) else None
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The best of the monitored checkpoints that there are: one of a finite loss."""
+        return Path(self.checkpoints[0].path) if self.checkpoints and self.checkpoints[0].rank else None
+
+    def epoch_of(self, checkpoint: Path) -> int | None:
+        """Return the epoch from 0 after which a checkpoint of this run was saved; None if it is none of them."""
+        return next((saved.epoch for saved in self.checkpoints if Path(saved.path) == checkpoint), None)
+
+    def name_of(self, checkpoint: Path) -> str:
+        """Return what the operator calls a checkpoint: "Epoch 5", counted from 1, or the name of its file."""
+        epoch = self.epoch_of(checkpoint)
+        return checkpoint.name if epoch is None else f"Epoch {epoch + 1}"
+
+    @property
+    def best(self) -> Best | None:
+        """The best epoch by the monitored metric, the first one of equals; None before there is one."""
+        values = self.monitored()
+        finite = np.isfinite(values)
+        if not finite.any():
+            return None
+        sign = 1 if self.config.checkpoint_mode == "min" else -1
+        row = int(np.argmin(np.where(finite, sign * values, np.inf)))
+        return Best(int(self.epochs["epoch"][row]), int(self.epochs["step"][row]) + 1, float(values[row]))
+
+    def monitored(self) -> Column:
+        """Return the monitored metric at the end of each epoch."""
+        name = self.config.monitor
+        if name in self.epochs:
+            return self.epochs[name]
+        rows = np.searchsorted(self.steps["step"], self.epochs["step"])
+        return self.steps[name][np.minimum(rows, len(self.steps) - 1)]
+
+    def epochs_after(self, steps: Column) -> Column:
+        """Return how many epochs are done after so many steps, with parts of epochs."""
+        ends = np.concatenate([[0.0], self.epochs["step"] + 1])
+        done = np.concatenate([[0.0], self.epochs["epoch"] + 1])
+        beyond = np.maximum(0.0, steps - ends[-1]) / self.steps_per_epoch
+        return np.asarray(np.interp(steps, ends, done) + beyond)
+
+    def _enter(self, stage: str, epoch: int) -> None:
+        if not self.at_work:  # it is resumed
+            self._begun, self._ended, self.reason = self._clock(), None, ""
+            self._marks.clear()
+        elif self.stage == "stopping":
+            return
+        self.stage, self.epoch, self._heard = stage, epoch, self._clock()
+
+    def _start(self, event: events.RunStarted) -> None:
+        self.device, self.max_epochs, self._steps_per_epoch = event.device, event.max_epochs, event.steps_per_epoch
+        for table in (self.steps, self.epochs):  # what an interrupted epoch left is done again
+            table.keep(int(np.searchsorted(table["epoch"], event.first_epoch)))
+
+    def _add_step(self, event: events.BatchDone) -> None:
+        known = {name: event.metrics[name] for name in STEP_METRICS if name in event.metrics}
+        self.steps.append({**known, "epoch": event.epoch, "step": event.step})
+        self._heard = self._clock()
+        if not self._marks:
+            self._mark()
+
+    def _add_epoch(self, event: events.EpochDone) -> None:
+        self.epochs.append({**event.metrics, "epoch": event.epoch, "step": event.step - 1})
+        self._heard = self._clock()
+        self._mark()
+
+    def _mark(self) -> None:
+        self._marks.append((self._heard, self.steps_done))
+
+    def _seconds_per_step(self) -> float | None:
+        if not self._marks:
+            return None
+        then, steps = self._marks[0]
+        took, done = self._heard - then, self.steps_done - steps
+        return took / done if done and took >= _PACE_S else None
+
+    def _read(self, columns: Mapping[str, Column]) -> None:
+        """Take in metrics.csv: a row per step, and one or two more, with other metrics, per epoch."""
+        of_steps = _known(columns, STEP_METRICS)
+        self.steps.extend({name: column[of_steps] for name, column in columns.items()})
+        of_epochs = _known(columns, EPOCH_METRICS)
+        numbers, first = np.unique(columns["epoch"][of_epochs], return_index=True)
+        table = {"epoch": numbers, "step": columns["step"][of_epochs][first]}
+        for name in (name for name in EPOCH_METRICS if name in columns):
+            known = _known(columns, (name,))
+            table[name] = np.full(len(numbers), np.nan)
+            table[name][np.searchsorted(numbers, columns["epoch"][known])] = columns[name][known]
+        self.epochs.extend(table)
+
+
+def _known(columns: Mapping[str, Column], names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which rows hold at least one of these metrics."""
+    found = np.zeros(len(columns["step"]), bool)
+    for name in names:
+        if name in columns:
+            found |= ~np.isnan(columns[name])
+    return found

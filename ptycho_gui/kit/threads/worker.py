@@ -1,0 +1,116 @@
+"""`Worker`: one call of the core in a thread of its own, with exactly one outcome."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, QThread, Signal
+
+from ptycho_core.base.errors import PtychoError
+from ptycho_core.base.events import BatchDone, StopToken
+
+Job = Callable[[Callable[[Any], None], StopToken], Any]
+"""Does the work in the worker's thread: tells events, watches the token, returns the result."""
+
+_log = logging.getLogger(__name__)
+
+_STACK_BYTES = 16 * 2**20
+_EVERY_S = 0.1
+
+
+class Cancelled(Exception):
+    """Raised by a job to leave because its token was cancelled."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: a sentence for the operator, the traceback for the log, and the kind of the error."""
+
+    sentence: str
+    traceback: str
+    kind: type[BaseException]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """An event of jobs that are no training: ``done`` of ``total`` of what ``stage`` names; total 0 if not known."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+def leave_if_cancelled(token: StopToken) -> None:
+    """Raise `Cancelled` if that was asked for."""
+    if token.cancel_requested:
+        raise Cancelled
+
+
+class Worker(QThread):
+    """Runs one job. Emits ``events`` while it works, then exactly one of the three outcomes, then ``finished``.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    parent
+        Owner; it must keep the worker until ``finished``.
+    """
+
+    events = Signal(object)
+    """A tuple of events, of the core or `Progress`, in their order; those of batches come a few times a second."""
+    succeeded = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+
+    def __init__(self, job: Job, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.setStackSize(_STACK_BYTES)  # BLAS needs more than the default of some systems
+        self.job, self.token = job, StopToken()
+
+    def run(self) -> None:
+        """Qt: in the new thread."""
+        bundle = _Bundle(self.events.emit)
+        try:
+            result = self.job(bundle.add, self.token)
+        except Cancelled:
+            bundle.flush()
+            self.cancelled.emit()
+        except Exception as error:
+            bundle.flush()
+            sentence = str(error) if isinstance(error, PtychoError) else _internal(error)
+            _log.error("%s", sentence)
+            _log.debug("how it came to the failure above:", exc_info=True)
+            self.failed.emit(Failure(sentence, traceback.format_exc(), type(error)))
+        else:
+            bundle.flush()
+            self.succeeded.emit(result)
+
+
+class _Bundle:
+    """Holds batches' events back, so that a fast run cannot flood the window."""
+
+    def __init__(self, emit: Callable[[tuple[Any, ...]], None]) -> None:
+        self.emit = emit
+        self.held: list[Any] = []
+        self.due = 0.0
+
+    def add(self, event: Any) -> None:
+        self.held.append(event)
+        if not isinstance(event, BatchDone) or time.monotonic() >= self.due:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.held:
+            self.emit(tuple(self.held))
+        self.held = []
+        self.due = time.monotonic() + _EVERY_S
+
+
+def _internal(error: BaseException) -> str:
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())

@@ -1,0 +1,1 @@
+"""Log: what was said, and the bug report."""

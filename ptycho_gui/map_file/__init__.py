@@ -1,0 +1,1 @@
+"""Map a file: the operator says which array is what."""

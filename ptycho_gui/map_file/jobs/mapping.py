@@ -1,0 +1,187 @@
+"""Jobs of the mapping dialog: what a file holds, and what a mapping makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StopToken
+from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats.mapping import mapped
+from ptycho_core.formats.mapping.layout import Node, fingerprint, layout
+from ptycho_core.formats.mapping.mapping import Coordinate, read_mapping, write_mapping
+from ptycho_core.formats.mapping.proposal import Proposal, propose
+from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, save_named
+from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.inspection.scan_checks import check_scan
+from ptycho_core.scan.survey import survey
+from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is in a file, and in a second one with positions.
+
+    Parameters
+    ----------
+    root, positions_root
+        Their trees.
+    proposal
+        What seems to be what.
+    fingerprint
+        Of the layout.
+    saved
+        Mappings that were saved for this layout, the newest first.
+    """
+
+    root: Node
+    positions_root: Node | None
+    proposal: Proposal
+    fingerprint: str
+    saved: list[SavedMapping]
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What a form says so far, of a file: ``mapping`` where it is complete, and as much as there is of its parts."""
+
+    path: Path
+    positions_file: Path | None
+    mapping: Mapping | None
+    patterns: str
+    axes: str
+    coordinates: tuple[Coordinate, Coordinate] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a draft makes of its file.
+
+    Parameters
+    ----------
+    pattern
+        (y, x) counts of one pattern, or what is stored where the scan cannot be read.
+    bad
+        (y, x) True where a pixel is bad.
+    positions
+        (n, 2) in object pixels, or in the file's unit where the scan cannot be read.
+    pixel_size_m
+        Object pixel (y, x), where it is known.
+    problem
+        Why the scan cannot be read; empty where it can.
+    summary
+        How much there is, where it can.
+    remarks
+        What looks wrong, and what was converted or left out, where it can.
+    """
+
+    pattern: NDArray[Any] | None = None
+    bad: NDArray[np.bool_] | None = None
+    positions: NDArray[np.float64] | None = None
+    pixel_size_m: tuple[float, float] | None = None
+    problem: str = ""
+    summary: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def examine(path: Path, positions_file: Path | None, folder: Path) -> Job:
+    """Look at what is in a file and, where there is one, in that of the positions. Result: `Examined`.
+
+    Parameters
+    ----------
+    path, positions_file
+        The files.
+    folder
+        Where mappings are saved.
+    """
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Examined:
+        with ExitStack() as stack:
+            store = stack.enter_context(open_store(path))
+            other = stack.enter_context(open_store(positions_file, tables=True)) if positions_file else None
+            root = layout(store)
+            leave_if_cancelled(token)
+            mark, other_root = fingerprint(root), None if other is None else layout(other)
+            return Examined(root, other_root, propose(store, other), mark, find_for(folder, mark))
+
+    return job
+
+
+def preview(draft: Draft) -> Job:
+    """Read one pattern and the positions as a draft says. Result: `Preview`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Preview:
+        if draft.mapping is None:
+            return _parts(draft, "")
+        try:
+            scan = read_scan(draft.path, positions_file=draft.positions_file, mapping=draft.mapping)
+            leave_if_cancelled(token)
+            seen = survey(scan.patterns, scan.mask)
+            brightest = int(seen.rows[np.argmax(seen.sums)])
+            return Preview(
+                pattern=scan.patterns[brightest],
+                bad=None if scan.mask is None else ~scan.mask,
+                positions=scan.positions,
+                pixel_size_m=scan.pixel_size_m,
+                summary=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels",
+                remarks=(*(problem.message for problem in check_scan(scan, seen)), *scan.history[2:]),
+            )
+        except InputError as error:
+            return _parts(draft, str(error))
+
+    return job
+
+
+def save(folder: Path, name: str, mapping: Mapping, mark: str) -> Job:
+    """Save a mapping under a name, for files of a layout. Result: a sentence."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> str:
+        save_named(folder, name, mapping, mark)
+        return f"Saved as {name.strip()}. It will be offered for files of the same layout."
+
+    return job
+
+
+def export(path: Path, mapping: Mapping) -> Job:
+    """Write a mapping for the command line. Result: a sentence."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> str:
+        write_mapping(mapping, path)
+        return f"Written to {path}. The command line takes it with --mapping."
+
+    return job
+
+
+def load(path: Path) -> Job:
+    """Read a mapping from a JSON file. Result: `Mapping`."""
+    return lambda emit, token: read_mapping(path)
+
+
+def _parts(draft: Draft, problem: str) -> Preview:
+    """Return as much as can be shown of a draft that makes no scan."""
+    pattern = positions = None
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(open_store(draft.path))
+            if draft.patterns:
+                source, _ = mapped.patterns(store, draft.patterns, draft.axes, [])
+                middle = source.shape[0] // 2
+                pattern = np.asarray(source[middle : middle + 1])[0].astype(np.float32)
+            if draft.coordinates:
+                where = (
+                    stack.enter_context(open_store(draft.positions_file, tables=True))
+                    if draft.positions_file
+                    else store
+                )
+                y, x = (mapped.coordinate_values(where, of) * of.multiplier for of in draft.coordinates)
+                positions = np.stack([y, x], axis=1) if len(y) == len(x) else None
+        except InputError as error:
+            problem = problem or str(error)
+    return Preview(pattern=pattern, positions=positions, problem=problem)

@@ -1,1 +1,0 @@
-"""What the docks hold: one widget each."""

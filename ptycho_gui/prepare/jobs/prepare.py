@@ -1,0 +1,208 @@
+"""What preprocessing steps make of a scan, looked at quickly, and files of steps; each a job."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StopToken
+from ptycho_core.formats import read_scan
+from ptycho_core.preprocessing.sketch import sketch
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import Step
+from ptycho_core.scan.steps_json import read_steps, steps_to_dict
+from ptycho_core.scan.survey import survey
+from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+
+_SAMPLE_BYTES = 64 * 2**20
+_FEWEST, _MOST = 16, 256
+_MOST_PLACES = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A scan as it is before or after some steps.
+
+    Parameters
+    ----------
+    n
+        How many patterns it has.
+    mean
+        (N, N) mean of a sample of them, masked pixels included.
+    pattern
+        (N, N) the pattern that was chosen, or None where the steps leave it out.
+    mask
+        (N, N) bool, True where a pixel is good.
+    positions
+        (m, 2) in object pixels, of a sample of a large scan.
+    rows
+        (m,) their places in the scan before all steps.
+    pixel_size_m
+        Object pixel (y, x), or None.
+    """
+
+    n: int
+    mean: NDArray[np.float64]
+    pattern: NDArray[np.float32] | None
+    mask: NDArray[np.bool_]
+    positions: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    pixel_size_m: tuple[float, float] | None
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.mask)
+
+    @property
+    def counts(self) -> float:
+        """Mean counts per pattern on good pixels."""
+        return float(self.mean[self.mask].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What steps make of a scan.
+
+    Parameters
+    ----------
+    before, after
+        The scan as it was read, and after the steps that were to be shown, or those that could be done.
+    n_shown
+        How many steps ``after`` has seen.
+    row
+        The place of the chosen pattern before all steps.
+    notes
+        A sentence for each step that could be done.
+    failure
+        Why the next one could not; empty if all could.
+    """
+
+    before: Look
+    after: Look
+    n_shown: int
+    row: int
+    notes: tuple[str, ...]
+    failure: str
+
+
+class _Stage:
+    """A scan between two steps, and its mean once it was asked for."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+
+    @functools.cached_property
+    def mean(self) -> NDArray[np.float64]:
+        patterns = self.scan.patterns
+        affordable = _SAMPLE_BYTES // (4 * patterns.shape[1] * patterns.shape[2])
+        return survey(patterns.take(_spread(len(patterns), min(max(affordable, _FEWEST), _MOST)))).mean
+
+    def look(self, row: int) -> Look:
+        scan = self.scan
+        rows = np.asarray(scan.indexes)
+        place = np.flatnonzero(rows == row)
+        some = _spread(len(scan), _MOST_PLACES)
+        return Look(
+            n=len(scan),
+            mean=self.mean,
+            pattern=scan.patterns[int(place[0])] if len(place) else None,
+            mask=np.ones((scan.size, scan.size), bool) if scan.mask is None else scan.mask,
+            positions=scan.positions[some],
+            rows=rows[some],
+            pixel_size_m=scan.pixel_size_m,
+        )
+
+
+def _spread(n: int, most: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
+class Preparation:
+    """The scan before and after each step, kept, so that editing one step does not do those before it again.
+
+    Its jobs must run one after another.
+
+    Parameters
+    ----------
+    scan
+        As it is loaded; if steps were done to it, it is read again without them.
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self._loaded = scan
+        self._steps: list[Step] = []
+        self._stages: list[_Stage] = []
+
+    def job(self, steps: tuple[Step, ...], n_shown: int, row: int) -> Job:
+        """Try steps, look at the scan before them and after the first ``n_shown``. Result: `Outcome`."""
+
+        def job(emit: Callable[[Any], None], token: StopToken) -> Outcome:
+            failure = self._try(steps, token)
+            done = len(self._steps)
+            shown, first = min(n_shown, done), self._stages[0]
+            there = min(row, len(first.scan) - 1)
+            leave_if_cancelled(token)
+            before = first.look(there)
+            leave_if_cancelled(token)
+            after = self._stages[shown].look(there)
+            notes = tuple(stage.scan.history[-1] for stage in self._stages[1:])
+            return Outcome(before, after, shown, there, notes, failure)
+
+        return job
+
+    def _try(self, steps: tuple[Step, ...], token: StopToken) -> str:
+        if not self._stages:
+            scan = as_read(self._loaded)
+            self._stages.append(_Stage(scan.replace(indexes=np.arange(len(scan)))))
+        same = 0
+        while same < min(len(steps), len(self._steps)) and steps[same] == self._steps[same]:
+            same += 1
+        del self._steps[same:], self._stages[same + 1 :]
+        for step in steps[same:]:
+            leave_if_cancelled(token)
+            try:
+                stage = _Stage(sketch(step, self._stages[-1].scan))
+            except InputError as error:
+                return str(error)
+            self._steps.append(step)
+            self._stages.append(stage)
+        return ""
+
+
+def as_read(scan: Scan) -> Scan:
+    """Return a scan as it was before any steps, read again if there were any."""
+    if not scan.steps:
+        return scan
+    if scan.path is None:
+        raise InputError("this scan was not read from a file, so it cannot be had without its steps")
+    return read_scan(scan.path, positions_file=scan.positions_path, settings=scan.settings, format=scan.format)
+
+
+def read_steps_job(path: Path) -> Job:
+    """Read a file of steps. Result: a tuple of `Step`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> tuple[Step, ...]:
+        return read_steps(path)
+
+    return job
+
+
+def save_steps_job(steps: tuple[Step, ...], path: Path) -> Job:
+    """Write a file of steps. Result: its path."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
+        with atomic_write(path, check=read_steps) as temporary:
+            temporary.write_text(json.dumps(steps_to_dict(steps), indent=1), encoding="utf-8")
+        return path
+
+    return job

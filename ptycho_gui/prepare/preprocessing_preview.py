@@ -1,0 +1,299 @@
+"""`PreprocessingPreview`: the scan before and after preprocessing, and shapes drawn on it that become steps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ptycho_core.base.errors import Problem
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.steps import MaskThreshold, Step
+from ptycho_gui.kit.forms.problem_note import ProblemNote
+from ptycho_gui.kit.plots.position_map import PositionMap
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure
+from ptycho_gui.prepare.jobs.prepare import Look, Outcome, Preparation
+from ptycho_gui.prepare.marked_pattern import MarkedPattern
+from ptycho_gui.prepare.preprocessing_figures import PreprocessingFigures
+from ptycho_gui.prepare.step_entry import title
+from ptycho_gui.prepare.step_tools import REGION, THRESHOLD, StepTools
+from ptycho_gui.prepare.threshold import Threshold
+
+_PAUSE_MS = 150
+_MEAN, _ONE, _MASK, _PLACES = "Mean pattern", "One pattern", "Mask", "Positions"
+
+
+class PreprocessingPreview(QWidget):
+    """Looks at the scan in a worker whenever the steps change; of several changes only the last is looked at."""
+
+    step_drawn = Signal(object)
+    """A `Step` to be put after those that are shown."""
+    outcome_ready = Signal(object)
+    """`Outcome` of the steps that were shown last."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWhatsThis(
+            "The scan as it is in the file, and as it is after the chosen preprocessing step. Masks, regions and the "
+            "centre can be drawn on the picture to the right; each becomes a step."
+        )
+        self._scan: Scan | None = None
+        self._preparation: Preparation | None = None
+        self._steps: tuple[Step, ...] = ()
+        self._n_shown = self._row = 0
+        self._outcome: Outcome | None = None
+        self._waiting = False
+        self._timer = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._timer.timeout.connect(self._look)
+        self._slot = WorkerSlot(self)
+        self._slot.succeeded.connect(self._take)
+        self._slot.failed.connect(self._show_failure)
+        self._slot.ended.connect(self._go_on)
+        self._lay_out()
+        self._show_view()
+
+    def show_scan(self, looked: Inspection | None) -> None:
+        """Show a scan that was loaded, before any steps and after those of `show_steps`; None for no scan."""
+        same_file = self._scan is not None and looked is not None and self._scan.path == looked.scan.path
+        self._scan = looked.scan if looked else None
+        self._preparation = Preparation(looked.scan) if looked else None
+        self._outcome = None
+        if looked:
+            if not same_file:
+                self._row = len(looked.scan) // 2
+            self._request()
+        else:
+            self._timer.stop()
+            self._slot.cancel()
+            self._waiting = True  # what is being looked at is of no use
+            self._show_outcome()
+
+    @Slot(object, int)
+    def show_steps(self, steps: tuple[Step, ...], n_shown: int) -> None:
+        """Show the scan before these steps and after the first ``n_shown``."""
+        self._steps, self._n_shown = steps, n_shown
+        if self._preparation:
+            self._request()
+
+    def shut_down(self) -> None:
+        """Leave off looking and wait."""
+        self._timer.stop()
+        self._waiting = False
+        self._slot.shut_down()
+
+    def _lay_out(self) -> None:
+        self.before, self.after = MarkedPattern(), MarkedPattern()
+        self.places_before, self.places_after = PositionMap(), PositionMap()
+        self.places_before.clicked.connect(self._choose_before)
+        self.places_after.clicked.connect(self._choose_after)
+        self.tools = StepTools(self, self.after.plot.plot, self.places_after.plot)
+        self.tools.step_drawn.connect(self.step_drawn)
+        self.tools.tool_chosen.connect(self._show_tool)
+        self.threshold = Threshold()
+        self.threshold.hide()
+        self.threshold.changed.connect(self._mark)
+        self.threshold.accepted.connect(self._mask_beyond)
+        self.figures = PreprocessingFigures()
+        self._problem = ProblemNote()
+        self._pictures = QStackedWidget()
+        self._pictures.addWidget(_beside(self.before, self.after))
+        self._pictures.addWidget(_beside(self.places_before, self.places_after))
+        column = QVBoxLayout(self)
+        column.addLayout(self._choices())
+        column.addWidget(self.tools)
+        column.addWidget(self._pictures, 1)
+        for widget in (self.threshold, self._problem, self.figures):
+            column.addWidget(widget)
+
+    def _choices(self) -> QHBoxLayout:
+        self.view = QComboBox()
+        self.view.setAccessibleName("What to show")
+        self.view.addItems([_MEAN, _ONE, _MASK, _PLACES])
+        self.view.setToolTip("What to show before and after")
+        self.view.currentTextChanged.connect(self._show_view)
+        self.index = QSpinBox()
+        self.index.setAccessibleName("Pattern")
+        self.index.setKeyboardTracking(False)
+        self.index.setToolTip("Which pattern, by its place in the file")
+        self.index.valueChanged.connect(self._choose)
+        self._log = QCheckBox("&Log scale")
+        self._log.setChecked(True)
+        self._log.setToolTip("Show counts on a logarithmic scale")
+        self._log.toggled.connect(self.before.set_logarithmic)
+        self._log.toggled.connect(self.after.set_logarithmic)
+        self._busy = QLabel()
+        row = QHBoxLayout()
+        for text, widget in (("&Show", self.view), ("&Pattern", self.index)):
+            label = QLabel(text)
+            label.setBuddy(widget)
+            row.addWidget(label)
+            row.addWidget(widget)
+        row.addWidget(self._log)
+        row.addStretch(1)
+        row.addWidget(self._busy)
+        return row
+
+    def _request(self) -> None:
+        self._timer.start()
+
+    @Slot()
+    def _look(self) -> None:
+        self._waiting = self._slot.busy
+        if self._waiting:
+            self._slot.cancel()
+        elif self._preparation:
+            self._slot.start(self._preparation.job(self._steps, self._n_shown, self._row))
+            self._busy.setText("Looking…")
+
+    @Slot()
+    def _go_on(self) -> None:
+        self._busy.setText("")
+        if self._waiting:
+            self._look()
+
+    @Slot(object)
+    def _take(self, outcome: Outcome) -> None:
+        if self._waiting or self._timer.isActive():
+            return
+        self._outcome = outcome
+        self._problem.show_problems([])
+        self._show_outcome()
+        self.outcome_ready.emit(outcome)
+
+    @Slot(object)
+    def _show_failure(self, failure: Failure) -> None:
+        if not self._waiting:
+            self._problem.show_problems([Problem("scan", failure.sentence)])
+
+    def _show_outcome(self) -> None:
+        outcome = self._outcome
+        self.figures.show_outcome(outcome)
+        self.tools.set_size(outcome.after.size if outcome else 0)
+        with QSignalBlocker(self.index):
+            self.index.setRange(0, outcome.before.n - 1 if outcome else 0)
+            self.index.setValue(outcome.row if outcome else 0)
+        if outcome and self.tools.tool == THRESHOLD:
+            self.threshold.show_counts(outcome.after.mean[outcome.after.mask])
+        self._show_view()
+
+    @Slot()
+    def _show_view(self) -> None:
+        view, outcome = self.view.currentText(), self._outcome
+        self._pictures.setCurrentIndex(view == _PLACES)
+        self.index.setEnabled(outcome is not None)
+        self._log.setVisible(view in (_MEAN, _ONE))
+        if outcome is None:
+            for picture, heading in ((self.before, "Before"), (self.after, "After")):
+                picture.clear()
+                picture.plot.header.set_title(heading)
+            for places in (self.places_before, self.places_after):
+                places.show_positions(np.empty((0, 2)))
+            return
+        for picture, places, look, heading in (
+            (self.before, self.places_before, outcome.before, "Before, as in the file"),
+            (self.after, self.places_after, outcome.after, self._after(outcome)),
+        ):
+            picture.plot.header.set_title(heading)
+            if view == _PLACES:
+                left_out = " (grey: left out)" if look.n > outcome.after.n else ""
+                places.header.set_title(f"{heading}{left_out}")
+                _show_places(places, look, outcome)
+            else:
+                self._show_pattern(picture, look)
+        self._mark()
+
+    def _after(self, outcome: Outcome) -> str:
+        n = outcome.n_shown
+        return f"After step {n}: {title(type(self._steps[n - 1]))}" if n else "After: no step yet"
+
+    def _show_pattern(self, picture: MarkedPattern, look: Look) -> None:
+        view = self.view.currentText()
+        picture.set_logarithmic(self._log.isChecked() and view != _MASK)
+        picture.mark_centre(look.size)
+        picture.set_bad_pixels(None)  # those of another size would widen the view
+        counts = {_MEAN: look.mean, _ONE: look.pattern, _MASK: np.zeros(look.mask.shape)}[view]
+        if counts is None:
+            picture.clear()
+            picture.plot.header.read_out("left out by the steps")
+        else:
+            picture.show_counts(counts, (0.0, 1.0) if view == _MASK else _levels(counts, look.mask))
+            picture.plot.bar.setVisible(view != _MASK)
+
+    @Slot()
+    def _mark(self) -> None:
+        """Mark bad pixels, and those that a threshold would add."""
+        if self._outcome is None:
+            return
+        before, after = self._outcome.before, self._outcome.after
+        bad = ~after.mask
+        if self.tools.tool == THRESHOLD:
+            low, high = self.threshold.limits
+            bad = bad | (after.mean < (-np.inf if low is None else low)) | (after.mean > (high or np.inf))
+        self.before.set_bad_pixels(~before.mask)
+        self.after.set_bad_pixels(bad)
+
+    @Slot(str)
+    def _show_tool(self, tool: str) -> None:
+        self.threshold.setVisible(tool == THRESHOLD)
+        if tool == THRESHOLD and self._outcome:
+            self.threshold.show_counts(self._outcome.after.mean[self._outcome.after.mask])
+        if tool == REGION:
+            self.view.setCurrentText(_PLACES)
+        elif tool and self.view.currentText() == _PLACES:
+            self.view.setCurrentText(_MEAN)
+        self._mark()
+
+    @Slot()
+    def _mask_beyond(self) -> None:
+        low, high = self.threshold.limits
+        self.tools.put_down()
+        self.step_drawn.emit(MaskThreshold(above=high, below=low))
+
+    @Slot(int)
+    def _choose(self, row: int) -> None:
+        self._row = row
+        self._request()
+
+    @Slot(int)
+    def _choose_before(self, place: int) -> None:
+        if self._outcome:
+            self.index.setValue(int(self._outcome.before.rows[place]))
+
+    @Slot(int)
+    def _choose_after(self, place: int) -> None:
+        if self._outcome:
+            self.index.setValue(int(self._outcome.after.rows[place]))
+
+
+def _beside(left: QWidget, right: QWidget) -> QSplitter:
+    both = QSplitter(Qt.Orientation.Horizontal)
+    both.addWidget(left)
+    both.addWidget(right)
+    both.setSizes([1, 1])
+    return both
+
+
+def _levels(counts: NDArray[np.floating], mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return levels in which the good pixels are seen, from the least light that there is."""
+    lit = counts[mask & (counts > 0)]
+    return (float(lit.min()), float(lit.max())) if lit.size else (0.0, 1.0)
+
+
+def _show_places(places: PositionMap, look: Look, outcome: Outcome) -> None:
+    kept = np.isin(look.rows, outcome.after.rows)
+    places.show_positions(look.positions, np.where(kept, look.rows, np.nan), look.pixel_size_m, "pattern")
+    chosen = np.flatnonzero(look.rows == outcome.row)
+    places.mark(int(chosen[0]) if len(chosen) else None)

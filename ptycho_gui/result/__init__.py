@@ -1,0 +1,1 @@
+"""Result: the object and the probe, live and final, compared and exported."""

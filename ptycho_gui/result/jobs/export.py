@@ -1,0 +1,44 @@
+"""Jobs that export: a checkpoint, a reconstruction in several formats, a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.events import StopToken
+from ptycho_core.formats.writers.exports import scan_format_of, write_reconstruction, write_scan
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+
+
+def export_checkpoint_job(path: Path, target: Path) -> Job:
+    """Write a checkpoint as a bundle (``.zip``) or as it is (``.ckpt``). Result: the path written."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
+        emit(Progress(f"writing {target.name}"))
+        from ptycho_core.engines.checkpoints import export_checkpoint
+
+        return export_checkpoint(path, target)
+
+    return job
+
+
+def export_reconstruction_job(reconstruction: Reconstruction, folder: Path, formats: Sequence[str]) -> Job:
+    """Write a reconstruction into a folder, in some of the formats of `EXPORTERS`. Result: the files written."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> list[Path]:
+        files: list[Path] = []
+        for done, format in enumerate(formats):
+            leave_if_cancelled(token)
+            emit(Progress(f"writing {format}", done, len(formats)))
+            files += write_reconstruction(reconstruction, folder, format)
+        return files
+
+    return job
+
+
+def export_scan_job(scan: Scan, path: Path) -> Job:
+    """Write a scan in the format that the path's ending stands for. Result: the path written."""
+    return lambda emit, token: write_scan(scan, path, scan_format_of(path))

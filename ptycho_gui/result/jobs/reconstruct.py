@@ -1,0 +1,102 @@
+"""Jobs that reconstruct: each is one call of the core's `reconstruct` per checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.events import StopToken
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
+from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstructed:
+    """A reconstruction that was made and written.
+
+    Parameters
+    ----------
+    reconstruction
+        It.
+    checkpoint
+        That it was made with.
+    folder
+        In whose ``reconstruction`` it was written.
+    files
+        By name.
+    earlier
+        Where the reconstruction is now that was there before, if there was one.
+    """
+
+    reconstruction: Reconstruction
+    checkpoint: Path
+    folder: Path
+    files: dict[str, Path]
+    earlier: Path | None
+
+    @property
+    def r_free(self) -> float | None:
+        """R_free of the checkpoint on its own scan; None for another scan or a polished object, as in the record."""
+        told = self.reconstruction.metrics
+        return told["r_free"] if told["same_scan"] and not told["polish_epochs"] else None
+
+
+def reconstruct_job(
+    read: Callable[[], Scan], checkpoint: Path, folder: Path, *, polish_epochs: int = 0, accelerator: str = "auto"
+) -> Job:
+    """Reconstruct and write the results. A stop ends polishing early and keeps what it found, a cancel keeps nothing.
+
+    Result: `Reconstructed`.
+
+    Parameters
+    ----------
+    read
+        Gives the scan; called in the worker's thread.
+    checkpoint, polish_epochs, accelerator
+        As for the core's `reconstruct`.
+    folder
+        For the results; made if it is missing.
+    """
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Reconstructed:
+        emit(Progress("reading the scan"))
+        scan = read()
+        emit(Progress("loading the reconstruction software"))
+        leave_one_core_to_the_window()
+        from ptycho_core.engines.reconstruct import reconstruct, write_results
+
+        found = reconstruct(
+            scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=emit, stop=token
+        )
+        leave_if_cancelled(token)
+        emit(Progress("writing the results"))
+        written = write_results(found, folder)
+        return Reconstructed(found, checkpoint, folder, written.files, written.earlier)
+
+    return job
+
+
+def compare_job(read: Callable[[], Scan], checkpoints: tuple[tuple[str, Path], ...], accelerator: str = "auto") -> Job:
+    """Reconstruct with checkpoints, each with what it is called, to look at; nothing is written.
+
+    Result: pairs of what the checkpoint is called and the `Reconstruction`.
+    """
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> tuple[tuple[str, Reconstruction], ...]:
+        emit(Progress("reading the scan"))
+        scan = read()
+        emit(Progress("loading the reconstruction software"))
+        leave_one_core_to_the_window()
+        from ptycho_core.engines.reconstruct import reconstruct
+
+        found = []
+        for name, checkpoint in checkpoints:
+            leave_if_cancelled(token)
+            found.append((name, reconstruct(scan, checkpoint, accelerator=accelerator, events=emit)))
+        return tuple(found)
+
+    return job

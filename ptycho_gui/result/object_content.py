@@ -1,0 +1,123 @@
+"""What the object panel can be asked to show, in words and as a job.
+
+What a job needs it imports when it runs: the window opens sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ptycho_core.base.events import PreviewReady, StopToken
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_gui.kit.plots.lengths import length_text
+from ptycho_gui.kit.plots.picture import Options, Prepared, Source
+from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+
+if TYPE_CHECKING:
+    from ptycho_core.quality.comparison import Comparison
+
+LETTERS = ("A", "B")
+"""What two objects that are compared are called."""
+Sources = tuple[tuple[Source, ...], "Comparison | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """One object or two.
+
+    Parameters
+    ----------
+    title
+        Stands above the pictures.
+    names
+        Of the objects.
+    sources
+        Makes what the pictures are made from; takes long where there are two.
+    live
+        The object of a run that goes on.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    sources: Callable[[], Sources]
+    live: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A content with its pictures."""
+
+    content: Content
+    sources: Sources
+    pictures: tuple[Prepared, ...]
+
+
+def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
+    """Return the content that shows a preview."""
+
+    def sources() -> Sources:
+        from ptycho_gui.result.preparation import source_of_preview
+
+        return (source_of_preview(preview, pixel_size_m),), None
+
+    return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), sources, live=True)
+
+
+def final_content(label: str, recon: Reconstruction) -> Content:
+    """Return the content that shows a reconstruction."""
+
+    def sources() -> Sources:
+        from ptycho_gui.result.preparation import source_of_reconstruction
+
+        return (source_of_reconstruction(recon),), None
+
+    return Content(f"{label}: {quality(recon)}", (label,), sources)
+
+
+def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> Content:
+    """Return the content that shows two reconstructions on the same pixels."""
+
+    def sources() -> Sources:
+        from ptycho_core.quality.comparison import compare
+        from ptycho_gui.result.preparation import sources_of_comparison
+
+        found = compare(first[1], second[1])
+        return sources_of_comparison(found, first[1], second[1]), found
+
+    title = "; ".join(
+        f"{letter}: {_figures(recon)}" for letter, (_, recon) in zip(LETTERS, (first, second), strict=True)
+    )
+    return Content(title, (first[0], second[0]), sources)
+
+
+def quality(recon: Reconstruction) -> str:
+    """Return how good a reconstruction is, in one line for the operator."""
+    halves, pixel = recon.metrics.get("half_scans_resolution_px"), recon.pixel_size_m
+    if halves is None:
+        return _figures(recon)
+    length = length_text(halves * max(pixel), True) if pixel else length_text(halves, False)
+    return f"{_figures(recon)}, half scans agree down to {length}"
+
+
+def _figures(recon: Reconstruction) -> str:
+    parts = [
+        f"{name} {recon.metrics[key]:.3f}"
+        for name, key in (("R", "r"), ("R_free", "r_free"))
+        if recon.metrics.get(key) is not None
+    ]
+    return ", ".join([*parts, f"{len(recon.pattern_index)} patterns"])
+
+
+def preparation(content: Content, sources: Sources | None, options: Options) -> Job:
+    """Make the pictures of a content; what they are made from is made too where it is not given. Result: `Ready`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Ready:
+        from ptycho_gui.result.preparation import prepare
+
+        made = sources or content.sources()
+        leave_if_cancelled(token)
+        return Ready(content, made, tuple(prepare(source, options, token) for source in made[0]))
+
+    return job

@@ -1,0 +1,308 @@
+"""`ObjectPanel`: the object and the probe, live, reconstructed, or two of them compared."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from superqt import QElidingLabel, QFlowLayout
+
+from ptycho_core.base.events import PreviewReady
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.keyed_button import KeyedButton
+from ptycho_gui.kit.plots.picture import Options
+from ptycho_gui.kit.plots.probe_view import ProbeView
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure
+from ptycho_gui.result.compare_bar import CompareBar
+from ptycho_gui.result.complex_view import ComplexView, Slots
+from ptycho_gui.result.frc_plot import FrcPlot, agreement
+from ptycho_gui.result.object_content import (
+    LETTERS,
+    Content,
+    Ready,
+    compared_content,
+    final_content,
+    live_content,
+    preparation,
+)
+from ptycho_gui.result.profile import Profile
+from ptycho_gui.result.profile_plot import ProfilePlot
+
+_NOTHING = (
+    "No object yet. While a run trains, its object appears here and grows sharper with every epoch; the reconstruction "
+    "follows when it has ended."
+)
+_HELP = (
+    "The object as it is now: amplitude and phase with common pan and zoom. Drag to move, turn the wheel to zoom, "
+    "double-click to see everything; drag the handles of a colour bar to choose levels. The mean phase is not "
+    "determined and is shown as 0. Dimmed is what got no light."
+)
+
+
+class ObjectPanel(QWidget):
+    """Shows what it is given; a preview takes the place of what is shown unless that was asked for since."""
+
+    export_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWhatsThis(_HELP)
+        self._ready: Ready | None = None
+        self._asked: Content | None = None
+        self._preview: tuple[PreviewReady, tuple[float, float] | None] | None = None
+        self._following = True
+        self._outdated = False
+        self._jobs = WorkerSlot(self)
+        self._jobs.succeeded.connect(self._show)
+        self._jobs.failed.connect(self._fail)
+        self._jobs.ended.connect(self._catch_up)
+        self.view, self.probe = ComplexView(), ProbeView(stacked=True)
+        self.profile, self.frc = ProfilePlot(), FrcPlot()
+        self.title = QElidingLabel()
+        self.title.setAccessibleName("What is shown")
+        self._place = QLabel()
+        self._make_buttons()
+        self.comparison = CompareBar(self)
+        self.comparison.arranged.connect(self._arrange)
+        self.view.pointed.connect(self._place.setText)
+        self.view.levels_locked.connect(self._show_lock)
+        self.view.profiles_changed.connect(self._show_profiles)
+        self._lay_out()
+        self.clear()
+
+    def show_preview(self, preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> None:
+        """Show the object of a run that goes on.
+
+        After `show_reconstruction` or `compare` it is only kept ready, until the operator or a new run asks for it.
+        """
+        begins = self._preview is None or preview.step < self._preview[0].step
+        self._preview = preview, pixel_size_m
+        self._following = self._following or begins
+        self.live.setVisible(not self._following)
+        if not self._following:
+            return
+        if self._jobs.busy:
+            self._outdated = True
+        else:
+            self._ask(live_content(preview, pixel_size_m))
+
+    def show_reconstruction(self, label: str, reconstruction: Reconstruction) -> None:
+        """Show what a run has led to, with the figures that say how good it is."""
+        self._leave_live()
+        self._ask(final_content(label, reconstruction))
+
+    def compare(self, first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> None:
+        """Show two reconstructions, with their labels, on the same pixels and with the same phase and scale."""
+        self._leave_live()
+        self._ask(compared_content(first, second))
+
+    def end_live(self) -> None:
+        """The run has ended: there is nothing live to go back to."""
+        self._preview = None
+        self.live.hide()
+
+    def clear(self) -> None:
+        """Show nothing; the next preview is shown again."""
+        self._jobs.cancel()
+        self._ready = self._asked = self._preview = None
+        self._following, self._outdated = True, False
+        self.live.hide()
+        self._show_nothing(_NOTHING)
+
+    def shut_down(self) -> None:
+        """Leave off whatever is being prepared and wait for it."""
+        self.comparison.hide()
+        self._jobs.shut_down()
+
+    def _leave_live(self) -> None:
+        self._following = self._outdated = False
+        self.live.setVisible(self._preview is not None)
+
+    def _ask(self, content: Content) -> None:
+        self._asked = content
+        if not content.live:
+            self._entitle(f"Preparing {' and '.join(content.names)} ...")
+        self._prepare()
+
+    @Slot()
+    def _prepare(self) -> None:
+        """Make the pictures of what was asked for, with the options as they are now."""
+        if self._asked is None:
+            return
+        known = self._ready.sources if self._ready and self._ready.content is self._asked else None
+        self._jobs.start(preparation(self._asked, known, Options(self.ramp.isChecked(), self.unwrap.isChecked())))
+
+    @Slot()
+    def _catch_up(self) -> None:
+        if self._outdated and self._preview:
+            self._outdated = False
+            self._ask(live_content(*self._preview))
+
+    @Slot(object)
+    def _show(self, ready: Ready) -> None:
+        if ready.content is not self._asked:  # cleared since
+            return
+        before = self._ready.sources if self._ready else None
+        self._ready = ready
+        content, (sources, found) = ready.content, ready.sources
+        self._stack.setCurrentWidget(self._pictures)
+        self._allow(ready)
+        names = LETTERS if found else content.names
+        self.view.show_objects(names, ready.pictures)
+        if before is not ready.sources:
+            self.probe.show_probe(ready.pictures[0].probe, pixel_size_m=sources[0].pixel_size_m)
+            if found:
+                pixel = sources[0].pixel_size_m
+                self.comparison.begin((content.names[0], content.names[1]))
+                self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None)
+                self._entitle(f"{agreement(found.frc, LETTERS, max(pixel) if pixel else None)}. {content.title}")
+            else:
+                self.comparison.hide()
+                self._entitle(content.title)
+        self._show_lower()
+        self.view.show_line(self.line.isChecked())
+
+    def _entitle(self, text: str) -> None:
+        self.title.setText(text)
+        self.title.setToolTip(text)
+
+    @Slot(object)
+    def _fail(self, failure: Failure) -> None:
+        if self._asked is not None:
+            self._ready = None
+            self._show_nothing(failure.sentence)
+
+    def _show_nothing(self, why: str) -> None:
+        self._nothing.setText(why)
+        self._stack.setCurrentWidget(self._nothing)
+        self._entitle("")
+        self.comparison.hide()
+        self.view.clear()
+        self._allow(None)
+
+    @Slot(object)
+    def _arrange(self, slots: Slots) -> None:
+        self.view.arrange(slots)
+        if self._ready and len(self._ready.pictures) > 1:
+            which = slots[0][0]
+            self.probe.show_probe(
+                self._ready.pictures[which].probe, pixel_size_m=self._ready.sources[0][0].pixel_size_m
+            )
+
+    @Slot(object)
+    def _show_profiles(self, profiles: dict[str, Profile]) -> None:
+        assert self._ready is not None
+        self.profile.show_profiles(profiles, self._ready.sources[0][0].pixel_size_m is not None)
+
+    @Slot(bool)
+    def _show_lock(self, locked: bool) -> None:
+        self.lock.setChecked(locked)
+
+    @Slot()
+    def _show_lower(self) -> None:
+        self.profile.setVisible(self.line.isChecked())
+        self.frc.setVisible(self.rings.isChecked() and self.rings.isEnabled())
+        self._lower.setVisible(self.line.isChecked() or not self.frc.isHidden())
+
+    @Slot()
+    def _go_live(self) -> None:
+        if self._preview:
+            self._following = True
+            self.live.hide()
+            self._ask(live_content(*self._preview))
+
+    def _allow(self, ready: Ready | None) -> None:
+        """Enable the buttons that have something to do, and say of the others why they have not."""
+        nothing = "" if ready else "there is no object yet"
+        for button in (self.fit, self.lock, self.viridis, self.ramp, self.unwrap, self.dim, self.line, self.with_probe):
+            button.allow(nothing)
+        live = bool(ready and ready.content.live)
+        compared = bool(ready and ready.sources[1])
+        self.positions.allow(nothing or ("previews carry no positions" if live else ""))
+        self.rings.allow("" if compared else "it needs two reconstructions; choose Compare at a checkpoint or a run")
+        why = "the run still goes on" if live else "two objects are shown; show one of them first" if compared else ""
+        self.export.allow(nothing or why)
+
+    def _make_buttons(self) -> None:
+        self.fit = KeyedButton(self, "&Fit", "F", "Show the whole of what got light", checkable=False)
+        self.lock = KeyedButton(self, "&Lock levels", "L", "Keep the levels of the colour bars from picture to picture")
+        self.viridis = KeyedButton(self, "&Viridis", "V", "Show the amplitude in colours instead of grey")
+        self.ramp = KeyedButton(self, "Remove &ramp", "R", "Level the phase, for display only")
+        self.unwrap = KeyedButton(self, "&Unwrap", "U", "Show the phase without jumps of 2π, for display only")
+        self.positions = KeyedButton(self, "&Positions", "P", "Mark where the beam was")
+        self.dim = KeyedButton(self, "Di&m uncovered", "M", "Dim what got no light")
+        self.dim.setChecked(True)
+        self.with_probe = KeyedButton(self, "Pro&be", "B", "Show the probe beside the object")
+        self.with_probe.setChecked(True)
+        self.line = KeyedButton(self, "Pr&ofile", "O", "Plot amplitude and phase along a line; drag its ends")
+        self.rings = KeyedButton(self, "FR&C", "C", "Plot the Fourier ring correlation of the two objects compared")
+        self.live = KeyedButton(self, "Back to live (&N)", "N", "Show the run that goes on", checkable=False)
+        self.export = KeyedButton(self, "&Export...", "E", "Write this reconstruction to files", checkable=False)
+        self.export.setIcon(icon("export-image"))
+        self.export.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.export.setFixedHeight(self.fit.sizeHint().height())
+        self.fit.clicked.connect(self.view.fit)
+        self.lock.toggled.connect(self.view.lock_levels)
+        self.viridis.toggled.connect(self._choose_map)
+        self.ramp.toggled.connect(self._prepare)
+        self.unwrap.toggled.connect(self._prepare)
+        self.positions.toggled.connect(self.view.show_positions)
+        self.dim.toggled.connect(self.view.darken)
+        self.with_probe.toggled.connect(self.probe.setVisible)
+        self.line.toggled.connect(self.view.show_line)
+        self.line.toggled.connect(self._show_lower)
+        self.rings.toggled.connect(self._show_lower)
+        self.live.clicked.connect(self._go_live)
+        self.export.clicked.connect(self.export_requested)
+
+    @Slot(bool)
+    def _choose_map(self, on: bool) -> None:
+        self.view.set_amplitude_map("viridis" if on else "gray")
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self._place)
+        tools = QFlowLayout()
+        tools.setContentsMargins(0, 0, 0, 0)
+        tools.setSpacing(2)
+        for button in (
+            self.fit,
+            self.lock,
+            self.viridis,
+            self.ramp,
+            self.unwrap,
+            self.positions,
+            self.dim,
+            self.with_probe,
+            self.line,
+            self.rings,
+            self.export,
+            self.live,
+        ):
+            tools.addWidget(button)
+        upper = QSplitter(Qt.Orientation.Horizontal)
+        upper.addWidget(self.view)
+        upper.addWidget(self.probe)
+        upper.setSizes([800, 200])
+        self._lower = QSplitter(Qt.Orientation.Horizontal)
+        self._lower.addWidget(self.profile)
+        self._lower.addWidget(self.frc)
+        self._pictures = QSplitter(Qt.Orientation.Vertical)
+        self._pictures.addWidget(upper)
+        self._pictures.addWidget(self._lower)
+        self._pictures.setSizes([600, 400])
+        self._nothing = QLabel(wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
+        self._nothing.setMargin(40)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._nothing)
+        self._stack.addWidget(self._pictures)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.setSpacing(4)
+        column.addLayout(head)
+        column.addLayout(tools)
+        column.addWidget(self.comparison)
+        column.addWidget(self._stack, 1)
+        self._show_lower()

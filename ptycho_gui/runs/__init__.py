@@ -1,0 +1,1 @@
+"""Runs: the history of runs, their checkpoints, and the queue."""

@@ -1,0 +1,151 @@
+"""`CheckpointsPanel`: the checkpoints of the run that is shown, and what can be done with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from ptycho_core.base.events import Event, RunFailed, RunFinished, RunStarted
+from ptycho_core.runs.record import RunInfo
+from ptycho_gui.kit.confirm import confirmed
+from ptycho_gui.kit.table import Table, TableActions
+from ptycho_gui.runs.checkpoint_table import CheckpointRow, CheckpointTable
+
+_ONE = "Select one checkpoint first."
+
+
+class CheckpointsPanel(QWidget):
+    """A table of checkpoints, best first, with its actions."""
+
+    reconstruct_requested = Signal(Path)
+    compare_requested = Signal(Path, Path)
+    export_requested = Signal(Path)
+    delete_requested = Signal(Path)
+    """The operator has confirmed it."""
+    changed = Signal()
+    """Checkpoints came or went: `best` may be another one."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._busy: str | None = None
+        self._training = False
+        self.table = CheckpointTable(self)
+        self.view = Table(
+            self.table, "Checkpoints", "No checkpoints yet. The first ones are saved after the first epoch."
+        )
+        self.buttons = TableActions(self.view, self)
+        add = self.buttons.add
+        self.reconstruct = add(
+            "&Reconstruct",
+            "reconstruct",
+            "Reconstruct the run's scan with this checkpoint",
+            self._reconstruct,
+            "Return",
+        )
+        self.compare = add(
+            "Co&mpare", "compare", "Reconstruct with two checkpoints and show both side by side", self._compare
+        )
+        self.export = add(
+            "E&xport…",
+            "export-checkpoint",
+            "Write this checkpoint as a bundle or a .ckpt, for use elsewhere",
+            self._export,
+        )
+        self.show_in_folder = add(
+            "Show in &folder", "folder", "Open the folder of this checkpoint in the file manager", self._show_folder
+        )
+        self.delete = add("De&lete…", "trash", "Delete this checkpoint from the disk", self._delete, "Delete")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.buttons)
+        layout.addWidget(self.view)
+        self.setFocusProxy(self.view)
+        self.setWhatsThis(
+            "<b>Checkpoints</b> are the states of the model that were saved while it was trained. The best one has the "
+            "lowest monitored loss: take it for the final reconstruction and for export. A run resumes from the last."
+        )
+        self.view.selectionModel().selectionChanged.connect(self._allow)
+        self.view.doubleClicked.connect(self.reconstruct.trigger)
+        for signal in (self.table.rowsInserted, self.table.rowsRemoved, self.table.dataChanged):
+            signal.connect(self._follow)
+        self._allow()
+
+    def hear(self, event: Event) -> None:
+        """Follow the run that is shown."""
+        match event:
+            case RunStarted():
+                self._training = True
+            case RunFinished() | RunFailed():
+                self._training = False
+        self.table.hear(event)
+        self._allow()
+
+    def show_run(self, info: RunInfo | None) -> None:
+        """Show the checkpoints of a run, or none."""
+        self._training = info is not None and info.status == "running"
+        self.table.show_run(info)
+        self._allow()
+
+    def set_r_free(self, path: Path, value: float) -> None:
+        """Show what a reconstruction with a checkpoint, not polished, has found."""
+        self.table.set_r_free(path, value)
+
+    def set_busy(self, reason: str | None) -> None:
+        """Say why nothing can be computed now; None if something can."""
+        self._busy = reason
+        self._allow()
+
+    def selected(self) -> list[Path]:
+        """Return the files that are selected, from the top."""
+        return [row.path for row in self._rows()]
+
+    def best(self) -> Path | None:
+        """Return the best checkpoint, if there is one with a finite loss."""
+        return next((row.path for row in self.table.rows if row.is_best), None)
+
+    def _rows(self) -> list[CheckpointRow]:
+        rows = self.table.rows
+        return [rows[row] for row in self.view.selected_rows()]
+
+    @Slot()
+    def _follow(self) -> None:
+        self._allow()
+        self.changed.emit()
+
+    @Slot()
+    def _allow(self) -> None:
+        count = len(self.view.selected_rows())
+        one = None if count == 1 else _ONE
+        two = None if count == 2 else "Select two checkpoints first (Ctrl + click)."
+        alive = "The run is training and keeps its checkpoints itself: stop it first." if self._training else None
+        self.buttons.allow(self.reconstruct, self._busy or one)
+        self.buttons.allow(self.compare, self._busy or two)
+        self.buttons.allow(self.export, one)
+        self.buttons.allow(self.show_in_folder, one)
+        self.buttons.allow(self.delete, alive or one)
+
+    def _reconstruct(self) -> None:
+        self.reconstruct_requested.emit(self.selected()[0])
+
+    def _compare(self) -> None:
+        self.compare_requested.emit(*self.selected())
+
+    def _export(self) -> None:
+        self.export_requested.emit(self.selected()[0])
+
+    def _show_folder(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.selected()[0].parent)))
+
+    def _delete(self) -> None:
+        (row,) = self._rows()
+        consequence = {
+            "best": "It is the best one of this run. ",
+            "last": "The run cannot be resumed without it. ",
+        }.get(row.name, "")
+        question = f"Delete {row.path.name}? {consequence}It cannot be brought back."
+        if confirmed(self, "Delete checkpoint", question, "&Delete"):
+            self.delete_requested.emit(row.path)

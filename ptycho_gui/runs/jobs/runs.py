@@ -1,0 +1,143 @@
+"""Jobs on run directories: list those of a folder, open one, delete a checkpoint or a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QFile, QSize, Qt
+from PySide6.QtGui import QImage, QImageReader
+
+from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.events import StopToken
+from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
+from ptycho_core.runs.removal import remove_checkpoint, set_apart
+from ptycho_core.runs.results import find_results, r_free_of_checkpoints
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+
+_PICTURE_SIDE = 320
+
+
+@dataclass(frozen=True, eq=False)
+class ListedRun:
+    """A run as a list shows it.
+
+    Parameters
+    ----------
+    found
+        Its record, or why there is none.
+    r_free
+        Of its newest reconstruction, where that is of its own scan.
+    picture
+        The phase of that reconstruction, small.
+    """
+
+    found: RunInfo | BrokenRun
+    r_free: float | None = None
+    picture: QImage | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedRun:
+    """All that the window shows of a run.
+
+    Parameters
+    ----------
+    info
+        Its record.
+    columns
+        Of its metrics.csv.
+    reconstruction
+        The newest, or None.
+    r_free
+        By checkpoint, where it is known.
+    problem
+        Why the reconstruction that is there cannot be shown; or empty.
+    """
+
+    info: RunInfo
+    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    reconstruction: Reconstruction | None = None
+    r_free: dict[Path, float] = field(default_factory=dict)
+    problem: str = ""
+
+
+def list_runs(folder: Path) -> Job:
+    """Find the runs in a folder and below it, with their pictures. Result: list of `ListedRun`, newest first."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> list[ListedRun]:
+        if not folder.is_dir():
+            raise InputError(f"there is no folder {folder}")
+        listed = []
+        for found in find_runs(folder):
+            leave_if_cancelled(token)
+            listed.append(_listed(found))
+        return listed
+
+    return job
+
+
+def open_run(folder: Path) -> Job:
+    """Read everything that a run directory tells. Result: `OpenedRun`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> OpenedRun:
+        emit(Progress("reading the run"))
+        info, columns = read_run(folder), read_metrics(folder)
+        leave_if_cancelled(token)
+        reconstruction, problem = _newest_reconstruction(info)
+        return OpenedRun(info, columns, reconstruction, r_free_of_checkpoints(info), problem)
+
+    return job
+
+
+def curves_of_run(folder: Path) -> Job:
+    """Read the numbers of a run alone. Result: `OpenedRun` without a reconstruction."""
+    return lambda emit, token: OpenedRun(read_run(folder), read_metrics(folder))
+
+
+def remove_checkpoint_job(path: Path) -> Job:
+    """Delete a checkpoint of a run that is over. Result: the run's `RunInfo` without it."""
+    return lambda emit, token: remove_checkpoint(path)
+
+
+def trash_run(folder: Path) -> Job:
+    """Move a run that is over, and nothing else that is in its folder, to the trash. Result: the folder moved."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
+        emit(Progress(f"moving {folder.name} to the trash"))
+        apart = set_apart(folder)
+        if not QFile(str(apart)).moveToTrash():
+            raise PtychoError(f"{apart} cannot be moved to the trash: its disk may have none. Delete it by hand")
+        return folder
+
+    return job
+
+
+def _listed(found: RunInfo | BrokenRun) -> ListedRun:
+    results = find_results(found.folder) if isinstance(found, RunInfo) else []
+    if not results:
+        return ListedRun(found)
+    told = results[0].metrics
+    r_free = told.get("r_free") if told.get("same_scan") else None
+    reader = QImageReader(str(results[0].folder / "phase.png"))
+    if reader.canRead():
+        wanted = QSize(_PICTURE_SIDE, _PICTURE_SIDE)
+        reader.setScaledSize(reader.size().scaled(wanted, Qt.AspectRatioMode.KeepAspectRatio))
+    picture = reader.read()
+    return ListedRun(found, r_free, None if picture.isNull() else picture)
+
+
+def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:
+    path = info.reconstruction / "reconstruction.npz"
+    if not path.is_file():
+        return None, ""
+    try:
+        return read_reconstruction(path), ""
+    except PtychoError as error:
+        return None, str(error)

@@ -1,0 +1,108 @@
+"""`QueuePanel`: runs that wait, in the order in which they will be done."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QAbstractItemView, QVBoxLayout, QWidget
+
+from ptycho_gui.kit.table import Table, TableActions
+from ptycho_gui.runs.queue import RunQueue
+
+_ONE = "Select a run in the queue first."
+
+
+class QueuePanel(QWidget):
+    """The queue, with buttons to add, remove, reorder, run and pause.
+
+    Parameters
+    ----------
+    queue
+        Shown and changed.
+    """
+
+    add_requested = Signal()
+    run_requested = Signal()
+    pause_requested = Signal()
+    """The run that is at work goes on to its end; none is begun after it."""
+
+    def __init__(self, queue: RunQueue, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.queue = queue
+        self._why_not_add: str | None = None
+        self._why_not_run: str | None = None
+        self._active = False
+        self.view = Table(
+            queue,
+            "Queue",
+            "The queue is empty. Open a scan, choose the settings, and add them here: the runs are done one after "
+            "another, and one that fails does not stop the rest.",
+        )
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
+        self.view.setDragDropOverwriteMode(False)
+        self.view.setDropIndicatorShown(True)
+        self._make_actions()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.buttons)
+        layout.addWidget(self.view)
+        self.setFocusProxy(self.view)
+        self.setWhatsThis(
+            "<b>Queue</b>: add the open scan with the present settings as often as you like, then run them one after "
+            "another. A run that fails is marked with the reason, and the next one begins."
+        )
+        self.view.selectionModel().selectionChanged.connect(self._allow)
+        queue.changed.connect(self._allow)
+        self._allow()
+
+    def _make_actions(self) -> None:
+        self.buttons = TableActions(self.view, self)
+        add = self.buttons.add
+        self.add = add(
+            "&Add open scan", "queue", "Add the open scan with the present settings at the end", self.add_requested.emit
+        )
+        self.run = add("&Run queue", "play", "Begin with the first run that waits", self.run_requested.emit)
+        self.pause = add("&Pause", "pause", "Let the present run end, and begin no other", self.pause_requested.emit)
+        self.up = add("Move &up", "up", "Do this run earlier", lambda: self._move(-1), "Alt+Up")
+        self.down = add("Move do&wn", "down", "Do this run later", lambda: self._move(1), "Alt+Down")
+        self.remove = add("Remo&ve", "trash", "Take this run out of the queue", self._remove, "Delete")
+
+    def set_active(self, active: bool) -> None:
+        """Say whether the queue is being worked off."""
+        self._active = active
+        self._allow()
+
+    def set_allowed(self, why_not_add: str | None, why_not_run: str | None) -> None:
+        """Say why nothing can be added or run now; None if it can."""
+        self._why_not_add, self._why_not_run = why_not_add, why_not_run
+        self._allow()
+
+    def _row(self) -> int | None:
+        rows = self.view.selected_rows()
+        return rows[0] if rows else None
+
+    @Slot()
+    def _allow(self) -> None:
+        row, queue, allow = self._row(), self.queue, self.buttons.allow
+        allow(self.add, self._why_not_add)
+        nothing = None if queue.waiting else "No run waits."
+        allow(self.run, "The queue is running." if self._active else nothing or self._why_not_run)
+        allow(self.pause, None if self._active else "The queue is not running.")
+        if row is None:
+            for action in (self.up, self.down, self.remove):
+                allow(action, _ONE)
+            return
+        allow(self.up, None if queue.may_move(row, row - 1) else "No run that waits is before this one.")
+        allow(self.down, None if queue.may_move(row, row + 1) else "No run that waits comes after this one.")
+        allow(self.remove, "This run is at work: stop it first." if queue.state(row) == "running" else None)
+
+    def _move(self, by: int) -> None:
+        row = self._row()
+        if row is not None:
+            self.queue.move(row, row + by)
+
+    def _remove(self) -> None:
+        row = self._row()
+        if row is not None:
+            self.queue.remove(row)

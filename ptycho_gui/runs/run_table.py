@@ -1,0 +1,200 @@
+"""`RunTable`: the runs in a folder, with what is to know of each at a glance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
+from PySide6.QtGui import QPixmap
+
+from ptycho_core.runs.record import BrokenRun, RunInfo
+from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
+from ptycho_gui.runs.jobs.runs import ListedRun
+
+SORT_ROLE = Qt.ItemDataRole.UserRole
+STATUS_ICONS = {
+    "running": "play",
+    "finished": "ok",
+    "stopped": "stop",
+    "cancelled": "cancel",
+    "failed": "error",
+    "interrupted": "warning",
+    "broken": "error",
+}
+ENGINES = {"pinn": "network", "direct": "direct"}
+
+PICTURE_HEIGHT = 26
+_Index = QModelIndex | QPersistentModelIndex
+_NOWHERE = QModelIndex()
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    tip: str
+    text: Callable[[RunInfo, ListedRun], str]
+    worth: Callable[[RunInfo, ListedRun], float] | None = None
+    """What rows are sorted by; the text where None."""
+
+
+def _seconds(info: RunInfo) -> float:
+    return ((info.ended or info.updated) - info.started).total_seconds()
+
+
+def _best(info: RunInfo) -> str:
+    if info.best_value is None:
+        return UNKNOWN
+    return f"{figure(info.best_value)}  {info.config.monitor.removesuffix('_val_loss')}"
+
+
+def _or_infinite(value: float | None) -> float:
+    return math.inf if value is None or math.isnan(value) else value
+
+
+def _scan(info: RunInfo) -> str:
+    return Path(info.scan["path"]).name if info.scan["path"] else "in memory"
+
+
+def _settings(info: RunInfo) -> str:
+    return f"{info.config.preset}, {ENGINES[info.config.engine]}"
+
+
+_COLUMNS = (
+    _Column("Status", "Whether it ended, and how", lambda i, _: i.status.capitalize()),
+    _Column("Run", "Its folder", lambda i, _: str(i.folder)),
+    _Column("Scan", "The scan that it was trained on", lambda i, _: _scan(i)),
+    _Column("Settings", "Preset and engine", lambda i, _: _settings(i)),
+    _Column(
+        "Best metric",
+        "The monitored metric of the best checkpoint; compare runs on the same metric only",
+        lambda i, _: _best(i),
+        lambda i, _: _or_infinite(i.best_value),
+    ),
+    _Column(
+        "R_free",
+        "Of the newest reconstruction of the run's scan: R on the patterns that nothing has seen",
+        lambda _, run: figure(run.r_free),
+        lambda _, run: _or_infinite(run.r_free),
+    ),
+    _Column(
+        "Epochs",
+        "Done, of those that were asked for",
+        lambda i, _: f"{i.epochs_done} of {i.config.max_epochs}",
+        lambda i, _: i.epochs_done,
+    ),
+    _Column("Started", "When it was started", lambda i, _: minute(i.started), lambda i, _: i.started.timestamp()),
+    _Column(
+        "Duration",
+        "From its start to its end, pauses before it was resumed included",
+        lambda i, _: span(_seconds(i)),
+        lambda i, _: _seconds(i),
+    ),
+)
+STATUS, NAME, REASON = 0, 1, 2
+"""Where the status, the folder, and (over all columns to the right) the reason why a run is broken are shown."""
+
+
+class RunTable(QAbstractTableModel):
+    """A row for each run, in the order given; `SORT_ROLE` sorts them by any column."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._root = Path()
+        self._runs: list[ListedRun] = []
+        self._pictures: list[QPixmap | None] = []
+        self._overlaid: frozenset[Path] = frozenset()
+        self._icons = {status: icon(name) for status, name in STATUS_ICONS.items()}
+
+    @property
+    def runs(self) -> list[ListedRun]:
+        """What is shown, unsorted."""
+        return self._runs
+
+    def show_runs(self, root: Path, runs: Iterable[ListedRun]) -> None:
+        """Show the runs of a folder in the place of those before."""
+        self.beginResetModel()
+        self._root, self._runs = root, list(runs)
+        self._pictures = [_small(run) for run in self._runs]
+        self.endResetModel()
+
+    def mark_overlaid(self, folders: Iterable[Path]) -> None:
+        """Say in words which runs' curves are shown beside those of the present run."""
+        self._overlaid = frozenset(folders)
+        if self._runs:
+            self.dataChanged.emit(self.index(0, NAME), self.index(len(self._runs) - 1, NAME))
+
+    def is_broken(self, row: int) -> bool:
+        """Whether the record of a run cannot be read."""
+        return isinstance(self._runs[row].found, BrokenRun)
+
+    def rowCount(self, parent: _Index = _NOWHERE) -> int:
+        """Qt: one row for each run."""
+        return 0 if parent.isValid() else len(self._runs)
+
+    def columnCount(self, parent: _Index = _NOWHERE) -> int:
+        """Qt: status to duration."""
+        return 0 if parent.isValid() else len(_COLUMNS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt: the headings, with what they mean as tooltips."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        column = _COLUMNS[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.heading
+        return column.tip if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt: what a cell shows."""
+        if not index.isValid():
+            return None
+        run, column = self._runs[index.row()], _COLUMNS[index.column()]
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                return self._text(run, index.column())
+            case Qt.ItemDataRole.ToolTipRole:
+                return self._tip(run, index.column())
+            case Qt.ItemDataRole.DecorationRole if index.column() == STATUS:
+                return self._icons[run.found.status]
+            case Qt.ItemDataRole.DecorationRole if index.column() == NAME:
+                return self._pictures[index.row()]
+            case Qt.ItemDataRole.SizeHintRole if self.is_broken(index.row()) and index.column() == REASON:
+                return QSize(0, 0)  # it reaches over the columns to the right
+            case _ if role == SORT_ROLE and column.worth:
+                return column.worth(run.found, run) if isinstance(run.found, RunInfo) else math.inf
+            case _ if role == SORT_ROLE:
+                return self._text(run, index.column())
+        return None
+
+    def _text(self, run: ListedRun, column: int) -> str:
+        found = run.found
+        if column == NAME:
+            inside = found.folder.is_relative_to(self._root) and found.folder != self._root
+            name = str(found.folder.relative_to(self._root)) if inside else found.folder.name
+            return f"{name}  (overlaid)" if found.folder in self._overlaid else name
+        if isinstance(found, BrokenRun):
+            return {STATUS: "Broken", REASON: found.reason}.get(column, "")
+        return _COLUMNS[column].text(found, run)
+
+    @staticmethod
+    def _tip(run: ListedRun, column: int) -> str:
+        found = run.found
+        if column == NAME:
+            return str(found.folder)
+        if column == STATUS or isinstance(found, BrokenRun):
+            return found.reason or found.status
+        if column == REASON:
+            return str(found.scan["path"] or "not read from a file")
+        return _COLUMNS[column].tip
+
+
+def _small(run: ListedRun) -> QPixmap | None:
+    if run.picture is None:
+        return None
+    picture = run.picture.scaledToHeight(PICTURE_HEIGHT, Qt.TransformationMode.SmoothTransformation)
+    return QPixmap.fromImage(picture)

@@ -1,0 +1,249 @@
+"""`RunsPanel`: the history of an output folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, Signal, Slot
+from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from ptycho_core.runs.record import RunInfo
+from ptycho_gui.kit.confirm import confirmed
+from ptycho_gui.kit.forms.path_field import PathField
+from ptycho_gui.kit.table import Table, TableActions
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure
+from ptycho_gui.runs.jobs.runs import ListedRun, list_runs, trash_run
+from ptycho_gui.runs.run_table import PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
+from ptycho_gui.runs.settings_comparison import SettingsComparison
+
+_ONE = "Select one run first."
+_BROKEN = "The record of this run cannot be read."
+_PICTURE_FROM_WIDTH = 900
+
+
+class RunsPanel(QWidget):
+    """The runs in a folder, newest first, and what can be done with them. Reads the disk in threads of its own."""
+
+    open_requested = Signal(Path)
+    resume_requested = Signal(Path)
+    overlay_requested = Signal(Path)
+    remove_overlay_requested = Signal(Path)
+    folder_chosen = Signal(Path)
+    """The operator has chosen another output folder."""
+    message = Signal(str, str)
+    """Severity and sentence for the operator."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._folder: Path | None = None
+        self._busy: str | None = None
+        self._overlaid: set[Path] = set()
+        self._keep: set[Path] = set()
+        self.table, self._sorted = RunTable(self), QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.table)
+        self._sorted.setSortRole(SORT_ROLE)
+        self.view = Table(self._sorted, "Runs", "Choose the folder whose runs are to be listed.")
+        self.view.verticalHeader().setDefaultSectionSize(max(PICTURE_HEIGHT, self.fontMetrics().height()) + 4)
+        self.view.horizontalHeader().setSortIndicatorClearable(True)
+        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.view.setSortingEnabled(True)
+        self._make_actions()
+        self.field = PathField("folder", "Folder whose runs are listed", "C&hoose…")
+        self.field.path_entered.connect(self._choose)
+        self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self.picture.setAccessibleName("Phase of the selected run's reconstruction")
+        self.picture.setFixedWidth(150)
+        self.picture.setWordWrap(True)
+        self._lay_out()
+        self.setWhatsThis(
+            "<b>Runs</b> lists what was trained in a folder. Open a run to see its curves, its object and its "
+            "checkpoints again; resume one that was stopped; overlay the curves of others to compare them."
+        )
+        self._listing, self._trashing = WorkerSlot(self), WorkerSlot(self)
+        self._listing.succeeded.connect(self._show)
+        self._listing.failed.connect(self._show_failure)
+        self._trashing.succeeded.connect(self._show_trashed)
+        self._trashing.failed.connect(self._tell_failure)
+        self._sorted.layoutChanged.connect(self._stretch_reasons)
+        self.view.selectionModel().selectionChanged.connect(self._follow)
+        self.view.doubleClicked.connect(self.open.trigger)
+        self._follow()
+
+    def _make_actions(self) -> None:
+        self.buttons = TableActions(self.view, self)
+        add = self.buttons.add
+        self.open = add("&Open", "open", "Show this run: its curves, its object, its checkpoints", self._open, "Return")
+        self.resume = add("&Resume", "resume", "Go on with this run from its last checkpoint", self._resume)
+        self.overlay = add(
+            "O&verlay", "overlay", "Show the curves of this run beside those of the present one", self._toggle_overlay
+        )
+        self.compare = add("Co&mpare settings…", "compare", "List the settings in which two runs differ", self._compare)
+        self.trash = add("Move to &trash…", "trash", "Move this run's files to the trash", self._trash, "Delete")
+        self.reread = add("Re&fresh", "refresh", "Look into the folder again", self.refresh, "F5")
+
+    def _lay_out(self) -> None:
+        label = QLabel("Fol&der:")
+        label.setBuddy(self.field.line)
+        top = QHBoxLayout()
+        top.addWidget(self.buttons)
+        top.addWidget(label)
+        top.addWidget(self.field, 1)
+        below = QHBoxLayout()
+        below.addWidget(self.view, 1)
+        below.addWidget(self.picture)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addLayout(below)
+        self.setFocusProxy(self.view)
+
+    def set_folder(self, folder: Path) -> None:
+        """List the runs of a folder and below it."""
+        if folder != self._folder:
+            self.table.show_runs(folder, [])
+        self._folder = folder
+        self.field.set_path(folder)
+        self.refresh()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Look into the folder again."""
+        if self._folder is None:
+            return
+        self._keep = {run.found.folder for run in self._runs()}
+        self._say("Looking for runs…")
+        self._listing.start(list_runs(self._folder))
+
+    def set_busy(self, reason: str | None) -> None:
+        """Say why no run can be opened or resumed now; None if one can."""
+        self._busy = reason
+        self._follow()
+
+    def set_overlaid(self, folders: set[Path]) -> None:
+        """Say whose curves are overlaid."""
+        self._overlaid = set(folders)
+        self.table.mark_overlaid(self._overlaid)
+        self._follow()
+
+    def shut_down(self) -> None:
+        """Cancel what reads the disk and wait for it."""
+        self._listing.shut_down()
+        self._trashing.shut_down()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: the picture is shown where there is room."""
+        self.picture.setVisible(self.width() >= _PICTURE_FROM_WIDTH)
+        super().resizeEvent(event)
+
+    def _runs(self) -> list[ListedRun]:
+        indexes = self.view.selectionModel().selectedRows()
+        return [self.table.runs[row] for row in sorted(self._sorted.mapToSource(index).row() for index in indexes)]
+
+    def _say(self, sentence: str) -> None:
+        self.view.empty = sentence
+        self.view.viewport().update()
+
+    @Slot(Path)
+    def _choose(self, folder: Path) -> None:
+        self.set_folder(folder)
+        self.folder_chosen.emit(folder)
+
+    @Slot(object)
+    def _show(self, runs: list[ListedRun]) -> None:
+        assert self._folder is not None
+        self._say("There are no runs in this folder yet. Start one, or choose another folder.")
+        self.table.show_runs(self._folder, runs)
+        self.table.mark_overlaid(self._overlaid)
+        self._stretch_reasons()
+        flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+        for row, run in enumerate(runs):
+            if run.found.folder in self._keep:
+                self.view.selectionModel().select(self._sorted.mapFromSource(self.table.index(row, 0)), flags)
+        self._follow()
+
+    @Slot()
+    def _stretch_reasons(self) -> None:
+        """Let the reason why a run is broken reach to the right edge, wherever the run is sorted to."""
+        self.view.clearSpans()
+        for row in range(self._sorted.rowCount()):
+            if self.table.is_broken(self._sorted.mapToSource(self._sorted.index(row, 0)).row()):
+                self.view.setSpan(row, REASON, 1, self.table.columnCount() - REASON)
+
+    @Slot(object)
+    def _show_failure(self, failure: Failure) -> None:
+        assert self._folder is not None
+        self.table.show_runs(self._folder, [])
+        self._say(failure.sentence)
+
+    @Slot(object)
+    def _show_trashed(self, folder: Path) -> None:
+        self.message.emit("info", f"The run in {folder} is in the trash.")
+        self.refresh()
+
+    @Slot(object)
+    def _tell_failure(self, failure: Failure) -> None:
+        self.message.emit("error", failure.sentence)
+        self.refresh()
+
+    @Slot()
+    def _follow(self) -> None:
+        runs = self._runs()
+        info = runs[0].found if len(runs) == 1 else None
+        one = None if len(runs) == 1 else _ONE
+        readable = one or (None if isinstance(info, RunInfo) else _BROKEN)
+        alive = "The run is still training: stop it first." if info and info.status == "running" else None
+        allow = self.buttons.allow
+        allow(self.open, self._busy or readable)
+        allow(self.resume, self._busy or readable or alive)
+        allow(self.trash, readable or alive)
+        whole = [run.found for run in runs if isinstance(run.found, RunInfo)]
+        allow(self.compare, None if len(whole) == len(runs) == 2 else "Select two runs first (Ctrl + click).")
+        allow(self.overlay, None if whole else "Select a run first.")
+        removes = bool(whole) and all(info.folder in self._overlaid for info in whole)
+        self.overlay.setText("Remo&ve overlay" if removes else "O&verlay")
+        self.overlay.setIconText(self.overlay.text())
+        self._show_picture(runs)
+
+    def _show_picture(self, runs: list[ListedRun]) -> None:
+        if len(runs) != 1 or runs[0].picture is None:
+            self.picture.setPixmap(QPixmap())
+            self.picture.setText("Not reconstructed yet" if len(runs) == 1 else "")
+            return
+        ratio = self.devicePixelRatioF()
+        picture = runs[0].picture.scaled(
+            self.picture.size() * ratio, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        )
+        picture.setDevicePixelRatio(ratio)
+        self.picture.setPixmap(QPixmap.fromImage(picture))
+
+    def _open(self) -> None:
+        self.open_requested.emit(self._runs()[0].found.folder)
+
+    def _resume(self) -> None:
+        self.resume_requested.emit(self._runs()[0].found.folder)
+
+    def _toggle_overlay(self) -> None:
+        folders = {run.found.folder for run in self._runs() if isinstance(run.found, RunInfo)}
+        removes = folders <= self._overlaid
+        changed = folders if removes else folders - self._overlaid
+        self.set_overlaid(self._overlaid - folders if removes else self._overlaid | folders)
+        for folder in sorted(changed):
+            (self.remove_overlay_requested if removes else self.overlay_requested).emit(folder)
+
+    def _compare(self) -> None:
+        first, second = (run.found for run in self._runs())
+        if isinstance(first, RunInfo) and isinstance(second, RunInfo):
+            names = (first.folder.name, second.folder.name)
+            SettingsComparison(first, second, names, self).exec()
+
+    def _trash(self) -> None:
+        folder = self._runs()[0].found.folder
+        question = (
+            f"Move the run in {folder} to the trash, with its checkpoints and reconstructions? "
+            "Other files in the folder stay."
+        )
+        if confirmed(self, "Move to trash", question, "Move to &trash"):
+            self._trashing.start(trash_run(folder))

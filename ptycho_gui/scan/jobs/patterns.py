@@ -1,0 +1,70 @@
+"""`PatternReader`: reads single patterns away from the window's thread, and only the latest asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ptycho_core.base.events import StopToken
+from ptycho_core.scan.scan import Scan
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    scan: Scan
+    index: int
+
+    def __call__(self, emit: Callable[[Any], None], token: StopToken) -> tuple[_Request, NDArray[np.float32]]:
+        return self, self.scan.patterns[self.index]
+
+
+class PatternReader(QObject):
+    """Reads one pattern at a time; while it reads, a newer request replaces the one that waits."""
+
+    ready = Signal(int, object)
+    """The pattern's place in the scan, and its counts (N, N) float32."""
+    failed = Signal(str)
+    """A sentence."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._scan: Scan | None = None
+        self._waiting: _Request | None = None
+        self._slot = WorkerSlot(self)
+        self._slot.succeeded.connect(self._tell)
+        self._slot.failed.connect(self._tell_failure)
+        self._slot.ended.connect(self._go_on)
+
+    def read(self, scan: Scan, index: int) -> None:
+        """Ask for a pattern; those of another scan that were asked for before are dropped."""
+        self._scan, self._waiting = scan, _Request(scan, index)
+        if not self._slot.busy:
+            self._go_on()
+
+    def shut_down(self) -> None:
+        """Drop what was asked for and wait for what is being read."""
+        self._scan = self._waiting = None
+        self._slot.shut_down()
+
+    @Slot()
+    def _go_on(self) -> None:
+        if self._waiting is not None:
+            request, self._waiting = self._waiting, None
+            self._slot.start(request)
+
+    @Slot(object)
+    def _tell(self, read: tuple[_Request, NDArray[np.float32]]) -> None:
+        request, counts = read
+        if request.scan is self._scan:
+            self.ready.emit(request.index, counts)
+
+    @Slot(object)
+    def _tell_failure(self, failure: Failure) -> None:
+        self.failed.emit(failure.sentence)

@@ -1,0 +1,119 @@
+"""`ScanLoader`: opens scans in a worker, and the present one again when the operator answers what it left open."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ptycho_core.base.errors import UnknownFormatError
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.scan.steps import Step
+from ptycho_gui.kit.jobs.load import Source, count_all, load
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure, Progress
+
+
+class ScanLoader(QObject):
+    """Knows which scan is open. One that cannot be opened leaves the one before as it was."""
+
+    began = Signal()
+    """A scan is being opened."""
+    progressed = Signal(str, object)
+    """What is done, in words, and the part that is done (0 to 1) or None."""
+    opened = Signal(object)
+    """`Inspection`."""
+    counted = Signal(object)
+    """`Inspection` of the same scan: now all of its patterns were looked at, which were too many to do so at once."""
+    failed = Signal(str, str)
+    """A sentence, and the file."""
+    unknown = Signal(object)
+    """The path of a file of no known format, after ``failed``: a mapping may read it."""
+    left = Signal()
+    """Loading was cancelled."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.looked: Inspection | None = None
+        self.source: Source | None = None
+        self._asked: Source | None = None
+        self._loading, self._counting = WorkerSlot(self), WorkerSlot(self)
+        self._loading.events.connect(self._hear)
+        self._loading.succeeded.connect(self._show)
+        self._loading.failed.connect(self._fail)
+        self._loading.cancelled.connect(self.left)
+        self._counting.succeeded.connect(self._show_counts)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a scan is being opened."""
+        return self._loading.busy
+
+    @property
+    def _latest(self) -> Source | None:
+        """What is being opened, or else what is open."""
+        return self._asked if self.busy else self.source
+
+    def open(self, source: Source) -> None:
+        """Open a scan in the place of the present one."""
+        self._asked = source
+        self.began.emit()
+        self.progressed.emit(f"Opening {source.path.name}", None)
+        self._loading.start(load(source))
+
+    def open_path(self, path: Path) -> None:
+        """Open a file with nothing else said."""
+        self.open(Source(path.absolute()))
+
+    def answer(self, key: str, value: str) -> None:
+        """Open the scan again with one more setting of `formats.SETTINGS`."""
+        if source := self._latest:
+            self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
+
+    def prepare(self, steps: tuple[Step, ...]) -> None:
+        """Open the scan again with other preprocessing."""
+        if source := self._latest:
+            self.open(dataclasses.replace(source, steps=steps))
+
+    def reload(self) -> None:
+        """Open the scan again as it is on the disk now."""
+        if self.source:
+            self.open(self.source)
+
+    def cancel(self) -> None:
+        """Leave off opening."""
+        self._loading.cancel()
+
+    def shut_down(self) -> None:
+        """Leave off everything and wait."""
+        self._loading.shut_down()
+        self._counting.shut_down()
+
+    @Slot(object)
+    def _hear(self, events: tuple[Any, ...]) -> None:
+        for event in events:
+            if isinstance(event, Progress):
+                self.progressed.emit(event.stage, event.done / event.total if event.total else None)
+
+    @Slot(object)
+    def _show(self, looked: Inspection) -> None:
+        self.looked, self.source = looked, self._asked
+        self.opened.emit(looked)
+        if len(looked.seen.rows) < len(looked.scan):
+            self._counting.start(count_all(looked))
+        else:
+            self._counting.cancel()
+
+    @Slot(object)
+    def _fail(self, failure: Failure) -> None:
+        assert self._asked is not None
+        self.failed.emit(failure.sentence, str(self._asked.path))
+        if issubclass(failure.kind, UnknownFormatError):
+            self.unknown.emit(self._asked.path)
+
+    @Slot(object)
+    def _show_counts(self, looked: Inspection) -> None:
+        self.looked = looked
+        self.counted.emit(looked)

@@ -1,0 +1,135 @@
+"""`SettingField`: one answer to what a scan file leaves open, and why it was assumed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal, Slot
+from PySide6.QtGui import QDoubleValidator
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+
+from ptycho_core.formats.settings import HELP, NUMBER
+from ptycho_core.scan.orientation import ORIENTATIONS, in_words
+from ptycho_core.scan.scan import Assumption
+
+LABELS = {
+    "data": "Stored values",
+    "dc": "Pattern centre",
+    "axes": "Axes",
+    "square": "Make square",
+    "bad_pixels": "Bad values",
+    "dark": "Dark frame",
+    "scan_index": "Scan index",
+    "pairing": "Pairing",
+    "angle": "Sample angle",
+    "position_unit": "Position unit",
+    "orientation": "Position axes",
+    "probe": "Probe",
+    "energy_ev": "Energy",
+    "distance_m": "Distance",
+    "detector_pixel_m": "Detector pixel",
+    "object_pixel_m": "Object pixel",
+}
+"""What a form calls each setting of a file."""
+_SHOWN_IN = {
+    "energy_ev": ("keV", 1e3),
+    "distance_m": ("m", 1.0),
+    "detector_pixel_m": ("µm", 1e-6),
+    "object_pixel_m": ("nm", 1e-9),
+}
+_PLAIN = {"um": "µm", **{orientation: f"{orientation}: {in_words(orientation)}" for orientation in ORIENTATIONS}}
+
+
+class SettingField(QWidget):
+    """The control for one setting; what is typed counts once it is applied.
+
+    Parameters
+    ----------
+    assumed
+        Key, present value and choices.
+    """
+
+    chosen = Signal(str, str)
+    """Key and value of `formats.SETTINGS`."""
+
+    def __init__(self, assumed: Assumption, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.key = assumed.key
+        self._line: QLineEdit | None = None
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(0, 0, 0, 0)
+        if assumed.choices == NUMBER:
+            self._make_number(assumed.value)
+        else:
+            self._make_choice(assumed)
+        self.setToolTip(HELP[self.key])
+
+    def _make_choice(self, assumed: Assumption) -> None:
+        self._combo = QComboBox()
+        for value in assumed.choices:
+            self._combo.addItem(_PLAIN.get(value, value), value)
+        self._combo.setCurrentIndex(self._combo.findData(assumed.value))
+        self._combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._combo.installEventFilter(self)
+        self._combo.setMinimumContentsLength(8)
+        self._combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._combo.setAccessibleName(LABELS[self.key])
+        self._combo.activated.connect(self._choose)
+        self._row.addWidget(self._combo, 1)
+        self.setFocusProxy(self._combo)
+
+    @property
+    def typed(self) -> str | None:
+        """What was typed and not applied yet."""
+        return self._line.text() if self._line and self._line.isModified() else None
+
+    def type(self, text: str) -> None:
+        """Show what was typed before; it is not applied yet."""
+        if self._line:
+            self._line.setText(text)
+            self._line.setModified(True)
+
+    def _make_number(self, value: str) -> None:
+        unit, factor = _SHOWN_IN[self.key]
+        line = self._line = QLineEdit()
+        line.setPlaceholderText("unknown")
+        line.setAccessibleName(f"{LABELS[self.key]} in {unit}")
+        validator = QDoubleValidator(0.0, 1e12, 12, line)
+        validator.setLocale(QLocale.c())
+        line.setValidator(validator)
+        if value != "unknown":
+            line.setText(f"{float(value) / factor:.10g}")
+        self._apply = QPushButton("Apply")
+        self._apply.setAccessibleName(f"Apply {LABELS[self.key].lower()}")
+        line.textChanged.connect(self._judge)
+        line.returnPressed.connect(self._apply.click)
+        self._apply.clicked.connect(self._choose_number)
+        self._row.addWidget(line, 1)
+        self._row.addWidget(QLabel(unit))
+        self._row.addWidget(self._apply)
+        self.setFocusProxy(line)
+        self._judge()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Qt: the wheel scrolls the panel, and changes nothing on its way."""
+        if event.type() == QEvent.Type.Wheel and not self._combo.hasFocus():
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
+
+    @property
+    def _number(self) -> float:
+        return float(self._line.text()) if self._line and self._line.hasAcceptableInput() else 0.0
+
+    @Slot()
+    def _judge(self) -> None:
+        self._apply.setEnabled(self._number > 0)
+        self._apply.setToolTip("Read the scan again with this value" if self._number > 0 else "Type a number above 0")
+
+    @Slot()
+    def _choose(self) -> None:
+        self.chosen.emit(self.key, str(self._combo.currentData()))
+
+    @Slot()
+    def _choose_number(self) -> None:
+        if self._line:
+            self._line.setModified(False)
+        self.chosen.emit(self.key, f"{self._number * _SHOWN_IN[self.key][1]:.10g}")

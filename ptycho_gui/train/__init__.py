@@ -1,0 +1,1 @@
+"""Train: grouping, settings, the running training and its curves."""

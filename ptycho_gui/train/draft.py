@@ -1,0 +1,147 @@
+"""`Draft`: the settings that the operator is editing, and what is wrong with them. The one place of that state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from ptycho_core.base.config import Config, build_config, fewest_settings
+from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.inspection.run_checks import check_settings
+
+_PLAIN = Config()
+_ONE_DEVICE = "the window trains on one device: use Copy command line or Save job script for more"
+
+
+class Draft(QObject):
+    """Settings above a preset, as `build_config` layers them, and the texts in fields that are not valid yet.
+
+    Parameters
+    ----------
+    parent
+        Owner.
+    """
+
+    changed = Signal()
+    """A setting, a text that is not valid, or the scan."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.looked: Inspection | None = None
+        self._settings: dict[str, Any] = {}
+        self._config = self._defaults = _PLAIN
+        self._text_errors: dict[str, str] = {}
+        self._folder_problem = ""
+        self._problems: list[Problem] | None = None
+
+    def value(self, name: str) -> Any:
+        """Return a setting's value: the last valid one where a text is not valid yet."""
+        return getattr(self._config, name)
+
+    def default(self, name: str) -> Any:
+        """Return the value that the setting has unless it is set: the preset's, or else the default."""
+        return _PLAIN.preset if name == "preset" else getattr(self._defaults, name)
+
+    def is_changed(self, name: str) -> bool:
+        """Tell whether a setting differs from what preset and defaults give."""
+        return name in self._text_errors or self.value(name) != self.default(name)
+
+    def set(self, name: str, value: Any) -> None:
+        """Set one setting; setting it to its default is the same as `reset`.
+
+        Raises
+        ------
+        InputError
+            The value is not valid.
+        """
+        others = {other: kept for other, kept in self._settings.items() if other != name}
+        errors = {other: sentence for other, sentence in self._text_errors.items() if other != name}
+        self._take(others if value == self.default(name) else {**others, name: value}, errors)
+
+    def set_text_error(self, name: str, sentence: str) -> None:
+        """Say what is wrong with the text in a field, or with an empty sentence that nothing is any more."""
+        errors = {other: kept for other, kept in self._text_errors.items() if other != name}
+        self._take(self._settings, {**errors, name: sentence} if sentence else errors)
+
+    def text_error(self, name: str) -> str:
+        """Return what is wrong with the text in a field, or nothing."""
+        return self._text_errors.get(name, "")
+
+    def reset(self, name: str) -> None:
+        """Give a setting its default."""
+        self.set(name, self.default(name))
+
+    def reset_all(self) -> None:
+        """Give every setting its default."""
+        self.load({})
+
+    def load(self, settings: dict[str, Any]) -> None:
+        """Take these settings and no other.
+
+        Raises
+        ------
+        InputError
+            One of them is not valid; the draft is as before.
+        """
+        self._take(fewest_settings(build_config(settings)), {})
+
+    def settings(self) -> dict[str, Any]:
+        """Return what was set."""
+        return dict(self._settings)
+
+    def config(self) -> Config | None:
+        """Return the whole config; None while something is not valid."""
+        return None if self._text_errors else self._config
+
+    def set_scan(self, looked: Inspection | None) -> None:
+        """Check the settings against this scan from now on."""
+        self.looked, self._problems = looked, None
+        self.changed.emit()
+
+    def set_folder_problem(self, sentence: str) -> None:
+        """Say why the run cannot be in the folder that is named for it, or with an empty sentence that it can."""
+        if sentence != self._folder_problem:
+            self._folder_problem, self._problems = sentence, None
+            self.changed.emit()
+
+    def problems(self) -> list[Problem]:
+        """Return all that is wrong with settings and scan."""
+        if self._problems is None:
+            self._problems = self._find_problems()
+        return self._problems
+
+    def problems_of(self, name: str) -> list[Problem]:
+        """Return what is wrong with one setting, beyond its text."""
+        return [problem for problem in self.problems() if problem.field == name and name not in self._text_errors]
+
+    def reason_not_to_start(self) -> str | None:
+        """Say why no training can start; None if one can."""
+        if self.looked is None:
+            return "Open a scan first."
+        return next((problem.message for problem in self.problems() if problem.severity == "error"), None)
+
+    def _take(self, settings: dict[str, Any], errors: dict[str, str]) -> None:
+        if (settings, errors) == (self._settings, self._text_errors):
+            return
+        self._config = build_config(settings)
+        self._defaults = build_config({"preset": self._config.preset})
+        self._settings, self._text_errors, self._problems = settings, errors, None
+        self.changed.emit()
+
+    def _find_problems(self) -> list[Problem]:
+        problems = [Problem(name, sentence) for name, sentence in self._text_errors.items()]
+        if self._folder_problem:
+            problems.append(Problem("output_folder", self._folder_problem))
+        if self.looked is None:
+            found = self._config.check()
+        else:
+            found = check_settings(self._config, self.looked.scan, near=self.looked.near)
+        problems += [problem for problem in found if problem.field not in self._text_errors]
+        for name in ("devices", "num_nodes", "strategy"):
+            one = getattr(_PLAIN, name)
+            if self.value(name) != one and name not in self._text_errors:
+                fix = Fix(f"{name.replace('_', ' ')} {one}", name, one)
+                problems.append(Problem(name, _ONE_DEVICE, fixes=(fix,)))
+        return problems + list(self.looked.problems if self.looked else ())

@@ -1,0 +1,62 @@
+"""Jobs that train: each is one call of the core's `train`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.atomic import write_json
+from ptycho_core.base.config import build_config
+from ptycho_core.base.events import StopToken
+from ptycho_core.runs.command_line import command_line, needed_files
+from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.runs.run import read_again, resumable, resumed_config
+from ptycho_core.scan.scan import Scan
+from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
+from ptycho_gui.kit.threads.worker import Job, Progress
+
+_LOADING = "loading the training software"
+
+
+def train_job(settings: dict[str, Any], read: Callable[[], Scan], folder: Path) -> Job:
+    """Train in ``folder`` on the scan that ``read`` gives. Result: `RunInfo` of the run when it ended."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
+        emit(Progress("reading the scan"))
+        scan = read()
+        command = command_line(settings, scan, folder)
+        for path, body in needed_files(scan, folder).items():
+            write_json(path, body)
+        emit(Progress(_LOADING))
+        leave_one_core_to_the_window()
+        from ptycho_core.engines.training import train
+
+        return train(build_config(settings), scan, folder, events=emit, stop=token, command=command)
+
+    return job
+
+
+def resume_job(folder: Path, changes: dict[str, Any]) -> Job:
+    """Go on with the run in ``folder`` on its own scan, read again. Result as of `train_job`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
+        info = resumable(folder)
+        config = resumed_config(info, changes)
+        emit(Progress("reading the run's scan"))
+        scan = read_again(info.scan)
+        test_scan = read_again(info.test_scan) if info.test_scan else None
+        emit(Progress(_LOADING))
+        leave_one_core_to_the_window()
+        from ptycho_core.engines.training import train
+
+        command = f"ptycho train --resume {shlex.quote(str(folder))}"
+        return train(config, scan, folder, test_scan=test_scan, events=emit, stop=token, command=command, resume=True)
+
+    return job
+
+
+def record_job(folder: Path) -> Job:
+    """Read a run's record. Result: `RunInfo`."""
+    return lambda emit, token: read_run(folder)

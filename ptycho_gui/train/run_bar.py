@@ -1,0 +1,189 @@
+"""`RunBar`: what goes on, how far it is and how long it takes, in one line that is always there."""
+
+from __future__ import annotations
+
+import psutil
+from PySide6.QtCore import QEvent, Qt, QTimer, Slot
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
+from superqt import QElidingLabel
+
+from ptycho_gui.kit import theme
+from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.run_history import RunHistory
+
+_EVERY_MS = 1000
+_ICON_PX = 18
+_NEARLY_FULL = 90
+_FINE = 1000
+"""Parts of the progress bar."""
+
+_STAGES = {
+    "loading": ("load", "Loading"),
+    "warming up the probe": ("refresh", "Warming up the probe"),
+    "training": ("play", "Training"),
+    "validating": ("search", "Validating"),
+    "stopping": ("stop", "Stopping"),
+    "running": ("play", "Running in another process"),
+    "finished": ("ok", "Finished"),
+    "stopped": ("stop", "Stopped"),
+    "cancelled": ("cancel", "Cancelled"),
+    "failed": ("error", "Failed"),
+    "interrupted": ("warning", "Interrupted"),
+}
+"""Icon and words for each stage and status of a run."""
+
+
+class RunBar(QFrame):
+    """State, progress, times, speed, device and memory. Its clock ticks only while something goes on and it is seen."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWhatsThis(
+            "What the program does now: the stage of the run and its epoch, the time since it began, the time that is "
+            "left at the present pace, patterns per second, the device that computes, and how much memory this "
+            "program and the whole machine use."
+        )
+        self._history: RunHistory | None = None
+        self._activity: tuple[str, float | None] = ("", None)
+        self._icon = QLabel()
+        self._state = QElidingLabel()
+        self._state.setAccessibleName("State")
+        self._state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._bar = QProgressBar(format="%p %")
+        self._bar.setAccessibleName("Progress")
+        self._bar.setFixedWidth(self.fontMetrics().averageCharWidth() * 26)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(8, 3, 8, 3)
+        self._row.setSpacing(10)
+        self._row.addWidget(self._icon)
+        self._row.addWidget(self._bar)
+        self._row.addWidget(self._state, 1)
+        self._elapsed = self._figure("Elapsed", "0:00:00", "Time since the run began, or was resumed")
+        self._left = self._figure("Left", "about 0:00:00", "At the pace of the latest epochs; the run may end sooner")
+        self._speed = self._figure("Speed", "000 000 patterns/s", "Patterns that are trained on per second")
+        self._device = self._figure("Device", "CPU (16 threads)", "The device that computes")
+        self._memory = self._figure(
+            "Memory", "00.0 GB, machine 100 %", "Memory of this program, and the part of the machine's that is in use"
+        )
+        self._timer = QTimer(self, interval=_EVERY_MS)
+        self._timer.timeout.connect(self._tick)
+        self._show()
+
+    @property
+    def state(self) -> str:
+        """What goes on, in words."""
+        return self._state.text()
+
+    @Slot(object)
+    def show_state(self, history: RunHistory | None) -> None:
+        """Show the state of a run as it is now; None for no run."""
+        self._history = history
+        self._show()
+
+    @Slot(str, object)
+    def set_activity(self, text: str, fraction: float | None = None) -> None:
+        """Show what else is done, such as "Loading scan.npz".
+
+        Parameters
+        ----------
+        text
+            In words; empty when it is over.
+        fraction
+            0 to 1, the part of it that is done; None where that is not known.
+        """
+        self._activity = (text, fraction)
+        self._show()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: go on ticking."""
+        super().showEvent(event)
+        self._show()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Qt: nobody sees the clock."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Qt: light and dark."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._show()
+
+    def _figure(self, caption: str, widest: str, tip: str) -> QLabel:
+        label = QLabel()
+        label.setTextFormat(Qt.TextFormat.RichText)
+        label.setAccessibleName(caption)
+        label.setToolTip(tip)
+        label.setMinimumWidth(self.fontMetrics().horizontalAdvance(f"{caption} {widest}"))
+        self._row.addWidget(label)
+        return label
+
+    def _show(self) -> None:
+        picture, words = self._in_words()
+        self._icon.setPixmap(icon(picture).pixmap(_ICON_PX, _ICON_PX))
+        self._state.setText(words)
+        self._state.setToolTip(words)
+        going_on, fraction = self._progress()
+        self._bar.setVisible(going_on)
+        self._bar.setRange(0, 0 if fraction is None else _FINE)
+        self._bar.setValue(round(_FINE * (fraction or 0.0)))
+        self._tick()
+        if going_on and self.isVisible():
+            if not self._timer.isActive():
+                self._timer.start()
+        else:
+            self._timer.stop()
+
+    @Slot()
+    def _tick(self) -> None:
+        history = self._history
+        left = history.remaining_s if history else None
+        speed = history.patterns_per_second if history else None
+        device = history.device if history else ""
+        self._say(self._elapsed, _clock(history.elapsed_s) if history else "")
+        self._say(self._left, "" if left is None else f"about {_clock(left)}")
+        self._say(self._speed, "" if speed is None else f"{_thousands(speed)} patterns/s")
+        self._say(self._device, device.partition(",")[0])
+        self._device.setToolTip(device or "The device that computes")
+        machine = psutil.virtual_memory()
+        own = psutil.Process().memory_info().rss / 1e9
+        full = f"machine {machine.percent:.0f} %"
+        if machine.percent >= _NEARLY_FULL:
+            full = f'<span style="color: {theme.colours().warning}">{full}, nearly full</span>'
+        self._say(self._memory, f"{own:.1f} GB, {full}")
+
+    def _say(self, label: QLabel, value: str) -> None:
+        label.setVisible(bool(value))
+        label.setText(f"{label.accessibleName()} <b>{value}</b>")
+
+    def _in_words(self) -> tuple[str, str]:
+        history, activity = self._history, self._activity[0]
+        if activity and (history is None or not history.at_work or history.stage == "loading"):
+            return "load", f"{activity[:1].upper()}{activity[1:]}"
+        if history is None:
+            return "info", "Idle"
+        picture, words = _STAGES[history.stage]
+        if history.stage in ("training", "validating"):
+            words += f" epoch {history.epoch + 1} of {history.max_epochs}"
+        if not history.at_work and history.reason:
+            words += f": {history.reason}"
+        return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words
+
+    def _progress(self) -> tuple[bool, float | None]:
+        """Return whether something goes on, and the part of it that is done."""
+        history, (activity, fraction) = self._history, self._activity
+        if history is None or not history.at_work:
+            return bool(activity), fraction
+        return True, history.steps_done / history.total_steps if history.steps_done else None
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _thousands(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ") if value >= 10 else f"{value:.2g}"

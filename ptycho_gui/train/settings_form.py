@@ -1,0 +1,134 @@
+"""`SettingsForm`: all settings of a run but those of the grouping panel, and a line that finds them."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
+
+from ptycho_core.base.config import KNOBS, PRESETS, Config, build_config
+from ptycho_gui.kit.forms.labels import label_of, mnemonics
+from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.draft_fields import DraftFields
+
+_ELSEWHERE = ("gridsize", "neighbor_count")
+_TAKEN = "bcfjlorsv"
+"""Letters that the form itself and the panel around it use."""
+
+_ENGINES = {
+    "pinn": "Trains a network, which then reconstructs this scan and similar ones in seconds.",
+    "direct": "Fits object and probe of this scan alone. For a single scan, try it first.",
+}
+
+
+class SettingsForm(QWidget):
+    """Basic settings at once, the others by section when they are unfolded, or those that match what is looked for.
+
+    Parameters
+    ----------
+    draft
+        Holds the settings.
+    parent
+        Owner.
+    """
+
+    def __init__(self, draft: Draft, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._draft = draft
+        names = [name for name in KNOBS if name not in _ELSEWHERE]
+        self._basic = [name for name in names if KNOBS[name].basic]
+        sections = list(dict.fromkeys(map(_section_of, names)))
+        advanced = (name for name in names if name not in self._basic)
+        self._advanced = sorted(advanced, key=lambda name: sections.index(_section_of(name)))
+        self.fields = DraftFields(draft, [*self._basic, *self._advanced], self).fields
+        self.search = QLineEdit(clearButtonEnabled=True)
+        self.search.setPlaceholderText("as in: learning rate, probe, early")
+        self.search.setToolTip("Show only the settings whose name or help has these words")
+        self.search.textChanged.connect(self._arrange)
+        self.unfold = QToolButton(autoRaise=True)
+        self.unfold.setCheckable(True)
+        self.unfold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.unfold.setToolTip("Show or hide the settings that seldom need a change")
+        self.unfold.toggled.connect(self._arrange)
+        self._nothing = QLabel("No setting has these words.")
+        self._headings = {section: QLabel(f"<b>{section}</b>") for section in map(_section_of, self._advanced)}
+        self._lay_out()
+        draft.changed.connect(self._hear)
+        self._hear()
+        self._arrange()
+
+    def _lay_out(self) -> None:
+        # A form layout would give wrapped lines the height of a wider column when its rows are shown or hidden.
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        find = QLabel("&Find a setting")
+        find.setBuddy(self.search)
+        grid.addWidget(find, 0, 0)
+        grid.addWidget(self.search, 0, 1)
+        grid.addWidget(self._nothing, 1, 0, 1, 2)
+        labels = dict(zip(self.fields, mnemonics(map(label_of, self.fields), _TAKEN), strict=True))
+        self._add_rows(grid, self._basic, labels)
+        grid.addWidget(self.unfold, grid.rowCount(), 0, 1, 2)
+        for section, heading in self._headings.items():
+            grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
+            self._add_rows(grid, [name for name in self._advanced if _section_of(name) == section], labels)
+        grid.setRowStretch(grid.rowCount(), 1)
+
+    def _add_rows(self, grid: QGridLayout, names: list[str], labels: dict[str, str]) -> None:
+        for name in names:
+            field, row = self.fields[name], grid.rowCount()
+            field.set_label(labels[name])
+            grid.addWidget(field.label, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(field, row, 1)
+
+    @Slot()
+    def _arrange(self) -> None:
+        """Show the rows that are asked for."""
+        words = self.search.text().lower().split()
+        unfolded = self.unfold.isChecked()
+        shown = {name for name in self._basic if _matches(name, words)}
+        shown |= {name for name in self._advanced if (words or unfolded) and _matches(name, words)}
+        for name, field in self.fields.items():
+            field.setVisible(name in shown)
+            field.label.setVisible(name in shown)
+        for section, heading in self._headings.items():
+            heading.setVisible(any(name in shown and _section_of(name) == section for name in self._advanced))
+        self.unfold.setVisible(not words)
+        self._nothing.setVisible(not shown)
+        self.unfold.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+
+    @Slot()
+    def _hear(self) -> None:
+        preset, engine = self._draft.value("preset"), self._draft.value("engine")
+        self.fields["preset"].set_hint(_what_preset_does(preset, engine))
+        self.fields["engine"].set_hint(_ENGINES[engine])
+        changed = sum(self._draft.is_changed(name) for name in self._advanced)
+        wrong = sum(bool(self.fields[name].shown_problem) for name in self._advanced)
+        counts = [f"{changed} changed"] * bool(changed) + [f"{wrong} to put right"] * bool(wrong)
+        self.unfold.setText(f"Ad&vanced settings{': ' * bool(counts)}{', '.join(counts)}")
+
+
+def _section_of(name: str) -> str:
+    return KNOBS[name].section
+
+
+def _matches(name: str, words: list[str]) -> bool:
+    text = f"{name} {name.replace('_', ' ')} {label_of(name)} {KNOBS[name].help}".lower()
+    return all(word in text for word in words)
+
+
+def _what_preset_does(preset: str, engine: str) -> str:
+    """Say what a preset sets and what that costs."""
+    settings = PRESETS[preset]
+    if not settings:
+        return "The defaults: a good image of most scans."
+    parts = ", ".join(f"{label_of(name).lower()} {KNOBS[name].text(value)}" for name, value in settings.items())
+    cost = _effort(build_config({"preset": preset}), engine) / _effort(Config(), engine)
+    return f"{parts[0].upper()}{parts[1:]}. Takes about {cost:.2g} times as long as standard."
+
+
+def _effort(config: Config, engine: str) -> float:
+    """Return roughly how long a run takes, in any unit: twice the network's width takes three times the time."""
+    return config.max_epochs * (config.model_width ** math.log2(3) if engine == "pinn" else 1)

@@ -1,0 +1,1 @@
+"""The window: docks, menus, the session, and who hears whom."""

@@ -1,0 +1,393 @@
+"""The main window: who hears whom. No computation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QMessageBox, QWhatsThis
+
+from ptycho_core.base.errors import Fix, InputError, Problem
+from ptycho_core.base.events import PreviewReady
+from ptycho_core.formats import SETTINGS
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_gui.log.log_bridge import LogBridge
+from ptycho_gui.result.jobs.reconstruct import Reconstructed
+from ptycho_gui.runs.jobs.runs import OpenedRun
+from ptycho_gui.runs.queue import QueuedRun
+from ptycho_gui.window.about_dialog import AboutDialog
+from ptycho_gui.window.file_actions import FileActions
+from ptycho_gui.window.preferences import VERSION, Preferences
+from ptycho_gui.window.result_actions import ResultActions
+from ptycho_gui.window.session import ShownRun
+from ptycho_gui.window.shell import Shell
+
+_UNFINISHED = "unfinished_run"
+_CAN_GO_ON = ("interrupted", "stopped", "cancelled")
+
+
+class MainWindow(Shell):
+    """Everything that an operator sees.
+
+    Parameters
+    ----------
+    preferences
+        What earlier sessions left.
+    bridge
+        Tells log records.
+    """
+
+    def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
+        super().__init__(preferences)
+        self.files = FileActions(self.session, preferences, self)
+        self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
+        self._wire_commands()
+        self._wire_scan()
+        self._wire_run()
+        self._wire_results()
+        bridge.emitter.logged.connect(self.log.add)
+        self._unfinished: Path | None = None
+        self.restore()
+        self._update()
+
+    def _wire_commands(self) -> None:
+        session, files, results = self.session, self.files, self.results
+        for name, slot in {
+            "open": files.open,
+            "open_positions": files.open_with_positions,
+            "open_mapped": files.open_mapped,
+            "demo": files.open_demo,
+            "reload": session.loader.reload,
+            "save_scan": files.save_scan,
+            "quit": self.close,
+            "start": self._start,
+            "stop": session.stop,
+            "cancel": self._cancel,
+            "resume": session.resume,
+            "enqueue": self._enqueue,
+            "apply": results.apply,
+            "reconstruct": results.reconstruct_best,
+            "polish": results.polish_best,
+            "export_checkpoint": results.export_best,
+            "export_reconstruction": results.export_reconstruction,
+            "reset_layout": self.reset_layout,
+            "guide": self.show_guide,
+            "whats_this": QWhatsThis.enterWhatsThisMode,
+            "first_steps": lambda: self.docks.show("welcome"),
+            "about": lambda: AboutDialog(self).exec(),
+        }.items():
+            self.commands[name].triggered.connect(partial(_call, slot))
+        self.commands["unlock"].setCheckable(True)
+        self.commands["unlock"].toggled.connect(self.docks.set_movable)
+        files.fill_recent(self.commands.menus["File"], before=self.commands["demo"])
+
+    def _wire_scan(self) -> None:
+        loader = self.session.loader
+        loader.progressed.connect(self._show_loading)
+        loader.opened.connect(self._show_scan)
+        loader.failed.connect(self._show_scan_error)
+        loader.unknown.connect(self.files.offer_mapping)
+        loader.left.connect(self._show_scan_again)
+        loader.counted.connect(self._show_counted)
+        self.scan.open_requested.connect(self.files.open)
+        self.scan.cancel_requested.connect(loader.cancel)
+        self.scan.setting_chosen.connect(loader.answer)
+        self.scan.fix_requested.connect(self._fix)
+        self.scan.show_requested.connect(self._show_problem)
+        self.scan.orientation_search_requested.connect(self._search_orientation)
+        self.prepare.steps_chosen.connect(loader.prepare)
+        self.prepare.steps_edited.connect(self.before_after.show_steps)
+        self.before_after.step_drawn.connect(self.prepare.insert_step)
+        self.before_after.outcome_ready.connect(self.prepare.show_outcome)
+        self.before_after.addActions(self.prepare.undo_actions)
+        self.docks["prepare"].visibilityChanged.connect(self._show_before_and_after)
+        self.dropped.connect(self.open_path)
+        self.welcome.open_requested.connect(self.files.open)
+        self.welcome.demo_requested.connect(self.files.open_demo)
+        self.welcome.guide_requested.connect(self.show_guide)
+
+    def _wire_run(self) -> None:
+        session = self.session
+        session.message.connect(self.message_bar.show_message)
+        session.began.connect(self.message_bar.hide)
+        session.working.connect(self.run_bar.set_activity)
+        session.changed.connect(self._update)
+        session.run_shown.connect(self._show_run)
+        session.run_opened.connect(self._show_opened)
+        session.heard.connect(self._hear)
+        session.recorded.connect(self.runs.refresh)
+        session.idle.connect(self._close_if_asked)
+        self.message_bar.log_requested.connect(lambda: self.docks.show("log"))
+        self.queue.add_requested.connect(self._enqueue)
+        self.queue.run_requested.connect(session.start_queue)
+        self.queue.pause_requested.connect(session.pause_queue)
+        self.runs.open_requested.connect(session.open_run)
+        self.runs.resume_requested.connect(session.resume_run)
+        self.runs.folder_chosen.connect(self._remember_runs)
+        self.runs.message.connect(self.message_bar.show_message)
+
+    def _wire_results(self) -> None:
+        self.session.reconstructed.connect(self._show_reconstruction)
+        self.session.compared.connect(self._show_both)
+        self.object.export_requested.connect(self.results.export_reconstruction)
+        self.checkpoints.changed.connect(self._update)
+        self.training.output_folder_changed.connect(self._update)
+
+    def open_path(self, path: Path) -> None:
+        """Open a scan, or the run in a folder."""
+        self.files.open_path(path)
+
+    def open_unfinished(self) -> None:
+        """Open the run that the last session left unfinished, and say so."""
+        folder = self.preferences.text(_UNFINISHED)
+        if folder and Path(folder).is_dir():
+            self._unfinished = Path(folder)
+            self.session.open_run(self._unfinished)
+
+    def run_demo(self, folder: Path) -> None:
+        """Simulate a scan into a folder, open it, and train on it."""
+        self.files.run_demo(folder)
+
+    @Slot(str, object)
+    def _show_loading(self, text: str, fraction: float | None) -> None:
+        self.scan.show_loading(text, fraction)
+        self.run_bar.set_activity(text, fraction)
+
+    @Slot(object)
+    def _show_scan(self, looked: Inspection) -> None:
+        self.run_bar.set_activity("", None)
+        for panel in (self.scan, self.data, self.prepare, self.before_after):
+            panel.show_scan(looked)
+        path = looked.scan.path
+        if path is not None:
+            self.preferences.add_recent(path)
+            self._name_window()
+            if not self.preferences.text("folder_runs"):
+                self.runs.set_folder(path.parent)
+        if not self.docks["welcome"].isHidden():
+            self.docks["welcome"].hide()
+            self.docks.show("data")
+        self._update()
+        if folder := self.files.take_demo():
+            self.session.draft.load({"preset": "quick"})
+            self.session.start(folder)
+
+    def _name_window(self) -> None:
+        """Name the scan that is open and the run that is shown, which may be of another scan."""
+        source, run = self.session.loader.source, self.session.run
+        parts = [source.path.name] if source else []
+        self.setWindowTitle(", ".join([*parts, *([f"run {run.folder.name}"] if run else [])]))
+
+    @Slot(object)
+    def _show_counted(self, looked: Inspection) -> None:
+        for panel in (self.scan, self.data):
+            panel.show_scan(looked)
+        self._update()
+
+    @Slot(str, str)
+    def _show_scan_error(self, sentence: str, path: str) -> None:
+        self.run_bar.set_activity("", None)
+        self.scan.show_error(sentence)
+        self.message_bar.show_message("error", sentence)
+
+    @Slot()
+    def _show_scan_again(self) -> None:
+        self.run_bar.set_activity("", None)
+        self.scan.show_scan(self.session.loader.looked)
+
+    @Slot(object)
+    def _fix(self, fix: Fix) -> None:
+        if fix.field in SETTINGS:
+            self.session.loader.answer(fix.field, fix.value)
+        else:
+            self.session.draft.set(fix.field, fix.value)
+
+    @Slot(object)
+    def _show_problem(self, problem: Problem) -> None:
+        self.docks.show("data")
+        self.data.show_problem(problem)
+
+    @Slot(bool)
+    def _show_before_and_after(self, preparing: bool) -> None:
+        if preparing and self.isVisible() and self.session.loader.looked is not None:
+            self.docks.show("before_after")
+
+    @Slot()
+    def _search_orientation(self) -> None:
+        self.docks.show("prepare")
+        self.prepare.start_orientation_search()
+
+    @Slot()
+    def _start(self) -> None:
+        if folder := self.training.output_folder:
+            self.session.start(folder)
+
+    @Slot()
+    def _enqueue(self) -> None:
+        source, folder = self.session.loader.source, self.training.output_folder
+        if source is None or folder is None:
+            return
+        try:
+            self.session.queue.add(QueuedRun(source, self.session.draft.settings(), folder))
+        except InputError as error:
+            self.message_bar.show_message("error", str(error))
+        else:
+            self._propose_next_folder()
+            self.docks.show("queue")
+
+    def _propose_next_folder(self) -> None:
+        """Propose a folder for the next run that none of those on their way writes into."""
+        run = self.session.run
+        self.training.renew_output_folder((*self.session.queue.folders, *([run.folder] if run else [])))
+
+    @Slot()
+    def _cancel(self) -> None:
+        text = "Leave at once? What was saved after the last epoch stays; the epoch at hand is lost."
+        if QMessageBox.question(self, "Cancel", text) == QMessageBox.StandardButton.Yes:
+            self.session.cancel()
+
+    @Slot(object)
+    def _show_run(self, run: ShownRun) -> None:
+        self.run_bar.show_state(run.history)
+        self.curves.show_run(run.history)
+        self.checkpoints.show_run(run.info)
+        if run.info is None:
+            self.object.clear()
+        self.log.set_run_folder(run.folder)
+        self._name_window()
+        if self.session.training:
+            self.preferences.set_text(_UNFINISHED, str(run.folder))
+            self.preferences.save()
+            self._propose_next_folder()
+            for name in ("curves", "object", "checkpoints"):
+                self.docks.show(name)
+
+    @Slot(object)
+    def _show_opened(self, opened: OpenedRun) -> None:
+        for path, r_free in opened.r_free.items():
+            self.checkpoints.set_r_free(path, r_free)
+        if opened.reconstruction is not None:
+            self.object.show_reconstruction(opened.info.folder.name, opened.reconstruction)
+            self.results.shown = opened.info.folder.name
+        else:
+            self.object.clear()
+        info, reminds = opened.info, opened.info.folder == self._unfinished
+        self._unfinished = None
+        if reminds and info.status in _CAN_GO_ON and self.session.why_not_resume() is None:
+            text = f"{info.folder.name} is {info.status} after epoch {info.epochs_done}. Resume goes on with it."
+            self.message_bar.show_message("warning", text)
+        for name in ("object", "checkpoints"):
+            self.docks.show(name)
+
+    @Slot(object)
+    def _hear(self, events: tuple[Any, ...]) -> None:
+        for event in events:
+            if isinstance(event, PreviewReady):
+                self.object.show_preview(event, self.session.pixel_size_m())
+            else:
+                self.checkpoints.hear(event)
+        if (run := self.session.run) is not None:
+            self.run_bar.show_state(run.history)
+            if run.history.stage in ("finished", "failed"):
+                self.preferences.set_text(_UNFINISHED, "")
+        self.curves.refresh()
+
+    @Slot(object)
+    def _show_reconstruction(self, made: Reconstructed) -> None:
+        run, metrics = self.session.run, made.reconstruction.metrics
+        label = run.history.name_of(made.checkpoint) if run else made.checkpoint.name
+        if metrics["polish_epochs"]:
+            label += f", polished for {metrics['polish_epochs']} epochs"
+        self.object.show_reconstruction(f"{made.folder.name}: {label}", made.reconstruction)
+        if metrics["same_scan"]:
+            self.curves.show_figures(label, metrics["r"], metrics["r_free"])
+        if made.r_free is not None:
+            self.checkpoints.set_r_free(made.checkpoint, made.r_free)
+        self.object.end_live()
+        self.results.shown = f"{made.folder.name}: {label}"
+        self.docks.show("object")
+
+    @Slot(object, object)
+    def _show_both(self, first: Any, second: Any) -> None:
+        self.object.compare(first, second)
+        self.docks.show("object")
+
+    @Slot()
+    def _update(self) -> None:
+        """Say in every action and panel what can be done now, or why not."""
+        session, allow = self.session, self.commands.allow
+        busy, not_valid = session.why_busy(), session.draft.reason_not_to_start()
+        no_scan = None if session.loader.looked else "Open a scan first."
+        no_folder = None if self.training.output_folder else "Choose an output folder first."
+        no_checkpoint = self.results.why_no_checkpoint()
+        allow("start", busy or not_valid or no_folder)
+        allow("enqueue", not_valid or no_folder)
+        for name in ("stop", "cancel"):
+            allow(name, None if session.busy else "Nothing is running.")
+        allow("resume", session.why_not_resume())
+        for name in ("reload", "save_scan"):
+            allow(name, no_scan)
+        allow("apply", busy)
+        for name in ("reconstruct", "polish"):
+            allow(name, busy or no_checkpoint)
+        allow("export_checkpoint", no_checkpoint)
+        allow("export_reconstruction", None if session.reconstruction else "There is no reconstruction yet.")
+        self.checkpoints.set_busy(busy)
+        self.runs.set_busy(busy)
+        self.queue.set_allowed(not_valid or no_folder, busy)
+        self.queue.set_active(session.works_off_queue)
+        self.log.set_config(session.draft.config())
+
+    @Slot(Path)
+    def _remember_runs(self, folder: Path) -> None:
+        self.preferences.set_folder("runs", folder)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Qt: ask if something runs, stop it in good order, wait, save."""
+        if self.session.busy:
+            event.ignore()
+            self._ask_to_close()
+            return
+        self.preferences.set_folder("settings", self.training.folder)
+        self.preferences.set_bytes("geometry", self.saveGeometry())
+        self.preferences.set_bytes("state", self.saveState(VERSION))
+        self.preferences.save()
+        parts = (
+            self.files,
+            self.results,
+            self.data,
+            self.prepare,
+            self.before_after,
+            self.training,
+            self.object,
+            self.runs,
+        )
+        for part in parts:
+            part.shut_down()
+        self.session.shut_down()
+        if self.guide is not None:
+            self.guide.close()
+        event.accept()
+
+    def _ask_to_close(self) -> None:
+        if self.session.closing:
+            return
+        text = "Something is running. Stop it in good order, save what there is, and close?"
+        if QMessageBox.question(self, "Close ptycho", text) == QMessageBox.StandardButton.Yes:
+            self.session.closing = True
+            self.session.stop()
+            self._close_if_asked()
+
+    @Slot()
+    def _close_if_asked(self) -> None:
+        if self.session.closing and not self.session.busy:
+            self.close()
+
+
+def _call(slot: Callable[[], object], checked: bool = False) -> None:
+    """Call a method that does not care whether its action is checked."""
+    slot()

@@ -1,0 +1,194 @@
+"""`ResultActions`: what is done with checkpoints, reconstructions and other runs' curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtWidgets import QWidget
+
+from ptycho_core.runs.record import RunInfo
+from ptycho_gui.apply.apply_dialog import ApplyDialog
+from ptycho_gui.kit.run_history import RunHistory
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure
+from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
+from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
+from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
+from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, remove_checkpoint_job
+from ptycho_gui.runs.runs_panel import RunsPanel
+from ptycho_gui.train.curves_panel import CurvesPanel
+from ptycho_gui.window.preferences import Preferences
+from ptycho_gui.window.session import Session
+
+POLISH_EPOCHS = 10
+
+
+class ResultActions(QObject):
+    """Asks where results go, and hands the work to threads.
+
+    Parameters
+    ----------
+    session
+        Has run and reconstruction.
+    checkpoints, runs, curves
+        The panels that show them.
+    preferences
+        Knows folders and formats used last.
+    window
+        Over which dialogs appear.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        checkpoints: CheckpointsPanel,
+        runs: RunsPanel,
+        curves: CurvesPanel,
+        preferences: Preferences,
+        window: QWidget,
+    ) -> None:
+        super().__init__(window)
+        self._session, self._checkpoints, self._runs, self._curves = session, checkpoints, runs, curves
+        self._preferences, self._window = preferences, window
+        self.shown = ""
+        """What the reconstruction is that would be exported."""
+        self._overlaid: set[Path] = set()
+        self._to_overlay: list[Path] = []
+        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying = (
+            WorkerSlot(self) for _ in range(4)
+        )
+        self._exporting_checkpoint.succeeded.connect(self._tell_checkpoint)
+        self._exporting.succeeded.connect(self._tell_files)
+        self._deleting.succeeded.connect(session.keep_record)
+        self._deleting.succeeded.connect(self._show_left)
+        self._overlaying.succeeded.connect(self._overlay)
+        self._overlaying.ended.connect(self._read_next_overlay)
+        for slot in self._slots:
+            slot.failed.connect(self._show_failure)
+        checkpoints.reconstruct_requested.connect(session.reconstruct)
+        checkpoints.compare_requested.connect(session.compare)
+        checkpoints.export_requested.connect(self.export_checkpoint)
+        checkpoints.delete_requested.connect(self._delete)
+        runs.overlay_requested.connect(self._read_overlay)
+        runs.remove_overlay_requested.connect(self._remove_overlay)
+
+    @property
+    def _slots(self) -> tuple[WorkerSlot, ...]:
+        return self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying
+
+    def why_no_checkpoint(self) -> str | None:
+        """Say why there is no best checkpoint; None if there is one."""
+        return None if self._checkpoints.best() else "There is no checkpoint with a finite loss yet."
+
+    def reconstruct_best(self, polish_epochs: int = 0) -> None:
+        """Reconstruct with the best checkpoint."""
+        if best := self._checkpoints.best():
+            self._session.reconstruct(best, polish_epochs)
+
+    def polish_best(self) -> None:
+        """Reconstruct with the best checkpoint, and polish."""
+        self.reconstruct_best(POLISH_EPOCHS)
+
+    def export_best(self) -> None:
+        """Ask where the best checkpoint goes."""
+        if best := self._checkpoints.best():
+            self.export_checkpoint(best)
+
+    @Slot(Path)
+    def export_checkpoint(self, checkpoint: Path) -> None:
+        """Ask where a checkpoint goes, and write it there."""
+        run = self._session.run
+        epoch = run.history.epoch_of(checkpoint) if run else None
+        name = f"{run.folder.name}-epoch-{epoch + 1}.zip" if run and epoch is not None else f"{checkpoint.stem}.zip"
+        dialog = ExportCheckpointDialog(checkpoint, self._folder() / name, self._window)
+        if dialog.exec():
+            target = dialog.target()
+            self._preferences.set_folder("export", target.parent)
+            self._exporting_checkpoint.start(export_checkpoint_job(checkpoint, target))
+
+    @Slot()
+    def export_reconstruction(self) -> None:
+        """Ask where the reconstruction that is shown goes, and write it there."""
+        reconstruction = self._session.reconstruction
+        if reconstruction is None:
+            return
+        formats = self._preferences.texts("export_formats") or ["npz", "tiff", "png"]
+        dialog = ExportReconstructionDialog(self._folder(), formats, self._window)
+        dialog.setWindowTitle(f"Export reconstruction: {self.shown}")
+        if dialog.exec():
+            self._preferences.set_folder("export", dialog.folder)
+            self._preferences.set_texts("export_formats", dialog.formats)
+            self._exporting.start(export_reconstruction_job(reconstruction, dialog.folder, dialog.formats))
+
+    def apply(self) -> None:
+        """Ask for a checkpoint and a scan, and reconstruct."""
+        source = self._session.loader.source
+        folder = self._folder() / (f"{source.path.stem}-applied" if source else "applied")
+        checkpoint = self._checkpoints.best()
+        dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), self._window)
+        if dialog.exec():
+            self._session.apply(dialog.application())
+
+    def shut_down(self) -> None:
+        """Leave off what runs and wait for it."""
+        for slot in self._slots:
+            slot.shut_down()
+
+    def _folder(self) -> Path:
+        """Return the folder used last, or else that of the run."""
+        if self._preferences.text("folder_export"):
+            return self._preferences.folder("export")
+        return self._session.run.folder if self._session.run else self._preferences.folder("open")
+
+    @Slot(Path)
+    def _delete(self, checkpoint: Path) -> None:
+        self._deleting.start(remove_checkpoint_job(checkpoint))
+
+    @Slot(object)
+    def _show_left(self, info: RunInfo) -> None:
+        if self._session.run is not None and self._session.run.folder == info.folder:
+            self._checkpoints.show_run(info)
+
+    @Slot(Path)
+    def _read_overlay(self, folder: Path) -> None:
+        self._to_overlay.append(folder)
+        if not self._overlaying.busy:
+            self._read_next_overlay()
+
+    @Slot()
+    def _read_next_overlay(self) -> None:
+        if self._to_overlay:
+            self._overlaying.start(curves_of_run(self._to_overlay.pop(0)))
+
+    @Slot(object)
+    def _overlay(self, opened: OpenedRun) -> None:
+        folder = opened.info.folder
+        self._curves.overlay(_label(folder), RunHistory.from_run(opened.info, opened.columns))
+        self._overlaid.add(folder)
+        self._runs.set_overlaid(self._overlaid)
+
+    @Slot(Path)
+    def _remove_overlay(self, folder: Path) -> None:
+        self._curves.remove_overlay(_label(folder))
+        self._overlaid.discard(folder)
+        self._runs.set_overlaid(self._overlaid)
+
+    @Slot(object)
+    def _tell_checkpoint(self, path: Path) -> None:
+        self._session.message.emit("info", f"Wrote the checkpoint to {path}.")
+
+    @Slot(object)
+    def _tell_files(self, files: list[Path]) -> None:
+        names = ", ".join(path.name for path in files)
+        self._session.message.emit("info", f"Wrote {names} to {files[0].parent}.")
+
+    @Slot(object)
+    def _show_failure(self, failure: Failure) -> None:
+        self._session.message.emit("error", failure.sentence)
+
+
+def _label(folder: Path) -> str:
+    """Return a name of a run that tells it from one of the same name elsewhere."""
+    return f"{folder.parent.name}/{folder.name}"

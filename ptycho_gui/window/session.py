@@ -1,0 +1,362 @@
+"""`Session`: what is open now, a scan, settings and a run, and the one job at a time that computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ptycho_core.base.config import KNOBS, build_config
+from ptycho_core.base.events import StageChanged
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.runs.record import RunInfo
+from ptycho_core.runs.run import read_again
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_gui.apply.apply_dialog import Application
+from ptycho_gui.kit.jobs.load import read_source, recorded_source
+from ptycho_gui.kit.run_history import RunHistory
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure, Job, Progress
+from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
+from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
+from ptycho_gui.runs.queue import QueuedRun, RunQueue
+from ptycho_gui.scan.scan_loader import ScanLoader
+from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
+
+
+@dataclass(frozen=True, eq=False)
+class ShownRun:
+    """The run that the window shows: where it is, its numbers, and its record as soon as that was read."""
+
+    folder: Path
+    history: RunHistory
+    info: RunInfo | None = None
+
+
+class Session(QObject):
+    """The window's one observable state: panels are shown what its signals tell, actions call its methods."""
+
+    run_shown = Signal(object)
+    """`ShownRun`: another run, or the same from the beginning."""
+    run_opened = Signal(object)
+    """`OpenedRun`: after ``run_shown``, where it was read from its directory."""
+    heard = Signal(object)
+    """Events of the run that is shown, in their order."""
+    reconstructed = Signal(object)
+    """`Reconstructed`."""
+    compared = Signal(object, object)
+    """Two pairs of words and `Reconstruction`."""
+    working = Signal(str, object)
+    """What is done besides training, in words ("" when it is over), and the part that is done or None."""
+    changed = Signal()
+    """What may be done now may be other than before."""
+    message = Signal(str, str)
+    """Severity and sentence for the operator."""
+    began = Signal()
+    """A scan is being opened, or a job begins to compute: what was said before is out of date."""
+    recorded = Signal()
+    """A run or its results on the disk are other than before."""
+    idle = Signal()
+    """Nothing computes any more, and nothing is to follow."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.draft, self.loader, self.queue = Draft(self), ScanLoader(self), RunQueue(self)
+        self.run: ShownRun | None = None
+        self.reconstruction: Reconstruction | None = None
+        self.training = False
+        self._scan: Scan | None = None  # of the run that is shown, where it is at hand
+        self._queued: QueuedRun | None = None
+        self.works_off_queue = self.closing = False
+        self._ending = self._resume_opened = False
+        self._then: Callable[[Any], None] = self._show_reconstruction
+        self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self.loader.began.connect(self.began)
+        self.loader.opened.connect(self._take_scan)
+        self.loader.counted.connect(self._take_scan)
+        self.draft.changed.connect(self.changed)
+        self._compute.events.connect(self._hear)
+        self._compute.succeeded.connect(self._succeed)
+        self._compute.failed.connect(self._fail)
+        self._compute.cancelled.connect(self._leave)
+        self._compute.ended.connect(self._go_on)
+        self._reading.succeeded.connect(self._show_opened)
+        self._reading.failed.connect(self._fail_reading)
+        self._recording.succeeded.connect(self.keep_record)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something computes."""
+        return self._compute.busy
+
+    def why_busy(self) -> str | None:
+        """Say that something computes; None if nothing does."""
+        return "Something is running: stop it first." if self.busy else None
+
+    def why_not_start(self) -> str | None:
+        """Say why no training can start; None if one can."""
+        return self.why_busy() or self.draft.reason_not_to_start()
+
+    def why_not_resume(self) -> str | None:
+        """Say why the run that is shown cannot go on; None if it may be tried."""
+        if reason := self.why_busy():
+            return reason
+        if self.run is None or self.run.info is None:
+            return "Train first, or open a run in the history of runs."
+        if not self.run.info.config.enable_checkpointing:
+            return "The run kept no checkpoints."
+        done, config = self.run.info.epochs_done, self.draft.config()
+        if config is not None and done >= config.max_epochs:
+            return f"All {done} epochs are done: to go on, raise Epochs in Training."
+        return None
+
+    def start(self, folder: Path) -> None:
+        """Train on the open scan with the settings of the draft."""
+        looked = self.loader.looked
+        if looked is not None and self.why_not_start() is None:
+            scan = looked.scan
+            self._train(self.draft.settings(), folder, lambda: scan)
+            self._scan = scan
+
+    def start_queue(self) -> None:
+        """Train what waits, one run after another."""
+        self.works_off_queue, self._ending = True, False
+        if not self.busy:
+            self._go_on()
+
+    def resume(self) -> None:
+        """Go on with the run that is shown, with what the draft says otherwise of its settings."""
+        run, config = self.run, self.draft.config()
+        if run is None or run.info is None or config is None or self.why_not_resume():
+            return
+        before = run.info.config
+        changes = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(before, name)}
+        run.history.config = config
+        self._begin(run)
+        self._compute_job(resume_job(run.folder, changes), self._trained)
+
+    def pause_queue(self) -> None:
+        """Begin no other run of the queue when the present one has ended."""
+        self.works_off_queue = False
+        self.changed.emit()
+
+    def resume_run(self, folder: Path) -> None:
+        """Open a run and go on with it."""
+        self._resume_opened = True
+        self.open_run(folder)
+
+    def stop(self) -> None:
+        """End what runs in good order; the queue waits."""
+        self._ending = True
+        self._compute.stop()
+        if self.training:
+            self._tell((StageChanged("stopping"),))
+
+    def cancel(self) -> None:
+        """End what runs at once; the queue waits."""
+        self._ending = True
+        self._compute.cancel()
+
+    def shut_down(self) -> None:
+        """End everything, and wait for all threads."""
+        self.loader.shut_down()
+        for slot in (self._reading, self._recording, self._compute):
+            slot.shut_down()
+
+    def pixel_size_m(self) -> tuple[float, float] | None:
+        """Return the object pixel size (y, x) of the scan that is open."""
+        return self.loader.looked.scan.pixel_size_m if self.loader.looked else None
+
+    def open_run(self, folder: Path) -> None:
+        """Show a run from its directory alone; its scan and its settings come with it."""
+        if self.busy:
+            self.message.emit("warning", "Another run can be opened when nothing runs any more.")
+            return
+        self.working.emit(f"opening the run in {folder.name}", None)
+        self._reading.start(open_run(folder))
+
+    def reconstruct(self, checkpoint: Path, polish_epochs: int = 0) -> None:
+        """Reconstruct the scan of the run that is shown with one of its checkpoints."""
+        if self.run is None:
+            return
+        folder, accelerator = self.run.folder, self.accelerator()
+        read = self._scan_of_run()
+        job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
+        self._compute_job(job, self._show_reconstruction)
+
+    def apply(self, application: Application) -> None:
+        """Reconstruct any scan with a trained checkpoint."""
+        source = application.source
+        job = reconstruct_job(
+            lambda: read_source(source),
+            application.checkpoint,
+            application.folder,
+            polish_epochs=application.polish_epochs,
+            accelerator=application.accelerator,
+        )
+        self._compute_job(job, self._show_reconstruction)
+
+    def compare(self, first: Path, second: Path) -> None:
+        """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
+        if self.run is not None:
+            named = tuple((self.run.history.name_of(path), path) for path in (first, second))
+            self._compute_job(compare_job(self._scan_of_run(), named, self.accelerator()), self._show_both)
+
+    def accelerator(self) -> str:
+        """Return the device that the draft asks for."""
+        config = self.draft.config()
+        return config.accelerator if config else "auto"
+
+    def _scan_of_run(self) -> Callable[[], Scan]:
+        """Return how to come by the scan of the run that is shown."""
+        if self._scan is not None:
+            scan = self._scan
+            return lambda: scan
+        if self.run is None or self.run.info is None:
+            raise RuntimeError("a run is reconstructed whose scan is not known")
+        known = self.run.info.scan
+        return lambda: read_again(known)
+
+    def _train(self, settings: dict[str, Any], folder: Path, read: Callable[[], Scan]) -> None:
+        self._begin(ShownRun(folder, RunHistory(build_config(settings))))
+        self._compute_job(train_job(settings, read, folder), self._trained)
+
+    def _begin(self, run: ShownRun) -> None:
+        self.run, self.training, self._ending, self._scan = run, True, False, None
+        if run.info is None:
+            self.reconstruction = None
+        self.run_shown.emit(run)
+
+    def _compute_job(self, job: Job, then: Callable[[Any], None]) -> None:
+        self._then = then
+        self.began.emit()
+        self._compute.start(job)
+        self.changed.emit()
+
+    @Slot(object)
+    def _take_scan(self, looked: Inspection) -> None:
+        self.draft.set_scan(looked)
+
+    @Slot(object)
+    def _hear(self, events: tuple[Any, ...]) -> None:
+        for event in events:
+            if isinstance(event, Progress):
+                self.working.emit(event.stage, event.done / event.total if event.total else None)
+            elif isinstance(event, StageChanged) and not self.training:
+                self.working.emit("reading the patterns" if event.stage == "loading" else event.stage, None)
+        if self.training:
+            self._tell(tuple(event for event in events if not isinstance(event, Progress)))
+
+    def _tell(self, events: tuple[Any, ...]) -> None:
+        if self.run is None or not events:
+            return
+        self.working.emit("", None)
+        for event in events:
+            self.run.history.hear(event)
+        self.heard.emit(events)
+        self.changed.emit()
+
+    @Slot(object)
+    def _succeed(self, result: object) -> None:
+        self._then(result)
+
+    def _trained(self, info: RunInfo) -> None:
+        """Keep the record, and show what the best checkpoint makes of the scan."""
+        self._end_training(info.status, info.reason)
+        self.keep_record(info)
+        checkpoint = info.best_checkpoint or info.last_checkpoint
+        done = info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done
+        if done and not self.closing:
+            self.reconstruct(checkpoint)
+        self.message.emit("info", f"{info.folder.name} is {info.status}: {info.reason}.")
+
+    @Slot(object)
+    def _fail(self, failure: Failure) -> None:
+        self.message.emit("error", failure.sentence)
+        self._break_off("failed", failure.sentence)
+
+    @Slot()
+    def _leave(self) -> None:
+        self._break_off("cancelled", "cancelled before it began")
+
+    def _break_off(self, status: str, reason: str) -> None:
+        """Note the end of a run that returned no record, and read what there is of one."""
+        if self.training and self.run is not None:
+            self._end_training(status, reason)
+            self._recording.start(record_job(self.run.folder))
+
+    def _end_training(self, status: str, reason: str) -> None:
+        """Note the end of a run, of which no event has told if it had not begun."""
+        self.training = False
+        if self.run is None:
+            return
+        self.run.history.end(status, reason)
+        self.heard.emit(())
+        if self._queued is not None:
+            over = {"failed": self.queue.failed, "cancelled": self.queue.skipped}.get(status, self.queue.done)
+            over(self._queued, reason)
+            self._queued = None
+        self.recorded.emit()
+
+    @Slot(object)
+    def keep_record(self, info: RunInfo) -> None:
+        """Take what the record of the run that is shown says, which may have changed."""
+        if self.run is None or self.run.folder != info.folder:
+            return
+        if not self.training:  # a resumption that was refused has changed nothing
+            self.run.history.end(info.status, info.reason)
+        self.run = dataclasses.replace(self.run, info=info)
+        self.heard.emit(())
+        self.changed.emit()
+
+    @Slot()
+    def _go_on(self) -> None:
+        """Something has ended: take the next run of the queue, if it is being worked off."""
+        self.working.emit("", None)
+        self._queued = self.queue.next() if self.works_off_queue and not self._ending else None
+        if self._queued is None:
+            self.works_off_queue = False
+            self.changed.emit()
+            self.idle.emit()
+            return
+        source = self._queued.source
+        self._train(self._queued.settings, self._queued.folder, lambda: read_source(source))
+
+    def _show_reconstruction(self, made: Reconstructed) -> None:
+        self.reconstruction = made.reconstruction
+        self.reconstructed.emit(made)
+        self.recorded.emit()
+
+    def _show_both(self, both: tuple[tuple[str, Reconstruction], tuple[str, Reconstruction]]) -> None:
+        self.compared.emit(*both)
+
+    @Slot(object)
+    def _show_opened(self, opened: OpenedRun) -> None:
+        self.working.emit("", None)
+        if self.busy:
+            return
+        info = opened.info
+        self.run = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info)
+        self.reconstruction, self._scan = opened.reconstruction, None
+        self.draft.load({name: getattr(info.config, name) for name in KNOBS})
+        self.run_shown.emit(self.run)
+        if info.scan["path"]:
+            self.loader.open(recorded_source(info.scan))
+        self.run_opened.emit(opened)
+        if opened.problem:
+            self.message.emit("warning", opened.problem)
+        self.changed.emit()
+        if self._resume_opened:
+            self._resume_opened = False
+            self.resume()
+
+    @Slot(object)
+    def _fail_reading(self, failure: Failure) -> None:
+        self.working.emit("", None)
+        self.message.emit("error", failure.sentence)

@@ -1,1 +1,0 @@
-"""Threads, and what they run: each job calls the core."""

@@ -1,0 +1,142 @@
+"""Both engines, trained for seconds, find the truth of simulated scans."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.engines.checkpoints import load_checkpoint
+from ptycho_core.engines.data import Amplitudes
+from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.start import scan_canvas
+from ptycho_core.engines.reconstruct import reconstruct
+from ptycho_core.engines.training import train
+from ptycho_core.engines.whole_canvas import Canvas, estimate_object
+from ptycho_core.quality.metrics import compare_to_truth
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+
+SCAN = SimulationSpec(
+    object="photographs",
+    modulus_min=0.5,
+    phase_max=1.5,
+    size=32,
+    n_patterns=144,
+    step_px=4.0,
+    jitter_px=1.0,
+    defocus_m=2.5e-3,
+    guess_defocus_error_m=-0.6e-3,
+    counts_per_pixel=300.0,
+)
+PROBES = {
+    "defocused": {},
+    "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 225},
+    "flat_topped": {"probe": "flat_top", "defocus_m": 0.0},
+}
+DIRECT = Config(engine="direct", max_epochs=25, accelerator="cpu", preview_seconds=0)
+NETWORK = Config(
+    max_epochs=8,
+    n_groups=80,
+    batch_size=8,
+    model_width=8,
+    learning_rate=3e-3,
+    warm_start_epochs=10,
+    accelerator="cpu",
+    preview_seconds=0,
+)
+
+
+class Found(NamedTuple):
+    result: Reconstruction
+    model: PtychographyModule
+
+
+def simulated(**changes) -> Simulation:
+    return simulate(dataclasses.replace(SCAN, **changes))
+
+
+def fit(config: Config, scan: Scan, folder: Path) -> Found:
+    checkpoint = train(config, scan, folder / "run").last_checkpoint
+    return Found(reconstruct(scan, checkpoint, accelerator="cpu"), load_checkpoint(checkpoint).model())
+
+
+def likeness(object: np.ndarray, found: Reconstruction, sim: Simulation) -> dict[str, float]:
+    """Agreement of an object on the result's canvas with the truth; a resolution of None is 1 pixel or better."""
+    positions = sim.truth.positions_px[found.pattern_index]
+    result = compare_to_truth(object, sim.truth.object, found.positions_px, positions, found.coverage)
+    names = ("modulus_psnr", "modulus_ssim", "phase_psnr", "phase_ssim", "frc_resolution_px")
+    return {name: 1.0 if result[name] is None else result[name] for name in names}
+
+
+def backprojected(found: Found, scan: Scan) -> np.ndarray:
+    """What the network starts from, with the probe that it ended with."""
+    rows, device = found.result.pattern_index, torch.device("cpu")
+    canvas = Canvas(Amplitudes(scan), scan.positions, rows, scan.size, device, scan_canvas(scan))
+    return estimate_object(found.model, canvas).object[0].numpy()
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_direct_engine_finds_the_truth(tmp_path: Path, probe):
+    sim = simulated(**PROBES[probe])
+    found = fit(DIRECT, sim.scan, tmp_path)
+    agreement = likeness(found.result.object, found.result, sim)
+    assert agreement["phase_psnr"] > 27
+    assert agreement["phase_ssim"] > 0.85
+    assert agreement["modulus_psnr"] > 20
+    assert agreement["modulus_ssim"] > 0.65
+    assert agreement["frc_resolution_px"] < 1.4
+    assert found.result.metrics["r_free"] < 1.15 * found.result.metrics["r"]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_network_finds_the_truth_where_backprojection_does_not(tmp_path: Path, probe):
+    sim = simulated(**PROBES[probe])
+    found = fit(NETWORK, sim.scan, tmp_path)
+    agreement = likeness(found.result.object, found.result, sim)
+    before = likeness(backprojected(found, sim.scan), found.result, sim)
+    assert agreement["phase_psnr"] > max(15.5, before["phase_psnr"] + 3)
+    assert agreement["phase_ssim"] > max(0.4, before["phase_ssim"] + 0.25)
+    assert agreement["modulus_psnr"] > max(19, before["modulus_psnr"] + 2)
+    assert agreement["modulus_ssim"] > max(0.55, before["modulus_ssim"] + 0.05)
+    assert agreement["frc_resolution_px"] < 1.8
+    assert found.result.metrics["r_free"] < 1.3 * found.result.metrics["r"]
+
+
+def test_a_scan_with_two_modes_is_explained_by_two_modes(tmp_path: Path):
+    sim = simulated(modes=2, mode_ratio=1.0, counts_per_pixel=3000.0, n_patterns=100)
+    one, two = (fit(DIRECT.replace(probe_modes=modes), sim.scan, tmp_path / str(modes)).result for modes in (1, 2))
+    assert two.metrics["r_free"] < 0.6 * one.metrics["r_free"]
+    assert likeness(two.object, two, sim)["phase_psnr"] > likeness(one.object, one, sim)["phase_psnr"] + 3
+    powers = (abs(two.probe) ** 2).sum(axis=(1, 2))
+    assert powers[1] > 0.5 * powers[0]
+
+
+def test_the_direct_engine_finds_a_background_and_the_object_without_it(tmp_path: Path):
+    sim = simulated(background=3.0, n_patterns=100)
+    found, blind = (
+        fit(DIRECT.replace(background=background), sim.scan, tmp_path / str(background)) for background in (True, False)
+    )
+    assert found.model.background.item() == pytest.approx(3, rel=0.3)
+    assert found.result.metrics["r_free"] < 0.85 * blind.result.metrics["r_free"]
+
+
+def test_the_network_finds_a_background_within_a_factor_of_two(tmp_path: Path):
+    sim = simulated(background=3.0, n_patterns=100)
+    config = NETWORK.replace(background=True, max_epochs=4, warm_start_epochs=0)
+    assert 1.5 < fit(config, sim.scan, tmp_path).model.background.item() < 6
+
+
+@pytest.mark.parametrize("config", [DIRECT, NETWORK.replace(max_epochs=5)], ids=["direct", "network"])
+def test_a_scan_without_a_probe_is_reconstructed_from_a_guess(tmp_path: Path, config):
+    sim = simulated()
+    found = fit(config, sim.scan.replace(probe=None), tmp_path).result
+    agreement = likeness(found.object, found, sim)
+    assert agreement["phase_psnr"] > 15
+    assert agreement["phase_ssim"] > 0.35

@@ -1,0 +1,304 @@
+"""Splits, samplers and batches: what is drawn, what is withheld, and what a batch holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.engines import data
+from ptycho_core.engines.data import (
+    Amplitudes,
+    GroupDataset,
+    GroupSampler,
+    PatternSampler,
+    RegionSampler,
+    ScanData,
+    split,
+)
+from ptycho_core.engines.physics import gather, place
+from ptycho_core.scan.scan import Patterns, Scan
+
+CONFIG = Config(gridsize=2, batch_size=4)
+
+
+def shares(parts) -> tuple[int, int, int]:
+    return len(parts.train), len(parts.validation), len(parts.free)
+
+
+def test_split_is_a_partition_in_the_shares_asked_for():
+    parts = split(200, CONFIG.replace(val_fraction=0.1, free_fraction=0.05))
+    assert shares(parts) == (170, 20, 10)
+    assert sorted(np.concatenate([parts.train, parts.validation, parts.free])) == list(range(200))
+
+
+def test_split_depends_on_the_seed_alone():
+    first, again, other = (split(200, CONFIG.replace(seed=seed)) for seed in (1, 1, 2))
+    assert np.array_equal(first.free, again.free)
+    assert np.array_equal(first.train, again.train)
+    assert not np.array_equal(first.free, other.free)
+
+
+def test_free_patterns_stay_the_same_whatever_validates():
+    parts = split(200, CONFIG)
+    assert np.array_equal(parts.free, split(200, CONFIG.replace(val_fraction=0.3)).free)
+    elsewhere = split(200, CONFIG, validate=False)
+    assert np.array_equal(parts.free, elsewhere.free)
+    assert shares(elsewhere) == (190, 0, 10)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_something_is_left_to_train_on_in_the_smallest_scan(n):
+    assert len(split(n, CONFIG.replace(val_fraction=0.5, free_fraction=0.5)).train) >= 1
+
+
+def test_a_small_fraction_validates_on_one_pattern_and_none_on_nothing():
+    assert shares(split(8, CONFIG.replace(val_fraction=0.01, free_fraction=0))) == (7, 1, 0)
+    assert shares(split(8, CONFIG.replace(val_fraction=0, free_fraction=0))) == (8, 0, 0)
+
+
+def test_amplitudes_are_roots_of_counts_with_dc_in_the_corner(tiny_scan: Scan):
+    rows = np.array([7, 3])
+    counts = tiny_scan.patterns[:][rows]
+    amplitude = Amplitudes(tiny_scan)[rows]
+    assert amplitude.dtype == torch.float32
+    np.testing.assert_allclose(np.fft.fftshift(amplitude, axes=(1, 2)) ** 2, counts, rtol=1e-6)
+
+
+def masked(scan: Scan, value: float) -> Scan:
+    """The scan with two bad pixels that read this."""
+    mask = np.ones((scan.size, scan.size), np.bool_)
+    mask[16, 16] = mask[3, 5] = False
+    counts = scan.patterns[:].copy()
+    counts[:, ~mask] = value
+    return scan.replace(patterns=Patterns(counts), mask=mask)
+
+
+@pytest.mark.parametrize("value", [1e9, np.nan, -5, np.inf])
+def test_bad_pixels_are_zero_whatever_they_read(tiny_scan: Scan, value):
+    rows = np.arange(5)
+    amplitude = Amplitudes(masked(tiny_scan, value))[rows]
+    assert torch.equal(amplitude, Amplitudes(masked(tiny_scan, 0))[rows])
+    assert not amplitude[:, 0, 0].any()
+    assert amplitude[:, 0, 1].any()
+
+
+def test_a_scan_that_does_not_fit_is_read_batch_by_batch_with_the_same_result(
+    tiny_scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scan, rows = masked(tiny_scan, 7), np.array([50, 2, 2, 31])
+    kept = Amplitudes(scan)
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 1000)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        stored = file.create_dataset("patterns", data=scan.patterns[:])
+        read = Amplitudes(scan.replace(patterns=Patterns(stored)))
+        assert read.kept is None
+        assert torch.equal(read[rows], kept[rows])
+
+
+def test_groups_lie_on_canvases_of_their_own_that_just_hold_them(tiny_scan: Scan):
+    dataset = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions)
+    groups = np.array([[0, 1, 8], [30, 31, 40]])
+    batch = dataset[groups, 1]
+    assert batch.amplitude.shape == (2, 3, 32, 32)
+    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([40])][0])
+    assert batch.hidden == 1
+    moved = batch.positions.numpy() - tiny_scan.positions[groups]
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-5)
+    np.testing.assert_allclose(moved, np.round(moved), atol=1e-5)
+    span = np.ptp(np.floor(tiny_scan.positions[groups]), axis=1).max(axis=0) + 33
+    assert all(side % 8 == 0 and 0 <= side - needed < 8 for side, needed in zip(batch.canvas, span, strict=True))
+    place(batch.positions, 32, (2, *batch.canvas))
+
+
+def test_whole_scan_canvas_is_shared_by_all_batches(tiny_scan: Scan):
+    origin, shape = data.group_canvas(tiny_scan.positions[None], 32)
+    dataset = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions, (origin[0, 0], shape))
+    a, b = dataset[np.array([[0, 5]]), 0], dataset[np.array([[59]]), 0]
+    assert a.canvas == b.canvas == shape
+    np.testing.assert_allclose(
+        (b.positions - a.positions[:, :1])[0, 0], np.diff(tiny_scan.positions[[0, 59]], axis=0)[0], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, -1e5, 1e7])
+def test_positions_on_any_origin_and_just_below_whole_pixels_find_their_windows(offset):
+    """Metres divided by a pixel size often give 28.999999999 for 29."""
+    positions = offset + np.array([[0.0, 0.0], [23 - 1e-9, 7.0], [11.5, 23 - 1e-9]])
+    scan = Scan(Patterns(np.ones((3, 16, 16), np.float32)), positions)
+    batch = GroupDataset(Amplitudes(scan), positions)[np.array([[0, 1, 2]]), 0]
+    assert batch.canvas == (40, 40)
+    windows = place(batch.positions, 16, (1, *batch.canvas))
+    ramp = torch.arange(40.0)[:, None] + 0 * torch.arange(40.0)
+    centre = gather(ramp[None], windows)[:, 8, 8]
+    np.testing.assert_allclose(centre - centre[0], positions[:, 0] - positions[0, 0], atol=1e-5)
+
+
+def drawn(sampler) -> list[np.ndarray]:
+    return [groups for groups, hidden in sampler if hidden == 0]
+
+
+def group_sampler(scan: Scan, config: Config = CONFIG, rank: int = 0, world: int = 1, rows=None) -> GroupSampler:
+    return GroupSampler(scan.positions, np.arange(10, 60) if rows is None else rows, config, rank=rank, world=world)
+
+
+def test_groups_are_of_the_rows_given_only_and_distinct(tiny_scan: Scan):
+    batches = drawn(group_sampler(tiny_scan))
+    assert len(batches) == len(group_sampler(tiny_scan)) == 3  # 50 patterns in groups of 4, in batches of 4
+    for groups in batches:
+        assert groups.size == 16
+        assert groups.min() >= 10
+        assert all(len(set(group)) == len(group) for group in groups)
+
+
+def test_groups_are_of_neighbours(tiny_scan: Scan):
+    config = CONFIG.replace(neighbor_count=4, n_groups=60, batch_size=1)
+    for groups in drawn(group_sampler(tiny_scan, config)):
+        for group in groups:
+            away = np.linalg.norm(tiny_scan.positions[10:] - tiny_scan.positions[group[0]], axis=1)
+            assert set(group) == set(10 + np.argsort(away)[:4])
+
+
+def test_groups_of_an_epoch_depend_on_seed_and_epoch_alone(tiny_scan: Scan):
+    def epoch(number: int, seed: int = 42) -> np.ndarray:
+        sampler = group_sampler(tiny_scan, CONFIG.replace(seed=seed))
+        sampler.set_epoch(number)
+        return np.concatenate([groups.ravel() for groups in drawn(sampler)])
+
+    assert np.array_equal(epoch(3), epoch(3))
+    assert not np.array_equal(epoch(3), epoch(4))
+    assert not np.array_equal(epoch(3), epoch(3, seed=1))
+
+
+def test_an_epoch_draws_the_number_of_groups_asked_for_even_beyond_the_patterns(tiny_scan: Scan):
+    sampler = group_sampler(tiny_scan, CONFIG.replace(n_groups=200))
+    assert sum(groups.size for groups in drawn(sampler)) == 200 * 4
+    assert len(sampler) == 50
+
+
+def test_fewer_groups_than_a_batch_make_one_smaller_batch(tiny_scan: Scan):
+    (groups,) = drawn(group_sampler(tiny_scan, CONFIG.replace(n_groups=3)))
+    assert groups.size == 3 * 4
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_an_epochs_groups_without_overlap(tiny_scan: Scan, world):
+    config = CONFIG.replace(n_groups=48)
+    alone = drawn(group_sampler(tiny_scan, config))
+    parts = [drawn(group_sampler(tiny_scan, config, rank, world)) for rank in range(world)]
+    assert [len(part) for part in parts] == [len(alone) // world] * world
+    for rank, part in enumerate(parts):
+        assert all(np.array_equal(a, b) for a, b in zip(part, alone[rank::world], strict=True))
+
+
+def test_single_patterns_are_each_drawn_once_in_a_new_order_each_epoch():
+    rows = np.arange(5, 40)
+    sampler = PatternSampler(rows, CONFIG.replace(batch_size=8), rank=0, world=1)
+    first = drawn(sampler)
+    sampler.set_epoch(1)
+    second = drawn(sampler)
+    assert len(first) == len(sampler) == 5
+    assert all(groups.shape[0] == 1 and groups.shape[1] <= 8 for groups in first)
+    assert sorted(np.concatenate(first, axis=1)[0]) == sorted(np.concatenate(second, axis=1)[0]) == list(rows)
+    assert not np.array_equal(np.concatenate(first, axis=1), np.concatenate(second, axis=1))
+
+
+def test_fewer_single_patterns_are_drawn_when_asked_for():
+    sampler = PatternSampler(np.arange(40), CONFIG.replace(n_groups=10), rank=0, world=1)
+    assert sum(groups.size for groups in drawn(sampler)) == 10
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(3, 4), (35, 4), (35, 1)])
+def test_processes_share_single_patterns_in_equally_many_batches_none_empty(count, batch_size):
+    config = CONFIG.replace(batch_size=batch_size)
+    samplers = [PatternSampler(np.arange(count), config, rank=rank, world=4) for rank in range(4)]
+    parts = [drawn(sampler) for sampler in samplers]
+    assert {len(part) for part in parts} == {len(samplers[0])}
+    assert all(groups.size for part in parts for groups in part)
+    assert {int(row) for part in parts for groups in part for row in groups[0]} == set(range(count))
+
+
+def regions(sampler: RegionSampler) -> list[tuple[set[int], set[int]]]:
+    """Hidden and seen patterns of each region."""
+    return [(set(groups[0, :hidden].tolist()), set(groups[0, hidden:].tolist())) for groups, hidden in sampler]
+
+
+def test_every_hidden_pattern_is_predicted_once_from_all_seen_ones(tiny_scan: Scan):
+    parts = split(60, CONFIG)
+    ((hidden, seen),) = regions(RegionSampler(tiny_scan.positions, parts.validation, parts.train, rank=0, world=1))
+    assert hidden == set(parts.validation)
+    assert seen == set(parts.train)
+
+
+def test_regions_of_a_large_scan_are_bounded_and_hide_what_they_predict(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(data, "REGION", 40)
+    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
+    parts = split(900, CONFIG)
+    found = regions(RegionSampler(positions, parts.validation, parts.train, rank=0, world=1))
+    assert 1 < len(found) <= data.MAX_REGIONS
+    predicted = [row for hidden, _ in found for row in hidden]
+    assert len(predicted) == len(set(predicted))
+    assert set(predicted) <= set(parts.validation)
+    for hidden, seen in found:
+        assert len(seen) == 40
+        assert seen <= set(parts.train)
+        near = np.linalg.norm(positions[list(hidden)][:, None] - positions[list(seen)], axis=2)
+        assert near.min(axis=1).max() < 3
+
+
+def test_processes_share_the_regions_and_take_equally_many(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(data, "REGION", 40)
+    monkeypatch.setattr(data, "MAX_REGIONS", 7)
+    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
+    parts = split(900, CONFIG)
+
+    def of(rank: int, world: int) -> list[tuple[set[int], set[int]]]:
+        return regions(RegionSampler(positions, parts.validation, parts.train, rank=rank, world=world))
+
+    for world in (2, 9):
+        shares = [of(rank, world) for rank in range(world)]
+        assert len({len(share) for share in shares}) == 1
+        assert [region for region in of(0, 1) if not any(region in share for share in shares)] == []
+
+
+def test_training_batches_hold_training_patterns_and_validation_hides_its_own(tiny_scan: Scan):
+    parts = split(60, CONFIG)
+    module = ScanData(CONFIG, tiny_scan, parts)
+    amplitudes = Amplitudes(tiny_scan)
+    kept = {row: amplitudes[np.array([row])][0] for row in range(60)}
+
+    def rows(patterns: torch.Tensor) -> set[int]:
+        return {row for pattern in patterns.flatten(0, 1) for row in kept if torch.equal(pattern, kept[row])}
+
+    trained = set().union(*(rows(batch.amplitude) for batch in module.train_dataloader()))
+    assert trained <= set(parts.train)
+    (batch,) = module.val_dataloader()
+    assert rows(batch.amplitude[:, : batch.hidden]) == set(parts.validation)
+    assert rows(batch.amplitude[:, batch.hidden :]) == set(parts.train)
+
+
+def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
+    test = tiny_scan.take(range(20, 50))
+    module = ScanData(CONFIG.replace(val_fraction=0), tiny_scan, split(60, CONFIG, validate=False), test_scan=test)
+    assert module.validates
+    (batch,) = module.val_dataloader()
+    assert batch.amplitude.shape[1] == 30
+    assert batch.hidden == 2
+
+
+def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):
+    module = ScanData(CONFIG, tiny_scan, split(60, CONFIG, validate=False))
+    assert not module.validates
+    assert module.val_dataloader() == []
+
+
+def test_the_direct_engine_validates_many_patterns_a_region_at_a_time():
+    hidden = np.arange(2 * data.REGION + 3)
+    sampler = RegionSampler(np.zeros((len(hidden), 2)), hidden, hidden[:0], rank=0, world=1)
+    batches = list(sampler)
+    assert [size for _, size in batches] == [data.REGION, data.REGION, 3]
+    assert np.array_equal(np.concatenate([groups[0] for groups, _ in batches]), hidden)

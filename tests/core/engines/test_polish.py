@@ -1,0 +1,161 @@
+"""Short fits by the direct engine: the probe before training, the object after."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import PreviewReady, StopToken
+from ptycho_core.engines.callbacks import Obey
+from ptycho_core.engines.data import Amplitudes, Split, split
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
+from ptycho_core.engines.polish import KeepBest, polish, refine_probe
+from ptycho_core.engines.trainer import quiet_lightning
+from ptycho_core.engines.whole_canvas import Canvas, estimate_object, middle, r_of
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.simulation import Simulation, simulate
+
+CONFIG = Config(model_width=4, warm_start_epochs=8, preview_seconds=0, accelerator="cpu")
+CPU = torch.device("cpu")
+
+
+def start(scan: Scan, config: Config = CONFIG) -> tuple[PinnModel, Canvas, Split]:
+    parts = split(len(scan), config)
+    canvas = Canvas(Amplitudes(scan), scan.positions, parts.train, scan.size, CPU, scan_canvas(scan))
+    return PinnModel(config, starting_probe(scan, config.probe_modes), pixel_weight(scan)), canvas, parts
+
+
+def warmed(scan: Scan, config: Config = CONFIG) -> PinnModel:
+    model, canvas, parts = start(scan, config)
+    with quiet_lightning(config):
+        refine_probe(model, scan, canvas.amplitudes, parts, obey=Obey(StopToken()), emit=lambda event: None)
+    return model
+
+
+def likeness(a: torch.Tensor, b: np.ndarray) -> float:
+    """Correlation of two probes, wherever they are."""
+    a = a[0].detach().numpy()
+    correlation = np.fft.ifft2(np.fft.fft2(a) * np.fft.fft2(b[0]).conj())
+    return float(abs(correlation).max() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def replaced(scan: Scan, part: str) -> Scan:
+    """The scan with a part of its patterns turned on their sides: as bright as before."""
+    counts = scan.patterns[:].copy()
+    rows = getattr(split(len(scan), CONFIG), part)
+    counts[rows] = counts[rows].swapaxes(1, 2)[:, ::-1]
+    return scan.replace(patterns=Patterns(counts))
+
+
+@pytest.fixture(scope="module")
+def bright(tiny_sim: Simulation) -> Simulation:
+    return simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=200.0))
+
+
+def test_warm_start_brings_the_probe_closer_to_the_truth(bright: Simulation):
+    truth = bright.truth.probe
+    before, after = start(bright.scan)[0].probe, warmed(bright.scan).probe
+    assert 1 - likeness(after, truth) < 0.5 * (1 - likeness(before, truth))
+
+
+def test_warm_start_sees_neither_free_nor_validation_patterns(bright: Simulation):
+    probe = warmed(bright.scan).probe
+    for part in ("free", "validation"):
+        assert torch.equal(warmed(replaced(bright.scan, part)).probe, probe)
+    assert not torch.equal(warmed(replaced(bright.scan, "train")).probe, probe)
+
+
+def test_warm_start_of_a_large_scan_looks_at_its_middle_alone(bright: Simulation, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.polish.WARM_START_PATTERNS", 20)
+    rows = middle(bright.scan, split(len(bright.scan), CONFIG).train, 20)
+    counts = bright.scan.patterns[:].copy()
+    others = np.setdiff1d(np.arange(len(counts)), rows)
+    counts[others] = counts[others].swapaxes(1, 2)
+    elsewhere = bright.scan.replace(patterns=Patterns(counts))
+    assert torch.equal(warmed(elsewhere).probe, warmed(bright.scan).probe)
+    assert not torch.equal(warmed(bright.scan).probe, start(bright.scan)[0].probe)
+
+
+def test_warm_start_finds_the_background_too(bright: Simulation):
+    scan = simulate(dataclasses.replace(bright.spec, background=3.0)).scan
+    model = warmed(scan, CONFIG.replace(background=True, warm_start_epochs=25))
+    assert model.background.item() == pytest.approx(3, rel=0.3)
+    assert warmed(scan).background.item() == 0
+
+
+def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
+    model, canvas, parts = start(scan, config)
+    with torch.no_grad():
+        object = estimate_object(model, canvas).object
+    final, epoch = polish(
+        model,
+        scan,
+        canvas,
+        parts,
+        object,
+        epochs,
+        "cpu",
+        kwargs.get("emit", lambda event: None),
+        kwargs.get("stop", StopToken()),
+    )
+
+    def r(rows: np.ndarray) -> tuple[float, float]:
+        before = r_of(model, object, model.probe.detach(), canvas, rows)
+        return before, r_of(final, final.object.detach()[None], final.probe.detach(), canvas, rows)
+
+    return final, epoch, r, parts
+
+
+def test_polishing_explains_all_patterns_better_also_those_it_does_not_see(bright: Simulation):
+    _, epoch, r, parts = polished(bright.scan, 10)
+    assert 1 <= epoch <= 10
+    for rows, gain in ((parts.train, 0.6), (parts.validation, 0.75), (parts.free, 0.75)):
+        before, after = r(rows)
+        assert after < gain * before
+
+
+def test_polishing_goes_on_from_the_object_probe_and_background_given(bright: Simulation):
+    config = CONFIG.replace(background=True)
+    model, canvas, parts = start(bright.scan, config)
+    model.background_root.data.fill_(0.5)
+    object = torch.full((1, *canvas.shape), 0.5 + 0.5j)
+    token = StopToken()
+    token.stop("enough")
+    final, epoch = polish(model, bright.scan, canvas, parts, object, 5, "cpu", lambda event: None, token)
+    assert epoch <= 1
+    assert float((final.object.detach() - object[0]).abs().max()) < 0.2
+    torch.testing.assert_close(final.probe, model.probe, rtol=0.2, atol=0.1 * model.probe.abs().max().item())
+    assert final.background.item() == pytest.approx(0.25, abs=0.1)
+
+
+def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, monkeypatch: pytest.MonkeyPatch):
+    """Validation patterns of another sample are soon fitted worse again."""
+    seen: list[float] = []
+
+    def noted(*args) -> float:
+        seen.append(r_of(*args))
+        return seen[-1]
+
+    monkeypatch.setattr("ptycho_core.engines.polish.r_of", noted)
+    _, epoch, r, parts = polished(replaced(bright.scan, "validation"), 10)
+    assert len(seen) == 11
+    assert epoch == np.argmin(seen) < 10
+    assert r(parts.validation) == pytest.approx((seen[0], min(seen)))
+
+
+def test_without_validation_patterns_the_training_ones_decide(bright: Simulation):
+    config = CONFIG.replace(val_fraction=0.0)
+    _, canvas, parts = start(bright.scan, config)
+    assert np.array_equal(KeepBest(canvas, parts).rows, parts.train)
+
+
+def test_polishing_shows_pictures_and_nothing_else(bright: Simulation):
+    seen: list[object] = []
+    polished(bright.scan, 2, CONFIG.replace(preview_seconds=0.01), emit=seen.append)
+    assert seen
+    assert all(isinstance(event, PreviewReady) for event in seen)

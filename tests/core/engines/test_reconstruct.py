@@ -1,0 +1,297 @@
+"""From a checkpoint and any scan to an object: which patterns take part, what is measured, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StageChanged, StopToken
+from ptycho_core.engines import data, whole_canvas
+from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
+from ptycho_core.engines.data import Amplitudes, GroupDataset, split
+from ptycho_core.engines.losses import poisson_deviance
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import pixel_weight
+from ptycho_core.engines.reconstruct import reconstruct, write_results
+from ptycho_core.engines.training import train
+from ptycho_core.engines.whole_canvas import Canvas, estimate_object, r_of
+from ptycho_core.quality.metrics import RFactor, r_factor
+from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, draw_groups
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.simulation import Simulation, forward, simulate
+
+NETWORK = Config(
+    max_epochs=6, n_groups=40, batch_size=4, model_width=4, learning_rate=3e-3, accelerator="cpu", preview_seconds=0
+)
+DIRECT = NETWORK.replace(engine="direct", max_epochs=8, n_groups=None, batch_size=8, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network trained for a few seconds: better than a back-projection, and far from done."""
+    return train(NETWORK, tiny_scan, tmp_path_factory.mktemp("network") / "run").last_checkpoint
+
+
+@pytest.fixture(scope="module")
+def direct(tiny_scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(DIRECT, tiny_scan, tmp_path_factory.mktemp("direct") / "run").last_checkpoint
+
+
+def on_cpu(scan: Scan, checkpoint: Path, **options) -> Reconstruction:
+    return reconstruct(scan, checkpoint, accelerator="cpu", **options)
+
+
+def another(sim: Simulation, **changes) -> Scan:
+    return simulate(dataclasses.replace(sim.spec, **changes)).scan
+
+
+def replaced(scan: Scan, rows: np.ndarray) -> Scan:
+    """The scan with these patterns turned on their sides: as bright as before."""
+    counts = scan.patterns[:].copy()
+    counts[rows] = counts[rows].swapaxes(1, 2)[:, ::-1]
+    return scan.replace(patterns=Patterns(counts))
+
+
+def assert_same(a: Reconstruction, b: Reconstruction) -> None:
+    np.testing.assert_allclose(a.object, b.object, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(a.probe, b.probe, rtol=1e-4, atol=1e-4)
+    assert (a.metrics["r"], a.metrics["r_free"]) == pytest.approx((b.metrics["r"], b.metrics["r_free"]), rel=1e-4)
+
+
+def numpy_r(found: Reconstruction, scan: Scan, rows: np.ndarray) -> RFactor:
+    """The R-factor of a result as it would be written into a file, by the simulation's forward model."""
+    offset = found.positions_px[0] - scan.positions[found.pattern_index[0]]
+    expected = forward.intensities(found.object, found.probe, scan.positions[rows] + offset)
+    return r_factor(lambda: [(np.sqrt(expected), np.sqrt(scan.patterns[:][rows]))])
+
+
+def backprojection_r(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float:
+    model = load_checkpoint(checkpoint).model()
+    assert isinstance(model, PinnModel)
+    model = model.with_probe(torch.from_numpy(probe), pixel_weight(scan))
+    canvas = Canvas(Amplitudes(scan), scan.positions, np.arange(len(scan)), scan.size, torch.device("cpu"))
+    return r_of(model, estimate_object(model, canvas).object, model.probe.detach(), canvas, canvas.rows)
+
+
+@pytest.mark.parametrize("engine", ["network", "direct"])
+def test_r_and_r_free_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engine, request):
+    found, parts = on_cpu(tiny_scan, request.getfixturevalue(engine)), split(60, NETWORK)
+    r = numpy_r(found, tiny_scan, found.pattern_index)
+    assert found.metrics["r"] == pytest.approx(r.value, rel=1e-3)
+    assert r.scale == pytest.approx(1, abs=0.05)
+    assert found.metrics["r_free"] == pytest.approx(numpy_r(found, tiny_scan, parts.free).value, rel=1e-3)
+    assert set(found.pattern_index) == set(range(60)) - set(parts.free)
+    assert found.metrics["patterns"] == 57
+    assert found.metrics["free_patterns"] == 3
+    lit = abs(found.probe[0]) ** 2 / np.max(abs(found.probe) ** 2)
+    corner = np.floor(found.positions_px[0]).astype(int) - 16
+    seen = found.coverage[corner[0] : corner[0] + 32, corner[1] : corner[1] + 32]
+    assert bool((seen[lit > 0.3] > 0.2).all())
+
+
+@pytest.mark.parametrize("config", [NETWORK.replace(max_epochs=2), DIRECT], ids=["pinn", "direct"])
+def test_free_patterns_are_seen_by_nothing(tiny_scan: Scan, tmp_path: Path, config):
+    config = config.replace(val_fraction=0.0, checkpoint_save_top_k=0, early_stop_patience=0)
+    parts = split(60, config)
+    found = []
+    for name, scan in (("as it is", tiny_scan), ("changed", replaced(tiny_scan, parts.free))):
+        checkpoint = train(config, scan, tmp_path / name).last_checkpoint
+        found.append(on_cpu(scan, checkpoint))
+    as_it_is, changed = found
+    assert np.array_equal(as_it_is.object, changed.object)
+    assert np.array_equal(as_it_is.probe, changed.probe)
+    assert as_it_is.metrics["r"] == changed.metrics["r"]
+    assert as_it_is.metrics["r_free"] < 0.95 * changed.metrics["r_free"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_patterns": 30, "seed": 3},
+        {"n_patterns": 150, "seed": 4, "positions": "spiral"},
+        {"size": 48, "seed": 5},
+        {"size": 24, "seed": 6},
+        {"probe": "flat_top", "defocus_m": 0.0},
+        {"object": "photographs", "counts_per_pixel": 100.0},
+    ],
+    ids=str,
+)
+def test_one_network_serves_other_scans(tiny_sim: Simulation, network: Path, changes):
+    scan = another(tiny_sim, **changes)
+    found = on_cpu(scan, network)
+    assert found.probe.shape == (1, scan.size, scan.size)
+    assert found.metrics["r"] < 0.97 * backprojection_r(scan, network, found.probe)
+
+
+@pytest.mark.parametrize("gridsize", [1, 2, 3, 5])
+def test_one_network_serves_other_gridsizes(tiny_scan: Scan, network: Path, gridsize):
+    model = load_checkpoint(network).model()
+    untrained = PinnModel(model.config.replace(refinement_steps=0), model.probe.detach(), None)
+    plan = GroupingPlan(gridsize)
+    near = Neighborhoods(tiny_scan.positions).nearest(np.arange(0, 60, 4), plan.resolve_neighbors(60))
+    groups = draw_groups(near, plan.group_size, np.random.default_rng(0))
+    batch = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions)[groups, 0]
+    with torch.no_grad():
+        trained, before = (poisson_deviance(e, a.square()) for e, a in (model.predict(batch), untrained.predict(batch)))
+    assert trained < 0.9 * before
+
+
+def test_a_scan_on_disk_gives_what_it_gives_in_memory(tiny_scan: Scan, network: Path, tmp_path: Path, monkeypatch):
+    in_memory = on_cpu(tiny_scan, network)
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 0)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        stored = file.create_dataset("patterns", data=tiny_scan.patterns[:].astype(np.uint16))
+        assert_same(on_cpu(tiny_scan.replace(patterns=Patterns(stored)), network), in_memory)
+
+
+def test_pieces_and_tiles_change_nothing(tiny_scan: Scan, network: Path, monkeypatch):
+    whole = on_cpu(tiny_scan, network)
+    monkeypatch.setattr(whole_canvas, "_PATTERNS_AT_ONCE", 7)
+    assert_same(on_cpu(tiny_scan, network, tile=16), whole)
+
+
+@pytest.mark.parametrize("polish_epochs", [0, 2])
+def test_bad_pixels_change_nothing(tiny_scan: Scan, network: Path, polish_epochs):
+    mask = np.ones((32, 32), np.bool_)
+    mask[16, 15:18] = mask[3, 5] = False
+    found = []
+    for value in (0, 1e6):
+        counts = tiny_scan.patterns[:].copy()
+        counts[:, ~mask] = value
+        scan = tiny_scan.replace(patterns=Patterns(counts), mask=mask)
+        found.append(on_cpu(scan, network, polish_epochs=polish_epochs))
+    assert_same(*found)
+
+
+def test_its_own_scan_gets_the_trained_probe_and_another_the_better_one(tiny_sim: Simulation, network: Path):
+    own = tiny_sim.scan
+    trained = load_checkpoint(network).model().probe.detach().numpy()
+    np.testing.assert_allclose(on_cpu(own, network).probe, trained, rtol=1e-4, atol=1e-4)
+
+    good = tiny_sim.truth.probe
+    bad = good * np.exp(1j * np.random.default_rng(0).uniform(-3, 3, good.shape)).astype(np.complex64)
+    other = another(tiny_sim, seed=8)
+    for probe, sentence in ((good, "used the scan's own probe"), (bad, "used the checkpoint's probe")):
+        found = on_cpu(other.replace(probe=probe), network)
+        assert sentence in found.history
+        assert np.sum(abs(found.probe) ** 2) == pytest.approx(other.patterns[:].sum(axis=(1, 2)).max(), rel=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["network", "direct"])
+def test_a_bundle_gives_what_the_checkpoint_gives(tiny_scan: Scan, tmp_path: Path, engine, request):
+    checkpoint = request.getfixturevalue(engine)
+    bundle = export_checkpoint(checkpoint, tmp_path / "model.zip")
+    a, b = on_cpu(tiny_scan, checkpoint), on_cpu(tiny_scan, bundle)
+    assert np.array_equal(a.object, b.object)
+    assert np.array_equal(a.probe, b.probe)
+    assert (a.metrics["r"], a.metrics["r_free"]) == (b.metrics["r"], b.metrics["r_free"])
+
+
+def test_polishing_improves_the_networks_object(tiny_scan: Scan, network: Path):
+    passed, polished = on_cpu(tiny_scan, network), on_cpu(tiny_scan, network, polish_epochs=10)
+    assert polished.metrics["r"] < 0.95 * passed.metrics["r"]
+    assert polished.metrics["r_free"] < 0.98 * passed.metrics["r_free"]
+    assert polished.metrics["r_free"] == pytest.approx(
+        numpy_r(polished, tiny_scan, split(60, NETWORK).free).value, rel=1e-3
+    )
+    assert any("polished by the direct engine" in sentence for sentence in polished.history)
+
+
+def test_polishing_withholds_validation_and_free_patterns(tiny_scan: Scan, network: Path):
+    parts = split(60, NETWORK)
+    found = on_cpu(tiny_scan, network, polish_epochs=1)
+    assert np.array_equal(found.pattern_index, parts.train)
+    changed = on_cpu(replaced(tiny_scan, parts.free), network, polish_epochs=1)
+    assert np.array_equal(changed.object, found.object)
+    assert changed.metrics["r_free"] > found.metrics["r_free"]
+
+
+def test_polishing_fits_the_background_that_r_is_measured_with(tiny_sim: Simulation, tmp_path: Path):
+    scan = another(tiny_sim, background=5.0)
+    config = NETWORK.replace(background=True, max_epochs=1, warm_start_epochs=0)
+    checkpoint = train(config, scan, tmp_path / "run").last_checkpoint
+    passed, polished = on_cpu(scan, checkpoint), on_cpu(scan, checkpoint, polish_epochs=25)
+    assert polished.metrics["r"] < 0.75 * passed.metrics["r"]
+
+
+def test_a_stop_leaves_polishing_out(tiny_scan: Scan, network: Path):
+    token = StopToken()
+    token.stop("the operator")
+    stages: list[str] = []
+
+    def hear(event: object) -> None:
+        if isinstance(event, StageChanged):
+            stages.append(event.stage)
+
+    found = on_cpu(tiny_scan, network, polish_epochs=5, stop=token, events=hear)
+    assert stages == ["loading", "reconstructing"]
+    assert not any("polished" in sentence for sentence in found.history)
+
+
+@pytest.mark.parametrize("changes", [{"n_patterns": 30}, {"size": 48}, {"seed": 1}, {"step_px": 5.0}], ids=str)
+def test_a_direct_checkpoint_refuses_another_scan(tiny_sim: Simulation, direct: Path, changes):
+    with pytest.raises(InputError, match=r"last\.ckpt holds the object of the scan .* give that scan, or a checkpoint"):
+        on_cpu(another(tiny_sim, **changes), direct)
+
+
+def test_a_direct_checkpoint_refuses_its_scan_at_other_positions(tiny_scan: Scan, direct: Path):
+    with pytest.raises(InputError, match="give that scan"):
+        on_cpu(tiny_scan.replace(positions=1.5 * tiny_scan.positions), direct)
+
+
+def test_a_direct_checkpoint_knows_its_scan_again_from_another_file(tiny_scan: Scan, direct: Path):
+    again = tiny_scan.replace(patterns=Patterns(tiny_scan.patterns[:].astype(np.float32)), path=Path("copy.npz"))
+    assert_same(on_cpu(again, direct), on_cpu(tiny_scan, direct))
+
+
+def test_modes_come_orthogonal_and_ordered_by_power(tiny_scan: Scan, tmp_path: Path):
+    config = DIRECT.replace(max_epochs=2, probe_modes=3)
+    probe = on_cpu(tiny_scan, train(config, tiny_scan, tmp_path / "run").last_checkpoint).probe
+    gram = np.einsum("iyx,jyx->ij", probe, probe.conj())
+    powers = np.diag(gram).real
+    assert np.all(np.diff(powers) < 0)
+    np.testing.assert_allclose(gram - np.diag(powers), 0, atol=1e-3 * powers[0])
+
+
+def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, tmp_path: Path):
+    found = on_cpu(tiny_scan, network)
+    written = write_results(found, tmp_path).files
+    assert {path.suffix for path in written.values()} == {".npz", ".h5", ".tif", ".png", ".json"}
+    assert all(path.parent == tmp_path / "reconstruction" and path.stat().st_size for path in written.values())
+    assert json.loads(written["metrics.json"].read_text())["r_free"] == found.metrics["r_free"]
+
+
+def test_losses_come_from_the_run_that_the_checkpoint_lies_in(tiny_scan: Scan, network: Path, tmp_path: Path):
+    history = on_cpu(tiny_scan, network).loss_history
+    assert [epoch for epoch, _ in history] == list(range(NETWORK.max_epochs))
+    assert history[-1][1] < history[0][1]
+    assert on_cpu(tiny_scan, export_checkpoint(network, tmp_path / "elsewhere.ckpt")).loss_history == ()
+
+
+def test_a_cancel_while_polishing_keeps_the_best_state(tiny_scan: Scan, network: Path):
+    token = StopToken()
+    cancel = StopToken.cancel
+    found = on_cpu(
+        tiny_scan,
+        network,
+        polish_epochs=1000,
+        stop=token,
+        events=lambda event: cancel(token) if getattr(event, "stage", "") == "polishing" else None,
+    )
+    assert np.isfinite(found.metrics["r"])
+
+
+def test_polishing_leaves_a_probe_alone_that_is_not_to_be_trained(tiny_scan: Scan, tmp_path: Path):
+    config = NETWORK.replace(probe_trainable=False, max_epochs=1, warm_start_epochs=1)
+    checkpoint = train(config, tiny_scan, tmp_path / "run").last_checkpoint
+    before, after = (on_cpu(tiny_scan, checkpoint, polish_epochs=epochs).probe for epochs in (0, 3))
+    assert np.array_equal(before, after)

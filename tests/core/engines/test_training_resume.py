@@ -1,0 +1,131 @@
+"""A resumed run goes on as if it had never been broken off."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged
+from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.runs.record import read_run
+from tests.helpers.training_runs import Training, apart_from_speed
+
+FOUR = {"max_epochs": 4, "checkpoint_save_top_k": 2}
+
+
+class PowerCut(BaseException):
+    """Ends a run without a word, like the death of its process."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return Training(tmp_path_factory.mktemp("whole") / "out").go(**FOUR)
+
+
+@pytest.fixture
+def training(tmp_path):
+    return Training(tmp_path / "out")
+
+
+def break_off(training, moment, **settings):
+    def cut(event):
+        if moment(event):
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        training.go(on=cut, **{**FOUR, **settings})
+    training.events.clear()
+
+
+MOMENTS = {
+    "in the middle of an epoch": lambda event: isinstance(event, BatchDone) and event.step == 7,
+    "during validation": lambda event: isinstance(event, StageChanged) and event.stage == "validating" and event.epoch,
+    "after a best checkpoint, before the last": lambda event: (
+        isinstance(event, CheckpointSaved) and event.rank and event.epoch == 2
+    ),
+    "at the start of an epoch": lambda event: (
+        isinstance(event, StageChanged) and (event.stage, event.epoch) == ("training", 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_that_was_broken_off_ends_like_one_that_was_not(training, whole, moment):
+    break_off(training, MOMENTS[moment])
+    training.go(resume=True, **FOUR)
+    assert apart_from_speed(training.rows) == apart_from_speed(whole.rows)
+    assert training.checkpoints == whole.checkpoints
+    for name, tensor in whole.last["state_dict"].items():
+        assert torch.equal(tensor, training.last["state_dict"][name])
+    states = (run.last["optimizer_states"][0]["state"] for run in (whole, training))
+    for one, other in zip(*(state.values() for state in states), strict=True):
+        assert torch.equal(one["exp_avg"], other["exp_avg"])
+    assert training.last["lr_schedulers"][0]["last_epoch"] == whole.last["lr_schedulers"][0]["last_epoch"] == 12
+    ranked = [(saved.rank, saved.value) for saved in training.info.checkpoints]
+    assert ranked == [(saved.rank, saved.value) for saved in whole.info.checkpoints]
+
+
+@pytest.mark.parametrize("engine", ["pinn", "direct"])
+def test_a_finished_run_goes_on_to_more_epochs(training, engine):
+    training.go(engine=engine, max_epochs=2)
+    before = training.rows
+    training.go(engine=engine, max_epochs=4, resume=True)
+    assert [event.epoch for event in training.all(EpochDone)] == [0, 1, 2, 3]
+    assert training.rows[: len(before)] == before
+    assert training.column("step") == sorted(training.column("step"))
+    assert training.info.resumed[0]["from"] == "finished"
+    assert training.last["epoch"] == 3
+
+
+def test_files_of_before_are_ranked_with_those_after_also_where_the_run_has_moved(training, tmp_path):
+    falling = {"checkpoint_monitor": "learning_rate", "scheduler": "exponential", "checkpoint_mode": "max"}
+    training.go(max_epochs=2, checkpoint_save_top_k=2, **falling)
+    kept = training.checkpoints
+    shutil.move(training.folder, tmp_path / "moved")
+    moved = Training(tmp_path / "moved").go(max_epochs=3, checkpoint_save_top_k=2, resume=True, **falling)
+    assert moved.checkpoints == kept
+    assert moved.info.best_checkpoint == tmp_path / "moved/checkpoints" / kept[0]
+
+
+def test_fewer_checkpoints_are_kept_where_a_resumed_run_is_told_to(training):
+    training.go(max_epochs=3, checkpoint_save_top_k=-1)
+    assert len(training.checkpoints) == 4
+    training.go(max_epochs=4, checkpoint_save_top_k=1, resume=True)
+    best, last = training.checkpoints
+    assert last == "last.ckpt"
+    assert training.info.best_checkpoint.name == best
+
+
+def test_a_resumed_run_has_the_patience_that_it_is_given(training):
+    still = {"physics_schedule": "off", "checkpoint_monitor": "training_stage", "max_epochs": 9, "n_groups": 4}
+    training.go(early_stop_patience=2, **still)
+    assert training.info.epochs_done == 3
+    training.go(early_stop_patience=4, resume=True, **still)
+    assert training.info.epochs_done == 5
+    training.go(early_stop_patience=0, resume=True, **still)
+    assert (training.info.epochs_done, training.info.reason) == (9, "all 9 epochs are done")
+
+
+def test_a_resumed_run_does_not_warm_up_again(training):
+    training.go(warm_start_epochs=1, max_epochs=1)
+    training.events.clear()
+    training.go(warm_start_epochs=1, max_epochs=2, resume=True)
+    assert "warming up the probe" not in {event.stage for event in training.all(StageChanged)}
+
+
+def test_a_failure_after_resuming_leaves_what_was_there(training, monkeypatch):
+    training.go(max_epochs=2)
+    before = training.checkpoints
+
+    def fail(self, batch, number):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PtychographyModule, "training_step", fail)
+        with pytest.raises(ZeroDivisionError):
+            training.go(max_epochs=4, resume=True)
+    assert read_run(training.folder).status == "failed"
+    assert training.checkpoints == before
+    assert training.go(max_epochs=4, resume=True).info.status == "finished"

@@ -1,0 +1,188 @@
+"""One pass over a whole scan: the same in pieces, in tiles and off the disk as all at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.engines import data, whole_canvas
+from ptycho_core.engines.data import Amplitudes
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
+from ptycho_core.engines.physics import backproject, coverage, place
+from ptycho_core.engines.whole_canvas import Canvas, estimate_object, light, middle, network_object, preview, r_of
+from ptycho_core.quality.metrics import r_factor
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.simulation import Simulation, forward, simulate
+
+CPU = torch.device("cpu")
+CONFIG = Config(model_width=4, refinement_steps=2)
+
+
+def answering(scan: Scan, config: Config = CONFIG) -> PinnModel:
+    """A network that adds something, as a trained one does."""
+    torch.manual_seed(0)
+    model = PinnModel(config, starting_probe(scan, config.probe_modes), pixel_weight(scan))
+    for unet in (model.network.first, *model.network.rounds):
+        torch.nn.init.normal_(unet.last.weight, std=0.3)
+    return model.eval()
+
+
+def canvas_of(scan: Scan, rows: np.ndarray | None = None, amplitudes: Amplitudes | None = None) -> Canvas:
+    rows = np.arange(len(scan)) if rows is None else rows
+    return Canvas(amplitudes or Amplitudes(scan), scan.positions, rows, scan.size, CPU, scan_canvas(scan))
+
+
+def masked(scan: Scan, value: float) -> Scan:
+    mask = np.ones((scan.size, scan.size), np.bool_)
+    mask[16, 15:18] = mask[3, 5] = False
+    counts = scan.patterns[:].copy()
+    counts[:, ~mask] = value
+    return scan.replace(patterns=Patterns(counts), mask=mask)
+
+
+def everything(scan: Scan, tile: int | None = None) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Object, coverage and R of the network on a whole scan."""
+    model, canvas = answering(scan), canvas_of(scan)
+    object, cover = network_object(model, canvas, tile)
+    return object, cover, r_of(model, object, model.probe.detach(), canvas, canvas.rows)
+
+
+def assert_same(a: tuple[torch.Tensor, torch.Tensor, float], b: tuple[torch.Tensor, torch.Tensor, float]) -> None:
+    torch.testing.assert_close(a[0], b[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(a[1], b[1], rtol=1e-5, atol=1e-5)
+    assert a[2] == pytest.approx(b[2], rel=1e-4)
+
+
+@pytest.mark.parametrize("patterns_at_once", [1, 7, 1000])
+def test_streaming_in_pieces_gives_what_one_piece_gives(tiny_scan: Scan, monkeypatch, patterns_at_once):
+    whole = everything(tiny_scan)
+    monkeypatch.setattr(whole_canvas, "_PATTERNS_AT_ONCE", patterns_at_once)
+    assert len(list(canvas_of(tiny_scan).pieces())) == -(-60 // patterns_at_once)
+    assert_same(everything(tiny_scan), whole)
+
+
+@pytest.mark.parametrize("tile", [8, 24])
+def test_tiles_give_what_one_pass_gives(tiny_scan: Scan, tile):
+    whole = everything(tiny_scan)
+    assert min(whole[0].shape[1:]) > 2 * tile
+    assert_same(everything(tiny_scan, tile), whole)
+
+
+def test_a_scan_on_disk_gives_what_it_gives_in_memory(tiny_scan: Scan, tmp_path: Path, monkeypatch):
+    whole = everything(tiny_scan)
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 0)
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        stored = file.create_dataset("patterns", data=tiny_scan.patterns[:].astype(np.uint16))
+        assert_same(everything(tiny_scan.replace(patterns=Patterns(stored))), whole)
+
+
+@pytest.mark.parametrize("value", [1e6, np.nan])
+def test_bad_pixels_change_nothing(tiny_scan: Scan, value):
+    assert_same(everything(masked(tiny_scan, value)), everything(masked(tiny_scan, 0)))
+
+
+def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
+    spec = dataclasses.replace(tiny_sim.spec, object="flat", photon_noise=False, dead_pixels=20, hot_pixels=20)
+    sim = simulate(spec)
+    model, canvas = answering(sim.scan), canvas_of(sim.scan)
+    model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
+    object = estimate_object(model, canvas).object
+    torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=1e-3)
+    assert r_of(model, object, model.probe.detach(), canvas, canvas.rows) < 1e-3
+
+
+def test_network_sees_the_whole_scan_on_one_canvas(tiny_scan: Scan):
+    """As in training, where a group of all patterns is one canvas."""
+    model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
+    object, _ = network_object(model, canvas)
+    windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
+    with torch.no_grad():
+        at_once = model.network(Amplitudes(tiny_scan)[canvas.rows], model.probe, windows, None)
+    torch.testing.assert_close(object, at_once, rtol=1e-4, atol=1e-4)
+
+
+def test_patterns_left_out_play_no_part(tiny_scan: Scan):
+    rows = np.arange(0, 60, 2)
+    counts = tiny_scan.patterns[:].copy()
+    counts[1::2] = 77
+    other = tiny_scan.replace(patterns=Patterns(counts))
+    model = answering(tiny_scan)
+    a, b = (network_object(model, canvas_of(scan, rows))[0] for scan in (tiny_scan, other))
+    assert torch.equal(a, b)
+    assert not torch.equal(network_object(model, canvas_of(other))[0], a)
+
+
+def test_pieces_at_the_rim_stay_on_the_canvas():
+    """A piece is rounded up to a multiple of 8 pixels, which may reach over the edge."""
+    positions = np.array([[0.0, 0.0], [7.4, 15.6], [7.9, 9.3], [1.2, 15.9]])
+    scan = Scan(Patterns(np.random.default_rng(0).poisson(5, (4, 16, 16)).astype(np.float32)), positions)
+    canvas = canvas_of(scan)
+    probe = torch.ones(1, 16, 16, dtype=torch.complex64)
+    for row in range(4):
+        ((_, windows, where),) = canvas.pieces(np.array([row]))
+        assert all(part.start >= 0 and part.stop <= side for part, side in zip(where, canvas.shape, strict=True))
+        alone = torch.zeros(1, *canvas.shape)
+        alone[(0, *where)] = coverage(probe, windows)[0]
+        position = torch.from_numpy(canvas.positions[[row]].astype(np.float32))
+        torch.testing.assert_close(alone, coverage(probe, place(position, 16, (1, *canvas.shape))), atol=1e-5, rtol=0)
+
+
+def test_estimate_is_the_backprojection_of_all_patterns(tiny_scan: Scan):
+    model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
+    windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
+    with torch.no_grad():
+        at_once = backproject(canvas.amplitudes[canvas.rows], model.probe, windows)
+    found = estimate_object(model, canvas)
+    torch.testing.assert_close(found.object, at_once.object, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(light(canvas, model.probe), at_once.coverage, rtol=1e-4, atol=1e-5)
+
+
+def test_r_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: Simulation):
+    truth, scan = tiny_sim.truth, tiny_sim.scan
+    rows = np.array([3, 59, 20])
+    canvas = canvas_of(scan)
+    height, width = truth.object.shape
+    object = torch.ones(1, *canvas.shape, dtype=torch.complex64)
+    object[0, :height, :width] = torch.from_numpy(truth.object)
+    np.testing.assert_allclose(canvas.positions, truth.positions_px)
+    model = DirectModel(Config(background=True), torch.from_numpy(truth.probe), None, canvas.shape)
+    model.background_root.data.fill_(0.5)
+    expected = forward.intensities(truth.object, truth.probe, truth.positions_px[rows], 0.25)
+    wanted = r_factor(lambda: [(np.sqrt(expected), np.sqrt(scan.patterns[:][rows]))]).value
+    assert r_of(model, object, torch.from_numpy(truth.probe), canvas, rows) == pytest.approx(wanted, rel=1e-4)
+    assert np.isnan(r_of(model, object, torch.from_numpy(truth.probe), canvas, rows[:0]))
+
+
+def test_middle_are_the_nearest_patterns(tiny_scan: Scan):
+    rows = np.arange(5, 60)
+    away = np.linalg.norm(tiny_scan.positions - np.median(tiny_scan.positions[rows], axis=0), axis=1)
+    found = middle(tiny_scan, rows, 10)
+    assert list(found) == sorted(rows[np.argsort(away[rows])[:10]])
+    assert np.array_equal(middle(tiny_scan, rows, 55), rows)
+
+
+def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):
+    model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
+    object, probe, binning = preview(model, tiny_scan, canvas.amplitudes, canvas.rows)
+    assert binning == 1
+    np.testing.assert_allclose(object, network_object(model, canvas)[0][0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(probe, model.probe[0].detach())
+
+
+def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
+    monkeypatch.setattr(whole_canvas, "_PREVIEW_PIXELS", 20)
+    shape = (50, 43)
+    values = torch.arange(50.0)[:, None] + 1j * torch.arange(43.0)
+    model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), None, shape, values)
+    object, _, binning = preview(model, tiny_scan, Amplitudes(tiny_scan), np.arange(60))
+    assert binning == 3
+    assert object.shape == (16, 14)
+    assert object[2, 5] == 7 + 16j

@@ -1,0 +1,117 @@
+"""Problems of a scan that could be read: found, named, and with values that put them right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptycho_core.formats import read_scan
+from ptycho_core.inspection.scan_checks import check_scan, median_step_px
+from ptycho_core.scan.scan import Assumption, Geometry, Patterns, Scan
+from tests.helpers import scan_files as files
+
+
+def scan(**changes):
+    fields = {"patterns": Patterns(files.counts()), "positions": files.positions(), "probe": files.probe()[None]}
+    return Scan(**{**fields, **changes})
+
+
+def only_problem(subject):
+    problems = check_scan(subject)
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def test_a_good_scan_has_no_problems():
+    assert check_scan(scan()) == []
+
+
+def test_the_real_scan_has_no_problems(real_scan_path):
+    assert check_scan(read_scan(real_scan_path)) == []
+
+
+def test_empty_patterns_are_listed():
+    counts = files.counts()
+    counts[[2, 9]] = 0
+    problem = only_problem(scan(patterns=Patterns(counts)))
+    assert (problem.field, problem.severity) == ("patterns", "warning")
+    assert "2 patterns hold nothing but zeros: 2, 9" in problem.message
+
+
+def test_a_scan_of_zeros_cannot_run():
+    assert only_problem(scan(patterns=Patterns(np.zeros((12, 16, 16))))).severity == "error"
+
+
+def test_identical_positions_cannot_run():
+    problem = only_problem(scan(positions=np.full((12, 2), 1e4)))
+    assert problem.severity == "error"
+    assert "identical" in problem.message
+
+
+def test_positions_on_a_line_are_warned_of():
+    problem = only_problem(scan(positions=np.outer(np.arange(12), [3.0, 4.0]) + 1e3))
+    assert problem.severity == "warning"
+    assert "one line" in problem.message
+
+
+def test_repeated_positions_do_not_make_the_step_zero():
+    assert median_step_px(np.repeat(files.positions(), 3, axis=0)) == median_step_px(files.positions())
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1e-9, "m"), (1e-3, "um"), (1e-6, "mm")])
+def test_implausible_step_names_the_unit_that_would_fit(factor, unit):
+    """Object pixels of 1 nm: positions stored in metres, micrometres or millimetres but read as pixels."""
+    geometry = Geometry(object_pixel_m=(1e-9, 1e-9))
+    problem = only_problem(scan(positions=files.positions() * factor, geometry=geometry))
+    assert problem.severity == "error"
+    assert unit in [fix.value for fix in problem.fixes]
+    assert all(fix.field == "position_unit" for fix in problem.fixes)
+
+
+def test_metres_that_were_micrometres_are_found_through_the_assumption():
+    told = Assumption("position_unit", "m", (), "")
+    geometry = Geometry(object_pixel_m=(20e-9, 20e-9))
+    problem = only_problem(scan(positions=files.positions() * 1e6, geometry=geometry, assumptions=(told,)))
+    assert "um" in [fix.value for fix in problem.fixes]
+    assert "nothing overlaps" in problem.message
+
+
+def test_the_unit_that_is_offered_puts_it_right(tmp_path):
+    arrays = {**files.plain_arrays(), "positions": files.positions() * 20e-9}
+    path = files.npz(tmp_path / "a.npz", **arrays)
+    fixes = only_problem(read_scan(path, settings={"object_pixel_m": "20e-9"})).fixes
+    assert [fix.value for fix in fixes] == ["m"]
+    assert check_scan(read_scan(path, settings={"object_pixel_m": "20e-9", fixes[0].field: fixes[0].value})) == []
+
+
+def test_probe_of_another_size_offers_settings_that_put_it_right(tmp_path):
+    arrays = {**files.plain_arrays(), "probe": files.probe(24)}
+    path = files.npz(tmp_path / "a.npz", **arrays)
+    problem = only_problem(read_scan(path))
+    assert "24 x 24 pixels, the patterns are 16 x 16" in problem.message
+    assert [fix.value for fix in problem.fixes] == ["crop", "resample", "ignore"]
+    for fix in problem.fixes:
+        left = check_scan(read_scan(path, settings={fix.field: fix.value}))
+        assert [p.severity for p in left] == (["warning"] if fix.value == "ignore" else [])
+
+
+def test_a_scan_without_a_probe_says_that_one_is_guessed():
+    problem = only_problem(scan(probe=None))
+    assert problem.severity == "warning"
+    assert "guess" in problem.message
+
+
+def test_probe_of_zeros_offers_a_guess():
+    problem = only_problem(scan(probe=np.zeros((1, 16, 16), np.complex64)))
+    assert problem.fixes[0].value == "ignore"
+
+
+def test_mask_of_nearly_all_pixels_looks_inverted():
+    mask = np.zeros((16, 16), bool)
+    mask[6:10, 6:10] = True
+    assert "inverted" in only_problem(scan(mask=mask)).message
+
+
+def test_energy_in_kiloelectronvolt_is_found():
+    problem = only_problem(scan(geometry=Geometry(energy_ev=8.3)))
+    assert problem.fixes[0].value == "8300"

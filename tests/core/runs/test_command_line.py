@@ -1,0 +1,177 @@
+"""Runs as commands: what the command line reads from them is what they were made of, and scripts are sound."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptycho_core import cli
+from ptycho_core.base.atomic import write_json
+from ptycho_core.base.config import Config, build_config
+from ptycho_core.base.errors import InputError
+from ptycho_core.cli import arguments, train
+from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats.mapping.mapping import Coordinate, Positions
+from ptycho_core.preprocessing import apply
+from ptycho_core.runs.command_line import command_line, job_script, needed_files
+from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
+
+SETTINGS = {
+    "preset": "best",
+    "gridsize": 3,
+    "neighbor_count": 11,
+    "learning_rate": 3e-7,
+    "checkpoint_save_top_k": -1,
+    "deterministic": False,
+    "pin_memory": True,
+    "logger": ("csv", "tensorboard"),
+    "loss": "poisson",
+    "max_time": 12.5,
+}
+FLAGS = (Centre(), Orient("-y+x"), Crop(12), HotPixels(7.5), Region(-50, -50, 50, 50), Every(2, 1))
+POLYGON = MaskPolygon("1,2 3,4.5 6,1")
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    spec = SimulationSpec(size=16, n_patterns=30, step_px=2, jitter_px=0.5)
+    return write_simulation(simulate(spec), tmp_path_factory.mktemp("night 3; it's") / "scan.npz")[0]
+
+
+@pytest.fixture
+def scan(scan_path):
+    return read_scan(scan_path, settings={"probe": "ignore", "energy_ev": "8800"})
+
+
+def read_back(command):
+    """Return config, scan and folder as `ptycho train` has them."""
+    program, *words = shlex.split(command)
+    assert program == "ptycho"
+    args = cli.parse(words)
+    scan = arguments.read(args, args.train_data_file, args.positions)
+    return build_config(train.settings(args)), scan, args.output_dir
+
+
+def same(one, other):
+    return (
+        (one.path, one.positions_path, one.settings, one.steps, one.history)
+        == (other.path, other.positions_path, other.settings, other.steps, other.history)
+        and np.array_equal(one.patterns[:], other.patterns[:])
+        and np.array_equal(one.positions, other.positions)
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "quick"}, SETTINGS])
+@pytest.mark.parametrize("steps", [(), FLAGS], ids=["as read", "preprocessed"])
+def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, tmp_path):
+    scan = apply(scan, steps)
+    folder = tmp_path / "out put"
+    config, read, where = read_back(command_line(settings, scan, folder))
+    assert config == build_config(settings)
+    assert same(read, scan)
+    assert where == folder
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_steps_that_no_flag_can_say_go_by_a_file_beside_the_run(scan, tmp_path):
+    scan = apply(scan, (Crop(12), POLYGON))
+    folder = tmp_path / "out"
+    ((path, body),) = needed_files(scan, folder).items()
+    assert path == tmp_path / "out-steps.json"
+    write_json(path, body)
+    assert same(read_back(command_line({}, scan, folder))[1], scan)
+
+
+def test_a_mapping_goes_by_a_file_beside_the_run(scan_path, tmp_path):
+    with np.load(scan_path) as stored:
+        patterns, y, x = np.square(stored["diff3d"]), stored["ycoords"], stored["xcoords"]
+    np.savez(tmp_path / "own.npz", frames=patterns, down=y, right=x)
+    mapping = Mapping("frames", Positions(Coordinate("down", "px"), Coordinate("right", "px")))
+    scan = read_scan(tmp_path / "own.npz", mapping=mapping)
+    folder = tmp_path / "out"
+    ((path, body),) = needed_files(scan, folder).items()
+    assert path == tmp_path / "out-mapping.json"
+    write_json(path, body)
+    assert same(read_back(command_line({}, scan, folder))[1], scan)
+
+
+def test_no_file_is_needed_where_flags_do(scan, tmp_path):
+    assert needed_files(apply(scan, FLAGS), tmp_path / "out") == {}
+
+
+def test_positions_in_a_file_of_their_own_are_named(scan):
+    words = shlex.split(command_line({}, scan.replace(positions_path=Path("positions.csv")), Path("out")))
+    assert cli.parse(words[1:]).positions == Path("positions.csv").absolute()
+
+
+def test_only_what_differs_from_preset_and_defaults_is_said(scan):
+    command = command_line({"preset": "quick", "max_epochs": 20, "seed": 7}, scan, Path("out"))
+    assert command.endswith("--preset quick --seed 7")
+
+
+def test_paths_do_not_depend_on_the_working_folder(scan, tmp_path, monkeypatch):
+    monkeypatch.chdir(scan.path.parent)
+    command = command_line({}, read_scan("scan.npz"), Path("out"))
+    folder = scan.path.parent
+    monkeypatch.chdir(tmp_path)
+    _, read, where = read_back(command)
+    assert (read.path, where) == (folder / "scan.npz", folder / "out")
+
+
+def test_a_scan_in_memory_has_no_command(tiny_scan):
+    with pytest.raises(InputError, match="not read from a file"):
+        command_line({}, tiny_scan, Path("out"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        Config(devices=4, num_nodes=2, strategy="ddp", max_time=90.5, num_workers=12),
+        Config(accelerator="cpu"),
+    ],
+    ids=["one", "many", "cpu"],
+)
+def test_a_shell_takes_the_script_and_runs_the_command_once(scan, config, tmp_path):
+    script = job_script(command_line({"seed": 7}, scan, tmp_path / "it's out"), config)
+    checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    says = 'srun() { printf "%s\\n" "$@"; }\n'
+    done = subprocess.run(["bash"], input=says + script, capture_output=True, text=True)
+    words = shlex.split(command_line({"seed": 7}, scan, tmp_path / "it's out"))
+    assert done.stdout.splitlines() == words
+
+
+def asked_for(config):
+    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", job_script("ptycho train", config), re.MULTILINE))
+
+
+def test_a_job_asks_for_a_task_and_a_gpu_for_each_device():
+    asked = asked_for(Config(devices=4, num_nodes=2, num_workers=12))
+    assert (asked["nodes"], asked["ntasks-per-node"], asked["gpus-per-node"]) == ("2", "4", "4")
+    assert int(asked["cpus-per-task"]) == 13
+    assert "gpus-per-node" not in asked_for(Config(accelerator="cpu", devices=4))
+
+
+def test_a_job_lasts_longer_than_training_may():
+    assert int(asked_for(Config(max_time=90.5))["time"]) > 91
+    assert "time" not in asked_for(Config())
+
+
+def test_a_script_names_the_same_by_torchrun():
+    one = job_script("ptycho train --seed 7", Config(devices=4))
+    assert "# torchrun --standalone --nnodes=1 --nproc-per-node=4 --no-python ptycho train --seed 7\n" in one
+    two = job_script("ptycho train", Config(devices=4, num_nodes=2))
+    assert "--rdzv-endpoint=FIRST_NODE:29500 --nnodes=2 --nproc-per-node=4" in two
+
+
+def test_a_job_needs_a_number_of_devices():
+    with pytest.raises(InputError, match="set devices to one"):
+        job_script("ptycho train", Config(devices="auto"))

@@ -1,0 +1,107 @@
+"""The bar that says what goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QTimer
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import BatchDone, RunFailed, RunFinished, RunStarted, StageChanged
+from ptycho_core.runs.record import STATUSES
+from ptycho_gui.kit.run_history import RunHistory
+from ptycho_gui.train.run_bar import RunBar
+
+
+@pytest.fixture
+def bar(qtbot):
+    bar = RunBar()
+    qtbot.addWidget(bar)
+    bar.resize(1280, 32)
+    bar.show()
+    return bar
+
+
+@pytest.fixture
+def history():
+    history = RunHistory(Config())
+    history.hear(RunStarted("out", "CPU (2 threads), because there is no CUDA or MPS device", 50, 4, 1))
+    return history
+
+
+def timer(bar):
+    return bar.findChild(QTimer)
+
+
+def test_without_a_run_it_is_idle_and_no_clock_ticks(bar):
+    assert bar.state == "Idle"
+    assert not timer(bar).isActive()
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (StageChanged("loading"), "Loading"),
+        (StageChanged("warming up the probe"), "Warming up the probe"),
+        (StageChanged("training", 2), "Training epoch 3 of 50"),
+        (StageChanged("validating", 2), "Validating epoch 3 of 50"),
+        (StageChanged("stopping"), "Stopping"),
+        (RunFinished("out", "finished", "all 50 epochs are done", None, {}), "Finished: all 50 epochs are done"),
+        (RunFinished("out", "cancelled", "", None, {}), "Cancelled"),
+        (RunFailed("out", "training diverged"), "Failed: training diverged"),
+    ],
+)
+def test_every_state_is_said_in_words(bar, history, event, state):
+    history.hear(event)
+    bar.show_state(history)
+    assert bar.state == state
+    assert timer(bar).isActive() == history.at_work
+
+
+def test_every_status_of_a_record_can_be_shown(bar, trained):
+    for status in STATUSES:
+        bar.show_state(RunHistory.from_run(replace(trained.info, status=status), {}))
+        assert bar.state
+        assert not timer(bar).isActive()
+
+
+def test_the_figures_of_the_run_are_shown(bar, history):
+    history.hear(StageChanged("training", 0))
+    for step in range(4):
+        history.hear(BatchDone(0, step, {"patterns_per_second": 6250.0}))
+    bar.show_state(history)
+    assert "6 250 patterns/s" in bar._speed.text()
+    assert "CPU (2 threads)" in bar._device.text()
+    assert "because" not in bar._device.text()
+    assert "because" in bar._device.toolTip()
+    assert "GB" in bar._memory.text()
+    assert bar._bar.value() == round(1000 * 4 / 200)
+
+
+def test_an_activity_stands_beside_the_run_and_alone_without_one(bar, history):
+    bar.set_activity("Loading scan.npz", 0.25)
+    assert bar.state == "Loading scan.npz"
+    assert bar._bar.value() == 250
+    assert timer(bar).isActive()
+    history.hear(StageChanged("training", 0))
+    bar.show_state(history)
+    assert bar.state == "Training epoch 1 of 50; loading scan.npz"
+    bar.set_activity("")
+    assert bar.state == "Training epoch 1 of 50"
+    history.hear(StageChanged("loading"))
+    bar.set_activity("loading the training software")
+    assert bar.state == "Loading the training software"
+    bar.set_activity("")
+    bar.show_state(None)
+    assert bar.state == "Idle"
+    assert not timer(bar).isActive()
+
+
+def test_the_clock_ticks_only_while_it_is_seen(bar, history):
+    bar.show_state(history)
+    assert timer(bar).isActive()
+    bar.hide()
+    assert not timer(bar).isActive()
+    bar.show()
+    assert timer(bar).isActive()

@@ -1,0 +1,65 @@
+"""Where the panels are, on narrow and on wide screens."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtWidgets import QMainWindow, QWidget
+
+from ptycho_gui.window.docks import Docks
+
+NARROW, WIDE = (1280, 800), (2560, 1440)
+PANELS = {
+    "scan": "left",
+    "training": "left",
+    "data": "main",
+    "object": "main",
+    "curves": "side",
+    "runs": "bottom",
+    "log": "bottom",
+}
+
+
+@pytest.fixture
+def window(qtbot):
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    return window
+
+
+@pytest.fixture
+def docks(window):
+    docks = Docks(window)
+    for name, group in PANELS.items():
+        docks.add(name, name.capitalize(), group, QWidget())
+    return docks
+
+
+def arrange(window, docks, size):
+    window.resize(*size)
+    docks.arrange(size[0])
+    window.show()
+    docks.share_room(*size)
+
+
+def tabs_of(window, docks, name):
+    return {other for other in PANELS if docks[other] in window.tabifiedDockWidgets(docks[name])}
+
+
+def test_on_a_narrow_screen_curves_are_a_tab_of_the_main_group(window, docks):
+    arrange(window, docks, NARROW)
+    assert tabs_of(window, docks, "data") == {"object", "curves"}
+    assert tabs_of(window, docks, "scan") == {"training"}
+
+
+@pytest.mark.parametrize("sizes", [(WIDE,), (NARROW, WIDE), (WIDE, NARROW, WIDE)], ids=str)
+def test_on_a_wide_screen_curves_stand_beside_the_main_group_whatever_was_before(window, docks, qtbot, sizes):
+    for size in sizes:
+        arrange(window, docks, size)
+    assert tabs_of(window, docks, "data") == {"object"}
+    assert tabs_of(window, docks, "curves") == set()
+    qtbot.waitUntil(lambda: docks["curves"].x() > docks["data"].geometry().right() > WIDE[0] // 4)
+
+
+def test_the_tables_get_a_quarter_of_the_height(window, docks, qtbot):
+    arrange(window, docks, WIDE)
+    qtbot.waitUntil(lambda: 0 < docks["runs"].height() < WIDE[1] // 3)

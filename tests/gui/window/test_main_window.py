@@ -1,0 +1,329 @@
+"""The real window with a real scan: what an operator can do, when, and what stays when it closes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDropEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QLabel, QMessageBox, QScrollArea, QTabBar, QWidget
+
+from ptycho_core.base.errors import Fix
+from ptycho_core.base.events import CheckpointSaved
+from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.record import read_run
+from ptycho_gui.kit import theme
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.actions import DECLARED
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+from tests.helpers.training_runs import SCAN, SMALL
+
+LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    return write_scan(SCAN, tmp_path_factory.mktemp("scan") / "scan.npz", "ptychopinn")
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    yield from opened(qtbot, tmp_path)
+
+
+def opened(qtbot, folder):
+    bridge = start_logging(folder / "log")
+    window = MainWindow(Preferences(folder / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())  # or it would ask
+    window.show()
+    yield window
+    bridge.stop()
+
+
+@pytest.fixture
+def with_scan(window, qtbot, scan_path):
+    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+        window.open_path(scan_path)
+    qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
+    return window
+
+
+def run_to_the_end(window, qtbot, folder, **settings):
+    window.session.draft.load({**SMALL, **settings})
+    window.training.output_folder = folder
+    qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
+    with qtbot.waitSignal(window.session.idle, timeout=PATIENCE_MS):
+        window.commands["start"].trigger()
+
+
+def test_at_first_it_shows_the_three_steps_and_says_why_nothing_can_start(window):
+    assert window.welcome.isVisible()
+    assert not window.commands["start"].isEnabled()
+    assert "Open a scan first" in window.commands["start"].toolTip()
+
+
+def test_an_open_scan_can_be_started(with_scan):
+    assert with_scan.commands["start"].isEnabled()
+    assert not with_scan.welcome.isVisible()
+    assert with_scan.data.isVisible()
+
+
+def test_an_invalid_grouping_disables_start_with_the_reason_and_its_fix_enables_it(with_scan):
+    with_scan.session.draft.set("gridsize", 3)
+    with_scan.session.draft.set("neighbor_count", 4)
+    start = with_scan.commands["start"]
+    assert not start.isEnabled()
+    assert "neighbor count must be at least 9 (it is 4)" in start.toolTip()
+    with_scan.scan.fix_requested.emit(Fix("neighbor count 9", "neighbor_count", 9))
+    assert start.isEnabled()
+
+
+def test_an_assumption_is_answered_in_the_scan_panel(with_scan, qtbot):
+    with qtbot.waitSignal(with_scan.session.loader.opened, timeout=PATIENCE_MS):
+        with_scan.scan.setting_chosen.emit("energy_ev", "8800")
+    assert with_scan.session.loader.looked.scan.geometry.energy_ev == 8800
+
+
+def test_a_file_that_is_no_scan_is_explained_and_the_window_goes_on(with_scan, qtbot, tmp_path):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(b"no HDF5")
+    with qtbot.waitSignal(with_scan.session.loader.failed, timeout=PATIENCE_MS):
+        with_scan.open_path(bad)
+    assert str(bad) in with_scan.message_bar.text
+    assert with_scan.commands["start"].isEnabled()
+
+
+def test_a_scan_that_is_dropped_is_opened(window, qtbot, scan_path):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(scan_path))])
+    drop = QDropEvent(
+        QPointF(200, 200), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    )
+    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+        window.dropEvent(drop)
+
+
+def test_recent_scans_are_listed_and_those_that_are_missing_disabled(with_scan, tmp_path):
+    with_scan.preferences.add_recent(tmp_path / "gone.npz")
+    menu = next(a.menu() for a in with_scan.commands.menus["File"].actions() if a.menu())
+    menu.aboutToShow.emit()
+    listed = {action.text(): action.isEnabled() for action in menu.actions() if action.text()}
+    (gone,) = (text for text in listed if "gone.npz" in text)
+    assert gone.endswith("missing")
+    assert not listed[gone]
+    assert any("scan.npz" in text and enabled for text, enabled in listed.items())
+
+
+def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    assert with_scan.checkpoints.best() == read_run(tmp_path / "run").best_checkpoint
+    for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
+        assert with_scan.commands[name].isEnabled(), name
+    assert "Finished" in with_scan.run_bar.state
+    assert with_scan.windowTitle() == "scan.npz, run run"
+    qtbot.waitUntil(lambda: "R_free" in with_scan.object.title.text(), timeout=PATIENCE_MS)
+
+
+def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
+    first = with_scan.training.output_folder
+    with_scan.session.draft.load(SMALL)
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["start"].trigger()
+    assert with_scan.session.run.folder == first
+    qtbot.waitUntil(lambda: with_scan.training.output_folder not in (None, first))
+
+
+def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    assert "raise Epochs in Training" in with_scan.commands["resume"].toolTip()
+    with_scan.session.draft.set("max_epochs", 5)
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["resume"].trigger()
+    assert read_run(tmp_path / "run").epochs_done == 5
+
+
+def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    shown = with_scan.session.reconstruction
+    with_scan.session.draft.load({**SMALL, "max_epochs": 5, "learning_rate": 0.5})
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["resume"].trigger()
+    assert "learning_rate cannot change" in with_scan.message_bar.text
+    assert with_scan.session.reconstruction is shown
+    qtbot.waitUntil(lambda: with_scan.run_bar.state.startswith("Finished"))
+
+
+def test_a_message_moves_nothing_and_goes_when_something_new_begins(with_scan, qtbot):
+    before = with_scan.data.rect()
+    with_scan.message_bar.show_message("error", "something " * 60)
+    qtbot.wait(20)
+    assert with_scan.message_bar.isVisible()
+    assert with_scan.rect().contains(with_scan.message_bar.geometry())
+    assert with_scan.data.rect() == before
+    with qtbot.waitSignal(with_scan.session.loader.opened, timeout=PATIENCE_MS):
+        with_scan.commands["reload"].trigger()
+    assert with_scan.message_bar.text == ""
+
+
+def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    record = tmp_path / "run/run.json"
+    body = json.loads(record.read_text()) | {"status": "running", "epochs_done": 2}
+    body["process"]["pid"] = 2**22 + 1  # above the largest that Linux gives
+    record.write_text(json.dumps(body))
+    with_scan.preferences.set_text("unfinished_run", str(tmp_path / "run"))
+    with_scan.open_unfinished()
+    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.message_bar.text, timeout=PATIENCE_MS)
+    assert with_scan.commands["resume"].isEnabled()
+
+
+def test_while_a_run_is_on_only_what_makes_sense_can_be_done(with_scan, qtbot, tmp_path):
+    with_scan.session.draft.load(LONG)
+    with_scan.commands["start"].trigger()
+    assert with_scan.commands["stop"].isEnabled()
+    for name in ("start", "resume", "apply", "reconstruct"):
+        assert not with_scan.commands[name].isEnabled(), name
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["stop"].trigger()
+    assert not with_scan.commands["stop"].isEnabled()
+
+
+def answering(monkeypatch, answer):
+    asked = []
+
+    def question(parent, title, text):
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    return asked
+
+
+def test_closing_in_the_middle_asks_and_stays_when_told_to(with_scan, monkeypatch, tmp_path):
+    asked = answering(monkeypatch, QMessageBox.StandardButton.No)
+    with_scan.session.draft.load(LONG)
+    with_scan.commands["start"].trigger()
+    assert not with_scan.close()
+    assert len(asked) == 1
+    assert with_scan.session.busy
+
+
+def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_scan, qtbot, monkeypatch, tmp_path):
+    answering(monkeypatch, QMessageBox.StandardButton.Yes)
+    with_scan.training.output_folder = tmp_path / "run"
+    with_scan.session.draft.load(LONG)
+    saved = []
+    with_scan.session.heard.connect(lambda events: saved.extend(e for e in events if isinstance(e, CheckpointSaved)))
+    qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())
+    with_scan.commands["start"].trigger()
+    qtbot.waitUntil(lambda: bool(saved), timeout=PATIENCE_MS)
+    with_scan.close()
+    qtbot.waitUntil(lambda: not with_scan.isVisible(), timeout=PATIENCE_MS)
+    info = read_run(tmp_path / "run")
+    assert info.status == "stopped"
+    assert info.last_checkpoint.is_file()
+
+
+def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
+    asked = answering(monkeypatch, QMessageBox.StandardButton.Yes)
+    with_scan.session.draft.load(LONG)
+    with_scan.commands["start"].trigger()
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.commands["cancel"].trigger()
+    assert "the epoch at hand is lost" in asked[0]
+    assert with_scan.run_bar.state.startswith("Cancelled")
+
+
+def test_what_is_queued_runs_with_the_settings_it_was_queued_with(with_scan, qtbot, tmp_path):
+    with_scan.session.draft.load({**SMALL, "max_epochs": 1})
+    with_scan.training.output_folder = tmp_path / "queued"
+    qtbot.waitUntil(lambda: with_scan.commands["enqueue"].isEnabled())
+    with_scan.commands["enqueue"].trigger()
+    with_scan.session.draft.load({**SMALL, "max_epochs": 7})
+    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+        with_scan.queue.run_requested.emit()
+    assert read_run(tmp_path / "queued").config.max_epochs == 1
+
+
+def test_the_layout_comes_back_unless_fresh_is_asked_for(qtbot, tmp_path):
+    for first in opened(qtbot, tmp_path):
+        first.docks["queue"].hide()
+        first.close()
+    for again in opened(qtbot, tmp_path):
+        assert again.docks["queue"].isHidden()
+        again.close()
+    fresh = MainWindow(Preferences(tmp_path / "window.ini", fresh=True), start_logging(tmp_path / "log"))
+    qtbot.addWidget(fresh)
+    assert not fresh.docks["queue"].isHidden()
+
+
+def test_every_action_has_words_and_its_shortcut_is_unique(window):
+    shortcuts = [declared.shortcut for declared in DECLARED.values() if declared.shortcut]
+    assert len(set(shortcuts)) == len(shortcuts)
+    assert all(window.commands[name].toolTip() for name in DECLARED)
+
+
+def test_every_action_is_in_a_menu(window):
+    inside = {action for menu in window.commands.menus.values() for action in menu.actions()}
+    assert [name for name in DECLARED if window.commands[name] not in inside] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_can_be_forced(window, scheme):
+    action = next(a for a in window.findChildren(QAction) if a.text() == f"&{scheme.capitalize()}")
+    action.trigger()
+    assert theme.is_dark() == (scheme == "dark")
+    theme.choose("system")
+
+
+def test_every_control_that_takes_the_focus_has_an_accessible_name_or_a_label(window):
+    def named(widget):
+        return widget.accessibleName() or getattr(widget, "text", str)() or widget.toolTip() or widget in labelled
+
+    labelled = {label.buddy() for label in window.findChildren(QLabel)}
+    controls = [w for w in window.findChildren(QWidget) if w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isVisible()]
+    assert controls
+    passive = (QScrollArea, QTabBar)
+    controls = [w for w in controls if not isinstance(w.parent(), QAbstractScrollArea)]  # viewports
+    nameless = [w for w in controls if not named(w) and not isinstance(w, passive)]
+    assert nameless == [], [(type(w), type(w.parent()), type(w.parent().parent())) for w in nameless]
+
+
+def test_the_guide_opens_without_a_network(window, qtbot):
+    window.commands["guide"].trigger()
+    text = window.guide.page.toPlainText()
+    assert "Operator guide" in text
+    assert "At 3 a.m." in text
+
+
+def test_the_demo_scan_is_simulated_opened_and_trained_on(window, qtbot, tmp_path):
+    shown = []
+    window.session.run_shown.connect(shown.append)
+    window.run_demo(tmp_path / "demo")
+    qtbot.waitUntil(lambda: bool(shown), timeout=PATIENCE_MS)
+    assert window.session.draft.value("preset") == "quick"
+    assert (tmp_path / "demo/scan.npz").is_file()
+
+
+def test_nothing_of_torch_is_imported_by_the_window_itself(tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import sys, pathlib; from ptycho_gui.app import application; application();"
+        "from ptycho_gui.window.main_window import MainWindow; from ptycho_gui.log.log_bridge import start_logging;"
+        "from ptycho_gui.window.preferences import Preferences;"
+        f"p = pathlib.Path({str(tmp_path)!r});"
+        "w = MainWindow(Preferences(p / 'w.ini'), start_logging(p)); w.show(); w.close();"
+        "sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3]).returncode == 0
+
+
+def test_the_window_says_goodbye_to_all_its_threads(window):
+    window.close()
+    assert QApplication.instance() is not None

@@ -1,0 +1,152 @@
+"""What is done with results from the window: exports, applying a checkpoint, overlays, deletions, saved scans."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox
+
+from ptycho_core.formats import read_scan
+from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
+from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
+from ptycho_gui.kit.jobs.load import Source
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.map_file.mapping_dialog import MappingDialog
+from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
+from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+from tests.helpers.training_runs import SCAN, Training
+
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a real run whose scan is in a file."""
+    folder = tmp_path_factory.mktemp("trained")
+    scan = read_scan(write_scan(SCAN, folder / "scan.npz", "ptychopinn"))
+    return Training(folder / "out").go(scan=scan, checkpoint_save_top_k=2).folder
+
+
+@pytest.fixture
+def window(qtbot, tmp_path, trained):
+    """The window with a finished run open."""
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
+    window.show()
+    with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
+        window.open_path(trained)
+    qtbot.waitUntil(lambda: not window.session.loader.busy, timeout=PATIENCE_MS)
+    yield window
+    bridge.stop()
+
+
+def accepting(monkeypatch, dialog, change=lambda dialog: None):
+    """Let a dialog be accepted as soon as it is shown, after a change to what it proposes."""
+
+    def exec_(self):
+        change(self)
+        self.done(QDialog.DialogCode.Accepted)
+        return QDialog.DialogCode.Accepted
+
+    monkeypatch.setattr(dialog, "exec", exec_)
+
+
+def said(window, qtbot, text):
+    qtbot.waitUntil(lambda: text in window.message_bar.text, timeout=PATIENCE_MS)
+
+
+def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_says_where(
+    window, qtbot, tmp_path, monkeypatch
+):
+    target = tmp_path / "elsewhere" / "model.zip"
+    target.parent.mkdir()
+    accepting(monkeypatch, ExportCheckpointDialog, lambda dialog: dialog.file.field.set_path(target))
+    window.commands["export_checkpoint"].trigger()
+    said(window, qtbot, str(target))
+    assert zipfile.is_zipfile(target)
+    assert window.preferences.folder("export") == target.parent
+
+
+def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot, tmp_path, monkeypatch):
+    window.results.reconstruct_best()
+    qtbot.waitUntil(lambda: window.session.reconstruction is not None, timeout=PATIENCE_MS)
+
+    def choose(dialog):
+        dialog.target.field.set_path(tmp_path / "out")
+        for name, tick in dialog.boxes.items():
+            tick.setChecked(name in ("npz", "cxi"))
+
+    accepting(monkeypatch, ExportReconstructionDialog, choose)
+    window.commands["export_reconstruction"].trigger()
+    said(window, qtbot, "reconstruction.cxi")
+    written = read_reconstruction(tmp_path / "out/reconstruction.npz")
+    np.testing.assert_array_equal(written.object, window.session.reconstruction.object)
+    assert window.preferences.texts("export_formats") == ["npz", "cxi"]
+
+
+def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot, tmp_path, monkeypatch):
+    other = write_scan(SCAN.take(np.arange(20)), tmp_path / "other.npz", "ptychopinn")
+    wanted = Application(window.checkpoints.best(), Source(other), tmp_path / "applied", 0, "cpu")
+    accepting(monkeypatch, ApplyDialog)
+    monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
+    with qtbot.waitSignal(window.session.reconstructed, timeout=PATIENCE_MS):
+        window.commands["apply"].trigger()
+    assert (tmp_path / "applied/reconstruction/product.h5").is_file()
+    assert not (tmp_path / "applied/run.json").exists()
+    assert len(window.session.reconstruction.pattern_index) < 20
+
+
+def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):
+    others = [shutil.copytree(trained, tmp_path / name) for name in ("one", "two")]
+    for other in others:
+        window.runs.overlay_requested.emit(other)
+    qtbot.waitUntil(lambda: len(window.curves.overlays) == 2, timeout=PATIENCE_MS)
+    window.runs.remove_overlay_requested.emit(others[0])
+    assert [label.rpartition("/")[2] for label in window.curves.overlays] == ["two"]
+
+
+def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "copy")
+    with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
+        window.open_path(folder)
+    worst = window.checkpoints.table.rows[1].path
+    window.checkpoints.delete_requested.emit(worst)
+    qtbot.waitUntil(lambda: worst not in [row.path for row in window.checkpoints.table.rows], timeout=PATIENCE_MS)
+    assert not worst.exists()
+    assert str(worst) not in [saved.path for saved in window.session.run.info.checkpoints]
+
+
+def test_the_prepared_scan_is_saved_in_another_format(window, qtbot, tmp_path, monkeypatch):
+    target = tmp_path / "prepared.cxi"
+    qtbot.waitUntil(lambda: window.session.loader.looked is not None, timeout=PATIENCE_MS)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(target), ""))
+    window.commands["save_scan"].trigger()
+    said(window, qtbot, str(target))
+    assert len(read_scan(target)) == len(window.session.loader.looked.scan)
+
+
+def test_a_file_of_no_known_format_offers_to_say_what_is_what(window, qtbot, tmp_path, monkeypatch):
+    path = tmp_path / "unknown.npz"
+    np.savez(path, foo=np.zeros((3, 4)))
+    asked, opened = [], []
+    monkeypatch.setattr(
+        QMessageBox, "question", lambda *arguments: asked.append(arguments[2]) or QMessageBox.StandardButton.Yes
+    )
+    monkeypatch.setattr(MappingDialog, "exec", lambda self: opened.append(self) or self.done(0))
+    window.open_path(path)
+    qtbot.waitUntil(lambda: bool(opened), timeout=PATIENCE_MS)
+    assert "unknown.npz is of no known format" in asked[0]
+
+
+def test_an_export_that_fails_is_explained(window, qtbot, tmp_path, monkeypatch):
+    target = tmp_path / "missing" / "model.zip"
+    accepting(monkeypatch, ExportCheckpointDialog, lambda dialog: dialog.file.field.set_path(target))
+    (tmp_path / "missing").write_text("in the way")
+    window.commands["export_checkpoint"].trigger()
+    said(window, qtbot, "Error")

@@ -1,0 +1,259 @@
+"""The session trains for real: finish, stop, cancel, fail, resume, queue; each run ends once and the next one works."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, RunFinished, StageChanged
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.record import read_run
+from ptycho_gui.kit.jobs.load import Source
+from ptycho_gui.runs.queue import QueuedRun
+from ptycho_gui.window.session import Session
+from tests.helpers.training_runs import SCAN, SMALL
+
+LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
+PATIENCE_MS = 60_000
+
+
+class Driven:
+    """A session, what it has told, and an operator's patience."""
+
+    def __init__(self, qtbot, folder):
+        self.qtbot, self.folder = qtbot, folder
+        self.session = Session()
+        self.events, self.messages, self.shown = [], [], []
+        self.session.heard.connect(self.events.extend)
+        self.session.message.connect(lambda severity, text: self.messages.append((severity, text)))
+        self.session.run_shown.connect(self.shown.append)
+
+    def open(self, path):
+        with self.qtbot.waitSignal(self.session.loader.opened, timeout=PATIENCE_MS):
+            self.session.loader.open_path(path)
+        return self
+
+    def until_idle(self, begin, *arguments):
+        with self.qtbot.waitSignal(self.session.idle, timeout=PATIENCE_MS):
+            begin(*arguments)
+        return self
+
+    def begin(self, name="run", **settings):
+        self.session.draft.load({**SMALL, **settings})
+        self.session.start(self.folder / name)
+        return self
+
+    def wait_for(self, kind):
+        self.qtbot.waitUntil(lambda: any(isinstance(event, kind) for event in self.events), timeout=PATIENCE_MS)
+
+    def ends(self):
+        return [(event.status, event.reason) for event in self.events if isinstance(event, RunFinished)]
+
+    def status(self, name="run"):
+        return read_run(self.folder / name).status
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    return write_scan(SCAN, path, "ptychopinn")
+
+
+@pytest.fixture
+def driven(qtbot, tmp_path, scan_path):
+    driven = Driven(qtbot, tmp_path).open(scan_path)
+    yield driven
+    driven.session.shut_down()
+
+
+def test_a_run_finishes_and_its_best_checkpoint_is_reconstructed_at_once(driven):
+    made = []
+    driven.session.reconstructed.connect(made.append)
+    driven.until_idle(driven.begin)
+    assert driven.ends() == [("finished", "all 3 epochs are done")]
+    assert driven.status() == "finished"
+    assert sum(isinstance(event, EpochDone) for event in driven.events) == 3
+    (reconstructed,) = made
+    assert reconstructed.checkpoint == driven.session.run.history.best_checkpoint
+    assert driven.session.reconstruction is reconstructed.reconstruction
+    assert (driven.folder / "run/reconstruction/product.h5").is_file()
+
+
+def test_the_record_names_the_command_that_does_the_same(driven, scan_path):
+    driven.until_idle(driven.begin)
+    command = read_run(driven.folder / "run").command
+    assert command.startswith(f"ptycho train --train_data_file {scan_path}")
+    assert "--max_epochs 3" in command
+
+
+def test_previews_reach_the_window(driven):
+    driven.until_idle(lambda: driven.begin(preview_seconds=0.001))
+    previews = [event for event in driven.events if isinstance(event, PreviewReady)]
+    assert previews
+    assert previews[0].object.ndim == 2
+
+
+def test_a_stop_keeps_what_there_is(driven):
+    driven.begin(**LONG)
+    driven.wait_for(EpochDone)
+    driven.until_idle(driven.session.stop)
+    assert driven.ends() == [("stopped", "stopped by the operator")]
+    assert (driven.folder / "run/checkpoints/last.ckpt").is_file()
+
+
+def test_a_stop_before_the_first_batch_is_obeyed(driven):
+    driven.begin(**LONG)
+    driven.until_idle(driven.session.stop)
+    assert [status for status, _ in driven.ends()] == ["stopped"]
+
+
+def test_a_cancel_during_validation_ends_the_run_at_once(driven):
+    def cancel(events):
+        if any(isinstance(event, StageChanged) and event.stage == "validating" for event in events):
+            driven.session.cancel()
+
+    driven.session.heard.connect(cancel)
+    driven.until_idle(lambda: driven.begin(**LONG))
+    assert driven.ends() == [("cancelled", "cancelled by the operator")]
+    assert driven.status() == "cancelled"
+
+
+def test_a_stopped_run_is_resumed_to_its_end(driven):
+    driven.begin(**{**LONG, "max_epochs": 200})
+    driven.wait_for(CheckpointSaved)
+    driven.until_idle(driven.session.stop)
+    done = read_run(driven.folder / "run").epochs_done
+    driven.session.draft.set("max_epochs", done + 2)
+    driven.events.clear()
+    driven.until_idle(driven.session.resume)
+    assert driven.ends() == [("finished", f"all {done + 2} epochs are done")]
+    assert [event.epoch for event in driven.events if isinstance(event, EpochDone)] == [done, done + 1]
+    assert len(driven.session.run.history.epochs) == done + 2
+
+
+def test_a_resumption_that_is_refused_says_why_and_changes_nothing(driven):
+    driven.until_idle(driven.begin)
+    driven.session.draft.set("learning_rate", 0.5)
+    driven.session.draft.set("max_epochs", 5)
+    driven.until_idle(driven.session.resume)
+    driven.qtbot.waitUntil(lambda: driven.session.run.history.stage == "finished")
+    assert "learning_rate cannot change when a run is resumed" in driven.messages[-1][1]
+    assert driven.status() == "finished"
+
+
+def test_a_loss_that_is_not_a_number_fails_with_what_to_try_and_the_next_run_works(driven, monkeypatch):
+    whole = PinnModel.training_step
+
+    def diverging(model, batch, batch_idx):
+        loss = whole(model, batch, batch_idx)
+        return loss * math.nan if model.trainer.global_step == 4 else loss
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PinnModel, "training_step", diverging)
+        driven.until_idle(driven.begin)
+    assert driven.status() == "failed"
+    assert driven.session.run.history.stage == "failed"
+    (message,) = driven.messages
+    assert message[0] == "error"
+    assert "Try a smaller learning rate" in message[1]
+    driven.until_idle(lambda: driven.begin("next"))
+    assert driven.status("next") == "finished"
+
+
+def test_a_run_that_cannot_begin_says_why_and_the_next_one_works(driven):
+    (driven.folder / "file").write_text("in the way")
+    driven.until_idle(lambda: driven.begin("file"))
+    assert driven.messages[0][0] == "error"
+    assert not driven.session.training
+    driven.until_idle(lambda: driven.begin("next"))
+    assert driven.status("next") == "finished"
+
+
+def test_a_scan_that_vanished_fails_its_run_in_the_queue_and_the_rest_is_done(driven, scan_path, tmp_path):
+    queue = driven.session.queue
+    queue.add(QueuedRun(Source(tmp_path / "gone.npz"), SMALL, tmp_path / "first"))
+    queue.add(QueuedRun(Source(scan_path), SMALL, tmp_path / "second"))
+    driven.until_idle(driven.session.start_queue)
+    assert [queue.state(row) for row in range(2)] == ["failed", "done"]
+    assert driven.status("second") == "finished"
+
+
+def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
+    queue = driven.session.queue
+    for name in ("first", "second"):
+        queue.add(QueuedRun(Source(scan_path), LONG, tmp_path / name))
+    driven.session.start_queue()
+    driven.wait_for(EpochDone)
+    driven.until_idle(driven.session.stop)
+    assert [queue.state(row) for row in range(2)] == ["done", "waiting"]
+
+
+def test_a_run_is_shown_from_its_directory_alone(driven, scan_path):
+    driven.until_idle(driven.begin)
+    fresh, opened = Session(), []
+    fresh.run_opened.connect(opened.append)
+    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.opened], timeout=PATIENCE_MS):
+        fresh.open_run(driven.folder / "run")
+    assert fresh.loader.source.path == scan_path
+    assert fresh.draft.value("max_epochs") == 3
+    np.testing.assert_array_equal(fresh.reconstruction.object, driven.session.reconstruction.object)
+    mine, theirs = fresh.run.history.epochs, driven.session.run.history.epochs
+    np.testing.assert_allclose(mine["poisson_val_loss"], theirs["poisson_val_loss"])
+    assert opened[0].r_free
+    fresh.shut_down()
+
+
+def test_an_opened_run_whose_scan_is_gone_says_so_and_still_shows(driven, tmp_path):
+    elsewhere = write_scan(SCAN, tmp_path / "moving.npz", "ptychopinn")
+    driven.open(elsewhere).until_idle(driven.begin)
+    elsewhere.unlink()
+    fresh = Session()
+    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.failed], timeout=PATIENCE_MS):
+        fresh.open_run(driven.folder / "run")
+    assert fresh.run.info.status == "finished"
+    fresh.shut_down()
+
+
+def test_two_checkpoints_are_compared(driven):
+    driven.until_idle(driven.begin)
+    first, second = (Path(saved.path) for saved in driven.session.run.history.checkpoints[:2])
+    with driven.qtbot.waitSignal(driven.session.compared, timeout=PATIENCE_MS) as told:
+        driven.session.compare(first, second)
+    (_, one), (_, other) = told.args
+    assert one.object.shape == other.object.shape
+
+
+def test_closing_in_the_middle_leaves_a_run_that_can_be_resumed(driven):
+    driven.begin(**LONG)
+    driven.wait_for(CheckpointSaved)
+    driven.session.shut_down()
+    info = read_run(driven.folder / "run")
+    assert info.status == "cancelled"
+    assert info.last_checkpoint.is_file()
+
+
+def test_starting_is_refused_with_the_reason(driven):
+    driven.session.draft.load({"gridsize": 3, "neighbor_count": 4})
+    assert driven.session.draft.reason_not_to_start().startswith("gridsize 3 groups 9 patterns")
+    driven.session.start(driven.folder / "run")
+    assert not driven.session.busy
+
+
+def test_a_bad_scan_leaves_the_one_before_open(driven, tmp_path, scan_path):
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(b"not a scan")
+    with driven.qtbot.waitSignal(driven.session.loader.failed, timeout=PATIENCE_MS) as told:
+        driven.session.loader.open_path(bad)
+    assert str(bad) in told.args[0]
+    assert driven.session.loader.source.path == scan_path
+
+
+def test_what_the_file_leaves_open_can_be_answered(driven):
+    with driven.qtbot.waitSignal(driven.session.loader.opened, timeout=PATIENCE_MS):
+        driven.session.loader.answer("data", "amplitude")
+    assert driven.session.loader.looked.scan.settings == {"data": "amplitude"}
+    assert driven.session.draft.looked is driven.session.loader.looked
