@@ -1,0 +1,126 @@
+"""What version 0.1 left on disk still works: a folder of its runs, kept in tests/data as it wrote them.
+
+`network` is a run on ``scan.npz`` with a reconstruction, a bundle and a CXI; `direct` one on ``frames.h5`` with
+positions in ``stage.csv``, a mapping, an answer and two steps. Each has done two epochs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ptycho_core.cli import main
+from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.record import read_metrics, read_run
+from ptycho_core.runs.results import find_results, r_free_of_checkpoints
+
+KEPT = Path(__file__).parents[2] / "data" / "run_of_0_1"
+NAMES = ["network", "direct"]
+BEST = {
+    "network": "checkpoints/epoch=01-poisson_val_loss=1.3139.ckpt",
+    "direct": "checkpoints/epoch=01-poisson_val_loss=1.1647.ckpt",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy; its records name the scans where they are now, as they would had nothing moved."""
+    copy = tmp_path / "beamtime"
+    shutil.copytree(KEPT, copy)
+    for name in NAMES:
+        record = copy / name / "run.json"
+        record.write_text(record.read_text().replace("/tmp/beamtime/", f"{copy}/"))
+    return copy
+
+
+def printed(capsys, *words):
+    assert main([*map(str, words), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def alike(fresh, kept):
+    scale = abs(kept.object).max()
+    np.testing.assert_allclose(fresh.object, kept.object, atol=1e-3 * scale)
+    np.testing.assert_allclose(fresh.probe, kept.probe, atol=1e-3 * abs(kept.probe).max())
+    np.testing.assert_array_equal(fresh.positions_px, kept.positions_px)
+    np.testing.assert_array_equal(fresh.pattern_index, kept.pattern_index)
+    assert fresh.metrics["r"] == pytest.approx(kept.metrics["r"], abs=1e-3)
+    assert fresh.metrics["r_free"] == pytest.approx(kept.metrics["r_free"], abs=1e-3)
+
+
+def test_its_runs_are_listed(folder, capsys):
+    rows = {Path(row["folder"]).name: row for row in printed(capsys, "runs", folder)}
+    assert rows.keys() == set(NAMES)
+    assert {row["status"] for row in rows.values()} == {"finished"}
+    assert [rows[name]["best"] for name in NAMES] == [pytest.approx(1.3139, abs=1e-4), pytest.approx(1.1647, abs=1e-4)]
+    assert Path(rows["direct"]["scan"]) == folder / "frames.h5"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_run_opens_with_settings_curves_checkpoints_and_reconstruction(name, folder):
+    run = read_run(folder / name)
+    assert (run.config.engine, run.config.max_epochs) == ("pinn" if name == "network" else "direct", 2)
+    assert {Path(saved.path).relative_to(folder / name).as_posix() for saved in run.checkpoints} == {
+        BEST[name],
+        "checkpoints/last.ckpt",
+    }
+    losses = read_metrics(folder / name)["poisson_val_loss"]
+    assert np.count_nonzero(np.isfinite(losses)) == 2
+    assert np.nanmin(losses) == pytest.approx(run.best_value)
+    (result,) = find_results(folder / name)
+    assert r_free_of_checkpoints(run) == {folder / name / BEST[name]: result.metrics["r_free"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_run_is_resumed(name, folder, capsys):
+    told = printed(capsys, "train", "--resume", folder / name, "--max_epochs", "4")
+    assert (told["status"], told["epochs"]) == ("finished", 4)
+    epochs = read_metrics(folder / name)["epoch"]
+    assert sorted(set(epochs)) == [0, 1, 2, 3]
+
+
+def test_its_run_is_resumed_where_the_scan_has_moved(tmp_path, capsys):
+    shutil.copytree(KEPT / "network", tmp_path / "network")
+    moved = shutil.copy(KEPT / "scan.npz", tmp_path / "moved.npz")
+    told = printed(capsys, "train", "--resume", tmp_path / "network", "--train-data-file", moved, "--max_epochs", "3")
+    assert (told["status"], told["epochs"]) == ("finished", 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_checkpoint_reconstructs_as_it_did(name, folder, capsys):
+    printed(capsys, "reconstruct", folder / name)
+    fresh = read_reconstruction(folder / name / "reconstruction" / "reconstruction.npz")
+    alike(fresh, read_reconstruction(KEPT / name / "reconstruction" / "reconstruction.npz"))
+    assert fresh.metrics["same_scan"] is True
+    earlier = folder / name / "reconstruction" / "previous" / "version_0"
+    assert {path.name for path in earlier.iterdir()} == {
+        path.name for path in (KEPT / name / "reconstruction").iterdir()
+    }
+
+
+def test_its_bundle_reconstructs_elsewhere(folder, tmp_path, capsys):
+    scan, model = folder / "scan.npz", folder / "network" / "model.zip"
+    printed(capsys, "reconstruct", tmp_path / "new", "--checkpoint", model, "--scan", scan)
+    fresh = read_reconstruction(tmp_path / "new" / "reconstruction" / "reconstruction.npz")
+    alike(fresh, read_reconstruction(KEPT / "network" / "reconstruction" / "reconstruction.npz"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_exported_files_are_read(name, folder):
+    results = folder / name / "reconstruction"
+    kept, product = (read_reconstruction(results / file) for file in ("reconstruction.npz", "product.h5"))
+    assert kept.config["engine"] == ("pinn" if name == "network" else "direct")
+    np.testing.assert_array_equal(product.object, kept.object)
+    np.testing.assert_allclose(product.positions_px, kept.positions_px)
+
+
+def test_its_reconstruction_is_exported_to_the_same_cxi(folder, tmp_path, capsys):
+    printed(capsys, "export", folder / "network", tmp_path / "star.cxi", "--format", "cxi")
+    with h5py.File(tmp_path / "star.cxi") as fresh, h5py.File(KEPT / "network" / "star.cxi") as kept:
+        for key in ("entry_1/image_1/data", "entry_1/image_2/data"):
+            np.testing.assert_array_equal(fresh[key][()], kept[key][()])
