@@ -17,7 +17,7 @@ from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 
 from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
-from ptycho_gui.kit.run_history import RunHistory
+from ptycho_core.runs.history import RunHistory
 from ptycho_gui.train.curves_panel import CurvesPanel
 
 EPOCHS, STEPS = 200, 500

@@ -46,3 +46,12 @@ def tiny_sim() -> Simulation:
 @pytest.fixture(scope="session")
 def tiny_scan(tiny_sim: Simulation) -> Scan:
     return tiny_sim.scan
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A real run of three epochs that is over, with its events: `training_runs.Training`. Copy before changing it."""
+    from tests.helpers.training_runs import Training
+
+    folder = tmp_path_factory.mktemp("trained") / "out"
+    return Training(folder).go(max_epochs=3, checkpoint_save_top_k=2)

@@ -156,6 +156,10 @@ def from_json(line: str) -> Event:
     return event
 
 
+class Cancelled(Exception):
+    """Raised to leave at once what a `StopToken` was to end."""
+
+
 class StopToken:
     """A request to end a run, safe to make from any thread and at any moment, before the run begins too.
 
@@ -187,3 +191,8 @@ class StopToken:
     def cancel_requested(self) -> bool:
         """True once `cancel` was called."""
         return self._cancel.is_set()
+
+    def leave_if_cancelled(self) -> None:
+        """Raise `Cancelled` once `cancel` was called."""
+        if self.cancel_requested:
+            raise Cancelled

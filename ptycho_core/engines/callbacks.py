@@ -15,15 +15,11 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from ptycho_core.base import events
 from ptycho_core.base.config import METRICS
 from ptycho_core.base.errors import TrainingError
-from ptycho_core.base.events import EventHandler, StopToken
+from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
 
 LARGEST_SHARE_OF_PREVIEWS = 0.1
 """Previews may take this part of the run's time."""
-
-
-class Cancelled(Exception):
-    """Raised inside the trainer's loops to leave at once."""
 
 
 class Obey(L.Callback):

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from ptycho_core.base import events as happenings
-from ptycho_core.base.events import EventHandler, StopToken
-from ptycho_core.engines.callbacks import Cancelled, Obey, RefuseNaN, Report
+from ptycho_core.base.events import Cancelled, EventHandler, StopToken
+from ptycho_core.engines.callbacks import Obey, RefuseNaN, Report
 from ptycho_core.engines.data import Amplitudes, ScanData, Split
 from ptycho_core.engines.models.base import PtychographyModule
 from ptycho_core.engines.models.direct import DirectModel

@@ -14,10 +14,9 @@ import torch
 from ptycho_core.base import events as happenings
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
-from ptycho_core.base.events import Event, EventHandler, StopToken
+from ptycho_core.base.events import Cancelled, Event, EventHandler, StopToken
 from ptycho_core.engines.callbacks import (
     BestCheckpoints,
-    Cancelled,
     LastCheckpoint,
     MeasureSpeed,
     Obey,

@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
+from ptycho_core.quality.picture import Picture, Pictures
+from ptycho_core.quality.profile import Profile, line_profile
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.plots.colour_maps import colour_map
 from ptycho_gui.kit.plots.lengths import place_text
-from ptycho_gui.kit.plots.picture import Picture, Prepared
 from ptycho_gui.kit.plots.pyramid_plot import PyramidPlot
-from ptycho_gui.result.profile import Profile, line_profile
 
 if TYPE_CHECKING:
     from ptycho_core.formats.writers.images import Style
@@ -45,7 +45,7 @@ class ComplexView(QWidget):
         super().__init__(parent)
         self.panes = (PyramidPlot("Left picture"), PyramidPlot("Right picture"))
         self._names: tuple[str, ...] = ()
-        self._shown: tuple[Prepared, ...] = ()
+        self._shown: tuple[Pictures, ...] = ()
         self._slots = BOTH
         self._styles: dict[str, Style] = {}
         self._amplitude_map = "gray"
@@ -76,23 +76,23 @@ class ComplexView(QWidget):
         self.panes[0].view.sigResized.connect(self._refit)
         self._apply_colours()
 
-    def show_objects(self, names: tuple[str, ...], shown: tuple[Prepared, ...]) -> None:
+    def show_objects(self, names: tuple[str, ...], shown: tuple[Pictures, ...]) -> None:
         """Show one object, or two on the same pixels.
 
         Zoom and pan stay where the operator put them unless the canvas is another one; levels unless they are
         automatic.
         """
         self._names, self._shown = names, shown
-        picture, source = shown[0].object, shown[0].source
+        picture, subject = shown[0].object, shown[0].subject
         if not self._locked:
             self._styles = dict(picture.styles)
         size = picture.images["amplitude"].size
-        same = all(abs(a - b) < 2 * source.binning + 1 for a, b in zip(size, self._size, strict=True))
+        same = all(abs(a - b) < 2 * subject.binning + 1 for a, b in zip(size, self._size, strict=True))
         self._size = size
         if not same:
             self.show_line(False)
         for pane in self.panes:
-            pane.set_pixel_size(source.pixel_size_m)
+            pane.set_pixel_size(subject.pixel_size_m)
             pane.set_box(picture.box)
         self._place_dots()
         self.arrange(self._slots if len(shown) > 1 else BOTH)
@@ -231,14 +231,14 @@ class ComplexView(QWidget):
                 value = self._shown[which].object.images[quantity].value_at(*place)
             unit = " rad" if quantity == "phase" else ""
             pane.header.read_out("" if value is None else f"{value:.4g}{unit}")
-        self.pointed.emit(place_text(*place, self._shown[0].source.pixel_size_m) if place and self._shown else "")
+        self.pointed.emit(place_text(*place, self._shown[0].subject.pixel_size_m) if place and self._shown else "")
 
     def _position_step(self) -> int:
-        positions = self._shown[0].source.positions_px if self._shown else None
+        positions = self._shown[0].subject.positions_px if self._shown else None
         return 1 if positions is None else max(1, math.ceil(len(positions) / _MOST_POSITIONS))
 
     def _place_dots(self) -> None:
-        positions = self._shown[0].source.positions_px if self._shown and self._with_positions else None
+        positions = self._shown[0].subject.positions_px if self._shown and self._with_positions else None
         some = np.empty((0, 2)) if positions is None else positions[:: self._position_step()]
         for dots in self._dots:
             dots.setData(some[:, 1], some[:, 0])
@@ -257,7 +257,7 @@ class ComplexView(QWidget):
         if line is None:
             return
         profiles: dict[str, Profile] = {
-            name: line_profile(each.object, *line, each.source.pixel_size_m)
+            name: line_profile(each.object, *line, each.subject.pixel_size_m)
             for name, each in zip(self._names, self._shown, strict=True)
         }
         self.profiles_changed.emit(profiles)

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.events import PreviewReady, StopToken
+from ptycho_core.quality.picture import Options, Pictures, Subject
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.plots.lengths import length_text
-from ptycho_gui.kit.plots.picture import Options, Prepared, Source
-from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job
 
 if TYPE_CHECKING:
     from ptycho_core.quality.comparison import Comparison
 
 LETTERS = ("A", "B")
 """What two objects that are compared are called."""
-Sources = tuple[tuple[Source, ...], "Comparison | None"]
+Subjects = tuple[tuple[Subject, ...], "Comparison | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Content:
         Stands above the pictures.
     names
         Of the objects.
-    sources
+    subjects
         Makes what the pictures are made from; takes long where there are two.
     live
         The object of a run that goes on.
@@ -41,7 +41,7 @@ class Content:
 
     title: str
     names: tuple[str, ...]
-    sources: Callable[[], Sources]
+    subjects: Callable[[], Subjects]
     live: bool = False
 
 
@@ -50,46 +50,46 @@ class Ready:
     """A content with its pictures."""
 
     content: Content
-    sources: Sources
-    pictures: tuple[Prepared, ...]
+    subjects: Subjects
+    pictures: tuple[Pictures, ...]
 
 
 def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
     """Return the content that shows a preview."""
 
-    def sources() -> Sources:
-        from ptycho_gui.result.preparation import source_of_preview
+    def subjects() -> Subjects:
+        from ptycho_core.quality.picture_making import subject_of_preview
 
-        return (source_of_preview(preview, pixel_size_m),), None
+        return (subject_of_preview(preview, pixel_size_m),), None
 
-    return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), sources, live=True)
+    return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), subjects, live=True)
 
 
 def final_content(label: str, recon: Reconstruction) -> Content:
     """Return the content that shows a reconstruction."""
 
-    def sources() -> Sources:
-        from ptycho_gui.result.preparation import source_of_reconstruction
+    def subjects() -> Subjects:
+        from ptycho_core.quality.picture_making import subject_of_reconstruction
 
-        return (source_of_reconstruction(recon),), None
+        return (subject_of_reconstruction(recon),), None
 
-    return Content(f"{label}: {quality(recon)}", (label,), sources)
+    return Content(f"{label}: {quality(recon)}", (label,), subjects)
 
 
 def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> Content:
     """Return the content that shows two reconstructions on the same pixels."""
 
-    def sources() -> Sources:
+    def subjects() -> Subjects:
         from ptycho_core.quality.comparison import compare
-        from ptycho_gui.result.preparation import sources_of_comparison
+        from ptycho_core.quality.picture_making import subjects_of_comparison
 
         found = compare(first[1], second[1])
-        return sources_of_comparison(found, first[1], second[1]), found
+        return subjects_of_comparison(found, first[1], second[1]), found
 
     title = "; ".join(
         f"{letter}: {_figures(recon)}" for letter, (_, recon) in zip(LETTERS, (first, second), strict=True)
     )
-    return Content(title, (first[0], second[0]), sources)
+    return Content(title, (first[0], second[0]), subjects)
 
 
 def quality(recon: Reconstruction) -> str:
@@ -110,14 +110,14 @@ def _figures(recon: Reconstruction) -> str:
     return ", ".join([*parts, f"{len(recon.pattern_index)} patterns"])
 
 
-def preparation(content: Content, sources: Sources | None, options: Options) -> Job:
+def pictures_job(content: Content, subjects: Subjects | None, options: Options) -> Job:
     """Make the pictures of a content; what they are made from is made too where it is not given. Result: `Ready`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Ready:
-        from ptycho_gui.result.preparation import prepare
+        from ptycho_core.quality.picture_making import make_pictures
 
-        made = sources or content.sources()
-        leave_if_cancelled(token)
-        return Ready(content, made, tuple(prepare(source, options, token) for source in made[0]))
+        made = subjects or content.subjects()
+        token.leave_if_cancelled()
+        return Ready(content, made, tuple(make_pictures(subject, options, token) for subject in made[0]))
 
     return job

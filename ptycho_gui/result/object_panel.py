@@ -7,10 +7,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QV
 from superqt import QElidingLabel, QFlowLayout
 
 from ptycho_core.base.events import PreviewReady
+from ptycho_core.quality.picture import Options
+from ptycho_core.quality.profile import Profile
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.keyed_button import KeyedButton
-from ptycho_gui.kit.plots.picture import Options
 from ptycho_gui.kit.plots.probe_view import ProbeView
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
@@ -24,9 +25,8 @@ from ptycho_gui.result.object_content import (
     compared_content,
     final_content,
     live_content,
-    preparation,
+    pictures_job,
 )
-from ptycho_gui.result.profile import Profile
 from ptycho_gui.result.profile_plot import ProfilePlot
 
 _NOTHING = (
@@ -130,8 +130,8 @@ class ObjectPanel(QWidget):
         """Make the pictures of what was asked for, with the options as they are now."""
         if self._asked is None:
             return
-        known = self._ready.sources if self._ready and self._ready.content is self._asked else None
-        self._jobs.start(preparation(self._asked, known, Options(self.ramp.isChecked(), self.unwrap.isChecked())))
+        known = self._ready.subjects if self._ready and self._ready.content is self._asked else None
+        self._jobs.start(pictures_job(self._asked, known, Options(self.ramp.isChecked(), self.unwrap.isChecked())))
 
     @Slot()
     def _catch_up(self) -> None:
@@ -143,17 +143,17 @@ class ObjectPanel(QWidget):
     def _show(self, ready: Ready) -> None:
         if ready.content is not self._asked:  # cleared since
             return
-        before = self._ready.sources if self._ready else None
+        before = self._ready.subjects if self._ready else None
         self._ready = ready
-        content, (sources, found) = ready.content, ready.sources
+        content, (subjects, found) = ready.content, ready.subjects
         self._stack.setCurrentWidget(self._pictures)
         self._allow(ready)
         names = LETTERS if found else content.names
         self.view.show_objects(names, ready.pictures)
-        if before is not ready.sources:
-            self.probe.show_probe(ready.pictures[0].probe, pixel_size_m=sources[0].pixel_size_m)
+        if before is not ready.subjects:
+            self.probe.show_probe(ready.pictures[0].probe, pixel_size_m=subjects[0].pixel_size_m)
             if found:
-                pixel = sources[0].pixel_size_m
+                pixel = subjects[0].pixel_size_m
                 self.comparison.begin((content.names[0], content.names[1]))
                 self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None)
                 self._entitle(f"{agreement(found.frc, LETTERS, max(pixel) if pixel else None)}. {content.title}")
@@ -187,13 +187,13 @@ class ObjectPanel(QWidget):
         if self._ready and len(self._ready.pictures) > 1:
             which = slots[0][0]
             self.probe.show_probe(
-                self._ready.pictures[which].probe, pixel_size_m=self._ready.sources[0][0].pixel_size_m
+                self._ready.pictures[which].probe, pixel_size_m=self._ready.subjects[0][0].pixel_size_m
             )
 
     @Slot(object)
     def _show_profiles(self, profiles: dict[str, Profile]) -> None:
         assert self._ready is not None
-        self.profile.show_profiles(profiles, self._ready.sources[0][0].pixel_size_m is not None)
+        self.profile.show_profiles(profiles, self._ready.subjects[0][0].pixel_size_m is not None)
 
     @Slot(bool)
     def _show_lock(self, locked: bool) -> None:
@@ -218,7 +218,7 @@ class ObjectPanel(QWidget):
         for button in (self.fit, self.lock, self.viridis, self.ramp, self.unwrap, self.dim, self.line, self.with_probe):
             button.allow(nothing)
         live = bool(ready and ready.content.live)
-        compared = bool(ready and ready.sources[1])
+        compared = bool(ready and ready.subjects[1])
         self.positions.allow(nothing or ("previews carry no positions" if live else ""))
         self.rings.allow("" if compared else "it needs two reconstructions; choose Compare at a checkpoint or a run")
         why = "the run still goes on" if live else "two objects are shown; show one of them first" if compared else ""

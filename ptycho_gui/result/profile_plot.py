@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
+from ptycho_core.quality.profile import Profile, edge_width
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.plots.lengths import length_text
 from ptycho_gui.kit.plots.plot import Plot
-from ptycho_gui.result.profile import Profile, edge_width
 
 _LOWEST = 170
 _AXES = {"amplitude": "Amplitude", "phase": "Phase (rad)"}

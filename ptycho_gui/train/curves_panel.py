@@ -24,9 +24,9 @@ from PySide6.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
+from ptycho_core.runs.curves import CHARTS, Axis, Chart, Curve, charts_of, curves_of, nearest_row, overlaid, positions
+from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.run_history import RunHistory
-from ptycho_gui.train.charts import CHARTS, Axis, Chart, Curve, charts_of, curves_of, nearest_row, overlaid, positions
 from ptycho_gui.train.curves_view import CurvesView, key_of
 
 _EVERY_MS = 300
@@ -34,7 +34,7 @@ _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
 _AXES: dict[str, Axis] = {"Epochs": "epoch", "Steps": "step"}
-_FIGURES = Chart("&R factors", "R and R_free (0 is perfect)")
+_FIGURES = Chart("R factors", "R and R_free (0 is perfect)")
 _NO_RUN = "No run is shown yet. Curves appear here with the first steps of a run, or when a run of the list is opened."
 _NO_NUMBERS = "This run has no such numbers yet."
 
@@ -187,7 +187,7 @@ class CurvesPanel(QWidget):
         while self.tabs.count():
             self.tabs.removeTab(0)
         for chart in self._charts:
-            self.tabs.addTab(chart.title)
+            self.tabs.addTab(f"&{chart.title}")
         self.tabs.setTabVisible(len(self._charts) - 1, bool(self._figures))
         self.tabs.blockSignals(False)
         self._choose_chart()
@@ -202,7 +202,7 @@ class CurvesPanel(QWidget):
         title = self._chart.title
         if title not in self._views:
             view = self._views[title] = CurvesView()
-            view.setAccessibleName(title.replace("&", ""))
+            view.setAccessibleName(title)
             view.pointed.connect(self._read_out)
             self._stack.addWidget(view)
         return self._views[title]

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
+from ptycho_core.runs.curves import Curve
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.plots.plot import Plot
-from ptycho_gui.train.charts import Curve
 
 _SMOOTH_LINES = 100
 """Curves of at most so many points are drawn without jagged edges; that takes too long for more."""

@@ -8,9 +8,9 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
+from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.run_history import RunHistory
 
 _EVERY_MS = 1000
 _ICON_PX = 18

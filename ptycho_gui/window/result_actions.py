@@ -7,9 +7,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.apply.apply_dialog import ApplyDialog
-from ptycho_gui.kit.run_history import RunHistory
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog

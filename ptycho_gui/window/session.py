@@ -13,13 +13,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 from ptycho_core.base.config import KNOBS, build_config
 from ptycho_core.base.events import StageChanged
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.run import read_again
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.apply.apply_dialog import Application
 from ptycho_gui.kit.jobs.load import read_source, recorded_source
-from ptycho_gui.kit.run_history import RunHistory
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job

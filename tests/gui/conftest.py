@@ -13,15 +13,6 @@ from PySide6.QtCore import QThread, QTimer
 from shiboken6 import isValid
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A real run of three epochs that is over, with its events: `training_runs.Training`. Copy before changing it."""
-    from tests.helpers.training_runs import Training
-
-    folder = tmp_path_factory.mktemp("trained") / "out"
-    return Training(folder).go(max_epochs=3, checkpoint_save_top_k=2)
-
-
 @pytest.fixture(autouse=True)
 def nothing_left_running(qapp, monkeypatch):
     """Fail a test that leaves a QThread or a repeating QTimer running, and say where it was started."""

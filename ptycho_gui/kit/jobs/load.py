@@ -14,7 +14,7 @@ from ptycho_core.inspection.inspection import Inspection, look_at
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_core.scan.steps_json import steps_from_dict
-from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job, Progress
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def load(source: Source) -> Job:
         emit(Progress("reading the file"))
         scan = _read(source)
         for done, step in enumerate(source.steps):
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             emit(Progress(f"preprocessing: {step.name}", done, len(source.steps)))
             scan = preprocessing.apply(scan, (step,))
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         return look_at(scan, progress=_telling("looking at the patterns", emit, token))
 
     return job
@@ -86,7 +86,7 @@ def count_all(looked: Inspection) -> Job:
 
 def _telling(stage: str, emit: Callable[[Any], None], token: StopToken) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         emit(Progress(stage, done, total))
 
     return progress

@@ -11,7 +11,7 @@ from PySide6.QtCore import QRectF, Slot
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
-from ptycho_gui.kit.plots.pyramid import Pyramid
+from ptycho_core.quality.pyramid import Pyramid
 
 _MARGIN = 0.5
 """What is drawn around the view on each side, as a part of it, so that panning a little costs nothing."""

@@ -8,11 +8,11 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
+from ptycho_core.quality.pyramid import Pyramid
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.plots.colour_bar import ColourBar
 from ptycho_gui.kit.plots.levels import LevelsButton
 from ptycho_gui.kit.plots.plot import Header, Plot
-from ptycho_gui.kit.plots.pyramid import Pyramid
 from ptycho_gui.kit.plots.pyramid_item import PyramidItem
 from ptycho_gui.kit.plots.scale_bar import ScaleBar
 

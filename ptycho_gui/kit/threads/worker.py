@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QThread, Signal
 
 from ptycho_core.base.errors import PtychoError
-from ptycho_core.base.events import BatchDone, StopToken
+from ptycho_core.base.events import BatchDone, Cancelled, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
 """Does the work in the worker's thread: tells events, watches the token, returns the result."""
@@ -21,10 +21,6 @@ _log = logging.getLogger(__name__)
 
 _STACK_BYTES = 16 * 2**20
 _EVERY_S = 0.1
-
-
-class Cancelled(Exception):
-    """Raised by a job to leave because its token was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,6 @@ class Progress:
     stage: str
     done: int = 0
     total: int = 0
-
-
-def leave_if_cancelled(token: StopToken) -> None:
-    """Raise `Cancelled` if that was asked for."""
-    if token.cancel_requested:
-        raise Cancelled
 
 
 class Worker(QThread):

@@ -22,7 +22,7 @@ from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, s
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.survey import survey
-from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def examine(path: Path, positions_file: Path | None, folder: Path) -> Job:
             store = stack.enter_context(open_store(path))
             other = stack.enter_context(open_store(positions_file, tables=True)) if positions_file else None
             root = layout(store)
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             mark, other_root = fingerprint(root), None if other is None else layout(other)
             return Examined(root, other_root, propose(store, other), mark, find_for(folder, mark))
 
@@ -122,7 +122,7 @@ def preview(draft: Draft) -> Job:
             return _parts(draft, "")
         try:
             scan = read_scan(draft.path, positions_file=draft.positions_file, mapping=draft.mapping)
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             seen = survey(scan.patterns, scan.mask)
             brightest = int(seen.rows[np.argmax(seen.sums)])
             return Preview(

@@ -15,7 +15,7 @@ from ptycho_core.scan.orientation import ORIENTATIONS, Trial
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
-from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job, Progress
 from ptycho_gui.prepare.jobs.prepare import as_read
 
 
@@ -33,7 +33,7 @@ def orientation_job(scan: Scan, steps: tuple[Step, ...]) -> Job:
     def job(emit: Callable[[Any], None], token: StopToken) -> list[Trial]:
         emit(Progress("reading the scan"))
         prepared = scan if scan.steps == steps else apply(as_read(scan), steps)
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         emit(Progress("loading the reconstruction software"))
         leave_one_core_to_the_window()
         from ptycho_core.engines.orientation_search import search_orientation
@@ -42,14 +42,14 @@ def orientation_job(scan: Scan, steps: tuple[Step, ...]) -> Job:
 
         def tell(trial: Trial, object: NDArray[np.complex64]) -> None:
             nonlocal done
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             done += 1
             emit(Tried(trial, object))
             emit(Progress("trying orientations", done, len(ORIENTATIONS)))
 
         emit(Progress("trying orientations", 0, len(ORIENTATIONS)))
         trials = search_orientation(prepared, stop=token, tried=tell)
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         return trials
 
     return job

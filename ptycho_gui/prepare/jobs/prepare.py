@@ -21,7 +21,7 @@ from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_core.scan.steps_json import read_steps, steps_to_dict
 from ptycho_core.scan.survey import survey
-from ptycho_gui.kit.threads.worker import Job, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job
 
 _SAMPLE_BYTES = 64 * 2**20
 _FEWEST, _MOST = 16, 256
@@ -151,9 +151,9 @@ class Preparation:
             done = len(self._steps)
             shown, first = min(n_shown, done), self._stages[0]
             there = min(row, len(first.scan) - 1)
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             before = first.look(there)
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             after = self._stages[shown].look(there)
             notes = tuple(stage.scan.history[-1] for stage in self._stages[1:])
             return Outcome(before, after, shown, there, notes, failure)
@@ -169,7 +169,7 @@ class Preparation:
             same += 1
         del self._steps[same:], self._stages[same + 1 :]
         for step in steps[same:]:
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             try:
                 stage = _Stage(sketch(step, self._stages[-1].scan))
             except InputError as error:

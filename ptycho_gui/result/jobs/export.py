@@ -10,7 +10,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.formats.writers.exports import scan_format_of, write_reconstruction, write_scan
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
-from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job, Progress
 
 
 def export_checkpoint_job(path: Path, target: Path) -> Job:
@@ -31,7 +31,7 @@ def export_reconstruction_job(reconstruction: Reconstruction, folder: Path, form
     def job(emit: Callable[[Any], None], token: StopToken) -> list[Path]:
         files: list[Path] = []
         for done, format in enumerate(formats):
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             emit(Progress(f"writing {format}", done, len(formats)))
             files += write_reconstruction(reconstruction, folder, format)
         return files

@@ -11,7 +11,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
-from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job, Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def reconstruct_job(
         found = reconstruct(
             scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=emit, stop=token
         )
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         emit(Progress("writing the results"))
         written = write_results(found, folder)
         return Reconstructed(found, checkpoint, folder, written.files, written.earlier)
@@ -95,7 +95,7 @@ def compare_job(read: Callable[[], Scan], checkpoints: tuple[tuple[str, Path], .
 
         found = []
         for name, checkpoint in checkpoints:
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             found.append((name, reconstruct(scan, checkpoint, accelerator=accelerator, events=emit)))
         return tuple(found)
 

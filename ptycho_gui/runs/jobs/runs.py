@@ -19,7 +19,7 @@ from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics,
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
 from ptycho_core.runs.results import find_results, r_free_of_checkpoints
 from ptycho_core.scan.reconstruction import Reconstruction
-from ptycho_gui.kit.threads.worker import Job, Progress, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Job, Progress
 
 _PICTURE_SIDE = 320
 
@@ -76,7 +76,7 @@ def list_runs(folder: Path) -> Job:
             raise InputError(f"there is no folder {folder}")
         listed = []
         for found in find_runs(folder):
-            leave_if_cancelled(token)
+            token.leave_if_cancelled()
             listed.append(_listed(found))
         return listed
 
@@ -89,7 +89,7 @@ def open_run(folder: Path) -> Job:
     def job(emit: Callable[[Any], None], token: StopToken) -> OpenedRun:
         emit(Progress("reading the run"))
         info, columns = read_run(folder), read_metrics(folder)
-        leave_if_cancelled(token)
+        token.leave_if_cancelled()
         reconstruction, problem = _newest_reconstruction(info)
         return OpenedRun(info, columns, reconstruction, r_free_of_checkpoints(info), problem)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptycho_gui.kit.plots.pyramid import Pyramid, halvings
+from ptycho_core.quality.pyramid import Pyramid, halvings
 from ptycho_gui.kit.plots.pyramid_plot import PyramidPlot
 
 SIDE = 3000

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import BatchDone, StageChanged
+from ptycho_core.base.events import BatchDone, Cancelled, StageChanged
 from ptycho_gui.kit.threads.slot import WorkerSlot
-from ptycho_gui.kit.threads.worker import Cancelled, Worker, leave_if_cancelled
+from ptycho_gui.kit.threads.worker import Worker
 
 
 class Heard:
@@ -35,7 +35,7 @@ def run(qtbot, job):
 def waits_for_its_token(emit, token):
     while not token.stop_requested:
         threading.Event().wait(0.005)
-    leave_if_cancelled(token)
+    token.leave_if_cancelled()
     return "stopped"
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import StopToken
+from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import apply
 from ptycho_core.scan.steps import Crop, DropDead, Every, MaskRectangle, Region
 from ptycho_core.scan.steps_json import read_steps
 from ptycho_core.simulation.files import write_simulation
-from ptycho_gui.kit.threads.worker import Cancelled
 from ptycho_gui.prepare.jobs import prepare as prepare
 from ptycho_gui.prepare.jobs.prepare import Preparation, as_read, read_steps_job, save_steps_job
 

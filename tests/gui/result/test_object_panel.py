@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QLabel
 
-from ptycho_gui.kit.plots.picture import Prepared
+from ptycho_core.quality.picture import Pictures
 from ptycho_gui.result.object_panel import ObjectPanel
 from tests.helpers.reconstructions import GEOMETRY, preview, reconstruction, tilted
 
@@ -42,7 +42,7 @@ def compared(panel, settle):
     return panel
 
 
-def shown(panel) -> Prepared:
+def shown(panel) -> Pictures:
     return panel._ready.pictures[0]
 
 

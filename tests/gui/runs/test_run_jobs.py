@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.events import StageChanged, StopToken
+from ptycho_core.base.events import Cancelled, StageChanged, StopToken
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.formats.writers.exports import EXPORTERS, read_reconstruction
 from ptycho_core.runs.run import read_run
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
-from ptycho_gui.kit.threads.worker import Cancelled, Progress, Worker
+from ptycho_gui.kit.threads.worker import Progress, Worker
 from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
 from ptycho_gui.result.jobs.reconstruct import compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import list_runs, open_run, remove_checkpoint_job, trash_run

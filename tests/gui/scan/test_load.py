@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptycho_core.base.events import StopToken
+from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.inspection.inspection import look_at
 from ptycho_core.scan.steps import Crop, DropDead
 from ptycho_gui.kit.jobs.load import Source, count_all, load
-from ptycho_gui.kit.threads.worker import Cancelled, Progress, Worker
+from ptycho_gui.kit.threads.worker import Progress, Worker
 from tests.helpers import scan_files as files
 
 

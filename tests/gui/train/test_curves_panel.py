@@ -8,8 +8,8 @@ from PySide6.QtCore import QPointF, Qt
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import BatchDone
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import read_metrics
-from ptycho_gui.kit.run_history import RunHistory
 from ptycho_gui.train.curves_panel import CurvesPanel
 
 

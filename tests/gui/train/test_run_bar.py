@@ -9,8 +9,8 @@ from PySide6.QtCore import QTimer
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import BatchDone, RunFailed, RunFinished, RunStarted, StageChanged
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import STATUSES
-from ptycho_gui.kit.run_history import RunHistory
 from ptycho_gui.train.run_bar import RunBar
 
 

@@ -1,4 +1,4 @@
-"""What is drawn of an object and a probe: plain data, made by `ptycho_gui.result.preparation` in a worker."""
+"""What is drawn of an object and a probe: plain data, made by `ptycho_core.quality.picture_making` in a worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_gui.kit.plots.pyramid import Pyramid
+from ptycho_core.quality.pyramid import Pyramid
 
 if TYPE_CHECKING:
     from ptycho_core.formats.writers.images import Style
@@ -29,7 +29,7 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Subject:
     """What is to be shown.
 
     Parameters
@@ -83,9 +83,9 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A source and its pictures; the probe (M, N, N) without the mean phase of its first mode."""
+class Pictures:
+    """A subject and its pictures; the probe (M, N, N) without the mean phase of its first mode."""
 
-    source: Source
+    subject: Subject
     object: Picture
     probe: NDArray[np.complex64]

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from ptycho_core.base.config import Config
-from ptycho_gui.kit.growing_table import Column, GrowingTable
-from ptycho_gui.kit.run_history import RunHistory
+from ptycho_core.runs.growing_table import Column, GrowingTable
+from ptycho_core.runs.history import RunHistory
 
 Axis = Literal["epoch", "step"]
 
@@ -22,7 +22,7 @@ class Chart:
     Parameters
     ----------
     title
-        Short, for a tab, with its mnemonic.
+        Short, for a tab; the first letters differ.
     quantity
         What is on the y axis.
     of_steps
@@ -46,7 +46,7 @@ class Chart:
 
 CHARTS = (
     Chart(
-        "&Poisson loss",
+        "Poisson loss",
         "Poisson loss",
         ("poisson_train_loss_step", "training, each step"),
         (
@@ -55,16 +55,16 @@ CHARTS = (
         ),
     ),
     Chart(
-        "&Amplitude error",
+        "Amplitude error",
         "mean absolute error of the amplitudes (mae)",
         of_epochs=(
             ("training", "mae_train_loss", "training, mean of the epoch"),
             ("validation", "mae_val_loss", "validation"),
         ),
     ),
-    Chart("&Learning rate", "learning rate", ("learning_rate", "learning rate"), noisy=False),
-    Chart("&Gradient", "norm of the gradient", ("grad_norm", "gradient norm")),
-    Chart("&Speed", "patterns per second", ("patterns_per_second", "patterns per second")),
+    Chart("Learning rate", "learning rate", ("learning_rate", "learning rate"), noisy=False),
+    Chart("Gradient", "norm of the gradient", ("grad_norm", "gradient norm")),
+    Chart("Speed", "patterns per second", ("patterns_per_second", "patterns per second")),
 )
 
 

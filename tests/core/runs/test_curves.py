@@ -7,9 +7,9 @@ import pytest
 
 from ptycho_core.base.config import METRICS, Config
 from ptycho_core.base.events import BatchDone, EpochDone
+from ptycho_core.runs.curves import CHARTS, Curve, charts_of, curves_of, overlaid, smoothed
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import read_metrics
-from ptycho_gui.kit.run_history import RunHistory
-from ptycho_gui.train.charts import CHARTS, Curve, charts_of, curves_of, overlaid, smoothed
 
 LOSS, ERROR, RATE, GRADIENT, SPEED = CHARTS
 

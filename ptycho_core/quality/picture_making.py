@@ -12,18 +12,17 @@ from skimage.restoration import unwrap_phase
 from ptycho_core.base.events import PreviewReady, StopToken
 from ptycho_core.formats.writers.images import Style, amplitude_style, bounding_box, covered_area, phase_style
 from ptycho_core.quality.comparison import Comparison
+from ptycho_core.quality.picture import Options, Picture, Pictures, Subject
+from ptycho_core.quality.pyramid import Pyramid, halvings
 from ptycho_core.quality.registration import phase_ramp
 from ptycho_core.scan.reconstruction import Reconstruction
-from ptycho_gui.kit.plots.picture import Options, Picture, Prepared, Source
-from ptycho_gui.kit.plots.pyramid import Pyramid, halvings
-from ptycho_gui.kit.threads.worker import leave_if_cancelled
 
 _FOR_RAMP, _FOR_UNWRAPPING, _FOR_SHADE = 256, 1024, 1024
 """Largest side in pixels that the ramp is sought on, that is unwrapped, and that tells where there was light."""
 _FOR_LEVELS = 200_000
 
 
-def source_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Source:
+def subject_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Subject:
     """Return what is to be shown of a preview.
 
     Its canvas ends half a probe beyond the outermost positions, so what is dark at the rim of the probe is dark there.
@@ -32,28 +31,28 @@ def source_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] |
     top, left = ((part.start or 0) // preview.binning for part in lit)
     covered = np.zeros_like(preview.object, np.bool_)
     covered[top : len(covered) - top, left : len(covered[0]) - left] = True
-    return Source(preview.object, covered, preview.probe[None], None, pixel_size_m, preview.binning)
+    return Subject(preview.object, covered, preview.probe[None], None, pixel_size_m, preview.binning)
 
 
-def source_of_reconstruction(recon: Reconstruction) -> Source:
+def subject_of_reconstruction(recon: Reconstruction) -> Subject:
     """Return what is to be shown of a reconstruction."""
-    return Source(recon.object, covered_area(recon.coverage), recon.probe, recon.positions_px, recon.pixel_size_m)
+    return Subject(recon.object, covered_area(recon.coverage), recon.probe, recon.positions_px, recon.pixel_size_m)
 
 
-def sources_of_comparison(found: Comparison, first: Reconstruction, second: Reconstruction) -> tuple[Source, Source]:
+def subjects_of_comparison(found: Comparison, first: Reconstruction, second: Reconstruction) -> tuple[Subject, Subject]:
     """Return what is to be shown of two reconstructions, on the same pixels."""
     positions = first.positions_px - found.origin
     covered = covered_area(found.covered.astype(np.float32))
-    one = Source(found.first, covered, first.probe, positions, first.pixel_size_m)
+    one = Subject(found.first, covered, first.probe, positions, first.pixel_size_m)
     return one, replace(one, object=found.second, probe=second.probe)
 
 
-def prepare(source: Source, options: Options, token: StopToken) -> Prepared:
+def make_pictures(subject: Subject, options: Options, token: StopToken) -> Pictures:
     """Make the pictures."""
-    first = source.probe[0]
+    first = subject.probe[0]
     mean = np.vdot(abs(first), first)
-    probe = np.asarray(source.probe * np.exp(-1j * np.angle(mean)), np.complex64)
-    return Prepared(source, _picture(source.object, source.covered, source.binning, options, token), probe)
+    probe = np.asarray(subject.probe * np.exp(-1j * np.angle(mean)), np.complex64)
+    return Pictures(subject, _picture(subject.object, subject.covered, subject.binning, options, token), probe)
 
 
 def _picture(
@@ -62,14 +61,14 @@ def _picture(
     if not covered.any():
         covered = np.ones_like(covered)
     field = _levelled(image, covered, options.remove_ramp)
-    leave_if_cancelled(token)
+    token.leave_if_cancelled()
     fields = halvings(field)
     amplitudes = halvings(abs(field))
     phases = [np.angle(each) for each in fields]
-    leave_if_cancelled(token)
+    token.leave_if_cancelled()
     if options.unwrap:
         phases = halvings(_unwrapped(fields, covered))
-    leave_if_cancelled(token)
+    token.leave_if_cancelled()
     step = max(1, round(np.sqrt(covered.size / _FOR_LEVELS)))
     counting = covered[::step, ::step]
     phase = phases[0][::step, ::step][counting]

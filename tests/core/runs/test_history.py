@@ -10,9 +10,9 @@ import pytest
 
 from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
 from ptycho_core.base.events import BatchDone, EpochDone, RunFailed, RunFinished, RunStarted, StageChanged
+from ptycho_core.runs.growing_table import GrowingTable
+from ptycho_core.runs.history import Best, RunHistory
 from ptycho_core.runs.record import read_metrics, read_run
-from ptycho_gui.kit.growing_table import GrowingTable
-from ptycho_gui.kit.run_history import Best, RunHistory
 from tests.helpers.training_runs import Training
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_gui.kit.plots.picture import Picture
+from ptycho_core.quality.picture import Picture
 
 _MOST_SAMPLES = 2000
 _END = 0.1

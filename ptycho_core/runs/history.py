@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ptycho_core.base import events
 from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.runs.growing_table import Column, GrowingTable
 from ptycho_core.runs.record import STATUSES, RunInfo, checkpoint_table
-from ptycho_gui.kit.growing_table import Column, GrowingTable
 
 _PACE_EPOCHS = 5
 _PACE_S = 1.0
