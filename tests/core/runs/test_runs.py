@@ -174,8 +174,8 @@ def test_a_folder_whose_run_is_alive_is_refused(tmp_path):
 def test_a_run_whose_process_was_killed_is_interrupted_and_its_folder_is_free(tmp_path):
     code = f"""
 import sys, pathlib
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from core.test_runs import start
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
+from tests.core.runs.test_runs import start
 start(pathlib.Path({str(tmp_path)!r}))
 print("started", flush=True)
 sys.stdin.read()
