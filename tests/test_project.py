@@ -21,9 +21,10 @@ from PySide6.QtCore import QObject
 from PySide6.QtSvg import QSvgRenderer
 
 import ptycho_core
-from ptycho_core.formats import READERS, SETTINGS
+from ptycho_core.formats import READERS
 from ptycho_core.formats.writers.exports import EXPORTERS, SCAN_WRITERS
 from ptycho_core.runs.record import STATUSES
+from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.app import DESKTOP_ID
 from ptycho_gui.window.actions import DECLARED
 from ptycho_gui.window.guide_window import anchor_of

@@ -159,8 +159,8 @@ def _step_help(kind: type[Step]) -> str:
 def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:
     """Read and preprocess a scan as the flags of `add_reading` say."""
     from ptycho_core.formats import read_scan
-    from ptycho_core.formats.mapping.mapping import read_mapping
     from ptycho_core.preprocessing import apply
+    from ptycho_core.scan.mapping import read_mapping
 
     mapping = read_mapping(args.mapping) if args.mapping else None
     scan = read_scan(path, positions_file=positions, settings=reading_settings(args), mapping=mapping)

@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _propose(args: argparse.Namespace) -> int:
-    from ptycho_core.formats.mapping.mapping import write_mapping
     from ptycho_core.formats.mapping.proposal import propose_mapping
+    from ptycho_core.scan.mapping import write_mapping
 
     mapping = propose_mapping(args.scan, args.positions)
     write_mapping(mapping, args.propose_mapping)

@@ -12,7 +12,6 @@ from typing import Protocol
 from ptycho_core.base.errors import InputError, UnknownFormatError
 from ptycho_core.formats.assemble import Stored, assemble
 from ptycho_core.formats.mapping import mapped
-from ptycho_core.formats.mapping.mapping import Mapping
 from ptycho_core.formats.readers import (
     cxi,
     fold_slice,
@@ -24,12 +23,13 @@ from ptycho_core.formats.readers import (
     ptychopinn_npz,
     ptypy,
 )
-from ptycho_core.formats.settings import SETTINGS, Settings
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store, UnevenError, list_keys
+from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.settings import Settings
 
-__all__ = ["MAPPED", "READERS", "SETTINGS", "Mapping", "Reader", "format_of", "read_scan"]
+__all__ = ["MAPPED", "READERS", "Reader", "format_of", "read_scan"]
 
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def read_scan(
         The file with positions and probe, where the format keeps them apart (`IN_TWO_FILES`); with a mapping that of
         the positions, which may be a table of text.
     settings
-        Answers to what the file leaves open: keys and values of `SETTINGS`.
+        Answers to what the file leaves open: keys and values of `scan.settings.SETTINGS`.
     format
         A key of `READERS`; None looks at the content.
     mapping

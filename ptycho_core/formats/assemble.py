@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import conversions
-from ptycho_core.formats.settings import UNITS, Settings
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
+from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.units import UNITS
 
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.settings import Settings
+from ptycho_core.scan.settings import Settings
 
 
 def average_repeated(

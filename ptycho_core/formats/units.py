@@ -1,4 +1,4 @@
-"""Numbers with a ``units`` attribute, as NeXus requires and CXI allows, in metres and electronvolts."""
+"""Numbers with a ``units`` attribute, as NeXus requires and CXI allows, in the units of the core."""
 
 from __future__ import annotations
 
@@ -6,21 +6,7 @@ from typing import Any
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import Store
-
-JOULE_PER_EV = 1.602176634e-19
-
-LENGTHS_M = {
-    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-    "cm": 1e-2,
-    **dict.fromkeys(("mm", "millimetre", "millimeter"), 1e-3),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometre", "micrometer"), 1e-6),
-    **dict.fromkeys(("nm", "nanometre", "nanometer"), 1e-9),
-    **dict.fromkeys(("angstrom", "angstroms", "å"), 1e-10),
-    "pm": 1e-12,
-}
-"""Metres per unit, by the unit's name in small letters."""
-ENERGIES_EV = {**dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV), "ev": 1.0, "kev": 1e3, "mev": 1e6}
-"""Electronvolts per unit, by the unit's name in small letters."""
+from ptycho_core.scan.units import LENGTHS_M
 
 
 def name(store: Store, key: str) -> str | None:

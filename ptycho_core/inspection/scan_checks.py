@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
-from ptycho_core.formats.settings import UNITS
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.units import UNITS
 
 SMALLEST_STEP_PX = 0.05
 """Neighbouring patterns closer than this cannot be told apart: the unit must be another."""
@@ -36,7 +36,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     Returns
     -------
     list of Problem
-        Empty where all is well. ``fixes`` name settings of `formats.SETTINGS`.
+        Empty where all is well. ``fixes`` name settings of `scan.settings.SETTINGS`.
     """
     return [
         *_check_growth(scan),

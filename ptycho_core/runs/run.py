@@ -294,8 +294,9 @@ def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
         It is no longer there, is another one, never was in a file, or was changed otherwise than by steps; or a file
         that a step takes is no longer there or another one.
     """
-    from ptycho_core.formats import Mapping, read_scan  # HDF5 and its filters: not for those who only list runs
+    from ptycho_core.formats import read_scan  # HDF5 and its filters: not for those who only list runs
     from ptycho_core.preprocessing import apply
+    from ptycho_core.scan.mapping import Mapping
 
     if recorded["path"] is None:
         raise InputError("the run's scan was not read from a file, so it cannot be read again")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.steps import Step
 
 PLANCK_TIMES_C_EV_M = 1.23984198e-6
@@ -148,16 +149,6 @@ class Geometry:
             return None
         span = PLANCK_TIMES_C_EV_M / self.energy_ev * self.distance_m / size
         return span / self.detector_pixel_m[0], span / self.detector_pixel_m[1]
-
-
-@dataclass(frozen=True)
-class Assumption:
-    """What a file left open and the reader decided; settable with ``--set key=value``."""
-
-    key: str
-    value: str
-    choices: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)

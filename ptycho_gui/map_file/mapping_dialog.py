@@ -27,10 +27,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ptycho_core.formats import Mapping
 from ptycho_core.formats.mapping.layout import arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
 from ptycho_core.formats.mapping.saved_mappings import SavedMapping
+from ptycho_core.scan.mapping import Mapping
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.pattern_view import PatternView
 from ptycho_gui.kit.plots.position_map import PositionMap

@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from ptycho_core.formats.mapping.mapping import Coordinate, Quantity
-from ptycho_core.formats.settings import UNITS
+from ptycho_core.scan.mapping import Coordinate, Quantity
+from ptycho_core.scan.units import UNITS
 
 _COLUMN = re.compile(r"(.*)\[(\d+)\]")
 _MOST_OFFERED = 300

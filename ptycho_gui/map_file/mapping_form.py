@@ -21,8 +21,8 @@ from superqt import QElidingLabel
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.mapping.layout import Node, arrays_of
-from ptycho_core.formats.mapping.mapping import QUANTITIES, VERSION, Mapping
 from ptycho_core.formats.mapping.proposal import Proposal
+from ptycho_core.scan.mapping import QUANTITIES, VERSION, Mapping
 from ptycho_gui.kit import theme
 from ptycho_gui.map_file.jobs.mapping import Draft
 from ptycho_gui.map_file.mapping_fields import CoordinateField, KeyField, QuantityField

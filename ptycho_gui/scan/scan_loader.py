@@ -68,7 +68,7 @@ class ScanLoader(QObject):
         self.open(Source(path.absolute()))
 
     def answer(self, key: str, value: str) -> None:
-        """Open the scan again with one more setting of `formats.SETTINGS`."""
+        """Open the scan again with one more setting of `scan.settings.SETTINGS`."""
         if source := self._latest:
             self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 

@@ -31,7 +31,7 @@ class ScanPanel(QWidget):
     open_requested = Signal()
     cancel_requested = Signal()
     setting_chosen = Signal(str, str)
-    """Key and value of `formats.SETTINGS`: the scan is to be read again with it."""
+    """Key and value of `scan.settings.SETTINGS`: the scan is to be read again with it."""
     fix_requested = Signal(object)
     """`errors.Fix` of a problem."""
     show_requested = Signal(object)

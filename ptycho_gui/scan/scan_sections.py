@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ptycho_core.formats.settings import SETTINGS
 from ptycho_core.inspection.inspection import Inspection, figures, summary
-from ptycho_core.scan.scan import Assumption, Scan
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit.forms.fold import Fold
 from ptycho_gui.kit.forms.labels import mnemonics
 from ptycho_gui.kit.forms.text import wrapped

@@ -6,9 +6,8 @@ from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
-from ptycho_core.formats.settings import HELP, NUMBER
 from ptycho_core.scan.orientation import ORIENTATIONS, in_words
-from ptycho_core.scan.scan import Assumption
+from ptycho_core.scan.settings import HELP, NUMBER, Assumption
 
 LABELS = {
     "data": "Stored values",
@@ -48,7 +47,7 @@ class SettingField(QWidget):
     """
 
     chosen = Signal(str, str)
-    """Key and value of `formats.SETTINGS`."""
+    """Key and value of `scan.settings.SETTINGS`."""
 
     def __init__(self, assumed: Assumption, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QMessageBox, QWhatsThis
 
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.events import PreviewReady
-from ptycho_core.formats import SETTINGS
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
 from ptycho_gui.result.jobs.reconstruct import Reconstructed
 from ptycho_gui.runs.jobs.runs import OpenedRun

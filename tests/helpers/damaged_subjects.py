@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import figures, look_at
+from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 
 

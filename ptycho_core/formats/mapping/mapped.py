@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import fields, pairing, units
+from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import one_after_another
 from ptycho_core.formats.conversions import exchange_axes
-from ptycho_core.formats.mapping.mapping import Coordinate, Mapping, Mask, Quantity
-from ptycho_core.formats.settings import UNITS, Settings
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
+from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Quantity
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
 _SAME = 0.01
@@ -239,10 +240,7 @@ def geometry(store: Store, mapping: Mapping) -> Geometry:
     energy = None
     if mapping.energy is not None:
         unit, (number,) = mapping.energy.unit.lower(), _numbers(store, mapping.energy)
-        if unit in units.LENGTHS_M:
-            energy = PLANCK_TIMES_C_EV_M / (number * units.LENGTHS_M[unit])
-        else:
-            energy = number * units.ENERGIES_EV[unit]
+        energy = PLANCK_TIMES_C_EV_M / (number * LENGTHS_M[unit]) if unit in LENGTHS_M else number * ENERGIES_EV[unit]
     return Geometry(
         energy_ev=energy,
         distance_m=None if mapping.distance is None else _lengths_m(store, mapping.distance)[0],
@@ -259,7 +257,7 @@ def _pixel_m(store: Store, of: Quantity | None) -> tuple[float, float] | None:
 
 
 def _lengths_m(store: Store, of: Quantity, pair: bool = False) -> list[float]:
-    return [number * units.LENGTHS_M[of.unit.lower()] for number in _numbers(store, of, pair)]
+    return [number * LENGTHS_M[of.unit.lower()] for number in _numbers(store, of, pair)]
 
 
 def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:

@@ -15,11 +15,10 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats.assemble import SMALLEST_SIDE
 from ptycho_core.formats.mapping import quantity_guess
 from ptycho_core.formats.mapping.mapped import coordinate_values, geometry
-from ptycho_core.formats.mapping.mapping import Coordinate, Mapping, Mask, Positions, Quantity
-from ptycho_core.formats.settings import UNITS
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys
-from ptycho_core.formats.units import LENGTHS_M
+from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Positions, Quantity
+from ptycho_core.scan.units import LENGTHS_M, UNITS
 
 _MOST_CONSIDERED = 5000
 _PATTERN_WORDS = (

@@ -11,9 +11,10 @@ import numpy as np
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import units
-from ptycho_core.formats.mapping.mapping import QUANTITIES, Quantity
 from ptycho_core.formats.stores.store import Header, Store
+from ptycho_core.scan.mapping import QUANTITIES, Quantity
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
 _MOST_GROUPS = 200
 _UNIT_IN_NAME = re.compile(r"[_.\s(\[](pixels?|px|nm|um|µm|mm|cm|m|kev|ev|angstroms?)[)\]]?$", re.IGNORECASE)
@@ -131,7 +132,7 @@ def _plausible_unit(role: str, number: _Number) -> str | None:
 
 def _si(role: str, value: float, unit: str) -> float:
     """Return a number in electronvolts, or metres; 0 where the unit is none of the quantity."""
-    if role == "energy" and unit in units.ENERGIES_EV:
-        return value * units.ENERGIES_EV[unit]
-    metres = value * units.LENGTHS_M.get(unit, 0.0)
+    if role == "energy" and unit in ENERGIES_EV:
+        return value * ENERGIES_EV[unit]
+    metres = value * LENGTHS_M.get(unit, 0.0)
     return PLANCK_TIMES_C_EV_M / metres if role == "energy" and metres else metres

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptycho_core.base.atomic import explain_write_errors, write_json
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.mapping.mapping import Mapping
+from ptycho_core.scan.mapping import Mapping
 
 _LARGEST_FILE = 2**20
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
 _DETECTOR = "entry_1/instrument_1/detector_1"
 _SOURCE = "entry_1/instrument_1/source_1"
@@ -42,7 +43,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     translation = fields.points(store, translation_key, source.shape[0], dimensions=(3, 2))[:, :2]
     row_step, column_step = basis(store, _DETECTOR, notes)
     in_pixels = units.name(store, translation_key) in _PIXELS
-    metres = 1.0 if in_pixels else units.factor(store, translation_key, units.LENGTHS_M, "m")
+    metres = 1.0 if in_pixels else units.factor(store, translation_key, LENGTHS_M, "m")
     return Stored(
         source=source,
         positions=probe_positions(translation, row_step, column_step, notes) * metres,
@@ -138,7 +139,7 @@ def source_energy_ev(store: Store, settings: Settings, notes: list[str]) -> floa
     key, wavelength_key = f"{_SOURCE}/energy", f"{_SOURCE}/wavelength"
     number, wavelength = units.positive(store, key), units.length_m(store, wavelength_key)
     if number is not None:
-        energy = number * units.factor(store, key, units.ENERGIES_EV, "j")
+        energy = number * units.factor(store, key, ENERGIES_EV, "j")
         if energy < LARGEST_PHOTON_EV:
             notes.append(f"converted the energy from {number:.5g} {units.name(store, key) or 'J'} to {energy:.6g} eV")
             return energy

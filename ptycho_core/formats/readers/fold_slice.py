@@ -18,9 +18,9 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.conversions import exchange_axes
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.settings import Settings
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
 _MATLAB = "MATLAB_class"

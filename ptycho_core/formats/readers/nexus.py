@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.readers import cxi
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store, UnevenError
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.units import ENERGIES_EV, JOULE_PER_EV, LENGTHS_M
 
 _SMALLEST_EV = 100.0
 """Softer X-rays are not used: a smaller number without a unit is in keV."""
@@ -81,7 +82,7 @@ def _translation_m(store: Store, n: int, scan_shape: tuple[int, ...], notes: lis
     key = store.first(*_TRANSLATIONS)
     if key is not None:
         points = fields.points(store, key, n, dimensions=(3, 2))[:, :2]
-        return points * units.factor(store, key, units.LENGTHS_M, "m")
+        return points * units.factor(store, key, LENGTHS_M, "m")
     x_key, y_key = store.require(*_motors("x")), store.require(*_motors("y"))
     notes.append(f"took the sample's translation from '{x_key}' and '{y_key}'")
     return _motor_m(store, x_key, n, scan_shape, 1) + _motor_m(store, y_key, n, scan_shape, 0)
@@ -104,7 +105,7 @@ def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_a
     else:
         sentence = f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one"
         raise UnevenError(sentence, key, count, n)
-    metres = values * units.factor(store, key, units.LENGTHS_M, "m")
+    metres = values * units.factor(store, key, LENGTHS_M, "m")
     return metres[:, None] * _direction(store, key, np.array([line_axis == 1, line_axis == 0], np.float64))
 
 
@@ -123,6 +124,6 @@ def _energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | No
         return PLANCK_TIMES_C_EV_M / wavelength if wavelength else cxi.source_energy_ev(store, settings, notes)
     unit = units.name(store, key)
     if unit is None:
-        unit = "j" if number < cxi.LARGEST_PHOTON_EV * units.JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"
+        unit = "j" if number < cxi.LARGEST_PHOTON_EV * JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"
         notes.append(f"'{key}' has no unit: took {number:g} as {unit} (assumed)")
-    return number * units.factor(store, key, units.ENERGIES_EV, unit)
+    return number * units.factor(store, key, ENERGIES_EV, unit)

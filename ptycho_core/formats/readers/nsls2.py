@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.settings import Settings
 
 
 def turn_back(batch: NDArray[Any]) -> NDArray[Any]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.settings import Settings
 
 PATTERNS = ("patterns", "data")
 POSITIONS = ("scan", "positions")

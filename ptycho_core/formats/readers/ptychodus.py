@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store
 from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.settings import Settings
 
 _X, _Y, _INDEXES = "probe_position_x_m", "probe_position_y_m", "probe_position_indexes"
 POSITIONS = _X

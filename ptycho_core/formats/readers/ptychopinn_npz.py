@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
+from ptycho_core.scan.settings import Settings
 
 PATTERNS = ("diffraction", "diff3d")
 _AXES = ("nyx", "yxn")

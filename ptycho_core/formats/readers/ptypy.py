@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import fields, units
+from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import one_after_another
-from ptycho_core.formats.settings import Settings
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.units import ENERGIES_EV
 
 _FIRST = "chunks/0/data"
 _BATCH_BYTES = 16 * 2**20
@@ -94,7 +95,7 @@ def _geometry(store: Store, notes: list[str]) -> Geometry:
     if energy > 0:
         notes.append(f"converted the energy from {energy:.5g} keV to eV")
     return Geometry(
-        energy_ev=energy * units.ENERGIES_EV["kev"] if energy > 0 else None,
+        energy_ev=energy * ENERGIES_EV["kev"] if energy > 0 else None,
         distance_m=distance if distance > 0 else None,
         detector_pixel_m=(float(pitch[0]), float(pitch[-1])) if known else None,
     )

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.formats.units import JOULE_PER_EV
 from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.units import JOULE_PER_EV
 
 CXI_VERSION = 160
 PIXEL_IS_INVALID = 0x1

@@ -9,8 +9,9 @@ from typing import Any
 
 from ptycho_core import preprocessing
 from ptycho_core.base.events import StopToken
-from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import Inspection, look_at
+from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_core.scan.steps_json import steps_from_dict

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
-from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping import mapped
 from ptycho_core.formats.mapping.layout import Node, fingerprint, layout
-from ptycho_core.formats.mapping.mapping import Coordinate, read_mapping, write_mapping
 from ptycho_core.formats.mapping.proposal import Proposal, propose
 from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, save_named
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.inspection.scan_checks import check_scan
+from ptycho_core.scan.mapping import Coordinate, Mapping, read_mapping, write_mapping
 from ptycho_core.scan.survey import survey
 from ptycho_gui.kit.threads.worker import Job
 

@@ -12,9 +12,10 @@ from h5py._objects import phil
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.runs.run import read_again
+from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 from tests.helpers.growing_files import DETECTOR, Writer
 

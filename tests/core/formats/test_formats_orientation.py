@@ -19,8 +19,9 @@ from skimage.feature import match_template
 from ptycho_core.base.config import Config
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
-from ptycho_core.formats import READERS, Mapping, read_scan
+from ptycho_core.formats import READERS, read_scan
 from ptycho_core.formats.writers.exports import write_reconstruction
+from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import intensities
 from tests.helpers import scan_files as files

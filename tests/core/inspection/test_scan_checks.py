@@ -7,7 +7,8 @@ import pytest
 
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.scan_checks import check_scan, median_step_px
-from ptycho_core.scan.scan import Assumption, Geometry, Patterns, Scan
+from ptycho_core.scan.scan import Geometry, Patterns, Scan
+from ptycho_core.scan.settings import Assumption
 from tests.helpers import scan_files as files
 
 

@@ -15,10 +15,10 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.config import Config, build_config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, train
-from ptycho_core.formats import Mapping, read_scan
-from ptycho_core.formats.mapping.mapping import Coordinate, Positions
+from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import apply
 from ptycho_core.runs.command_line import command_line, job_script, needed_files
+from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation

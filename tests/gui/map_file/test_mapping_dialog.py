@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QLabel
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.layout import layout
-from ptycho_core.formats.mapping.mapping import read_mapping
 from ptycho_core.formats.mapping.proposal import propose_mapping
 from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.scan.mapping import read_mapping
 from ptycho_gui.map_file.file_tree import FileTreeModel
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from tests.core.formats.mapping.test_proposal import lab_file

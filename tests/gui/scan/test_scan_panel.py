@@ -9,10 +9,10 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.formats import SETTINGS, read_scan
-from ptycho_core.formats.settings import HELP
+from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import figures, look_at, summary
 from ptycho_core.scan.scan import Patterns
+from ptycho_core.scan.settings import HELP, SETTINGS
 from ptycho_gui.scan.problem_list import ProblemList
 from ptycho_gui.scan.scan_panel import ScanPanel
 from ptycho_gui.scan.setting_field import LABELS

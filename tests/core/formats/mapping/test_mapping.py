@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import Mapping, read_scan
-from ptycho_core.formats.mapping.mapping import read_mapping, write_mapping
+from ptycho_core.formats import read_scan
 from ptycho_core.runs import run as runs
+from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
 
 M = files.TINY

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import Mapping, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.layout import Node, arrays_of, fingerprint, layout
-from ptycho_core.formats.mapping.mapping import read_mapping
 from ptycho_core.formats.mapping.proposal import propose, propose_mapping
 from ptycho_core.formats.mapping.saved_mappings import find_for, save_named
 from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.scan.mapping import Mapping, read_mapping
 from tests.core.formats.mapping.test_mapping import ptycho
 from tests.helpers import scan_files as files
 

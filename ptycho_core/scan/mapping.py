@@ -15,8 +15,8 @@ from typing import Any
 
 from ptycho_core.base.atomic import write_json
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import units
-from ptycho_core.formats.settings import UNITS, Settings
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 VERSION = 1
 _LARGEST_FILE = 2**20
@@ -180,7 +180,7 @@ QUANTITIES = ("energy", "distance", "detector_pixel", "object_pixel")
 
 def units_of(quantity: str) -> tuple[str, ...]:
     """Return the names, in small letters, of the units that one of `QUANTITIES` may have."""
-    return (*units.ENERGIES_EV, *units.LENGTHS_M) if quantity == "energy" else tuple(units.LENGTHS_M)
+    return (*ENERGIES_EV, *LENGTHS_M) if quantity == "energy" else tuple(LENGTHS_M)
 
 
 def read_mapping(path: Path) -> Mapping:

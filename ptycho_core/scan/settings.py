@@ -1,19 +1,18 @@
-"""The ``--set key=value`` pairs that answer what a file leaves open."""
+"""The ``--set key=value`` pairs that answer what a file leaves open. No NumPy here: a `ScanSource` carries them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.stores.store import list_keys
+from ptycho_core.base.names import nearest_names
 from ptycho_core.scan.orientation import ORIENTATIONS
-from ptycho_core.scan.scan import Assumption
+from ptycho_core.scan.units import UNITS
 
 NUMBER = ("a positive number",)
-UNITS = {"px": None, "m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
-"""Metres per unit of a position; pixels need no conversion."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "data": ("amplitude", "counts"),
@@ -56,6 +55,16 @@ HELP = {
 """What each setting means, in a sentence."""
 
 
+@dataclass(frozen=True)
+class Assumption:
+    """What a file left open and the reader decided; settable with ``--set key=value``."""
+
+    key: str
+    value: str
+    choices: tuple[str, ...]
+    reason: str
+
+
 class Settings:
     """What the operator set, asked for key by key while a file is read; collects what was assumed instead.
 
@@ -73,7 +82,7 @@ class Settings:
         for key, value in self.given.items():
             if key not in SETTINGS:
                 raise InputError(
-                    f"{path}: there is no setting '{key}'; those that exist: {list_keys([*SETTINGS], key)}"
+                    f"{path}: there is no setting '{key}'; those that exist: {nearest_names([*SETTINGS], key)}"
                 )
             if SETTINGS[key] == NUMBER:
                 _positive(key, value)
