@@ -93,14 +93,14 @@ def reconstruct(folder: Path, *words: object) -> tuple[Finished, dict[str, float
 
 def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Path:
     """Return the file of a simulated scan, written pattern by pattern if it is not there yet; its truth is not."""
-    from ptycho_core.formats.writers.exports import scan_format_of, write_scan
+    from ptycho_core.formats.writers.exports import write_scan
     from ptycho_core.simulation import simulate
 
     number = hashlib.sha256(f"{spec} {compress}".encode()).hexdigest()[:12]
     path = CACHE / f"{spec.n_patterns}x{spec.size}-{number}{suffix}"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        write_scan(simulate(spec, in_memory=False).scan, path, scan_format_of(path), compress=compress)
+        write_scan(simulate(spec, in_memory=False).scan, path, compress=compress)
     return path
 
 

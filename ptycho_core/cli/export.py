@@ -27,12 +27,12 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, print what was written."""
     if args.format:
-        from ptycho_core.formats.writers.exports import read_reconstruction, write_reconstruction
+        from ptycho_core.formats.writers.exports import export, read_reconstruction
 
         source = args.folder / "reconstruction" / "reconstruction.npz"
         if not source.exists():
             raise InputError(f"there is no reconstruction in {args.folder}: make one with ptycho reconstruct")
-        files = write_reconstruction(read_reconstruction(source), args.target, args.format)
+        files = export(read_reconstruction(source), args.target, args.format)
     else:
         from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint
 

@@ -34,7 +34,7 @@ from ptycho_core.engines.whole_canvas import (
     network_object,
     r_of,
 )
-from ptycho_core.formats.writers.exports import write_reconstruction
+from ptycho_core.formats.writers.exports import export
 from ptycho_core.runs.record import RECONSTRUCTION, read_metrics
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -213,7 +213,7 @@ def write_results(reconstruction: Reconstruction, folder: Path) -> Written:
     earlier = set_results_aside(folder)
     written: dict[str, Path] = {}
     for format in ("npz", "product", "tiff", "png"):
-        for path in write_reconstruction(reconstruction, target, format):
+        for path in export(reconstruction, target, format):
             written[path.name] = path
     metrics = target / METRICS_FILE
     write_json(metrics, {**reconstruction.metrics, "checkpoint": _seen_from(folder, reconstruction.metrics)})

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from ptycho_core.formats import read_scan
-from ptycho_core.formats.writers.exports import read_reconstruction, write_reconstruction, write_scan
+from ptycho_core.formats.writers.exports import export, read_reconstruction, write_scan
 from tests.interchange import experiment
 
 
 def test_our_product_holds_the_same_object_probe_and_geometry_there(tmp_path, ptychodus):
     recon = experiment.reconstruction()
-    (path,) = write_reconstruction(recon, tmp_path / "product.h5", "product")
+    (path,) = export(recon, tmp_path / "product.h5", "product")
     ptychodus("read-product", path, tmp_path / "found.npz")
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_array_equal(found["object"], recon.object[None])
@@ -26,7 +26,7 @@ def test_our_product_holds_the_same_object_probe_and_geometry_there(tmp_path, pt
 
 
 def test_the_patches_that_it_cuts_out_of_our_object_are_those_that_our_probe_sees(tmp_path, ptychodus):
-    (path,) = write_reconstruction(experiment.reconstruction(), tmp_path / "product.h5", "product")
+    (path,) = export(experiment.reconstruction(), tmp_path / "product.h5", "product")
     ptychodus("read-product", path, tmp_path / "found.npz")
     waves = np.load(tmp_path / "found.npz")["patches"] * experiment.probe()
     np.testing.assert_allclose(waves, experiment.exit_waves(), atol=1e-3 * abs(waves).max())

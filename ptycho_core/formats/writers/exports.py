@@ -1,4 +1,4 @@
-"""Everything that can be exported, by name: `write_reconstruction`, `read_reconstruction`, `write_scan`."""
+"""Everything that can be exported, by name: `export`, `write_scan`; and `read_reconstruction`."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ EXPORTERS: dict[str, Exporter] = {
 }
 
 
-def write_reconstruction(recon: Reconstruction, path: str | Path, format: str) -> list[Path]:
-    """Write a reconstruction in one of the formats of `EXPORTERS`.
+def export(recon: Reconstruction, path: str | Path, format: str | None = None) -> list[Path]:
+    """Write a reconstruction for other programs.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def write_reconstruction(recon: Reconstruction, path: str | Path, format: str) -
         puts their names after the stem of a file's name: ``star.png`` gives ``star_amplitude.png`` and
         ``star_phase.png``.
     format
-        A key of `EXPORTERS`.
+        A key of `EXPORTERS`: npz, product, cxi, tiff or png; None goes by the path's ending.
 
     Returns
     -------
@@ -90,14 +90,15 @@ def write_reconstruction(recon: Reconstruction, path: str | Path, format: str) -
     Raises
     ------
     InputError
-        No such format.
+        No such format, or no such ending.
     PtychoError
         A file or folder cannot be written.
     """
+    target = Path(path)
+    format = format or _export_format_of(target)
     if format not in EXPORTERS:
         raise InputError(f"there is no export format {format!r}: choose from {', '.join(EXPORTERS)}")
     exporter = EXPORTERS[format]
-    target = Path(path)
     if target.suffix.lower() in exporter.suffixes and not target.is_dir():
         names = [f"{target.stem}_{Path(name).stem}{target.suffix}" for name in exporter.files]
         files = [target] if len(names) == 1 else [target.with_name(name) for name in names]
@@ -108,6 +109,14 @@ def write_reconstruction(recon: Reconstruction, path: str | Path, format: str) -
     exporter.write(recon, *files)
     _log.info("wrote %s", ", ".join(map(str, files)))
     return files
+
+
+def _export_format_of(target: Path) -> str:
+    for name, exporter in EXPORTERS.items():
+        if target.suffix.lower() in exporter.suffixes:
+            return name
+    endings = ", ".join(suffix for exporter in EXPORTERS.values() for suffix in exporter.suffixes)
+    raise InputError(f"{target} must end in one of {endings}, or the format be named: {', '.join(EXPORTERS)}")
 
 
 def read_reconstruction(path: str | Path) -> Reconstruction:
@@ -140,8 +149,8 @@ def scan_format_of(path: str | Path) -> str:
     return format
 
 
-def write_scan(scan: Scan, path: str | Path, format: str, *, compress: bool = True) -> Path:
-    """Write a scan in one of the formats of `SCAN_WRITERS`, pattern by pattern.
+def write_scan(scan: Scan, path: str | Path, format: str | None = None, *, compress: bool = True) -> Path:
+    """Write a scan for other programs, pattern by pattern.
 
     Parameters
     ----------
@@ -150,17 +159,18 @@ def write_scan(scan: Scan, path: str | Path, format: str, *, compress: bool = Tr
     path
         The file to write or replace.
     format
-        "cxi" or "ptychopinn".
+        A key of `SCAN_WRITERS`: cxi or ptychopinn; None goes by the path's ending, .cxi or .npz.
     compress
         False writes a larger file that is read faster; an NPZ can then be mapped into memory.
 
     Raises
     ------
     InputError
-        No such format, or a scan without patterns.
+        No such format or ending, or a scan without patterns.
     PtychoError
         The file cannot be written.
     """
+    format = format or scan_format_of(path)
     if format not in SCAN_WRITERS:
         raise InputError(f"there is no scan format {format!r} to write: choose from {', '.join(SCAN_WRITERS)}")
     if not len(scan):

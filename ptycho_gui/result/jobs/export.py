@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.base.events import StopToken
-from ptycho_core.formats.writers.exports import scan_format_of, write_reconstruction, write_scan
+from ptycho_core.formats.writers.exports import export, write_scan
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.worker import Job, Progress
@@ -33,7 +33,7 @@ def export_reconstruction_job(reconstruction: Reconstruction, folder: Path, form
         for done, format in enumerate(formats):
             token.leave_if_cancelled()
             emit(Progress(f"writing {format}", done, len(formats)))
-            files += write_reconstruction(reconstruction, folder, format)
+            files += export(reconstruction, folder, format)
         return files
 
     return job
@@ -41,4 +41,4 @@ def export_reconstruction_job(reconstruction: Reconstruction, folder: Path, form
 
 def export_scan_job(scan: Scan, path: Path) -> Job:
     """Write a scan in the format that the path's ending stands for. Result: the path written."""
-    return lambda emit, token: write_scan(scan, path, scan_format_of(path))
+    return lambda emit, token: write_scan(scan, path)

@@ -20,7 +20,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
 from ptycho_core.formats import READERS, read_scan
-from ptycho_core.formats.writers.exports import write_reconstruction
+from ptycho_core.formats.writers.exports import export
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import intensities
@@ -58,7 +58,7 @@ def export_pictures(scan: Scan, folder: Path) -> tuple[np.ndarray, float]:
     """Reconstruct and export; return the phase (H, W) out of its TIFF, and the pixel size in metres out of its tags."""
     train(Config(engine="direct", max_epochs=8, batch_size=8, quiet=True, accelerator="cpu"), scan, folder)
     reconstruction = reconstruct(scan, folder / "checkpoints" / "last.ckpt", accelerator="cpu")
-    write_reconstruction(reconstruction, folder / "pictures", "tiff")
+    export(reconstruction, folder / "pictures", "tiff")
     with tifffile.TiffFile(folder / "pictures" / "phase.tif") as tiff:
         pixels, micrometres = tiff.pages[0].tags["XResolution"].value
         return tiff.asarray(), 1e-6 * micrometres / pixels

@@ -14,7 +14,7 @@ from PIL import Image
 
 import ptycho_core
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.formats.writers.exports import EXPORTERS, read_reconstruction, write_reconstruction
+from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction
 from ptycho_core.formats.writers.images import COVERED, display_phase, phase_style, scale_bar, write_png
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Geometry
@@ -91,7 +91,7 @@ def ptychodus_product(path):
 @pytest.mark.parametrize("size", [16, 15])
 def test_ptychodus_finds_object_probe_and_patches_where_we_have_them(tmp_path, size):
     recon = reconstruction(probe=smooth((16, 16), 2)[None, :size, :size])
-    (path,) = write_reconstruction(recon, tmp_path, "product")
+    (path,) = export(recon, tmp_path, "product")
     product = ptychodus_product(path)
     dy, dx = recon.pixel_size_m
     assert product["pixel"] == {"pixel_width_m": dx, "pixel_height_m": dy}
@@ -110,7 +110,7 @@ def test_ptychodus_finds_object_probe_and_patches_where_we_have_them(tmp_path, s
 
 def test_a_product_without_a_pixel_size_says_that_its_metres_are_pixels(tmp_path):
     recon = reconstruction(geometry=Geometry())
-    (path,) = write_reconstruction(recon, tmp_path, "product")
+    (path,) = export(recon, tmp_path, "product")
     product = ptychodus_product(path)
     assert product["pixel"] == {"pixel_width_m": 1.0, "pixel_height_m": 1.0}
     np.testing.assert_allclose(product["patch_y"], recon.positions_px[:, 0] - 8)
@@ -126,7 +126,7 @@ def test_a_product_without_a_pixel_size_says_that_its_metres_are_pixels(tmp_path
 @pytest.mark.parametrize("geometry", [GEOMETRY, Geometry(object_pixel_m=(5e-9, 6e-9)), Geometry()])
 def test_what_is_written_reads_back_the_same(tmp_path, format, tolerance, geometry):
     recon = reconstruction(geometry=geometry)
-    (path,) = write_reconstruction(recon, tmp_path, format)
+    (path,) = export(recon, tmp_path, format)
     back = read_reconstruction(path)
     assert_same(back, recon, tolerance)
     assert back.comments == "a test"
@@ -134,7 +134,7 @@ def test_what_is_written_reads_back_the_same(tmp_path, format, tolerance, geomet
 
 def test_a_product_of_ptychodus_itself_is_read_with_what_it_lacks_made_up_for(tmp_path):
     recon = reconstruction()
-    (path,) = write_reconstruction(recon, tmp_path, "product")
+    (path,) = export(recon, tmp_path, "product")
     with h5py.File(path, "r+") as file:
         del file["ptycho"], file["loss_epochs"]
         file.move("loss_values", "costs")
@@ -157,7 +157,7 @@ def test_a_product_of_ptychodus_itself_is_read_with_what_it_lacks_made_up_for(tm
 
 def test_the_npz_holds_the_documented_keys_and_needs_no_pickle(tmp_path):
     recon = reconstruction()
-    (path,) = write_reconstruction(recon, tmp_path, "npz")
+    (path,) = export(recon, tmp_path, "npz")
     assert path == tmp_path / "reconstruction.npz"
     with np.load(path, allow_pickle=False) as file:
         assert file["object"].dtype == file["probe"].dtype == np.complex64
@@ -165,14 +165,14 @@ def test_the_npz_holds_the_documented_keys_and_needs_no_pickle(tmp_path):
         np.testing.assert_allclose(file["pixel_size_m"], recon.pixel_size_m)
         assert json.loads(str(file["metrics"])) == {"r_factor": 0.08, "r_free": None}
         assert json.loads(str(file["config"])) == {"max_epochs": 6}
-    write_reconstruction(reconstruction(geometry=Geometry()), path, "npz")
+    export(reconstruction(geometry=Geometry()), path, "npz")
     with np.load(path, allow_pickle=False) as file:
         assert np.isnan(file["pixel_size_m"]).all()
 
 
 def test_the_cxi_image_follows_the_specification(tmp_path):
     recon = reconstruction()
-    (path,) = write_reconstruction(recon, tmp_path / "star.cxi", "cxi")
+    (path,) = export(recon, tmp_path / "star.cxi", "cxi")
     with h5py.File(path) as file:
         assert file["cxi_version"][()] == 160
         image = file["entry_1/image_1"]
@@ -198,7 +198,7 @@ def test_the_cxi_image_follows_the_specification(tmp_path):
 
 def test_tiffs_carry_the_pixel_size_as_imagej_reads_it(tmp_path):
     recon = reconstruction()
-    amplitude, phase = write_reconstruction(recon, tmp_path / "star.tif", "tiff")
+    amplitude, phase = export(recon, tmp_path / "star.tif", "tiff")
     assert (amplitude.name, phase.name) == ("star_amplitude.tif", "star_phase.tif")
     np.testing.assert_array_equal(tifffile.imread(amplitude), np.abs(recon.object))
     np.testing.assert_array_equal(tifffile.imread(phase), display_phase(recon))
@@ -214,7 +214,7 @@ def test_tiffs_carry_the_pixel_size_as_imagej_reads_it(tmp_path):
 
 
 def test_tiffs_without_a_pixel_size_are_in_pixels(tmp_path):
-    amplitude, _ = write_reconstruction(reconstruction(geometry=Geometry()), tmp_path, "tiff")
+    amplitude, _ = export(reconstruction(geometry=Geometry()), tmp_path, "tiff")
     with tifffile.TiffFile(amplitude) as file:
         assert file.imagej_metadata["unit"] == "pixel"
         assert file.pages[0].tags["XResolution"].value == (1, 1)
@@ -222,7 +222,7 @@ def test_tiffs_without_a_pixel_size_are_in_pixels(tmp_path):
 
 @pytest.mark.parametrize("geometry", [GEOMETRY, Geometry()])
 def test_pngs_are_pictures_of_the_covered_part_and_no_figure_stays_open(tmp_path, geometry):
-    files = write_reconstruction(reconstruction(geometry=geometry), tmp_path, "png")
+    files = export(reconstruction(geometry=geometry), tmp_path, "png")
     assert [path.name for path in files] == ["amplitude.png", "phase.png"]
     for path in files:
         with Image.open(path) as image:
@@ -284,13 +284,13 @@ def test_the_scale_bar_is_a_round_length(width, pixel, length_px, text):
 @pytest.mark.parametrize("format", EXPORTERS)
 def test_every_format_leaves_the_old_files_when_the_disk_is_full(tmp_path, format):
     recon = reconstruction()
-    files = write_reconstruction(recon, tmp_path, format)
+    files = export(recon, tmp_path, format)
     before = {path: path.read_bytes() for path in files}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(PtychoError, match=r"^cannot write .*: File too large$"):
-            write_reconstruction(recon, tmp_path, format)
+            export(recon, tmp_path, format)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {path: path.read_bytes() for path in files} == before
@@ -299,19 +299,39 @@ def test_every_format_leaves_the_old_files_when_the_disk_is_full(tmp_path, forma
 
 def test_an_unknown_format_lists_those_that_exist(tmp_path):
     with pytest.raises(InputError, match="no export format 'jpeg': choose from npz, product, cxi, tiff, png"):
-        write_reconstruction(reconstruction(), tmp_path, "jpeg")
+        export(reconstruction(), tmp_path, "jpeg")
+
+
+@pytest.mark.parametrize(
+    ("target", "files"),
+    [
+        ("star.cxi", ["star.cxi"]),
+        ("star.h5", ["star.h5"]),
+        ("star.npz", ["star.npz"]),
+        ("star.PNG", ["star_amplitude.PNG", "star_phase.PNG"]),
+        ("star.tiff", ["star_amplitude.tiff", "star_phase.tiff"]),
+    ],
+)
+def test_without_a_format_the_ending_says_which(tmp_path, target, files):
+    assert export(reconstruction(), tmp_path / target) == [tmp_path / name for name in files]
+    assert sorted(os.listdir(tmp_path)) == files
+
+
+def test_an_ending_that_says_no_format_lists_those_that_do(tmp_path):
+    with pytest.raises(InputError, match=r"star.jpeg must end in one of \.npz, \.h5, .*named: npz, product, cxi"):
+        export(reconstruction(), tmp_path / "star.jpeg")
 
 
 def test_a_folder_is_made_and_one_that_cannot_be_made_is_named(tmp_path):
-    (path,) = write_reconstruction(reconstruction(), tmp_path / "a" / "b.v2", "npz")
+    (path,) = export(reconstruction(), tmp_path / "a" / "b.v2", "npz")
     assert path == tmp_path / "a" / "b.v2" / "reconstruction.npz"
     with pytest.raises(PtychoError, match=r"cannot write .*reconstruction\.npz/c: Not a directory"):
-        write_reconstruction(reconstruction(), path / "c", "npz")
+        export(reconstruction(), path / "c", "npz")
 
 
 @pytest.mark.parametrize("format", ["npz", "product"])
 def test_a_reconstruction_that_lacks_a_key_or_is_cut_short_is_an_input_error(tmp_path, format):
-    (path,) = write_reconstruction(reconstruction(), tmp_path, format)
+    (path,) = export(reconstruction(), tmp_path, format)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=path.name):

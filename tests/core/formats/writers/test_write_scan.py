@@ -244,3 +244,10 @@ def test_an_unknown_format_and_an_empty_scan_are_input_errors(tmp_path):
         write_scan(small_scan(), tmp_path / "a", "tiff")
     with pytest.raises(InputError, match="without patterns"):
         write_scan(small_scan().take(np.zeros(0, int)), tmp_path / "a", "cxi")
+
+
+@pytest.mark.parametrize(("name", "format"), [("a.cxi", "cxi"), ("a.NPZ", "ptychopinn-npz")])
+def test_without_a_format_the_ending_of_the_path_says_which(tmp_path, name, format):
+    assert read_scan(write_scan(small_scan(), tmp_path / name)).format == format
+    with pytest.raises(InputError, match=r"a\.h5 must end in \.npz or \.cxi"):
+        write_scan(small_scan(), tmp_path / "a.h5")
