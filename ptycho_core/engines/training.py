@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -44,13 +45,14 @@ _log = logging.getLogger(__name__)
 def train(
     config: Config,
     scan: Scan,
-    output_dir: Path,
+    output_dir: str | Path,
     *,
     test_scan: Scan | None = None,
     events: EventHandler = lambda event: None,
     stop: StopToken | None = None,
     command: str = "",
     resume: bool = False,
+    callbacks: Sequence[L.Callback] = (),
 ) -> RunInfo:
     """Train on a scan, and leave a run directory behind.
 
@@ -72,6 +74,8 @@ def train(
         The command line that does the same, for the record.
     resume
         Go on from ``last.ckpt`` with optimiser, schedule, epoch counter and metrics.
+    callbacks
+        Lightning's, called along with our own, before a stop is obeyed and checkpoints are written.
 
     Returns
     -------
@@ -92,7 +96,8 @@ def train(
     accelerator, device = choose_accelerator(config.accelerator)
     if accelerator == "cpu" and config.precision == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
-    run = _Training(config, scan, Path(output_dir).absolute(), test_scan, events, stop or StopToken(), device)
+    folder = Path(output_dir).absolute()
+    run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks)
     with quiet_lightning(config):
         return run.go(command, resume)
 
@@ -109,9 +114,10 @@ class _Training:
         events: EventHandler,
         token: StopToken,
         device: str,
+        callbacks: Sequence[L.Callback],
     ) -> None:
         self.config, self.scan, self.folder, self.test_scan = config, scan, folder, test_scan
-        self.events, self.token, self.device = events, token, device
+        self.events, self.token, self.device, self.callbacks = events, token, device, callbacks
         deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
         self.obey = Obey(token, deadline)
         self.parts = split(len(scan), config, validate=test_scan is None)
@@ -228,7 +234,7 @@ class _Training:
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
         self.report = Report(self.emit, None, config.preview_seconds)
-        callbacks: list[L.Callback] = [RefuseNaN(), MeasureSpeed(), self.report, self.obey]
+        callbacks: list[L.Callback] = [RefuseNaN(), MeasureSpeed(), self.report, *self.callbacks, self.obey]
         if config.early_stop_patience:
             self.early = StopEarly(
                 config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta

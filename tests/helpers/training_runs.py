@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import lightning as L
 import torch
 
 from ptycho_core.base.config import Config
@@ -49,6 +50,7 @@ class Training:
         stop: StopToken | None = None,
         resume: bool = False,
         test_scan: Scan | None = None,
+        callbacks: Sequence[L.Callback] = (),
         **settings: Any,
     ) -> Training:
         def hear(event: Event) -> None:
@@ -56,7 +58,16 @@ class Training:
             on(event)
 
         config = Config(**{**SMALL, **settings})
-        self.info = train(config, scan, self.folder, events=hear, stop=stop, resume=resume, test_scan=test_scan)
+        self.info = train(
+            config,
+            scan,
+            self.folder,
+            events=hear,
+            stop=stop,
+            resume=resume,
+            test_scan=test_scan,
+            callbacks=callbacks,
+        )
         return self
 
     def all(self, kind: type[E]) -> list[E]:
