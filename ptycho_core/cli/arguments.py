@@ -118,6 +118,9 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Reading the scan")
     group.add_argument("--positions", type=Path, metavar="FILE", help="file of positions, where the scan's has none")
     group.add_argument(
+        "--format", metavar="NAME", help="read it as this format, whatever its content looks like (docs/formats.md)"
+    )
+    group.add_argument(
         "--mapping",
         type=Path,
         metavar="FILE",
@@ -163,13 +166,15 @@ def read(args: argparse.Namespace, path: Path, positions: Path | None = None) ->
     from ptycho_core.scan.mapping import read_mapping
 
     mapping = read_mapping(args.mapping) if args.mapping else None
-    scan = read_scan(path, positions_file=positions, settings=reading_settings(args), mapping=mapping)
+    scan = read_scan(
+        path, positions_file=positions, settings=reading_settings(args), format=args.format, mapping=mapping
+    )
     return apply(scan, args.steps)
 
 
 def reads_as_given(args: argparse.Namespace) -> bool:
     """Return whether a flag of `add_reading` was given."""
-    return bool(args.set or args.positions or args.mapping or args.steps)
+    return bool(args.set or args.positions or args.format or args.mapping or args.steps)
 
 
 def reading_settings(args: argparse.Namespace) -> dict[str, str]:

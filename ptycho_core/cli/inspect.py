@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what the scan is; exit code 2 where something in it prevents a reconstruction."""
     if args.propose_mapping:
         return _propose(args)
+    from ptycho_core.formats import installed_readers
     from ptycho_core.inspection.inspection import describe, inspect_scan, plot_scan
 
     scan = read(args, args.scan, args.positions)
@@ -35,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(info)
     else:
         say(describe(info))
+    for problem in installed_readers().problems:
+        say(f"warning: {problem}")
     if args.plot:
         plot_scan(scan, args.plot)
         say(f"wrote {args.plot}")

@@ -7,12 +7,13 @@ import functools
 import logging
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Protocol
 
 from ptycho_core.base.errors import InputError, UnknownFormatError
 from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.installed import InstalledReaders
 from ptycho_core.formats.mapping import mapped
 from ptycho_core.formats.readers import (
+    Reader,
     cxi,
     fold_slice,
     nexus,
@@ -35,13 +36,6 @@ __all__ = ["MAPPED", "READERS", "Reader", "format_of", "read_scan"]
 _log = logging.getLogger(__name__)
 
 
-class Reader(Protocol):
-    """A module for one format: tells whether a file is of it, and reads what it stores."""
-
-    def sniff(self, store: Store, positions: Store | None) -> bool: ...  # noqa: D102
-    def read(self, store: Store, positions: Store | None, settings: Settings) -> Stored: ...  # noqa: D102
-
-
 _Read = collections.abc.Callable[[Store, Store | None, Settings], Stored]
 
 READERS: dict[str, Reader] = {
@@ -55,13 +49,21 @@ READERS: dict[str, Reader] = {
     "cxi": cxi,
     "plain-npz": plain_npz,
 }
-"""Formats by name, asked in this order: those with keys of their own before those with common ones."""
+"""Our formats by name, asked in this order: those with keys of their own before those with common ones."""
+
+COMMON = ("nexus", "cxi", "plain-npz")
+"""Formats whose keys any file may have: asked after the readers of other packages."""
 
 MAPPED = "mapped"
 """The name of any other format, which a `Mapping` describes."""
 
-IN_TWO_FILES = ("ptychodus", "pty-chi", "fold-slice")
-"""Formats whose positions may be in a file of their own."""
+OURS = frozenset({*READERS, MAPPED})
+
+
+@functools.cache
+def installed_readers() -> InstalledReaders:
+    """Return the readers of other packages, looked up once, when a scan is opened that needs them."""
+    return InstalledReaders(OURS)
 
 
 def read_scan(
@@ -79,12 +81,12 @@ def read_scan(
     path
         The file with the patterns.
     positions_file
-        The file with positions and probe, where the format keeps them apart (`IN_TWO_FILES`); with a mapping that of
+        The file with positions and probe, where the format keeps them apart; with a mapping that of
         the positions, which may be a table of text.
     settings
         Answers to what the file leaves open: keys and values of `scan.settings.SETTINGS`.
     format
-        A key of `READERS`; None looks at the content.
+        A key of `READERS`, or the name of a reader that another package brings; None looks at the content.
     mapping
         Where everything is, for a file of no known format, or to read one of a known format otherwise: whatever
         ``format`` says.
@@ -112,9 +114,12 @@ def read_scan(
             read: _Read = functools.partial(mapped.read, mapping=mapping)
         else:
             name = _format_of(store, positions, format)
-            read = READERS[name].read
-        stored = _read_as_far_as_it_goes(read, store, positions, chosen)
-        scan = assemble(stored, chosen, path, name)
+            read = _reader(name).read
+        with nullcontext() if name in OURS else installed_readers().blamed(name, path):
+            stored = _read_as_far_as_it_goes(read, store, positions, chosen)
+            if name not in OURS:
+                stored.notes.insert(0, _whose(name, store, positions))
+            scan = assemble(stored, chosen, path, name)
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
@@ -151,7 +156,7 @@ def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, 
 
 
 def format_of(path: str | Path) -> str:
-    """Return the name of a scan's format, a key of `READERS`, without reading its patterns.
+    """Return the name of a scan's format, as `read_scan` tells it, without reading its patterns.
 
     Raises
     ------
@@ -163,15 +168,49 @@ def format_of(path: str | Path) -> str:
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
-    name = format or next((name for name, reader in READERS.items() if reader.sniff(store, positions)), None)
-    if name is None:
-        raise UnknownFormatError(
-            f"{store.path} is of no known format ({', '.join(READERS)}); it holds "
+    name = format or _sniffed(store, positions)
+    if name not in READERS and name not in installed_readers().readers:
+        names = list_keys([*READERS, *installed_readers().readers], name)
+        raise InputError(_and_problems(f"there is no format '{name}'; those that exist: {names}"))
+    if positions is not None and not getattr(_reader(name), "IN_TWO_FILES", False):
+        raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
+    return name
+
+
+def _sniffed(store: Store, positions: Store | None) -> str:
+    for name, reader in READERS.items():
+        if name not in COMMON and reader.sniff(store, positions):
+            return name
+    others = installed_readers()
+    claiming = others.claiming(store, positions)
+    if len(claiming) > 1:
+        both = " and ".join(f"{name} (of the package {others.packages[name]})" for name in claiming)
+        raise InputError(f"{store.path} is taken for a file of theirs by the readers {both}: say which with --format")
+    for name in (*claiming, *_common(store, positions)):
+        return name
+    raise UnknownFormatError(
+        _and_problems(
+            f"{store.path} is of no known format ({', '.join([*READERS, *others.readers])}); it holds "
             f"{list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
             "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
         )
-    if name not in READERS:
-        raise InputError(f"there is no format '{name}'; those that exist: {list_keys([*READERS], name)}")
-    if positions is not None and name not in IN_TWO_FILES:
-        raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
-    return name
+    )
+
+
+def _common(store: Store, positions: Store | None) -> list[str]:
+    return [name for name in COMMON if READERS[name].sniff(store, positions)]
+
+
+def _reader(name: str) -> Reader:
+    return READERS[name] if name in READERS else installed_readers().readers[name]
+
+
+def _whose(name: str, store: Store, positions: Store | None) -> str:
+    """Return the sentence that tells of another package's reader, which nobody may take for one of ours."""
+    sentence = f"{name} is a reader of the package {installed_readers().packages[name]}"
+    common = _common(store, positions)
+    return f"{sentence}; --format {common[0]} reads the file as {common[0]}" if common else sentence
+
+
+def _and_problems(sentence: str) -> str:
+    return "; ".join([sentence, *installed_readers().problems])

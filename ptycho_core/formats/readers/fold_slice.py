@@ -23,6 +23,7 @@ from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
 from ptycho_core.scan.settings import Settings
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
+IN_TWO_FILES = True
 _MATLAB = "MATLAB_class"
 
 

@@ -11,6 +11,7 @@ from ptycho_core.formats.readers import ptychodus
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.settings import Settings
 
+IN_TWO_FILES = True
 _PATTERNS = "dp"
 
 

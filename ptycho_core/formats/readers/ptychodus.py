@@ -17,6 +17,7 @@ from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 
 _X, _Y, _INDEXES = "probe_position_x_m", "probe_position_y_m", "probe_position_indexes"
+IN_TWO_FILES = True
 POSITIONS = _X
 """The key that only products have."""
 ENERGIES_EV = ("photon_energy_eV", "probe_energy_eV")
