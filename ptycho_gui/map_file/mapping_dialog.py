@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -212,9 +213,7 @@ class MappingDialog(QDialog):
     def _connect(self) -> None:
         self._examiner.succeeded.connect(self._show_examined)
         self._examiner.failed.connect(self._show_failure)
-        self._previewer.succeeded.connect(self._show_preview)
         self._previewer.failed.connect(self._show_failure)
-        self._writer.succeeded.connect(self._show_written)
         self._writer.failed.connect(self._show_failure)
         self._settled.timeout.connect(self._preview)
         self.form.changed.connect(self._wait_and_preview)
@@ -284,19 +283,20 @@ class MappingDialog(QDialog):
     def _load(self) -> None:
         text, _ = QFileDialog.getOpenFileName(self, "Load mapping", str(self._path.parent), "Mappings (*.json)")
         if text:
-            self._writer.start(jobs.load(Path(text)))
+            self._writer.start(jobs.load(Path(text)), self.form.say)
 
     @Slot()
     def _save(self) -> None:
         if self._answer is not None:
-            self._writer.start(jobs.save(self._folder, self.name.text(), self._answer, self._fingerprint))
+            job = jobs.save(self._folder, self.name.text(), self._answer, self._fingerprint)
+            self._writer.start(job, self._tell_written)
 
     @Slot()
     def _export(self) -> None:
         suggestion = str(self._path.with_name(f"{self._path.stem}-mapping.json"))
         text, _ = QFileDialog.getSaveFileName(self, "Export mapping", suggestion, "Mappings (*.json)")
         if text and self._answer is not None:
-            self._writer.start(jobs.export(Path(text), self._answer))
+            self._writer.start(jobs.export(Path(text), self._answer), self._tell_written)
 
     # What the workers tell
 
@@ -336,13 +336,12 @@ class MappingDialog(QDialog):
 
     @Slot()
     def _preview(self) -> None:
-        self._previewer.start(jobs.preview(self.form.draft()))
+        draft = self.form.draft()
+        self._previewer.start(jobs.preview(draft), partial(self._show_preview, draft))
 
-    @Slot(object)
-    def _show_preview(self, preview: jobs.Preview) -> None:
+    def _show_preview(self, draft: jobs.Draft, preview: jobs.Preview) -> None:
         if self._settled.isActive():  # the fields have changed since
             return
-        draft = self.form.draft()
         self._answer = None if preview.problem else draft.mapping
         self._allow_answer()
         self._show_pictures(preview)
@@ -366,12 +365,8 @@ class MappingDialog(QDialog):
         self.places.show_positions(positions, None, preview.pixel_size_m)
         self.places.setVisible(len(positions) > 0)
 
-    @Slot(object)
-    def _show_written(self, outcome: object) -> None:
-        if isinstance(outcome, Mapping):
-            self.form.say(outcome)
-        else:
-            self._say("ok", str(outcome))
+    def _tell_written(self, sentence: str) -> None:
+        self._say("ok", sentence)
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.scan.steps import Step
 from ptycho_core.scan.steps_json import steps_to_flags
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
@@ -38,7 +39,6 @@ class StepsMenu(QMenu):
         self.setToolTipsVisible(True)
         self._model = model
         self._slot = WorkerSlot(self)
-        self._slot.succeeded.connect(self._take_result)
         self._slot.failed.connect(self._tell_failure)
         self._load = self.addAction(icon("open"), "&Load steps…", self._ask_what_to_load)
         self._save = self.addAction(icon("save"), "&Save steps…", self._ask_where_to_save)
@@ -60,12 +60,12 @@ class StepsMenu(QMenu):
     @Slot(str)
     def load(self, path: str) -> None:
         """Put the steps of a file in the place of all."""
-        self._slot.start(read_steps_job(Path(path)))
+        self._slot.start(read_steps_job(Path(path)), self._take_steps)
 
     @Slot(str)
     def save(self, path: str) -> None:
         """Write the steps that are switched on to a file."""
-        self._slot.start(save_steps_job(self._model.steps(), Path(path)))
+        self._slot.start(save_steps_job(self._model.steps(), Path(path)), self._tell_saved)
 
     @Slot()
     def copy_flags(self) -> None:
@@ -97,12 +97,11 @@ class StepsMenu(QMenu):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         return dialog
 
-    @Slot(object)
-    def _take_result(self, result: object) -> None:
-        if isinstance(result, tuple):
-            self._model.replace_all(result, "load steps")
-        else:
-            self.told.emit(f"Saved as {result}")
+    def _take_steps(self, steps: tuple[Step, ...]) -> None:
+        self._model.replace_all(steps, "load steps")
+
+    def _tell_saved(self, path: Path) -> None:
+        self.told.emit(f"Saved as {path}")
 
     @Slot(object)
     def _tell_failure(self, failure: Failure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, Signal, Slot
@@ -40,7 +41,6 @@ class RunsPanel(QWidget):
         self._folder: Path | None = None
         self._busy: str | None = None
         self._overlaid: set[Path] = set()
-        self._keep: set[Path] = set()
         self.table, self._sorted = RunTable(self), QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.table)
         self._sorted.setSortRole(SORT_ROLE)
@@ -62,7 +62,6 @@ class RunsPanel(QWidget):
             "checkpoints again; resume one that was stopped; overlay the curves of others to compare them."
         )
         self._listing, self._trashing = WorkerSlot(self), WorkerSlot(self)
-        self._listing.succeeded.connect(self._show)
         self._listing.failed.connect(self._show_failure)
         self._trashing.succeeded.connect(self._show_trashed)
         self._trashing.failed.connect(self._tell_failure)
@@ -113,9 +112,9 @@ class RunsPanel(QWidget):
         """Look into the folder again."""
         if self._folder is None:
             return
-        self._keep = {run.found.folder for run in self._runs()}
+        selected = {run.found.folder for run in self._runs()}
         self._say("Looking for runs…")
-        self._listing.start(list_runs(self._folder))
+        self._listing.start(list_runs(self._folder), partial(self._show, self._folder, selected))
 
     def set_busy(self, reason: str | None) -> None:
         """Say why no run can be opened or resumed now; None if one can."""
@@ -151,16 +150,14 @@ class RunsPanel(QWidget):
         self.set_folder(folder)
         self.folder_chosen.emit(folder)
 
-    @Slot(object)
-    def _show(self, runs: list[ListedRun]) -> None:
-        assert self._folder is not None
+    def _show(self, folder: Path, selected: set[Path], runs: list[ListedRun]) -> None:
         self._say("There are no runs in this folder yet. Start one, or choose another folder.")
-        self.table.show_runs(self._folder, runs)
+        self.table.show_runs(folder, runs)
         self.table.mark_overlaid(self._overlaid)
         self._stretch_reasons()
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row, run in enumerate(runs):
-            if run.found.folder in self._keep:
+            if run.found.folder in selected:
                 self.view.selectionModel().select(self._sorted.mapFromSource(self.table.index(row, 0)), flags)
         self._follow()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,20 @@ class ScanLoader(QObject):
         """What is being opened, or else what is open."""
         return self._asked if self.busy else self.source
 
-    def open(self, source: Source) -> None:
-        """Open a scan in the place of the present one."""
+    def open(self, source: Source, then: Callable[[Inspection], object] | None = None) -> None:
+        """Open a scan in the place of the present one.
+
+        Parameters
+        ----------
+        source
+            Where it is.
+        then
+            Called after ``opened``, if it is this scan that is opened.
+        """
         self._asked = source
         self.began.emit()
         self.progressed.emit(f"Opening {source.path.name}", None)
-        self._loading.start(load(source))
+        self._loading.start(load(source), then)
 
     def open_path(self, path: Path) -> None:
         """Open a file with nothing else said."""

@@ -49,8 +49,6 @@ class TrainingPanel(QWidget):
         self.form = SettingsForm(draft)
         self.note, self.done = ProblemNote(), QLabel(wordWrap=True)
         self._files = WorkerSlot(self)
-        self._then: Callable[[Any], None] = self._forget
-        self._files.succeeded.connect(self._succeed)
         self._files.failed.connect(self._fail)
         self.load = self._button("&Load settings…", "load", "Take all settings from a file", self._choose_to_load)
         self.save = self._button("&Save settings…", "save", "Write all settings to a file", self._choose_to_save)
@@ -90,7 +88,7 @@ class TrainingPanel(QWidget):
 
     def load_settings(self, path: Path) -> None:
         """Take all settings from a file; what is wrong with it is shown."""
-        self._start(read_settings_job(path), lambda settings: self._take(settings, path))
+        self._files.start(read_settings_job(path), lambda settings: self._take(settings, path))
 
     def save_settings(self, path: Path) -> None:
         """Write all settings to a file."""
@@ -199,11 +197,7 @@ class TrainingPanel(QWidget):
             return None
 
     def _write(self, files: dict[Path, Any], sentence: str) -> None:
-        self._start(write_files_job(files), lambda paths: self._show_done(sentence))
-
-    def _start(self, job: Any, then: Callable[[Any], None]) -> None:
-        self._then = then
-        self._files.start(job)
+        self._files.start(write_files_job(files), lambda paths: self._show_done(sentence))
 
     def _take(self, settings: dict[str, Any], path: Path) -> None:
         try:
@@ -212,13 +206,6 @@ class TrainingPanel(QWidget):
             self._show_error(str(error))
         else:
             self._show_done(f"Loaded {path.name}.")
-
-    def _forget(self, result: object) -> None:
-        pass
-
-    @Slot(object)
-    def _succeed(self, result: object) -> None:
-        self._then(result)
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:

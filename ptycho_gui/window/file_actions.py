@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from ptycho_core.formats.writers.exports import SCAN_WRITERS
+from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RECORD
 from ptycho_gui.kit.jobs.load import Source
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -42,11 +44,9 @@ class FileActions(QObject):
         super().__init__(window)
         self._session, self._preferences, self._window = session, preferences, window
         self._simulating, self._saving = WorkerSlot(self), WorkerSlot(self)
-        self._simulating.succeeded.connect(self._open_simulated)
         self._saving.succeeded.connect(self._tell_saved)
         for slot in (self._simulating, self._saving):
             slot.failed.connect(self._show_failure)
-        self._demo: Path | None = None
         self._recent: QMenu | None = None
 
     def open(self) -> None:
@@ -89,12 +89,11 @@ class FileActions(QObject):
     def open_demo(self) -> None:
         """Simulate a scan and open it."""
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        self._simulate(Path(documents) / "ptycho-demo")
+        self._simulate(Path(documents) / "ptycho-demo", self._session.loader.open)
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan, open it, and begin to train on it with the preset quick."""
-        self._demo = folder
-        self._simulate(folder)
+        self._simulate(folder, lambda source: self._session.loader.open(source, partial(self._train_quickly, folder)))
 
     def save_scan(self) -> None:
         """Ask for a file and write the scan as it was prepared."""
@@ -122,11 +121,6 @@ class FileActions(QObject):
         self._simulating.shut_down()
         self._saving.shut_down()
 
-    def take_demo(self) -> Path | None:
-        """Return, once, the folder in which training shall start on the scan that was just opened."""
-        folder, self._demo = self._demo, None
-        return folder
-
     def _ask(self, title: str, filters: str) -> Path | None:
         name, _ = QFileDialog.getOpenFileName(self._window, title, str(self._preferences.folder("open")), filters)
         if not name:
@@ -134,14 +128,17 @@ class FileActions(QObject):
         self._preferences.set_folder("open", Path(name).parent)
         return Path(name)
 
-    def _simulate(self, folder: Path) -> None:
+    def _simulate(self, folder: Path, then: Callable[[Source], object]) -> None:
         self._session.working.emit("simulating the demo scan", None)
-        self._simulating.start(demo_job(folder))
+        self._simulating.start(demo_job(folder), partial(self._take_simulated, then))
 
-    @Slot(object)
-    def _open_simulated(self, path: Path) -> None:
+    def _take_simulated(self, then: Callable[[Source], object], path: Path) -> None:
         self._session.working.emit("", None)
-        self.open_path(path)
+        then(Source(path.absolute()))
+
+    def _train_quickly(self, folder: Path, looked: Inspection) -> None:
+        self._session.draft.load({"preset": "quick"})
+        self._session.start(folder)
 
     @Slot(object)
     def _tell_saved(self, path: Path) -> None:
@@ -149,7 +146,6 @@ class FileActions(QObject):
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
-        self._demo = None
         self._session.working.emit("", None)
         self._session.message.emit("error", failure.sentence)
 

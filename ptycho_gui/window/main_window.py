@@ -50,7 +50,6 @@ class MainWindow(Shell):
         self._wire_run()
         self._wire_results()
         bridge.emitter.logged.connect(self.log.add)
-        self._unfinished: Path | None = None
         self.restore()
         self._update()
 
@@ -145,8 +144,13 @@ class MainWindow(Shell):
         """Open the run that the last session left unfinished, and say so."""
         folder = self.preferences.text(_UNFINISHED)
         if folder and Path(folder).is_dir():
-            self._unfinished = Path(folder)
-            self.session.open_run(self._unfinished)
+            self.session.open_run(Path(folder), self._remind)
+
+    def _remind(self, opened: OpenedRun) -> None:
+        info = opened.info
+        if info.status in _CAN_GO_ON and self.session.why_not_resume() is None:
+            text = f"{info.folder.name} is {info.status} after epoch {info.epochs_done}. Resume goes on with it."
+            self.message_bar.show_message("warning", text)
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan into a folder, open it, and train on it."""
@@ -172,9 +176,6 @@ class MainWindow(Shell):
             self.docks["welcome"].hide()
             self.docks.show("data")
         self._update()
-        if folder := self.files.take_demo():
-            self.session.draft.load({"preset": "quick"})
-            self.session.start(folder)
 
     def _name_window(self) -> None:
         """Name the scan that is open and the run that is shown, which may be of another scan."""
@@ -275,11 +276,6 @@ class MainWindow(Shell):
             self.results.shown = opened.info.folder.name
         else:
             self.object.clear()
-        info, reminds = opened.info, opened.info.folder == self._unfinished
-        self._unfinished = None
-        if reminds and info.status in _CAN_GO_ON and self.session.why_not_resume() is None:
-            text = f"{info.folder.name} is {info.status} after epoch {info.epochs_done}. Resume goes on with it."
-            self.message_bar.show_message("warning", text)
         for name in ("object", "checkpoints"):
             self.docks.show(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
-from ptycho_gui.runs.queue import QueuedRun, RunQueue
+from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
+
+_BUSY = "Another run can be opened when nothing runs any more."
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +75,16 @@ class Session(QObject):
         self.reconstruction: Reconstruction | None = None
         self.training = False
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
-        self._queued: QueuedRun | None = None
         self.works_off_queue = self.closing = False
-        self._ending = self._resume_opened = False
-        self._then: Callable[[Any], None] = self._show_reconstruction
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
         self.draft.changed.connect(self.changed)
         self._compute.events.connect(self._hear)
-        self._compute.succeeded.connect(self._succeed)
         self._compute.failed.connect(self._fail)
         self._compute.cancelled.connect(self._leave)
         self._compute.ended.connect(self._go_on)
-        self._reading.succeeded.connect(self._show_opened)
         self._reading.failed.connect(self._fail_reading)
         self._recording.succeeded.connect(self.keep_record)
 
@@ -126,7 +124,7 @@ class Session(QObject):
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
-        self.works_off_queue, self._ending = True, False
+        self.works_off_queue = True
         if not self.busy:
             self._go_on()
 
@@ -147,20 +145,25 @@ class Session(QObject):
         self.changed.emit()
 
     def resume_run(self, folder: Path) -> None:
-        """Open a run and go on with it."""
-        self._resume_opened = True
-        self.open_run(folder)
+        """Open a run and go on with it, or say why it cannot."""
+        self.open_run(folder, self._resume_or_say)
+
+    def _resume_or_say(self, opened: OpenedRun) -> None:
+        if reason := self.why_not_resume():
+            self.message.emit("warning", reason)
+        else:
+            self.resume()
 
     def stop(self) -> None:
         """End what runs in good order; the queue waits."""
-        self._ending = True
+        self.works_off_queue = False
         self._compute.stop()
         if self.training:
             self._tell((StageChanged("stopping"),))
 
     def cancel(self) -> None:
         """End what runs at once; the queue waits."""
-        self._ending = True
+        self.works_off_queue = False
         self._compute.cancel()
 
     def shut_down(self) -> None:
@@ -173,13 +176,21 @@ class Session(QObject):
         """Return the object pixel size (y, x) of the scan that is open."""
         return self.loader.looked.scan.pixel_size_m if self.loader.looked else None
 
-    def open_run(self, folder: Path) -> None:
-        """Show a run from its directory alone; its scan and its settings come with it."""
+    def open_run(self, folder: Path, then: Callable[[OpenedRun], object] | None = None) -> None:
+        """Show a run from its directory alone; its scan and its settings come with it.
+
+        Parameters
+        ----------
+        folder
+            Of the run.
+        then
+            Called when it is shown.
+        """
         if self.busy:
-            self.message.emit("warning", "Another run can be opened when nothing runs any more.")
+            self.message.emit("warning", _BUSY)
             return
         self.working.emit(f"opening the run in {folder.name}", None)
-        self._reading.start(open_run(folder))
+        self._reading.start(open_run(folder), partial(self._show_opened, then))
 
     def reconstruct(self, checkpoint: Path, polish_epochs: int = 0) -> None:
         """Reconstruct the scan of the run that is shown with one of its checkpoints."""
@@ -228,15 +239,14 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained)
 
     def _begin(self, run: ShownRun) -> None:
-        self.run, self.training, self._ending, self._scan = run, True, False, None
+        self.run, self.training, self._scan = run, True, None
         if run.info is None:
             self.reconstruction = None
         self.run_shown.emit(run)
 
     def _compute_job(self, job: Job, then: Callable[[Any], None]) -> None:
-        self._then = then
         self.began.emit()
-        self._compute.start(job)
+        self._compute.start(job, then)
         self.changed.emit()
 
     @Slot(object)
@@ -261,10 +271,6 @@ class Session(QObject):
             self.run.history.hear(event)
         self.heard.emit(events)
         self.changed.emit()
-
-    @Slot(object)
-    def _succeed(self, result: object) -> None:
-        self._then(result)
 
     def _trained(self, info: RunInfo) -> None:
         """Keep the record, and show what the best checkpoint makes of the scan."""
@@ -298,10 +304,9 @@ class Session(QObject):
             return
         self.run.history.end(status, reason)
         self.heard.emit(())
-        if self._queued is not None:
+        if (queued := self.queue.running) is not None:
             over = {"failed": self.queue.failed, "cancelled": self.queue.skipped}.get(status, self.queue.done)
-            over(self._queued, reason)
-            self._queued = None
+            over(queued, reason)
         self.recorded.emit()
 
     @Slot(object)
@@ -319,14 +324,14 @@ class Session(QObject):
     def _go_on(self) -> None:
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
-        self._queued = self.queue.next() if self.works_off_queue and not self._ending else None
-        if self._queued is None:
+        queued = self.queue.next() if self.works_off_queue else None
+        if queued is None:
             self.works_off_queue = False
             self.changed.emit()
             self.idle.emit()
             return
-        source = self._queued.source
-        self._train(self._queued.settings, self._queued.folder, lambda: read_source(source))
+        source = queued.source
+        self._train(queued.settings, queued.folder, lambda: read_source(source))
 
     def _show_reconstruction(self, made: Reconstructed) -> None:
         self.reconstruction = made.reconstruction
@@ -336,10 +341,10 @@ class Session(QObject):
     def _show_both(self, both: tuple[tuple[str, Reconstruction], tuple[str, Reconstruction]]) -> None:
         self.compared.emit(*both)
 
-    @Slot(object)
-    def _show_opened(self, opened: OpenedRun) -> None:
+    def _show_opened(self, then: Callable[[OpenedRun], object] | None, opened: OpenedRun) -> None:
         self.working.emit("", None)
         if self.busy:
+            self.message.emit("warning", _BUSY)
             return
         info = opened.info
         self.run = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info)
@@ -352,9 +357,8 @@ class Session(QObject):
         if opened.problem:
             self.message.emit("warning", opened.problem)
         self.changed.emit()
-        if self._resume_opened:
-            self._resume_opened = False
-            self.resume()
+        if then is not None:
+            then(opened)
 
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:

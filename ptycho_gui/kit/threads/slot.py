@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from ptycho_gui.kit.threads.worker import Job, Worker
+from ptycho_gui.kit.threads.worker import Continuation, Job, Worker
 
 
 class WorkerSlot(QObject):
     """Runs one job at a time; a new one replaces, and cancels, the one before.
 
-    The signals are those of `Worker`; what a replaced worker still says is dropped.
+    The signals are those of `Worker`; what a replaced worker still says is dropped. What follows from one job alone
+    is given with it: it is forgotten with the job if that fails, is cancelled or replaced.
     """
 
     events = Signal(object)
@@ -30,10 +31,18 @@ class WorkerSlot(QObject):
         """Whether a job is at work."""
         return self._worker is not None
 
-    def start(self, job: Job) -> None:
-        """Begin a job; the one before is cancelled and forgotten."""
+    def start(self, job: Job, then: Continuation | None = None) -> None:
+        """Begin a job; the one before is cancelled and forgotten.
+
+        Parameters
+        ----------
+        job
+            What to do.
+        then
+            Called with the result, in this thread and after ``succeeded``, if the job succeeds in its place.
+        """
         self.cancel()
-        worker = self._worker = Worker(job)
+        worker = self._worker = Worker(job, then)
         self._alive.append(worker)
         worker.events.connect(self._tell_events)
         worker.succeeded.connect(self._tell_success)
@@ -67,8 +76,11 @@ class WorkerSlot(QObject):
 
     @Slot(object)
     def _tell_success(self, result: object) -> None:
-        if self.sender() is self._worker:
+        worker = self._worker
+        if worker is not None and self.sender() is worker:
             self.succeeded.emit(result)
+            if worker.then is not None:
+                worker.then(result)
 
     @Slot(object)
     def _tell_failure(self, failure: object) -> None:

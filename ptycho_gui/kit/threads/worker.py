@@ -16,6 +16,8 @@ from ptycho_core.base.events import BatchDone, Cancelled, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
 """Does the work in the worker's thread: tells events, watches the token, returns the result."""
+Continuation = Callable[[Any], object]
+"""Goes on with a job's result in the window's thread."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Worker(QThread):
     ----------
     job
         What to do.
+    then
+        Goes on with the result; called by whoever owns the worker, in its own thread.
     parent
         Owner; it must keep the worker until ``finished``.
     """
@@ -58,10 +62,10 @@ class Worker(QThread):
     failed = Signal(object)
     cancelled = Signal()
 
-    def __init__(self, job: Job, parent: QObject | None = None) -> None:
+    def __init__(self, job: Job, then: Continuation | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.setStackSize(_STACK_BYTES)  # BLAS needs more than the default of some systems
-        self.job, self.token = job, StopToken()
+        self.job, self.then, self.token = job, then, StopToken()
 
     def run(self) -> None:
         """Qt: in the new thread."""

@@ -130,6 +130,37 @@ def test_a_job_can_follow_from_the_outcome_of_another(qtbot, slot):
     assert results == ["first", "second"]
 
 
+def test_what_follows_from_a_job_is_called_with_its_result_once_that_was_told(qtbot, slot):
+    calls = []
+    slot.succeeded.connect(lambda result: calls.append(("told", result)))
+    with qtbot.waitSignal(slot.ended):
+        slot.start(lambda emit, token: "result", lambda result: calls.append(("then", result)))
+    assert calls == [("told", "result"), ("then", "result")]
+
+
+def fails(emit, token):
+    raise InputError("no such file")
+
+
+@pytest.mark.parametrize("ends", [fails, waits_for_its_token])
+def test_what_was_to_follow_from_a_job_that_fails_or_leaves_follows_from_no_other(qtbot, slot, ends):
+    followed = []
+    with qtbot.waitSignal(slot.ended):
+        slot.start(ends, followed.append)
+        slot.cancel()
+    with qtbot.waitSignal(slot.ended):
+        slot.start(lambda emit, token: "another")
+    assert followed == []
+
+
+def test_what_was_to_follow_from_a_replaced_job_is_forgotten(qtbot, slot):
+    followed = []
+    with qtbot.waitSignal(slot.ended):
+        slot.start(waits_for_its_token, lambda result: followed.append("first"))
+        slot.start(lambda emit, token: "second", lambda result: followed.append(result))
+    assert followed == ["second"]
+
+
 def test_shutting_down_cancels_and_waits(qtbot, slot):
     heard = Heard(slot)
     slot.start(waits_for_its_token)

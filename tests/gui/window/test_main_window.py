@@ -309,6 +309,17 @@ def test_the_demo_scan_is_simulated_opened_and_trained_on(window, qtbot, tmp_pat
     assert (tmp_path / "demo/scan.npz").is_file()
 
 
+def test_another_scan_opened_in_place_of_the_demo_is_not_trained_on(window, qtbot, tmp_path, scan_path):
+    window.run_demo(tmp_path / "demo")
+    with qtbot.waitSignal(window.session.loader.began, timeout=PATIENCE_MS):
+        pass
+    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+        window.open_path(scan_path)
+    assert window.session.loader.source.path == scan_path
+    assert window.session.run is None
+    assert not window.session.busy
+
+
 def test_nothing_of_torch_is_imported_by_the_window_itself(tmp_path):
     import subprocess
     import sys

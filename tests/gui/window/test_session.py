@@ -135,6 +135,54 @@ def test_a_stopped_run_is_resumed_to_its_end(driven):
     assert len(driven.session.run.history.epochs) == done + 2
 
 
+def stopped_run(driven, name="run"):
+    driven.begin(name, **LONG)
+    driven.wait_for(CheckpointSaved)
+    driven.until_idle(driven.session.stop)
+    return driven.folder / name
+
+
+def test_a_run_that_cannot_be_opened_to_be_resumed_leaves_the_next_one_that_is_opened_alone(driven):
+    stopped = stopped_run(driven)
+    driven.session.resume_run(driven.folder / "gone")
+    driven.qtbot.waitUntil(lambda: bool(driven.messages) and driven.messages[-1][0] == "error", timeout=PATIENCE_MS)
+    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+        driven.session.open_run(stopped)
+    assert driven.session.why_not_resume() is None
+    assert not driven.session.busy
+    assert driven.status() == "stopped"
+
+
+def test_a_run_that_was_to_be_resumed_while_another_one_trained_is_only_opened_afterwards(driven):
+    stopped = stopped_run(driven)
+    driven.events.clear()
+    driven.begin("other", **LONG)
+    driven.session.resume_run(stopped)
+    assert driven.messages[-1] == ("warning", "Another run can be opened when nothing runs any more.")
+    driven.wait_for(EpochDone)
+    driven.until_idle(driven.session.stop)
+    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+        driven.session.open_run(stopped)
+    assert not driven.session.busy
+
+
+def test_a_run_of_the_list_is_opened_and_goes_on(driven):
+    stopped = stopped_run(driven)
+    driven.events.clear()
+    driven.session.resume_run(stopped)
+    driven.wait_for(EpochDone)
+    driven.until_idle(driven.session.stop)
+    assert driven.session.run.folder == stopped
+
+
+def test_a_run_that_was_opened_to_be_resumed_and_cannot_go_on_says_why(driven):
+    driven.until_idle(driven.begin)
+    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+        driven.session.resume_run(driven.folder / "run")
+    assert driven.messages[-1][0] == "warning"
+    assert driven.messages[-1][1].startswith("All 3 epochs are done")
+
+
 def test_a_resumption_that_is_refused_says_why_and_changes_nothing(driven):
     driven.until_idle(driven.begin)
     driven.session.draft.set("learning_rate", 0.5)
@@ -189,6 +237,17 @@ def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
     driven.session.start_queue()
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
+    assert [queue.state(row) for row in range(2)] == ["done", "waiting"]
+
+
+def test_a_run_begun_by_hand_after_a_stop_does_not_set_the_queue_going(driven, scan_path, tmp_path):
+    queue = driven.session.queue
+    for name in ("first", "second"):
+        queue.add(QueuedRun(Source(scan_path), LONG, tmp_path / name))
+    driven.session.start_queue()
+    driven.wait_for(EpochDone)
+    driven.until_idle(driven.session.stop)
+    driven.until_idle(lambda: driven.begin("by hand"))
     assert [queue.state(row) for row in range(2)] == ["done", "waiting"]
 
 
