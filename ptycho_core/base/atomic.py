@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ptycho_core.base.codec import json_ready
 from ptycho_core.base.errors import PtychoError
 
 
@@ -107,26 +105,3 @@ def write_json(path: str | Path, value: Any) -> None:
 
     with atomic_write(path, check) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def json_ready(value: Any) -> Any:
-    """Return ``value`` in JSON's own types: NaN and infinity become None, arrays lists, paths strings.
-
-    Raises
-    ------
-    TypeError
-        A type that has no counterpart in JSON.
-    """
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no counterpart in JSON")

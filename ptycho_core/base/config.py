@@ -6,16 +6,14 @@ The command line's ``--help``, the window's tooltips and the checks all come fro
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from ptycho_core.base.codec import decode, decode_fields, encode, read_json
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.knobs import Knob, knob
-
-VERSION = 1
 
 STEP_METRICS = (
     "poisson_train_loss_step",
@@ -42,6 +40,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 @dataclass(frozen=True)
 class Config:
     """Every knob of a run: primitives only, JSON there and back."""
+
+    LAYOUT: ClassVar[int] = 1
 
     preset: str = knob(
         "standard",
@@ -404,50 +404,25 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready primitives, with the version of the layout."""
-        body = dataclasses.asdict(self)
-        body["logger"] = list(self.logger)
-        return {"version": VERSION, **body}
+        return encode(self)
 
     def to_json(self) -> str:
         """Return the config as JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
     @classmethod
-    def from_dict(cls, body: dict[str, Any], source: str = "config") -> Config:
-        """Return the config that `to_dict` wrote; unknown settings and versions are refused by name."""
-        return cls(**settings_from_dict(body, source))
+    def from_dict(cls, body: object, source: str = "config") -> Config:
+        """Return the config that `to_dict` wrote; raises `InputError` as `ptycho_core.base.codec.decode`."""
+        return decode(cls, body, source)
 
 
 KNOBS: dict[str, Knob] = {f.name: f.metadata["knob"] for f in dataclasses.fields(Config)}
 """Every setting's declaration, in order."""
 
 
-def settings_from_dict(body: object, source: str) -> dict[str, Any]:
-    """Return the settings that a JSON object names, checked; it need not name all of them."""
-    if not isinstance(body, dict):
-        raise InputError(f"{source} must hold a JSON object of settings")
-    settings = dict(body)
-    version = settings.pop("version", VERSION)
-    if version != VERSION:
-        raise InputError(f"{source} has config version {version!r}; this program reads version {VERSION}")
-    for name, value in settings.items():
-        if name not in KNOBS:
-            near = difflib.get_close_matches(str(name), KNOBS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(KNOBS)}"
-            raise InputError(f"{source} names the unknown setting {name!r}{hint}")
-        settings[name] = KNOBS[name].check(name, tuple(value) if isinstance(value, list) else value)
-    return settings
-
-
 def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings in a JSON file."""
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the config file {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    return settings_from_dict(body, str(path))
+    """Return the settings that a JSON file names, checked; it need not name all of them."""
+    return decode_fields(Config, read_json(path, "the config file"), str(path))
 
 
 def build_config(*layers: dict[str, Any]) -> Config:

@@ -69,3 +69,22 @@ def raise_errors(problems: Iterable[Problem]) -> None:
     errors = [p.message for p in problems if p.severity == "error"]
     if errors:
         raise InputError("; ".join(errors))
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the end of a sentence on a name that is not ``known``: the one most like it, or else which there are.
+
+    Parameters
+    ----------
+    name
+        That was given.
+    known
+        Those that would be right.
+    otherwise
+        What to say instead of all that are known, where none is like it.
+    """
+    import difflib  # not for those who make no mistake: it would slow every start
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(names)}"

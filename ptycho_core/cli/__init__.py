@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import os
 import sys
@@ -12,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from ptycho_core import __version__
-from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.errors import InputError, PtychoError, did_you_mean
 from ptycho_core.cli.arguments import Parser, dashed
 from ptycho_core.cli.output import say
 
@@ -78,8 +77,8 @@ def parse(given: list[str]) -> argparse.Namespace:
             command.add_argument("--debug", action="store_true", help="print the traceback of an error")
     args, unknown = parser.parse_known_args(dashed(given))
     if unknown:
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], commands[args.command].flags(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"see ptycho {args.command} --help"
+        flags, manual = commands[args.command].flags(), f"see ptycho {args.command} --help"
+        hint = did_you_mean(unknown[0].partition("=")[0], flags, manual)
         raise InputError(f"ptycho {args.command} does not know {unknown[0]}; {hint}")
     args.words = ["ptycho", *given]
     return args

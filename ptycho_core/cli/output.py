@@ -19,7 +19,7 @@ def print_json(value: Any) -> None:
     """Print a result for a program."""
     import json
 
-    from ptycho_core.base.atomic import json_ready
+    from ptycho_core.base.codec import json_ready
 
     print(json.dumps(json_ready(value), indent=2, ensure_ascii=False))
 

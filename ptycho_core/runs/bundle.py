@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from ptycho_core.base.atomic import atomic_write, json_ready
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.codec import json_ready
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import reading
 

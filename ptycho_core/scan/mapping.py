@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
 import math
-import types
-import typing
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ptycho_core.base.atomic import write_json
+from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
-
-VERSION = 1
-_LARGEST_FILE = 2**20
 
 
 @dataclass(frozen=True)
@@ -45,6 +37,8 @@ class Coordinate:
     multiplier: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.key:
+            raise InputError("a coordinate needs a 'key'")
         if self.unit not in UNITS:
             raise InputError(f"the unit {self.unit!r} of '{self.key}' is not one of {', '.join(UNITS)}")
         if not (math.isfinite(self.multiplier) and self.multiplier):
@@ -125,6 +119,8 @@ class Mapping:
         Answers as with ``--set``, which overrides them: ``{"data": "amplitude"}``.
     """
 
+    LAYOUT: ClassVar[int] = 1
+
     patterns: str
     positions: Positions
     index: str | None = None
@@ -144,10 +140,11 @@ class Mapping:
                 raise InputError(f"the unit {quantity.unit!r} of the {name} is not one of {', '.join(valid)}")
         if len({self.positions.y.unit == "px", self.positions.x.unit == "px"}) > 1:
             raise InputError("y and x of the positions must both be in pixels or both in a unit of length")
+        Settings(Path("settings"), self.settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the mapping as JSON-ready primitives, with the version of the layout; what is None is left out."""
-        return {"version": VERSION, **_without_defaults(self)}
+        """Return the mapping as JSON-ready primitives, with the version of its layout and without what is default."""
+        return encode(self, defaults=False)
 
     @classmethod
     def from_dict(cls, body: object, source: str = "the mapping") -> Mapping:
@@ -165,13 +162,7 @@ class Mapping:
         InputError
             Another version, an unknown or missing name, a value of the wrong type or outside its limits; by name.
         """
-        if not isinstance(body, dict):
-            raise InputError(f"{source} must hold a JSON object with 'patterns' and 'positions'")
-        if body.get("version") != VERSION:
-            raise InputError(f"{source} has version {body.get('version')!r}; this program reads version {VERSION}")
-        mapping: Mapping = _build(cls, {name: item for name, item in body.items() if name != "version"}, source, "")
-        Settings(Path(source), mapping.settings)
-        return mapping
+        return decode(cls, body, source)
 
 
 QUANTITIES = ("energy", "distance", "detector_pixel", "object_pixel")
@@ -191,20 +182,7 @@ def read_mapping(path: Path) -> Mapping:
     InputError
         The file cannot be read, is not JSON, or as `Mapping.from_dict`.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the mapping {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"the mapping {path} is not text: {error}") from error
-    if len(text) > _LARGEST_FILE:
-        raise InputError(f"{path} is larger than any mapping")
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the mapping {path} is not JSON: {error}") from error
-    return Mapping.from_dict(body, str(path))
+    return Mapping.from_dict(read_json(path, "the mapping"), str(path))
 
 
 def write_mapping(mapping: Mapping, path: Path) -> None:
@@ -216,71 +194,3 @@ def write_mapping(mapping: Mapping, path: Path) -> None:
         The file cannot be written.
     """
     write_json(path, mapping.to_dict())
-
-
-def _without_defaults(record: Any) -> dict[str, Any]:
-    found = {}
-    for f in dataclasses.fields(record):
-        value = getattr(record, f.name)
-        if dataclasses.is_dataclass(value):
-            found[f.name] = _without_defaults(value)
-        elif value not in (None, {}) and value != f.default:
-            found[f.name] = value
-    return found
-
-
-def _build(kind: Any, body: object, source: str, place: str) -> Any:
-    """Return a dataclass of this kind from a JSON object; ``place`` is where in ``source`` it is."""
-    where = f"{source}: '{place}'" if place else source
-    if not isinstance(body, dict):
-        raise InputError(f"{where} must be an object with {', '.join(f.name for f in dataclasses.fields(kind))}")
-    hints = typing.get_type_hints(kind)
-    for name in body:
-        if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(hints)}"
-            raise InputError(f"{where} has the unknown name {name!r}; {hint}")
-    required = [f.name for f in dataclasses.fields(kind) if _is_required(f)]
-    missing = [name for name in required if name not in body]
-    if missing:
-        raise InputError(f"{where} lacks {', '.join(map(repr, missing))}")
-    prefix = f"{place}." if place else ""
-    values = {name: _value(hints[name], item, source, prefix + name) for name, item in body.items()}
-    try:
-        return kind(**values)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
-def _is_required(f: dataclasses.Field[Any]) -> bool:
-    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-
-
-def _value(hint: Any, value: object, source: str, place: str) -> Any:
-    """Return a JSON value as the type that a field declares."""
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, source, place)
-    what, is_valid = _KINDS[hint]
-    if not is_valid(value):
-        raise InputError(f"{source}: '{place}' must be {what} (it is {json.dumps(value)[:80]})")
-    return value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
-    str: ("a text", lambda value: isinstance(value, str) and bool(value)),
-    bool: ("true or false", lambda value: isinstance(value, bool)),
-    int: ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool)),
-    float: ("a number", _is_number),
-    dict[str, str]: (
-        "an object of texts",
-        lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
-    ),
-}

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.codec import decode, encode, read_json
+from ptycho_core.base.errors import InputError, did_you_mean
 from ptycho_core.scan.steps import STEPS, FromFile, Step
 
-VERSION = 1
+
+@dataclass(frozen=True)
+class _Steps:
+    LAYOUT: ClassVar[int] = 1
+
+    steps: tuple[Any, ...]
 
 
 def steps_to_dict(steps: Iterable[Step]) -> dict[str, Any]:
     """Return steps as JSON-ready primitives, with the version of the layout."""
-    return {"version": VERSION, "steps": [{"step": step.name, **dataclasses.asdict(step)} for step in steps]}
+    return encode(_Steps(tuple({"step": step.name, **encode(step)} for step in steps)))
 
 
 def steps_from_dict(body: object, source: str, folder: Path = Path()) -> tuple[Step, ...]:
@@ -37,39 +42,21 @@ def steps_from_dict(body: object, source: str, folder: Path = Path()) -> tuple[S
     InputError
         Another version, an unknown step or setting, one that is missing, or a value outside its limits; by name.
     """
-    if not isinstance(body, dict) or not isinstance(body.get("steps"), list):
-        raise InputError(f"{source} must hold a JSON object with a list of 'steps'")
-    if body.get("version") != VERSION:
-        raise InputError(f"{source} has steps of version {body.get('version')!r}; this program reads version {VERSION}")
-    unknown = [name for name in body if name not in ("version", "steps")]
-    if unknown:
-        raise InputError(f"{source} names the unknown {unknown[0]!r}; it may hold version and steps")
-    return tuple(_step(entry, source, folder) for entry in body["steps"])
+    entries = decode(_Steps, body, source).steps
+    return tuple(_step(entry, f"{source}: step {number}", folder) for number, entry in enumerate(entries, 1))
 
 
 def _step(entry: object, source: str, folder: Path) -> Step:
     if not isinstance(entry, dict) or not isinstance(entry.get("step"), str):
-        raise InputError(f"{source}: each of the steps must be an object that names its 'step'")
+        raise InputError(f"{source} must be a JSON object that names its 'step'")
     settings = dict(entry)
-    kind = STEPS[_known(settings.pop("step"), STEPS, f"{source} names the unknown step")]
-    knobs = kind.knobs()
-    for name in settings:
-        _known(name, knobs, f"{source}: step {kind.name} names the unknown setting")
-    missing = [name for name in kind.required() if name not in settings]
-    if missing:
-        raise InputError(f"{source}: step {kind.name} needs {', '.join(missing)}")
-    if issubclass(kind, FromFile) and isinstance(settings["file"], str):
+    name = settings.pop("step")
+    if name not in STEPS:
+        raise InputError(f"{source} has the unknown name {name!r}; {did_you_mean(name, STEPS)}")
+    kind = STEPS[name]
+    if issubclass(kind, FromFile) and isinstance(settings.get("file"), str):
         settings["file"] = str(folder / settings["file"])
-    return kind(**settings)
-
-
-def _known(name: str, there: Iterable[str], complaint: str) -> str:
-    names = list(there)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise InputError(f"{complaint} {name!r}; {hint}")
-    return name
+    return decode(kind, settings, f"{source} ({name})")
 
 
 def read_steps(path: Path) -> tuple[Step, ...]:
@@ -80,13 +67,7 @@ def read_steps(path: Path) -> tuple[Step, ...]:
     InputError
         The file cannot be read, is not JSON, or as `steps_from_dict`.
     """
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the file of steps {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    return steps_from_dict(body, str(path), path.parent)
+    return steps_from_dict(read_json(path, "the file of steps"), str(path), path.parent)
 
 
 def step_from_text(kind: type[Step], text: str) -> Step:

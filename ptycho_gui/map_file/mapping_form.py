@@ -22,7 +22,7 @@ from superqt import QElidingLabel
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.mapping.layout import Node, arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
-from ptycho_core.scan.mapping import QUANTITIES, VERSION, Mapping
+from ptycho_core.scan.mapping import QUANTITIES, Mapping
 from ptycho_gui.kit import theme
 from ptycho_gui.map_file.jobs.mapping import Draft
 from ptycho_gui.map_file.mapping_fields import CoordinateField, KeyField, QuantityField
@@ -267,7 +267,6 @@ class MappingForm(QScrollArea):
         settings = {"axes": self.axes.currentData(), "data": self.data.currentData()}
         given = {key: value for key, value in settings.items() if value not in ("", "nyx")}
         return {
-            "version": VERSION,
             "patterns": keys["patterns"],
             "positions": {
                 **{axis: field.body() for axis, field in self.coordinates.items()},

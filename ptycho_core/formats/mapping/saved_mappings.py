@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptycho_core.base.atomic import explain_write_errors, write_json
+from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.mapping import Mapping
-
-_LARGEST_FILE = 2**20
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def save_named(folder: Path, name: str, mapping: Mapping, fingerprint: str) -> P
     path = folder / f"{stem}.json"
     with explain_write_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"name": name.strip(), "fingerprint": fingerprint, "mapping": mapping.to_dict()})
+    write_json(path, encode(SavedMapping(name.strip(), mapping, fingerprint), defaults=False))
     return path
 
 
@@ -55,9 +53,6 @@ def find_for(folder: Path, fingerprint: str) -> list[SavedMapping]:
 
 def _read(path: Path) -> SavedMapping | None:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            return None
-        body = json.loads(path.read_text(encoding="utf-8"))
-        return SavedMapping(str(body["name"]), Mapping.from_dict(body["mapping"], str(path)), str(body["fingerprint"]))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError, InputError):
+        return decode(SavedMapping, read_json(path, "the saved mapping"), str(path))
+    except InputError:
         return None

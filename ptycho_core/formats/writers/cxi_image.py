@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core import __version__
-from ptycho_core.base.atomic import atomic_write, json_ready
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.codec import json_ready
 from ptycho_core.formats.writers.cxi_groups import (
     PIXEL_INSIDE_SUPPORT,
     create_entry,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.atomic import atomic_write, json_ready
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.codec import json_ready
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store, reading

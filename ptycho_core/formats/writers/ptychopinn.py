@@ -12,7 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ptycho_core.base.atomic import atomic_write, json_ready
+from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.codec import json_ready
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import batches
 

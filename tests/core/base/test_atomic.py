@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptycho_core.base.atomic import atomic_write, json_ready, write_json
+from ptycho_core.base.atomic import atomic_write, write_json
 from ptycho_core.base.errors import PtychoError
 
 
@@ -123,8 +123,3 @@ def test_json_has_null_for_what_is_not_finite_and_no_foreign_types(tmp_path):
         "5": None,
     }
     assert text.endswith("}\n")
-
-
-def test_what_json_cannot_say_is_an_error_and_not_a_guess(tmp_path):
-    with pytest.raises(TypeError, match="complex"):
-        json_ready({"a": [1j]})

@@ -71,11 +71,11 @@ def test_a_wrong_setting_is_refused_by_name_wherever_it_comes_from(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[1]", "must hold a JSON object of settings"),
+        ("[1]", "must be a JSON object (it is [1])"),
         ("{", "is not JSON"),
-        ('{"grid_size": 2}', "names the unknown setting 'grid_size'; did you mean gridsize?"),
-        ('{"zzz": 2}', "names the unknown setting 'zzz'; there are preset, engine"),
-        ('{"version": 2}', "has config version 2; this program reads version 1"),
+        ('{"grid_size": 2}', "has the unknown name 'grid_size'; did you mean gridsize?"),
+        ('{"zzz": 2}', "has the unknown name 'zzz'; there are preset, engine"),
+        ('{"version": 2}', "has version 2; this program reads version 1"),
     ],
 )
 def test_a_file_of_settings_that_is_wrong_is_one_sentence_with_its_name(tmp_path, text, sentence):

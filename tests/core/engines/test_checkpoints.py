@@ -147,7 +147,7 @@ def test_settings_that_this_version_does_not_know_are_named(last):
     body = torch.load(last, weights_only=True)
     body["ptycho"]["config"]["colour"] = "blue"
     torch.save(body, last)
-    with pytest.raises(InputError, match=r"last\.ckpt names the unknown setting 'colour'"):
+    with pytest.raises(InputError, match=r"last\.ckpt has the unknown name 'colour'"):
         load_checkpoint(last)
 
 

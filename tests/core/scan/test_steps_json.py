@@ -80,22 +80,29 @@ def test_a_file_of_steps_may_leave_out_defaults_and_names_files_beside_itself(tm
 
 
 BAD = {
-    "must hold a JSON object with a list of 'steps'": [{"step": "crop", "size": 8}],
+    "must be a JSON object": [{"step": "crop", "size": 8}],
+    "steps must be a list": {"version": 1, "steps": {"step": "crop", "size": 8}},
     "version 2; this program reads version 1": {"version": 2, "steps": []},
-    "version None": {"steps": []},
-    "unknown 'stops'": {"version": 1, "steps": [], "stops": []},
-    "unknown step 'corp'; did you mean crop": {"version": 1, "steps": [{"step": "corp"}]},
-    "step crop names the unknown setting 'width'": {"version": 1, "steps": [{"step": "crop", "width": 8}]},
-    "step crop needs size": {"version": 1, "steps": [{"step": "crop"}]},
-    "an object that names its 'step'": {"version": 1, "steps": ["crop"]},
-    "crop: size must be a whole number of at least 8": {"version": 1, "steps": [{"step": "crop", "size": "64"}]},
-    "mask: file must be": {"version": 1, "steps": [{"step": "mask", "file": 3}]},
-    "orient: orientation must be": {"version": 1, "steps": [{"step": "orient", "orientation": "left"}]},
+    "lacks steps": {"version": 1},
+    "unknown name 'stops'; did you mean steps": {"version": 1, "steps": [], "stops": []},
+    "step 1 has the unknown name 'corp'; did you mean crop": {"version": 1, "steps": [{"step": "corp"}]},
+    "step 2 .crop. has the unknown name 'width'; there are size": {
+        "version": 1,
+        "steps": [{"step": "bin", "factor": 2}, {"step": "crop", "width": 8}],
+    },
+    "step 1 .crop. lacks size": {"version": 1, "steps": [{"step": "crop"}]},
+    "a JSON object that names its 'step'": {"version": 1, "steps": ["crop"]},
+    "step 1 .crop.: size must be a whole number of at least 8": {
+        "version": 1,
+        "steps": [{"step": "crop", "size": "64"}],
+    },
+    "step 1 .mask.: file must be": {"version": 1, "steps": [{"step": "mask", "file": 3}]},
+    "step 1 .orient.: orientation must be": {"version": 1, "steps": [{"step": "orient", "orientation": "left"}]},
 }
 
 
 @pytest.mark.parametrize("sentence", BAD)
-def test_a_wrong_recipe_is_refused_by_name(sentence):
+def test_steps_that_are_wrong_are_refused_by_their_place(sentence):
     with pytest.raises(InputError, match=sentence):
         steps_from_dict(BAD[sentence], "steps.json")
 
@@ -320,7 +327,7 @@ def test_a_run_s_scan_is_refused_where_a_file_that_a_step_takes_has_changed(reco
 
 
 def test_declarations_of_steps_load_no_numpy():
-    code = "import sys; from ptycho_core.scan import steps_json as recipe; print('numpy' in sys.modules)"
+    code = "import sys; from ptycho_core.scan import steps_json; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

@@ -119,7 +119,7 @@ def test_problem_is_said_below_the_fields_that_it_is_about(qtbot, dialog):
 
 def test_multiplier_that_is_no_number_is_a_problem(qtbot, dialog):
     dialog.form.coordinates["y"].multiplier.setText("minus one")
-    qtbot.waitUntil(lambda: "'positions.y.multiplier' must be a number" in problems(dialog))
+    qtbot.waitUntil(lambda: "positions.y.multiplier must be a number" in problems(dialog))
 
 
 def test_constant_is_taken_as_well_as_an_array(qtbot, dialog):

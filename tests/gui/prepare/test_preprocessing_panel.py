@@ -221,7 +221,7 @@ def test_steps_are_saved_and_loaded_and_a_bad_file_is_one_sentence(opened, tmp_p
     path.write_text("{}")
     with opened.qtbot.waitSignal(menu.told):
         menu.load(str(path))
-    assert "must hold a JSON object" in opened.state
+    assert "steps.json lacks steps" in opened.state
 
 
 def test_flags_are_copied_where_there_are_some(opened):
