@@ -18,9 +18,8 @@ from ptycho_core.base.atomic import atomic_write
 from ptycho_core.base.config import Config
 from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError
-from ptycho_core.engines.models.base import PtychographyModule
-from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models import MODELS
+from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.record import RunInfo, read_run
 
@@ -51,7 +50,7 @@ class Checkpoint:
     scan: dict[str, Any]
     epoch: int | None = None
 
-    def model(self) -> PtychographyModule:
+    def model(self) -> Model:
         """Build the model, on the CPU.
 
         Raises
@@ -60,17 +59,10 @@ class Checkpoint:
             The tensors are not those of such a model.
         """
         try:
-            probe = torch.view_as_complex(self.tensors["probe_parts"]) * self.tensors["probe_scale"]
-            weight = self.tensors.get("weight")
-            model: PtychographyModule
-            if self.config.engine == "direct":
-                height, width, _ = self.tensors["object_parts"].shape
-                model = DirectModel(self.config, probe, weight, (height, width))
-            else:
-                model = PinnModel(self.config, probe, weight)
-            model.load_state_dict(self.tensors)
+            model = MODELS[self.config.engine].from_state(self.config, self.tensors)
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"{self.path} does not hold a model of this program: {error}") from error
+        model.scan_summary = self.scan
         return model.eval()
 
 

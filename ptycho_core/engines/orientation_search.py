@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
+from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.trainer import device_of
-from ptycho_core.engines.whole_canvas import Canvas, middle, r_of
 from ptycho_core.preprocessing import apply
 from ptycho_core.preprocessing.centring import mean_pattern
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
@@ -115,11 +114,10 @@ def _try(
 ) -> tuple[Trial, NDArray[np.complex64]]:
     turned = apply(part, [Orient(orientation)])
     parts = split(len(turned), config)
-    placed = scan_canvas(turned)
-    canvas = Canvas(Amplitudes(turned), turned.positions, parts.train, turned.size, device_of(accelerator), placed)
-    model = DirectModel(config, starting_probe(turned, 1), pixel_weight(turned), canvas.shape)
-    start = model.object.detach()[None]
+    canvas = Canvas.of_scan(turned, Amplitudes(turned), parts.train, device_of(accelerator))
+    model = DirectModel.from_scan(turned, config)
+    start = model.object_of(canvas)
     model, _ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)
-    object, probe = model.object.detach()[None], model.probe.detach()
-    r_free, r = (r_of(model, object, probe, canvas, rows) for rows in (parts.free, parts.train))
+    object = model.object_of(canvas)
+    r_free, r = (model.r_of(object, canvas.only(rows)) for rows in (parts.free, parts.train))
     return Trial(orientation, r_free, r), object[0].cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from dataclasses import dataclass
@@ -9,31 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import EventHandler, StopToken
-from ptycho_core.engines.checkpoints import Checkpoint, load_checkpoint
+from ptycho_core.engines.canvas import LIT, Canvas
+from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
-from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import at_brightness, pixel_weight, scan_canvas, scan_summary, starting_probe
+from ptycho_core.engines.models.base import TILE, Model
+from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
-from ptycho_core.engines.whole_canvas import (
-    COVERED,
-    TILE,
-    Canvas,
-    estimate_object,
-    half_scan_correlation,
-    light,
-    middle,
-    network_object,
-    r_of,
-)
 from ptycho_core.formats.writers.exports import export
 from ptycho_core.runs.record import RECONSTRUCTION, read_metrics
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
@@ -79,62 +70,44 @@ def reconstruct(
     InputError
         The checkpoint does not fit the scan or cannot be read.
     """
-    started = time.perf_counter()
+    times = [time.perf_counter()]
     events(happenings.StageChanged("loading"))
     checkpoint = load_checkpoint(checkpoint_path)
-    device = device_of(accelerator)
-    model = checkpoint.model()
-    parts = split(len(scan), model.config)
+    trained = checkpoint.model()
+    parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
-    canvas = Canvas(Amplitudes(scan), scan.positions, rows, scan.size, device, scan_canvas(scan))
-    given = scan_summary(scan)
-    same_scan = checkpoint.scan == given
-    history = [*scan.history]
-    loaded = time.perf_counter()
+    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator))
+    times.append(time.perf_counter())
 
     events(happenings.StageChanged("reconstructing"))
-    if isinstance(model, DirectModel):
-        object = _direct_object(checkpoint, model, given, canvas)
-    else:
-        assert isinstance(model, PinnModel)
-        model, sentence = _with_best_probe(checkpoint, model, scan, same_scan, canvas)
-        history.append(sentence)
-        object, _ = network_object(model, canvas, tile or TILE)
-    history.append(f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)")
-    passed = time.perf_counter()
+    model, taken = trained.adapt(scan, canvas)
+    object = model.object_of(canvas, tile or TILE)
+    history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
+    times.append(time.perf_counter())
 
     token, final, polished_epochs = stop or StopToken(), model, 0
     if polish_epochs and not token.stop_requested:
         events(happenings.StageChanged("polishing"))
         final, polished_epochs = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
-        object = final.object.detach()[None]
+        object = final.object_of(canvas)
         history.append(f"polished by the direct engine for {polished_epochs} epochs")
-    polished = time.perf_counter()
+    times.append(time.perf_counter())
 
     probe = order_modes(final.probe.detach())
-    cover = light(canvas, probe)
-    covered = cover[0] > COVERED
-    metrics: dict[str, Any] = {
+    cover = canvas.light(probe)
+    metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
-        "same_scan": same_scan,
+        "same_scan": checkpoint.scan == scan_summary(scan),
         "polish_epochs": polished_epochs,
-        "r": r_of(final, object, probe, canvas, rows),
-        "r_free": r_of(final, object, probe, canvas, parts.free),
-        "patterns": len(rows),
-        "free_patterns": len(parts.free),
-        "covered_pixels": int(covered.sum()),
-        "median_coverage": float(cover[0][covered].median()),
+        **_figures(final, object, cover, canvas, parts.free),
+        # Of a polished object what the model makes of its halves tells nothing.
+        **(model.own_metrics(canvas, tile or TILE) if final is model else {}),
     }
-    if isinstance(model, PinnModel) and not polish_epochs:  # of a polished object the network's halves tell nothing
-        halves = half_scan_correlation(model, canvas, tile or TILE)
-        metrics["half_scans_resolution_px"] = halves and halves.resolution_px
-    metrics |= {
-        "load_seconds": loaded - started,
-        "reconstruct_seconds": passed - loaded,
-        "polish_seconds": polished - passed,
-        "metrics_seconds": time.perf_counter() - polished,
-    }
+    times.append(time.perf_counter())
+    spent = [later - earlier for earlier, later in itertools.pairwise(times)]
+    parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds")
+    metrics |= dict(zip(parts_of_time, spent, strict=True))
     _log.info("%s: R %.4f, R_free %.4f", history[-1], metrics["r"], metrics["r_free"])
     return Reconstruction(
         object=object[0].cpu().numpy(),
@@ -151,6 +124,21 @@ def reconstruct(
     )
 
 
+def _figures(
+    model: Model, object: Tensor, cover: Tensor, canvas: Canvas, free: NDArray[np.int64]
+) -> dict[str, float | int]:
+    """Return how well object and probe explain the patterns, and what they cover."""
+    lit = cover[0] > LIT
+    return {
+        "r": model.r_of(object, canvas),
+        "r_free": model.r_of(object, canvas.only(free)),
+        "patterns": len(canvas.rows),
+        "free_patterns": len(free),
+        "covered_pixels": int(lit.sum()),
+        "median_coverage": float(cover[0][lit].median()),
+    }
+
+
 def _loss_history(checkpoint_path: Path) -> tuple[tuple[int, float], ...]:
     """Return epoch and mean training loss of the run that the checkpoint lies in; nothing where it lies elsewhere."""
     try:
@@ -162,41 +150,6 @@ def _loss_history(checkpoint_path: Path) -> tuple[tuple[int, float], ...]:
     losses = columns["poisson_train_loss_epoch"]
     known = np.isfinite(losses)
     return tuple((int(epoch), float(loss)) for epoch, loss in zip(columns["epoch"][known], losses[known], strict=True))
-
-
-def _direct_object(checkpoint: Checkpoint, model: DirectModel, given: dict[str, Any], canvas: Canvas) -> Tensor:
-    fitted = checkpoint.scan
-    if fitted != given or model.object.shape != canvas.shape:
-        raise InputError(
-            f"{checkpoint.path} holds the object of the scan that the direct engine was fitted to, {fitted} on "
-            f"{tuple(model.object.shape)} pixels, and this is another, {given} on {canvas.shape}: give that scan, or a "
-            "checkpoint of the network engine"
-        )
-    return model.to(canvas.device).object.detach()[None]
-
-
-def _with_best_probe(
-    checkpoint: Checkpoint, model: PinnModel, scan: Scan, same_scan: bool, canvas: Canvas
-) -> tuple[PinnModel, str]:
-    """Return the model with the probe for this scan, and which that is.
-
-    On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever explains
-    the patterns in the scan's middle better by back-projection alone.
-    """
-    weight = pixel_weight(scan)
-    if same_scan:
-        return model.with_probe(model.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
-    candidates = {"the scan's own probe": starting_probe(scan, model.config.probe_modes)}
-    if model.probe.shape[-1] == scan.size:
-        candidates["the checkpoint's probe"] = at_brightness(model.probe.detach(), scan)
-    some = Canvas(canvas.amplitudes, scan.positions, middle(scan, canvas.rows), scan.size, canvas.device)
-    models = {name: model.with_probe(probe, weight).to(canvas.device) for name, probe in candidates.items()}
-    explained = {
-        name: r_of(each, estimate_object(each, some).object, each.probe.detach(), some, some.rows)
-        for name, each in models.items()
-    }
-    best = min(explained, key=lambda name: explained[name])
-    return models[best], f"used {best}"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,47 +69,58 @@ def _reads_back(path: Path) -> None:
     torch.load(path, map_location="cpu", weights_only=True)
 
 
+class _KeepSignals(L.Callback):
+    """Puts back the handlers of signals that Lightning takes over for the time of a fit.
+
+    Its own break an epoch off at SIGTERM, and requeue SLURM jobs: a stop in good order is ours.
+    """
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning: its handlers come next."""
+        self.handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning: its handlers are there. Off the main thread it installs none."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)
+
+
 def build_trainer(
     config: Config,
     folder: Path | None = None,
     *,
-    max_epochs: int,
     callbacks: Sequence[L.Callback],
     loggers: Sequence[Logger] = (),
-    distributed: bool = False,
 ) -> L.Trainer:
-    """Return a Trainer for a run, or for a short fit on one device that leaves nothing behind.
+    """Return a Trainer for a fit.
 
     Parameters
     ----------
     config
         Execution and optimisation knobs.
     folder
-        The run directory.
-    max_epochs
-        Epochs.
+        The run directory; None for a fit that leaves nothing behind.
     callbacks, loggers
         Checkpoints are among the callbacks.
-    distributed
-        Whether to use the config's devices, nodes and strategy; else one device.
     """
-    many = distributed and (config.devices != 1 or config.num_nodes != 1)
-    trainer = L.Trainer(
+    many = config.devices != 1 or config.num_nodes != 1
+    return L.Trainer(
         accelerator=choose_accelerator(config.accelerator)[0],
-        devices=config.devices if many else 1,
-        num_nodes=config.num_nodes if many else 1,
-        strategy=config.strategy if distributed else "auto",
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
         # Without this, a shell on a SLURM node counts as a SLURM job.
         plugins=[_WholeFiles()] if many else [_WholeFiles(), LightningEnvironment()],
         precision=config.precision,  # type: ignore[arg-type]
         deterministic=config.deterministic,
-        max_epochs=max_epochs,
-        max_steps=-1 if config.max_steps is None or not distributed else config.max_steps,
+        max_epochs=config.max_epochs,
+        max_steps=-1 if config.max_steps is None else config.max_steps,
         accumulate_grad_batches=config.accumulate_grad_batches,
         gradient_clip_val=config.gradient_clip_val,
         logger=list(loggers),
         log_every_n_steps=1,
-        callbacks=list(callbacks),
+        callbacks=[_KeepSignals(), *callbacks],
         default_root_dir=folder,
         enable_checkpointing=any(isinstance(c, L.pytorch.callbacks.Checkpoint) for c in callbacks),
         enable_progress_bar=False,
@@ -115,9 +128,6 @@ def build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    # Lightning's own handlers break an epoch off at SIGTERM, and requeue SLURM jobs: a stop in good order is ours.
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-    return trainer
 
 
 @contextmanager

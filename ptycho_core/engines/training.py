@@ -25,15 +25,14 @@ from ptycho_core.engines.callbacks import (
     Report,
     StopEarly,
 )
-from ptycho_core.engines.data import Amplitudes, ScanData, split
+from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
-from ptycho_core.engines.models.base import PtychographyModule
-from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import pixel_weight, scan_canvas, scan_summary, starting_probe
+from ptycho_core.engines.models import MODELS
+from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import refine_probe
+from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, quiet_lightning
-from ptycho_core.engines.whole_canvas import preview
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
 from ptycho_core.runs.run import Run, resume_run, scan_info, start_run
@@ -136,9 +135,7 @@ class _Training:
         """Begin the run, train, end it."""
         callbacks = self._callbacks()
         # The trainer knows whether this is the first process of several; only that one has the record.
-        trainer = build_trainer(
-            self.config, self.folder, max_epochs=self.config.max_epochs, callbacks=callbacks, distributed=True
-        )
+        trainer = build_trainer(self.config, self.folder, callbacks=callbacks)
         if trainer.is_global_zero:
             check_loggers(self.config)
             self.run = self._begin(command, resume)
@@ -185,17 +182,10 @@ class _Training:
         amplitudes = Amplitudes(self.scan)
         model = self._model(amplitudes, warm=checkpoint is None and trainer.is_global_zero)
         model.scan_summary = scan_summary(self.scan)
-        data = ScanData(
-            self.config,
-            self.scan,
-            self.parts,
-            test_scan=self.test_scan,
-            canvas=scan_canvas(self.scan) if isinstance(model, DirectModel) else None,
-            amplitudes=amplitudes,
-        )
+        data = ScanData(model, self.scan, self.parts, amplitudes, self.test_scan)
         data.trainer = trainer  # what it deals out depends on the number of processes
         if self.config.preview_seconds:
-            self.report.preview = lambda: preview(model, self.scan, amplitudes, self.parts.train)
+            self.report.preview = lambda: model.preview(self.scan, amplitudes, self.parts.train)
         self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
@@ -213,20 +203,16 @@ class _Training:
             drop_rows_from(self.run.info.logs / "metrics.csv", step)
         return (path, int(saved["epoch"]) + 1) if step else (None, 0)
 
-    def _started(self, model: PtychographyModule, batches: int, first_epoch: int) -> happenings.RunStarted:
+    def _started(self, model: Model, batches: int, first_epoch: int) -> happenings.RunStarted:
         steps = math.ceil(batches / self.config.accumulate_grad_batches)
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         return happenings.RunStarted(
             str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
         )
 
-    def _model(self, amplitudes: Amplitudes, warm: bool) -> PtychographyModule:
-        config, weight = self.config, pixel_weight(self.scan)
-        probe = starting_probe(self.scan, config.probe_modes)
-        if config.engine == "direct":
-            return DirectModel(config, probe, weight, scan_canvas(self.scan)[1])
-        model = PinnModel(config, probe, weight)
-        if config.warm_start_epochs and warm and not self.token.stop_requested:
+    def _model(self, amplitudes: Amplitudes, warm: bool) -> Model:
+        model = MODELS[self.config.engine].from_scan(self.scan, self.config)
+        if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged("warming up the probe"))
             refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
         return model

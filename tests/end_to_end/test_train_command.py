@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from ptycho_core import cli
-from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.record import read_metrics, read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -78,14 +78,14 @@ def rows(folder):
 
 
 def at_step(monkeypatch, step, act):
-    whole = PtychographyModule.training_step
+    whole = Model.training_step
 
     def training_step(self, batch, number):
         if self.config.engine == "pinn" and self.trainer.global_step == step:
             act()
         return whole(self, batch, number)
 
-    monkeypatch.setattr(PtychographyModule, "training_step", training_step)
+    monkeypatch.setattr(Model, "training_step", training_step)
 
 
 def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd):
@@ -148,8 +148,8 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_third_at_any_price(here, monke
 
 
 def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkeypatch, capsys):
-    whole = PtychographyModule.training_step
-    monkeypatch.setattr(PtychographyModule, "training_step", lambda *given: whole(*given) * float("nan"))
+    whole = Model.training_step
+    monkeypatch.setattr(Model, "training_step", lambda *given: whole(*given) * float("nan"))
     line = f"train --train_data_file scan.npz --output_dir out {SMALL} --warm-start-epochs 0 --quiet"
     assert ptycho(line) == 3
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]

@@ -1,30 +1,38 @@
-"""What both engines share: the probe, the background, the staged loss, metrics, optimiser and schedule."""
+"""What all engines share: building, batches, object, pictures, the staged loss, metrics, optimiser and schedule."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
 import lightning as L
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 from torchmetrics import MeanMetric
 
 from ptycho_core.base.config import Config
 from ptycho_core.engines import losses
-from ptycho_core.engines.data import Batch
+from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
 from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity, propagate
+from ptycho_core.quality.metrics import r_factor
+from ptycho_core.scan.scan import Scan
 
+TILE = 1024
+"""Width in pixels of the tiles that a network sees at once."""
 _DARKEST_BACKGROUND = 0.01
+_PREVIEW_PIXELS = 512
 
 
-class PtychographyModule(L.LightningModule, ABC):
-    """A model of a scan that predicts the counts of patterns.
+class Model(L.LightningModule, ABC):
+    """An engine: it makes itself of a scan, deals its batches, predicts counts, and gives the object of a canvas.
 
-    A subclass implements `predict`. The probe is kept as real and imaginary parts, divided by its largest modulus,
-    so that it learns at the rate of the object.
+    The probe is kept as real and imaginary parts, divided by its largest modulus, so that it learns at the rate of the
+    object.
 
     Parameters
     ----------
@@ -54,13 +62,118 @@ class PtychographyModule(L.LightningModule, ABC):
         means = {name: MeanMetric(nan_strategy="disable") for name in ("poisson", "mae")}
         self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
+        """Of the scan that it is trained on, as `start.scan_summary`; saved in every checkpoint."""
+
+    @classmethod
+    @abstractmethod
+    def from_scan(cls, scan: Scan, config: Config) -> Self:
+        """Return the model from which training on a scan begins."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
+        """Return the model of a checkpoint, on the CPU.
+
+        Raises
+        ------
+        KeyError, RuntimeError, ValueError
+            The state is not that of such a model.
+        """
+
+    @property
+    def warm_start_epochs(self) -> int:
+        """Epochs of the direct engine that this one wants before it trains."""
+        return 0
+
+    @abstractmethod
+    def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> EpochSampler:
+        """Return what deals the batches to train on.
+
+        Parameters
+        ----------
+        scan
+            To train on.
+        rows
+            Its patterns that train.
+        rank, world
+            Which part of each epoch's batches is ours.
+        """
+
+    @abstractmethod
+    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
+        """Return what deals hidden patterns to be predicted.
+
+        Parameters
+        ----------
+        trained
+            The scan that the model is trained on.
+        scan
+            To validate on: that one, or another.
+        parts
+            Of ``scan``: the patterns that validate are hidden, those that train may be seen.
+        rank, world
+            Which part of the batches is ours.
+        """
+
+    @abstractmethod
+    def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
+        """Return the object (1, H, W) complex64 of a whole canvas.
+
+        Parameters
+        ----------
+        canvas
+            The patterns to use.
+        tile
+            Width in pixels of the tiles that a network sees at once; the result is the same.
+        """
+
+    @abstractmethod
+    def adapt(self, scan: Scan, canvas: Canvas) -> tuple[Model, str]:
+        """Return the trained model that reconstructs a scan, on the canvas' device, and what it took, in a sentence.
+
+        Raises
+        ------
+        InputError
+            The model does not serve this scan.
+        """
+
+    @abstractmethod
+    def own_metrics(self, canvas: Canvas, tile: int = TILE) -> dict[str, Any]:
+        """Return figures of a reconstruction that only this engine can give."""
+
+    @abstractmethod
+    def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
+        """Return an object (H, W) as it is now, at bounded cost: whole, or of the middle of these patterns."""
+
+    @torch.inference_mode()
+    def preview(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
+        """Return a picture of the object as it is now, its first probe mode and the picture's binning."""
+        object = self.pictured(scan, amplitudes, rows)
+        binning = max(1, math.ceil(max(object.shape) / _PREVIEW_PIXELS))
+        height, width = (side // binning for side in object.shape)
+        blocks = object[: height * binning, : width * binning].view(height, binning, width, binning)
+        return blocks.mean(dim=(1, 3)).cpu().numpy(), self.probe[0].detach().cpu().numpy(), binning
+
+    @torch.inference_mode()
+    def r_of(self, object: Tensor, canvas: Canvas) -> float:
+        """R-factor of a canvas' patterns from a stitched object (1, H, W) and the probe; NaN without patterns."""
+        if not len(canvas.rows):
+            return math.nan
+        probe = self.probe
+
+        def batches() -> Iterator[tuple[Any, Any]]:
+            for amplitude, windows, where in canvas.pieces():
+                expected = self.predict_patterns(object[(slice(None), *where)], probe, windows)
+                yield expected.sqrt(), amplitude
+
+        return float(r_factor(batches, 1 if self.weight is None else self.weight).value)
 
     @property
     def probe(self) -> Tensor:
         """(M, N, N) complex64 in sqrt(counts)."""
         return torch.view_as_complex(self.probe_parts) * self.probe_scale
 
-    def adopt_probe(self, other: PtychographyModule) -> None:
+    def adopt_probe(self, other: Model) -> None:
         """Go on with the probe and the background of another model of the same scan."""
         state = other.state_dict()
         names = ("probe_parts", "probe_scale", "background_root")
@@ -156,8 +269,12 @@ class PtychographyModule(L.LightningModule, ABC):
             plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
         else:
             total = max(1, int(self.trainer.estimated_stepping_batches))
-            factor = _Factor(config.scheduler, total)
-            plan = {"scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, factor.at), "interval": "step"}
+            # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
+            # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
+            schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total))
+            )
+            plan = {"scheduler": schedule, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": plan}
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows) -> Tensor:
@@ -169,23 +286,17 @@ class PtychographyModule(L.LightningModule, ABC):
         checkpoint["ptycho"] = {"version": 1, "config": self.config.to_dict(), "scan": self.scan_summary}
 
 
-class _Factor:
-    """Learning rate over its peak, by step of all steps."""
-
-    def __init__(self, schedule: str, total: int) -> None:
-        self.schedule, self.total = schedule, total
-
-    def at(self, step: int) -> float:
-        part = min(1.0, step / self.total)
-        match self.schedule:
-            case "one_cycle":  # a rise over the first 0.2, then down to nearly nothing (Smith and Topin 2017)
-                rise = 0.2
-                if part < rise:
-                    return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
-                return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)
-            case "cosine":
-                return max(1e-3, (1 + math.cos(math.pi * part)) / 2)
-            case "exponential":  # to a hundredth
-                return float(0.01**part)
-            case _:
-                return 1.0
+def _part_of_peak(schedule: str, part: float) -> float:
+    """Return the learning rate over its peak, after a part of all steps."""
+    match schedule:
+        case "one_cycle":  # a rise over the first 0.2, then down to nearly nothing (Smith and Topin 2017)
+            rise = 0.2
+            if part < rise:
+                return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
+            return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)
+        case "cosine":
+            return max(1e-3, (1 + math.cos(math.pi * part)) / 2)
+        case "exponential":  # to a hundredth
+            return float(0.01**part)
+        case _:
+            return 1.0

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Self
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import CANVAS_MULTIPLE, Batch
-from ptycho_core.engines.models.base import PtychographyModule
-from ptycho_core.engines.models.unet import UNet
+from ptycho_core.engines.canvas import Canvas, Place, middle
+from ptycho_core.engines.data import (
+    CANVAS_MULTIPLE,
+    Amplitudes,
+    Batch,
+    Deal,
+    FixedSampler,
+    GroupSampler,
+    Split,
+    regions,
+)
+from ptycho_core.engines.models.base import TILE, Model
+from ptycho_core.engines.models.start import at_brightness, pixel_weight, scan_summary, starting_probe
+from ptycho_core.engines.models.unet import UNet, in_tiles
 from ptycho_core.engines.physics import (
     EPSILON,
     Estimate,
@@ -24,6 +38,9 @@ from ptycho_core.engines.physics import (
     propagate_back,
     replace_modulus,
 )
+from ptycho_core.quality.metrics import FRC, frc
+from ptycho_core.quality.registration import register, soft_window
+from ptycho_core.scan.scan import Scan
 
 Apply = Callable[[UNet, Tensor], Tensor]
 """Runs a U-Net on an image: directly, or in tiles."""
@@ -34,6 +51,8 @@ BACKGROUND_RATE = 50.0
 """That of the background's square root in sqrt(counts)."""
 _LEVELS = 3
 _REFINEMENT_LEVELS = 2
+_MIDDLE_PATTERNS = 256
+"""Enough to compare probes by, or to make a picture of."""
 
 
 class ObjectNetwork(nn.Module):
@@ -114,7 +133,7 @@ def _complex(channels: Tensor) -> Tensor:
     return torch.complex(channels[:, 0], channels[:, 1])
 
 
-class PinnModel(PtychographyModule):
+class PinnModel(Model):
     """A physics-informed network: unsupervised, its loss is the forward model against the measured counts.
 
     One trained model serves any gridsize, any number of patterns and any field of view.
@@ -122,12 +141,29 @@ class PinnModel(PtychographyModule):
     Parameters
     ----------
     config, probe, weight
-        As for `PtychographyModule`.
+        As for `Model`.
     """
 
     def __init__(self, config: Config, probe: Tensor, weight: Tensor | None) -> None:
         super().__init__(config, probe, weight)
         self.network = ObjectNetwork(config.model_width, config.refinement_steps)
+
+    @classmethod
+    def from_scan(cls, scan: Scan, config: Config) -> Self:
+        """Start from an untrained network and the scan's own probe or a guess."""
+        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan))
+
+    @classmethod
+    def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
+        """Build the model of a checkpoint."""
+        model = cls(config, torch.view_as_complex(state["probe_parts"]) * state["probe_scale"], state.get("weight"))
+        model.load_state_dict(state)
+        return model
+
+    @property
+    def warm_start_epochs(self) -> int:
+        """As the config has them: the network relies on the probe."""
+        return self.config.warm_start_epochs
 
     def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
         """The probe, which the network has to rely on, changes slowly; a background has far to go."""
@@ -136,6 +172,14 @@ class PinnModel(PtychographyModule):
             ([self.probe_parts], PROBE_RATE),
             ([self.background_root], BACKGROUND_RATE),
         ]
+
+    def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> GroupSampler:
+        """Groups of neighbours, each on a canvas of its own."""
+        return GroupSampler(scan, rows, self.config, rank=rank, world=world)
+
+    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
+        """Regions of hidden patterns and those around them."""
+        return FixedSampler(regions(scan, parts.validation, parts.train), rank=rank, world=world)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the patterns that count; the network sees those that are not hidden."""
@@ -148,9 +192,83 @@ class PinnModel(PtychographyModule):
         windows = place(batch.positions[:, :target], size, canvas) if batch.hidden else seen
         return self.predict_patterns(object, probe, windows), batch.amplitude[:, :target].flatten(0, 1)
 
+    def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
+        """Run the network once over the canvas, streamed over patterns and in tiles."""
+        return self._pass(canvas, tile).object
+
+    @torch.inference_mode()
+    def _pass(self, canvas: Canvas, tile: int) -> _Pass:
+        probe, weight, network = self.probe, self.weight, self.network
+        estimate = canvas.estimate(probe, weight)
+
+        def apply(unet: UNet, image: Tensor) -> Tensor:
+            return in_tiles(unet, image, tile)
+
+        object = network.begin(estimate, apply)
+        for number in range(len(network.rounds)):
+            now = object
+
+            def change(amplitude: Tensor, windows: Windows, where: Place, now: Tensor = now) -> Tensor:
+                return residual(now[(slice(None), *where)], amplitude, probe, windows, weight)
+
+            step = canvas.accumulate(change, torch.complex64)
+            object = network.refine(number, now, step, estimate.coverage, apply)
+        return _Pass(object, estimate.coverage)
+
+    def adapt(self, scan: Scan, canvas: Canvas) -> tuple[Model, str]:
+        """Return the model with the probe for this scan.
+
+        On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever
+        explains the patterns in the scan's middle better by back-projection alone.
+        """
+        weight = pixel_weight(scan)
+        if self.scan_summary == scan_summary(scan):
+            return self.with_probe(self.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
+        candidates = {"the scan's own probe": starting_probe(scan, self.config.probe_modes)}
+        if self.probe.shape[-1] == scan.size:
+            candidates["the checkpoint's probe"] = at_brightness(self.probe.detach(), scan)
+        rows = middle(scan, canvas.rows, _MIDDLE_PATTERNS)
+        some = Canvas.of_rows(scan, canvas.amplitudes, rows, canvas.device)
+        models = {name: self.with_probe(probe, weight).to(canvas.device) for name, probe in candidates.items()}
+        explained = {
+            name: model.r_of(some.estimate(model.probe, model.weight).object, some) for name, model in models.items()
+        }
+        best = min(explained, key=lambda name: explained[name])
+        return models[best], f"used {best}"
+
     def with_probe(self, probe: Tensor, weight: Tensor | None) -> PinnModel:
         """Return the same trained network with another probe and other good pixels."""
         other = PinnModel(self.config, probe, weight)
         other.network.load_state_dict(self.network.state_dict())
         other.background_root.data.copy_(self.background_root.data)
+        other.scan_summary = self.scan_summary
         return other.eval()
+
+    def own_metrics(self, canvas: Canvas, tile: int = TILE) -> dict[str, Any]:
+        """Return the resolution at which two half scans agree."""
+        halves = self.half_scan_correlation(canvas, tile)
+        return {"half_scans_resolution_px": halves and halves.resolution_px}
+
+    def half_scan_correlation(self, canvas: Canvas, tile: int = TILE) -> FRC | None:
+        """Correlate the objects that it makes of every other pattern and of the rest, where both are well lit.
+
+        Both use the same probe, so that errors of the probe do not show. None where no pixel is well lit by both.
+        """
+        a, b = (self._pass(canvas.only(canvas.rows[start::2]), tile) for start in (0, 1))
+        window = soft_window((torch.minimum(a.coverage, b.coverage)[0] >= 1).cpu().numpy())
+        if not window.any():
+            return None
+        aligned = register(b.object[0].cpu().numpy(), a.object[0].cpu().numpy(), window).aligned
+        return frc(a.object[0].cpu().numpy(), aligned, window=window)
+
+    def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
+        """Reconstruct the patterns nearest to the scan's middle."""
+        some = middle(scan, rows, _MIDDLE_PATTERNS)
+        return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device))[0]
+
+
+class _Pass(NamedTuple):
+    """What the network makes of a canvas: object and coverage, (1, H, W) each."""
+
+    object: Tensor
+    coverage: Tensor

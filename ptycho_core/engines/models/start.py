@@ -1,4 +1,4 @@
-"""Where a fit begins: the probe, the detector's good pixels, the canvas of a whole scan."""
+"""Where a fit begins: the probe, and the detector's good pixels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ptycho_core.engines.data import group_canvas
 from ptycho_core.engines.physics import scale_probe, to_corner
 from ptycho_core.engines.probe_modes import add_modes
 from ptycho_core.inspection.probe_guess import initial_probe
@@ -43,9 +41,3 @@ def scan_summary(scan: Scan) -> dict[str, Any]:
 def pixel_weight(scan: Scan) -> Tensor | None:
     """Return (N, N) float32, 1 for good detector pixels, DC in the corner; None when all are good."""
     return None if scan.mask is None else to_corner(torch.from_numpy(scan.mask.astype(np.float32)))
-
-
-def scan_canvas(scan: Scan) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Return origin (2,) and shape of the canvas that holds the windows of all patterns of a scan."""
-    origin, shape = group_canvas(scan.positions[None], scan.size)
-    return origin[0, 0], shape

@@ -74,3 +74,22 @@ def _doubled(image: Tensor) -> Tensor:
     batch, channels, height, width = image.shape
     wide = image[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
     return wide.reshape(batch, channels, 2 * height, 2 * width)
+
+
+def in_tiles(unet: UNet, image: Tensor, tile: int) -> Tensor:
+    """Run a U-Net on (b, c, H, W) in tiles that overlap by as far as it sees, so that no seam can form."""
+    height, width = image.shape[-2:]
+    if height <= tile and width <= tile:
+        return unet(image)  # type: ignore[no-any-return]
+    multiple = unet.multiple
+    margin = -(-unet.reach // multiple) * multiple
+    step = max(multiple, tile // multiple * multiple)
+    rows = []
+    for top in range(0, height, step):
+        row = []
+        for left in range(0, width, step):
+            y, x = max(0, top - margin), max(0, left - margin)
+            result = unet(image[..., y : top + step + margin, x : left + step + margin])
+            row.append(result[..., top - y : top - y + step, left - x : left - x + step])
+        rows.append(torch.cat(row, dim=-1))
+    return torch.cat(rows, dim=-2)

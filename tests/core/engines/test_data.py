@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -13,17 +14,26 @@ from ptycho_core.base.config import Config
 from ptycho_core.engines import data
 from ptycho_core.engines.data import (
     Amplitudes,
-    GroupDataset,
+    Deal,
+    FixedSampler,
     GroupSampler,
+    PatternDataset,
     PatternSampler,
-    RegionSampler,
-    ScanData,
+    Placed,
+    Split,
+    chunks,
+    group_canvas,
+    regions,
+    scan_canvas,
     split,
 )
+from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.physics import gather, place
+from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.scan.scan import Patterns, Scan
 
 CONFIG = Config(gridsize=2, batch_size=4)
+ANYWHERE = Placed(np.zeros(2), (64, 64))
 
 
 def shares(parts) -> tuple[int, int, int]:
@@ -101,9 +111,10 @@ def test_a_scan_that_does_not_fit_is_read_batch_by_batch_with_the_same_result(
 
 
 def test_groups_lie_on_canvases_of_their_own_that_just_hold_them(tiny_scan: Scan):
-    dataset = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions)
+    dataset = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions)
     groups = np.array([[0, 1, 8], [30, 31, 40]])
-    batch = dataset[groups, 1]
+    batch = dataset[Deal(groups, group_canvas(tiny_scan.positions[groups], 32), 1)]
+    assert np.array_equal(batch.indexes, groups)
     assert batch.amplitude.shape == (2, 3, 32, 32)
     assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([40])][0])
     assert batch.hidden == 1
@@ -116,13 +127,21 @@ def test_groups_lie_on_canvases_of_their_own_that_just_hold_them(tiny_scan: Scan
 
 
 def test_whole_scan_canvas_is_shared_by_all_batches(tiny_scan: Scan):
-    origin, shape = data.group_canvas(tiny_scan.positions[None], 32)
-    dataset = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions, (origin[0, 0], shape))
-    a, b = dataset[np.array([[0, 5]]), 0], dataset[np.array([[59]]), 0]
-    assert a.canvas == b.canvas == shape
+    canvas = scan_canvas(tiny_scan)
+    dataset = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions)
+    a, b = (dataset[Deal(np.array([rows]), canvas)] for rows in ([0, 5], [59]))
+    assert a.canvas == b.canvas == canvas.shape
     np.testing.assert_allclose(
         (b.positions - a.positions[:, :1])[0, 0], np.diff(tiny_scan.positions[[0, 59]], axis=0)[0], atol=1e-5
     )
+
+
+def test_canvas_holds_the_windows_of_all_patterns(tiny_scan: Scan):
+    origin, shape = scan_canvas(tiny_scan)
+    positions = tiny_scan.positions - origin
+    place(torch.from_numpy(positions), 32, (1, *shape))
+    assert np.floor(positions).min() == 16
+    np.testing.assert_allclose(origin, np.round(origin))
 
 
 @pytest.mark.parametrize("offset", [0.0, -1e5, 1e7])
@@ -130,7 +149,7 @@ def test_positions_on_any_origin_and_just_below_whole_pixels_find_their_windows(
     """Metres divided by a pixel size often give 28.999999999 for 29."""
     positions = offset + np.array([[0.0, 0.0], [23 - 1e-9, 7.0], [11.5, 23 - 1e-9]])
     scan = Scan(Patterns(np.ones((3, 16, 16), np.float32)), positions)
-    batch = GroupDataset(Amplitudes(scan), positions)[np.array([[0, 1, 2]]), 0]
+    batch = PatternDataset(Amplitudes(scan), positions)[Deal(np.array([[0, 1, 2]]), scan_canvas(scan))]
     assert batch.canvas == (40, 40)
     windows = place(batch.positions, 16, (1, *batch.canvas))
     ramp = torch.arange(40.0)[:, None] + 0 * torch.arange(40.0)
@@ -139,11 +158,11 @@ def test_positions_on_any_origin_and_just_below_whole_pixels_find_their_windows(
 
 
 def drawn(sampler) -> list[np.ndarray]:
-    return [groups for groups, hidden in sampler if hidden == 0]
+    return [deal.groups for deal in sampler if not deal.hidden]
 
 
 def group_sampler(scan: Scan, config: Config = CONFIG, rank: int = 0, world: int = 1, rows=None) -> GroupSampler:
-    return GroupSampler(scan.positions, np.arange(10, 60) if rows is None else rows, config, rank=rank, world=world)
+    return GroupSampler(scan, np.arange(10, 60) if rows is None else rows, config, rank=rank, world=world)
 
 
 def test_groups_are_of_the_rows_given_only_and_distinct(tiny_scan: Scan):
@@ -197,7 +216,7 @@ def test_processes_share_an_epochs_groups_without_overlap(tiny_scan: Scan, world
 
 def test_single_patterns_are_each_drawn_once_in_a_new_order_each_epoch():
     rows = np.arange(5, 40)
-    sampler = PatternSampler(rows, CONFIG.replace(batch_size=8), rank=0, world=1)
+    sampler = PatternSampler(ANYWHERE, rows, CONFIG.replace(batch_size=8), rank=0, world=1)
     first = drawn(sampler)
     sampler.set_epoch(1)
     second = drawn(sampler)
@@ -208,37 +227,44 @@ def test_single_patterns_are_each_drawn_once_in_a_new_order_each_epoch():
 
 
 def test_fewer_single_patterns_are_drawn_when_asked_for():
-    sampler = PatternSampler(np.arange(40), CONFIG.replace(n_groups=10), rank=0, world=1)
+    sampler = PatternSampler(ANYWHERE, np.arange(40), CONFIG.replace(n_groups=10), rank=0, world=1)
     assert sum(groups.size for groups in drawn(sampler)) == 10
 
 
 @pytest.mark.parametrize(("count", "batch_size"), [(3, 4), (35, 4), (35, 1)])
 def test_processes_share_single_patterns_in_equally_many_batches_none_empty(count, batch_size):
     config = CONFIG.replace(batch_size=batch_size)
-    samplers = [PatternSampler(np.arange(count), config, rank=rank, world=4) for rank in range(4)]
+    samplers = [PatternSampler(ANYWHERE, np.arange(count), config, rank=rank, world=4) for rank in range(4)]
     parts = [drawn(sampler) for sampler in samplers]
     assert {len(part) for part in parts} == {len(samplers[0])}
     assert all(groups.size for part in parts for groups in part)
     assert {int(row) for part in parts for groups in part for row in groups[0]} == set(range(count))
 
 
-def regions(sampler: RegionSampler) -> list[tuple[set[int], set[int]]]:
-    """Hidden and seen patterns of each region."""
-    return [(set(groups[0, :hidden].tolist()), set(groups[0, hidden:].tolist())) for groups, hidden in sampler]
+def hidden_and_seen(deals: Iterable[Deal]) -> list[tuple[set[int], set[int]]]:
+    """Patterns of each region."""
+    return [
+        (set(deal.groups[0, : deal.hidden].tolist()), set(deal.groups[0, deal.hidden :].tolist())) for deal in deals
+    ]
+
+
+def lattice() -> Scan:
+    """A scan of 30 by 30 patterns that hold nothing."""
+    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
+    return Scan(Patterns(np.ones((900, 4, 4), np.float32)), positions)
 
 
 def test_every_hidden_pattern_is_predicted_once_from_all_seen_ones(tiny_scan: Scan):
     parts = split(60, CONFIG)
-    ((hidden, seen),) = regions(RegionSampler(tiny_scan.positions, parts.validation, parts.train, rank=0, world=1))
+    ((hidden, seen),) = hidden_and_seen(regions(tiny_scan, parts.validation, parts.train))
     assert hidden == set(parts.validation)
     assert seen == set(parts.train)
 
 
 def test_regions_of_a_large_scan_are_bounded_and_hide_what_they_predict(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(data, "REGION", 40)
-    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
-    parts = split(900, CONFIG)
-    found = regions(RegionSampler(positions, parts.validation, parts.train, rank=0, world=1))
+    scan, parts = lattice(), split(900, CONFIG)
+    found = hidden_and_seen(regions(scan, parts.validation, parts.train))
     assert 1 < len(found) <= data.MAX_REGIONS
     predicted = [row for hidden, _ in found for row in hidden]
     assert len(predicted) == len(set(predicted))
@@ -246,18 +272,17 @@ def test_regions_of_a_large_scan_are_bounded_and_hide_what_they_predict(monkeypa
     for hidden, seen in found:
         assert len(seen) == 40
         assert seen <= set(parts.train)
-        near = np.linalg.norm(positions[list(hidden)][:, None] - positions[list(seen)], axis=2)
+        near = np.linalg.norm(scan.positions[list(hidden)][:, None] - scan.positions[list(seen)], axis=2)
         assert near.min(axis=1).max() < 3
 
 
 def test_processes_share_the_regions_and_take_equally_many(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(data, "REGION", 40)
     monkeypatch.setattr(data, "MAX_REGIONS", 7)
-    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
-    parts = split(900, CONFIG)
+    scan, parts = lattice(), split(900, CONFIG)
 
     def of(rank: int, world: int) -> list[tuple[set[int], set[int]]]:
-        return regions(RegionSampler(positions, parts.validation, parts.train, rank=rank, world=world))
+        return hidden_and_seen(FixedSampler(regions(scan, parts.validation, parts.train), rank=rank, world=world))
 
     for world in (2, 9):
         shares = [of(rank, world) for rank in range(world)]
@@ -265,9 +290,14 @@ def test_processes_share_the_regions_and_take_equally_many(monkeypatch: pytest.M
         assert [region for region in of(0, 1) if not any(region in share for share in shares)] == []
 
 
+def batches(scan: Scan, config: Config, parts: Split, test_scan: Scan | None = None) -> ScanData:
+    model = MODELS[config.engine].from_scan(scan, config)
+    return ScanData(model, scan, parts, Amplitudes(scan), test_scan)
+
+
 def test_training_batches_hold_training_patterns_and_validation_hides_its_own(tiny_scan: Scan):
     parts = split(60, CONFIG)
-    module = ScanData(CONFIG, tiny_scan, parts)
+    module = batches(tiny_scan, CONFIG, parts)
     amplitudes = Amplitudes(tiny_scan)
     kept = {row: amplitudes[np.array([row])][0] for row in range(60)}
 
@@ -283,7 +313,8 @@ def test_training_batches_hold_training_patterns_and_validation_hides_its_own(ti
 
 def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
     test = tiny_scan.take(range(20, 50))
-    module = ScanData(CONFIG.replace(val_fraction=0), tiny_scan, split(60, CONFIG, validate=False), test_scan=test)
+    parts = split(60, CONFIG, validate=False)
+    module = batches(tiny_scan, CONFIG.replace(val_fraction=0), parts, test)
     assert module.validates
     (batch,) = module.val_dataloader()
     assert batch.amplitude.shape[1] == 30
@@ -291,14 +322,23 @@ def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
 
 
 def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):
-    module = ScanData(CONFIG, tiny_scan, split(60, CONFIG, validate=False))
+    module = batches(tiny_scan, CONFIG, split(60, CONFIG, validate=False))
     assert not module.validates
     assert module.val_dataloader() == []
 
 
 def test_the_direct_engine_validates_many_patterns_a_region_at_a_time():
     hidden = np.arange(2 * data.REGION + 3)
-    sampler = RegionSampler(np.zeros((len(hidden), 2)), hidden, hidden[:0], rank=0, world=1)
-    batches = list(sampler)
-    assert [size for _, size in batches] == [data.REGION, data.REGION, 3]
-    assert np.array_equal(np.concatenate([groups[0] for groups, _ in batches]), hidden)
+    deals = list(chunks(hidden, ANYWHERE))
+    assert [deal.hidden for deal in deals] == [data.REGION, data.REGION, 3]
+    assert np.array_equal(np.concatenate([deal.groups[0] for deal in deals]), hidden)
+
+
+def test_the_direct_engine_sees_another_scan_on_the_canvas_that_it_is_trained_on(tiny_scan: Scan):
+    config, test = CONFIG.replace(engine="direct"), tiny_scan.take(range(20, 50))
+    module = batches(tiny_scan, config, split(60, config, validate=False), test)
+    canvas = scan_canvas(tiny_scan)
+    (batch,) = module.val_dataloader()
+    assert {one.canvas for one in (*module.train_dataloader(), batch)} == {canvas.shape}
+    expected = test.positions[batch.indexes] - canvas.origin
+    np.testing.assert_allclose(batch.positions, expected, rtol=1e-6)

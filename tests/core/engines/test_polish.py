@@ -11,12 +11,12 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import PreviewReady, StopToken
 from ptycho_core.engines.callbacks import Obey
+from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, split
+from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
 from ptycho_core.engines.polish import KeepBest, polish, refine_probe
 from ptycho_core.engines.trainer import quiet_lightning
-from ptycho_core.engines.whole_canvas import Canvas, estimate_object, middle, r_of
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
 
@@ -26,8 +26,8 @@ CPU = torch.device("cpu")
 
 def start(scan: Scan, config: Config = CONFIG) -> tuple[PinnModel, Canvas, Split]:
     parts = split(len(scan), config)
-    canvas = Canvas(Amplitudes(scan), scan.positions, parts.train, scan.size, CPU, scan_canvas(scan))
-    return PinnModel(config, starting_probe(scan, config.probe_modes), pixel_weight(scan)), canvas, parts
+    canvas = Canvas.of_scan(scan, Amplitudes(scan), parts.train, CPU)
+    return PinnModel.from_scan(scan, config), canvas, parts
 
 
 def warmed(scan: Scan, config: Config = CONFIG) -> PinnModel:
@@ -91,7 +91,7 @@ def test_warm_start_finds_the_background_too(bright: Simulation):
 def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
     model, canvas, parts = start(scan, config)
     with torch.no_grad():
-        object = estimate_object(model, canvas).object
+        object = canvas.estimate(model.probe, model.weight).object
     final, epoch = polish(
         model,
         scan,
@@ -105,8 +105,8 @@ def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
     )
 
     def r(rows: np.ndarray) -> tuple[float, float]:
-        before = r_of(model, object, model.probe.detach(), canvas, rows)
-        return before, r_of(final, final.object.detach()[None], final.probe.detach(), canvas, rows)
+        some = canvas.only(rows)
+        return model.r_of(object, some), final.r_of(final.object_of(some), some)
 
     return final, epoch, r, parts
 
@@ -137,12 +137,15 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
     """Validation patterns of another sample are soon fitted worse again."""
     seen: list[float] = []
 
+    r_of = DirectModel.r_of
+
     def noted(*args) -> float:
         seen.append(r_of(*args))
         return seen[-1]
 
-    monkeypatch.setattr("ptycho_core.engines.polish.r_of", noted)
-    _, epoch, r, parts = polished(replaced(bright.scan, "validation"), 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectModel, "r_of", noted)
+        _, epoch, r, parts = polished(replaced(bright.scan, "validation"), 10)
     assert len(seen) == 11
     assert epoch == np.argmin(seen) < 10
     assert r(parts.validation) == pytest.approx((seen[0], min(seen)))
@@ -150,8 +153,8 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
 
 def test_without_validation_patterns_the_training_ones_decide(bright: Simulation):
     config = CONFIG.replace(val_fraction=0.0)
-    _, canvas, parts = start(bright.scan, config)
-    assert np.array_equal(KeepBest(canvas, parts).rows, parts.train)
+    model, canvas, parts = start(bright.scan, config)
+    assert np.array_equal(KeepBest(model, canvas, parts).canvas.rows, parts.train)
 
 
 def test_polishing_shows_pictures_and_nothing_else(bright: Simulation):

@@ -14,15 +14,15 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StageChanged, StopToken
-from ptycho_core.engines import data, whole_canvas
+from ptycho_core.engines import canvas, data
+from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
-from ptycho_core.engines.data import Amplitudes, GroupDataset, split
+from ptycho_core.engines.data import Amplitudes, Deal, PatternDataset, group_canvas, split
 from ptycho_core.engines.losses import poisson_deviance
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight
 from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.training import train
-from ptycho_core.engines.whole_canvas import Canvas, estimate_object, r_of
 from ptycho_core.quality.metrics import RFactor, r_factor
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, draw_groups
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -78,8 +78,8 @@ def backprojection_r(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float:
     model = load_checkpoint(checkpoint).model()
     assert isinstance(model, PinnModel)
     model = model.with_probe(torch.from_numpy(probe), pixel_weight(scan))
-    canvas = Canvas(Amplitudes(scan), scan.positions, np.arange(len(scan)), scan.size, torch.device("cpu"))
-    return r_of(model, estimate_object(model, canvas).object, model.probe.detach(), canvas, canvas.rows)
+    whole = Canvas.of_scan(scan, Amplitudes(scan), np.arange(len(scan)), torch.device("cpu"))
+    return model.r_of(whole.estimate(model.probe, model.weight).object, whole)
 
 
 @pytest.mark.parametrize("engine", ["network", "direct"])
@@ -139,7 +139,8 @@ def test_one_network_serves_other_gridsizes(tiny_scan: Scan, network: Path, grid
     plan = GroupingPlan(gridsize)
     near = Neighborhoods(tiny_scan.positions).nearest(np.arange(0, 60, 4), plan.resolve_neighbors(60))
     groups = draw_groups(near, plan.group_size, np.random.default_rng(0))
-    batch = GroupDataset(Amplitudes(tiny_scan), tiny_scan.positions)[groups, 0]
+    deal = Deal(groups, group_canvas(tiny_scan.positions[groups], tiny_scan.size))
+    batch = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions)[deal]
     with torch.no_grad():
         trained, before = (poisson_deviance(e, a.square()) for e, a in (model.predict(batch), untrained.predict(batch)))
     assert trained < 0.9 * before
@@ -155,7 +156,7 @@ def test_a_scan_on_disk_gives_what_it_gives_in_memory(tiny_scan: Scan, network: 
 
 def test_pieces_and_tiles_change_nothing(tiny_scan: Scan, network: Path, monkeypatch):
     whole = on_cpu(tiny_scan, network)
-    monkeypatch.setattr(whole_canvas, "_PATTERNS_AT_ONCE", 7)
+    monkeypatch.setattr(canvas, "_PATTERNS_AT_ONCE", 7)
     assert_same(on_cpu(tiny_scan, network, tile=16), whole)
 
 
@@ -239,7 +240,7 @@ def test_a_stop_leaves_polishing_out(tiny_scan: Scan, network: Path):
 
 @pytest.mark.parametrize("changes", [{"n_patterns": 30}, {"size": 48}, {"seed": 1}, {"step_px": 5.0}], ids=str)
 def test_a_direct_checkpoint_refuses_another_scan(tiny_sim: Simulation, direct: Path, changes):
-    with pytest.raises(InputError, match=r"last\.ckpt holds the object of the scan .* give that scan, or a checkpoint"):
+    with pytest.raises(InputError, match=r"holds the object of the scan .* give that scan, or a checkpoint"):
         on_cpu(another(tiny_sim, **changes), direct)
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import signal
 
+import lightning as L
 import pytest
 import torch
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
+from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, device_of, quiet_lightning
+from tests.helpers.training_runs import SCAN
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @pytest.fixture
@@ -52,11 +60,29 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(machine, ther
         choose_accelerator(wanted)
 
 
-def test_several_devices_are_only_for_the_run_itself():
-    config = Config(accelerator="cpu", devices=2, strategy="ddp")
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_trainer_has_the_devices_of_the_config(devices):
+    config = Config(accelerator="cpu", devices=devices, strategy="ddp")
     with quiet_lightning(config):
-        assert build_trainer(config, max_epochs=1, callbacks=[], distributed=True).world_size == 2
-        assert build_trainer(config, max_epochs=1, callbacks=[]).world_size == 1
+        assert build_trainer(config, callbacks=[]).world_size == devices
+
+
+class Handlers(L.Callback):
+    """Notes the handlers of signals while a fit goes on."""
+
+    def on_train_batch_end(self, *args) -> None:
+        self.found = [signal.getsignal(number) for number in SIGNALS]
+
+
+def test_signals_are_left_to_the_program_while_it_trains():
+    config = Config(accelerator="cpu", max_epochs=1, model_width=2, n_groups=4, preview_seconds=0, val_fraction=0)
+    model, noted = PinnModel.from_scan(SCAN, config), Handlers()
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with quiet_lightning(config):
+        data = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN))
+        build_trainer(config, callbacks=[noted]).fit(model, data)
+    assert noted.found == before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_a_shell_on_a_cluster_node_is_no_cluster_job(monkeypatch):
@@ -64,7 +90,7 @@ def test_a_shell_on_a_cluster_node_is_no_cluster_job(monkeypatch):
         monkeypatch.setenv(name, value)
     config = Config(accelerator="cpu")
     with quiet_lightning(config):
-        assert build_trainer(config, max_epochs=1, callbacks=[], distributed=True).world_size == 1
+        assert build_trainer(config, callbacks=[]).world_size == 1
 
 
 def test_lightnings_log_has_its_level_back_afterwards():

@@ -32,7 +32,7 @@ from ptycho_core.base.events import (
     to_json,
 )
 from ptycho_core.engines import data
-from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.base import Model
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
@@ -53,7 +53,7 @@ def improving(tmp_path_factory):
 
 def failing_at(step, error):
     """Return a training step that raises."""
-    whole = PtychographyModule.training_step
+    whole = Model.training_step
 
     def training_step(self, batch, number):
         if self.trainer.global_step == step:
@@ -101,14 +101,14 @@ def test_last_is_the_last_epoch_also_when_it_is_not_the_best(training):
 
 
 def test_a_value_that_is_not_finite_is_never_best(training, monkeypatch):
-    validation_step = PtychographyModule.validation_step
+    validation_step = Model.validation_step
 
     def spoil(self, batch, number):
         validation_step(self, batch, number)
         if self.trainer.current_epoch != 1:
             self.validation["poisson"].update(math.nan)
 
-    monkeypatch.setattr(PtychographyModule, "validation_step", spoil)
+    monkeypatch.setattr(Model, "validation_step", spoil)
     training.go()
     best = [saved.epoch for saved in training.all(CheckpointSaved) if saved.rank]
     assert best == [1]
@@ -210,7 +210,7 @@ def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monk
 
     before = state()
     if fails:
-        monkeypatch.setattr(PtychographyModule, "training_step", failing_at(4, ZeroDivisionError()))
+        monkeypatch.setattr(Model, "training_step", failing_at(4, ZeroDivisionError()))
         with pytest.raises(ZeroDivisionError):
             training.go()
     else:
@@ -231,7 +231,7 @@ def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monk
     ],
 )
 def test_a_failure_is_one_sentence_and_keeps_what_was_saved(training, monkeypatch, error, sentence):
-    monkeypatch.setattr(PtychographyModule, "training_step", failing_at(4, error))
+    monkeypatch.setattr(Model, "training_step", failing_at(4, error))
     with pytest.raises(TrainingError, match=sentence) as raised:
         training.go()
     (end,) = training.ends
@@ -244,7 +244,7 @@ def test_a_failure_is_one_sentence_and_keeps_what_was_saved(training, monkeypatc
 
 
 def test_a_defect_of_our_own_is_recorded_in_one_line_and_passed_on(training, monkeypatch):
-    monkeypatch.setattr(PtychographyModule, "training_step", failing_at(4, ZeroDivisionError("two\nlines")))
+    monkeypatch.setattr(Model, "training_step", failing_at(4, ZeroDivisionError("two\nlines")))
     with pytest.raises(ZeroDivisionError):
         training.go()
     assert read_run(training.folder).reason == "internal error: ZeroDivisionError: two lines"
@@ -299,7 +299,7 @@ def test_a_scan_that_is_damaged_while_another_process_reads_it_is_named(training
 
 
 def test_an_interrupt_is_recorded_and_passed_on(training, monkeypatch):
-    monkeypatch.setattr(PtychographyModule, "training_step", failing_at(4, KeyboardInterrupt()))
+    monkeypatch.setattr(Model, "training_step", failing_at(4, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         training.go()
     (end,) = training.ends

@@ -12,10 +12,11 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
-from ptycho_core.engines.data import ScanData, split
-from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
+from ptycho_core.engines.scan_data import ScanData
 from tests.helpers.training_runs import SCAN, Training, apart_from_speed
 
 
@@ -80,14 +81,14 @@ def test_bf16_is_for_convolutions_and_the_wave_optics_stay_in_float32(training, 
     hook = torch.nn.modules.module.register_module_forward_hook(
         lambda module, inputs, output: convolved.add(output.dtype) if isinstance(module, torch.nn.Conv2d) else None
     )
-    predict_patterns = PtychographyModule.predict_patterns
+    predict_patterns = Model.predict_patterns
 
     def spy(self, canvas, probe, windows):
         result = predict_patterns(self, canvas, probe, windows)
         expected.update({canvas.dtype, result.dtype})
         return result
 
-    monkeypatch.setattr(PtychographyModule, "predict_patterns", spy)
+    monkeypatch.setattr(Model, "predict_patterns", spy)
     try:
         training.go(precision="bf16-mixed")
     finally:
@@ -163,14 +164,14 @@ def test_the_gradient_is_clipped_after_it_was_logged(training):
 @pytest.mark.parametrize(("loss", "column"), [("mae", "mae_train_loss"), ("poisson", "poisson_train_loss_epoch")])
 def test_the_loss_is_what_the_gradient_is_of_and_what_ranks(training, monkeypatch, loss, column):
     stepped_on = []
-    step = PtychographyModule.training_step
+    step = Model.training_step
 
     def spy(self, batch, number):
         loss = step(self, batch, number)
         stepped_on.append((float(loss.detach()), batch.amplitude.shape[0] * batch.amplitude.shape[1]))
         return loss
 
-    monkeypatch.setattr(PtychographyModule, "training_step", spy)
+    monkeypatch.setattr(Model, "training_step", spy)
     training.go(loss=loss, physics_schedule="off", max_epochs=1)
     mean = sum(value * n for value, n in stepped_on) / sum(n for _, n in stepped_on)
     assert training.column(column) == pytest.approx([mean])
@@ -321,13 +322,13 @@ def test_an_improvement_below_the_least_does_not_count(training, other):
 
 
 def test_a_loss_that_is_not_a_number_ends_at_once_and_leaves_the_best_finite_checkpoint(training, monkeypatch):
-    step = PtychographyModule.training_step
+    step = Model.training_step
 
     def diverge(self, batch, number):
         loss = step(self, batch, number)
         return loss * math.nan if self.trainer.global_step == 4 else loss
 
-    monkeypatch.setattr(PtychographyModule, "training_step", diverge)
+    monkeypatch.setattr(Model, "training_step", diverge)
     with pytest.raises(TrainingError, match=r"not a number in epoch 2, step 5; .* Try a smaller learning rate"):
         training.go()
     assert training.checkpoints[0].startswith("epoch=00-poisson_val_loss=")
@@ -372,5 +373,6 @@ def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_t
 )
 def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(settings, expected):
     config = Config(accelerator="cpu", **settings)
-    loader = ScanData(config, SCAN, split(len(SCAN), config)).train_dataloader()
+    model = PinnModel.from_scan(SCAN, config)
+    loader = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN)).train_dataloader()
     assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == expected

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged
-from ptycho_core.engines.models.base import PtychographyModule
+from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.record import read_run
 from tests.helpers.training_runs import Training, apart_from_speed
 
@@ -123,7 +123,7 @@ def test_a_failure_after_resuming_leaves_what_was_there(training, monkeypatch):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(PtychographyModule, "training_step", fail)
+        patch.setattr(Model, "training_step", fail)
         with pytest.raises(ZeroDivisionError):
             training.go(max_epochs=4, resume=True)
     assert read_run(training.folder).status == "failed"

@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
+from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes
-from ptycho_core.engines.models.base import PtychographyModule
-from ptycho_core.engines.models.start import scan_canvas
+from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
-from ptycho_core.engines.whole_canvas import Canvas, estimate_object
 from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -55,7 +54,7 @@ NETWORK = Config(
 
 class Found(NamedTuple):
     result: Reconstruction
-    model: PtychographyModule
+    model: Model
 
 
 def simulated(**changes) -> Simulation:
@@ -78,8 +77,8 @@ def likeness(object: np.ndarray, found: Reconstruction, sim: Simulation) -> dict
 def backprojected(found: Found, scan: Scan) -> np.ndarray:
     """What the network starts from, with the probe that it ended with."""
     rows, device = found.result.pattern_index, torch.device("cpu")
-    canvas = Canvas(Amplitudes(scan), scan.positions, rows, scan.size, device, scan_canvas(scan))
-    return estimate_object(found.model, canvas).object[0].numpy()
+    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device)
+    return canvas.estimate(found.model.probe, found.model.weight).object[0].numpy()
 
 
 @pytest.mark.parametrize("probe", PROBES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import Amplitudes, Batch, GroupDataset
+from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, group_canvas
 from ptycho_core.engines.losses import mean_absolute_error
 from ptycho_core.engines.models.pinn import ObjectNetwork, PinnModel, residual
 from ptycho_core.engines.models.start import starting_probe
@@ -28,7 +28,9 @@ def answering(config: Config, scan: Scan, weight: torch.Tensor | None = None) ->
 
 
 def groups(scan: Scan, rows: list[list[int]], hidden: int = 0) -> Batch:
-    return GroupDataset(Amplitudes(scan), scan.positions)[np.array(rows), hidden]
+    places = np.array(rows)
+    deal = Deal(places, group_canvas(scan.positions[places], scan.size), hidden)
+    return PatternDataset(Amplitudes(scan), scan.positions)[deal]
 
 
 def predicted(model: PinnModel, batch: Batch) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Where a fit begins: the probe at the scan's brightness, the good pixels, the canvas."""
+"""Where a fit begins: the probe at the scan's brightness, the good pixels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from ptycho_core.engines.models.start import (
     at_brightness,
     brightest,
     pixel_weight,
-    scan_canvas,
     scan_summary,
     starting_probe,
 )
-from ptycho_core.engines.physics import place, squared_modulus
+from ptycho_core.engines.physics import squared_modulus
 from ptycho_core.scan.scan import Patterns, Scan
 
 
@@ -62,14 +61,6 @@ def test_weight_is_one_for_good_pixels_with_dc_in_the_corner(tiny_scan: Scan):
     assert weight.dtype == torch.float32
     assert weight.sum() == 32 * 32 - 1
     assert weight[(3 + 16) % 32, (5 + 16) % 32] == 0
-
-
-def test_canvas_holds_the_windows_of_all_patterns(tiny_scan: Scan):
-    origin, shape = scan_canvas(tiny_scan)
-    positions = tiny_scan.positions - origin
-    place(torch.from_numpy(positions), 32, (1, *shape))
-    assert np.floor(positions).min() == 16
-    np.testing.assert_allclose(origin, np.round(origin))
 
 
 def test_summary_tells_scans_apart(tiny_scan: Scan):

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines import data, whole_canvas
+from ptycho_core.engines import canvas as canvas_module
+from ptycho_core.engines import data
+from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes
-from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models import base
+from ptycho_core.engines.models.direct import DirectModel, vacuum
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import pixel_weight, scan_canvas, starting_probe
+from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import backproject, coverage, place
-from ptycho_core.engines.whole_canvas import Canvas, estimate_object, light, middle, network_object, preview, r_of
 from ptycho_core.quality.metrics import r_factor
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, forward, simulate
@@ -29,7 +31,7 @@ CONFIG = Config(model_width=4, refinement_steps=2)
 def answering(scan: Scan, config: Config = CONFIG) -> PinnModel:
     """A network that adds something, as a trained one does."""
     torch.manual_seed(0)
-    model = PinnModel(config, starting_probe(scan, config.probe_modes), pixel_weight(scan))
+    model = PinnModel.from_scan(scan, config)
     for unet in (model.network.first, *model.network.rounds):
         torch.nn.init.normal_(unet.last.weight, std=0.3)
     return model.eval()
@@ -37,7 +39,7 @@ def answering(scan: Scan, config: Config = CONFIG) -> PinnModel:
 
 def canvas_of(scan: Scan, rows: np.ndarray | None = None, amplitudes: Amplitudes | None = None) -> Canvas:
     rows = np.arange(len(scan)) if rows is None else rows
-    return Canvas(amplitudes or Amplitudes(scan), scan.positions, rows, scan.size, CPU, scan_canvas(scan))
+    return Canvas.of_scan(scan, amplitudes or Amplitudes(scan), rows, CPU)
 
 
 def masked(scan: Scan, value: float) -> Scan:
@@ -48,11 +50,11 @@ def masked(scan: Scan, value: float) -> Scan:
     return scan.replace(patterns=Patterns(counts), mask=mask)
 
 
-def everything(scan: Scan, tile: int | None = None) -> tuple[torch.Tensor, torch.Tensor, float]:
+def everything(scan: Scan, tile: int = base.TILE) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Object, coverage and R of the network on a whole scan."""
     model, canvas = answering(scan), canvas_of(scan)
-    object, cover = network_object(model, canvas, tile)
-    return object, cover, r_of(model, object, model.probe.detach(), canvas, canvas.rows)
+    object = model.object_of(canvas, tile)
+    return object, canvas.light(model.probe), model.r_of(object, canvas)
 
 
 def assert_same(a: tuple[torch.Tensor, torch.Tensor, float], b: tuple[torch.Tensor, torch.Tensor, float]) -> None:
@@ -64,7 +66,7 @@ def assert_same(a: tuple[torch.Tensor, torch.Tensor, float], b: tuple[torch.Tens
 @pytest.mark.parametrize("patterns_at_once", [1, 7, 1000])
 def test_streaming_in_pieces_gives_what_one_piece_gives(tiny_scan: Scan, monkeypatch, patterns_at_once):
     whole = everything(tiny_scan)
-    monkeypatch.setattr(whole_canvas, "_PATTERNS_AT_ONCE", patterns_at_once)
+    monkeypatch.setattr(canvas_module, "_PATTERNS_AT_ONCE", patterns_at_once)
     assert len(list(canvas_of(tiny_scan).pieces())) == -(-60 // patterns_at_once)
     assert_same(everything(tiny_scan), whole)
 
@@ -94,15 +96,15 @@ def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
     sim = simulate(spec)
     model, canvas = answering(sim.scan), canvas_of(sim.scan)
     model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
-    object = estimate_object(model, canvas).object
+    object = canvas.estimate(model.probe, model.weight).object
     torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=1e-3)
-    assert r_of(model, object, model.probe.detach(), canvas, canvas.rows) < 1e-3
+    assert model.r_of(object, canvas) < 1e-3
 
 
 def test_network_sees_the_whole_scan_on_one_canvas(tiny_scan: Scan):
     """As in training, where a group of all patterns is one canvas."""
     model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
-    object, _ = network_object(model, canvas)
+    object = model.object_of(canvas)
     windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
     with torch.no_grad():
         at_once = model.network(Amplitudes(tiny_scan)[canvas.rows], model.probe, windows, None)
@@ -115,9 +117,9 @@ def test_patterns_left_out_play_no_part(tiny_scan: Scan):
     counts[1::2] = 77
     other = tiny_scan.replace(patterns=Patterns(counts))
     model = answering(tiny_scan)
-    a, b = (network_object(model, canvas_of(scan, rows))[0] for scan in (tiny_scan, other))
+    a, b = (model.object_of(canvas_of(scan, rows)) for scan in (tiny_scan, other))
     assert torch.equal(a, b)
-    assert not torch.equal(network_object(model, canvas_of(other))[0], a)
+    assert not torch.equal(model.object_of(canvas_of(other)), a)
 
 
 def test_pieces_at_the_rim_stay_on_the_canvas():
@@ -127,7 +129,7 @@ def test_pieces_at_the_rim_stay_on_the_canvas():
     canvas = canvas_of(scan)
     probe = torch.ones(1, 16, 16, dtype=torch.complex64)
     for row in range(4):
-        ((_, windows, where),) = canvas.pieces(np.array([row]))
+        ((_, windows, where),) = canvas.only(np.array([row])).pieces()
         assert all(part.start >= 0 and part.stop <= side for part, side in zip(where, canvas.shape, strict=True))
         alone = torch.zeros(1, *canvas.shape)
         alone[(0, *where)] = coverage(probe, windows)[0]
@@ -140,9 +142,9 @@ def test_estimate_is_the_backprojection_of_all_patterns(tiny_scan: Scan):
     windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
     with torch.no_grad():
         at_once = backproject(canvas.amplitudes[canvas.rows], model.probe, windows)
-    found = estimate_object(model, canvas)
+    found = canvas.estimate(model.probe, model.weight)
     torch.testing.assert_close(found.object, at_once.object, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(light(canvas, model.probe), at_once.coverage, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(canvas.light(model.probe), at_once.coverage, rtol=1e-4, atol=1e-5)
 
 
 def test_r_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: Simulation):
@@ -153,12 +155,12 @@ def test_r_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: S
     object = torch.ones(1, *canvas.shape, dtype=torch.complex64)
     object[0, :height, :width] = torch.from_numpy(truth.object)
     np.testing.assert_allclose(canvas.positions, truth.positions_px)
-    model = DirectModel(Config(background=True), torch.from_numpy(truth.probe), None, canvas.shape)
+    model = DirectModel(Config(background=True), torch.from_numpy(truth.probe), None, vacuum(canvas.shape))
     model.background_root.data.fill_(0.5)
     expected = forward.intensities(truth.object, truth.probe, truth.positions_px[rows], 0.25)
     wanted = r_factor(lambda: [(np.sqrt(expected), np.sqrt(scan.patterns[:][rows]))]).value
-    assert r_of(model, object, torch.from_numpy(truth.probe), canvas, rows) == pytest.approx(wanted, rel=1e-4)
-    assert np.isnan(r_of(model, object, torch.from_numpy(truth.probe), canvas, rows[:0]))
+    assert model.r_of(object, canvas.only(rows)) == pytest.approx(wanted, rel=1e-4)
+    assert np.isnan(model.r_of(object, canvas.only(rows[:0])))
 
 
 def test_middle_are_the_nearest_patterns(tiny_scan: Scan):
@@ -171,18 +173,17 @@ def test_middle_are_the_nearest_patterns(tiny_scan: Scan):
 
 def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):
     model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
-    object, probe, binning = preview(model, tiny_scan, canvas.amplitudes, canvas.rows)
+    object, probe, binning = model.preview(tiny_scan, canvas.amplitudes, canvas.rows)
     assert binning == 1
-    np.testing.assert_allclose(object, network_object(model, canvas)[0][0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(object, model.object_of(canvas)[0], rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(probe, model.probe[0].detach())
 
 
 def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
-    monkeypatch.setattr(whole_canvas, "_PREVIEW_PIXELS", 20)
-    shape = (50, 43)
+    monkeypatch.setattr(base, "_PREVIEW_PIXELS", 20)
     values = torch.arange(50.0)[:, None] + 1j * torch.arange(43.0)
-    model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), None, shape, values)
-    object, _, binning = preview(model, tiny_scan, Amplitudes(tiny_scan), np.arange(60))
+    model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), None, values)
+    object, _, binning = model.preview(tiny_scan, Amplitudes(tiny_scan), np.arange(60))
     assert binning == 3
     assert object.shape == (16, 14)
     assert object[2, 5] == 7 + 16j

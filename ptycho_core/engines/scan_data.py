@@ -1,0 +1,85 @@
+"""The batches of a run as Lightning loads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from torch.utils.data import DataLoader, Sampler
+
+from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, Split, split
+from ptycho_core.engines.models.base import Model
+from ptycho_core.scan.scan import Scan
+
+
+class ScanData(L.LightningDataModule):
+    """The batches that a model trains and validates on.
+
+    Parameters
+    ----------
+    model
+        Deals the batches, and has the config of the run.
+    scan
+        To train on.
+    parts
+        Which of its patterns train and validate.
+    amplitudes
+        Of the scan.
+    test_scan
+        To validate on in place of a part of ``scan``.
+    """
+
+    def __init__(
+        self, model: Model, scan: Scan, parts: Split, amplitudes: Amplitudes, test_scan: Scan | None = None
+    ) -> None:
+        super().__init__()
+        self.model, self.scan, self.parts, self.amplitudes = model, scan, parts, amplitudes
+        self.test_scan = test_scan
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is anything to validate on."""
+        return self.test_scan is not None or len(self.parts.validation) > 0
+
+    def _world(self) -> dict[str, int]:
+        trainer = self.trainer
+        return {"rank": trainer.global_rank, "world": trainer.world_size} if trainer else {"rank": 0, "world": 1}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of an epoch."""
+        dataset = PatternDataset(self.amplitudes, self.scan.positions)
+        sampler = self.model.sampler(self.scan, self.parts.train, **self._world())
+        return self._loader(dataset, sampler, self.model.config.num_workers)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Hidden patterns, and those that they are predicted from."""
+        if not self.validates:
+            return []
+        if self.test_scan is None:
+            scan, amplitudes, parts = self.scan, self.amplitudes, self.parts
+        else:
+            scan, amplitudes = self.test_scan, Amplitudes(self.test_scan)
+            config = self.model.config
+            parts = split(len(scan), config.replace(val_fraction=config.val_fraction or 0.05, free_fraction=0.0))
+        sampler = self.model.validation_sampler(self.scan, scan, parts, **self._world())
+        # A few batches are read before another process has started.
+        return self._loader(PatternDataset(amplitudes, scan.positions), sampler, 0)
+
+    def _loader(self, dataset: PatternDataset, sampler: Sampler[Deal], workers: int) -> DataLoader[Batch]:
+        config = self.model.config
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=on_gpu if config.pin_memory is None else config.pin_memory,
+            persistent_workers=workers > 0 and config.persistent_workers is not False,
+            prefetch_factor=(config.prefetch_factor or 2) if workers else None,
+            multiprocessing_context="spawn" if workers else None,
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
