@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,40 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
+class Engine:
+    """What is known of an engine without running it.
+
+    Parameters
+    ----------
+    title
+        In tables.
+    help
+        What it is for.
+    serves_one_scan
+        Whether its checkpoint holds the object of the scan that it was trained on, and so serves no other.
+    """
+
+    title: str
+    help: str
+    serves_one_scan: bool
+
+
+ENGINES = {
+    "pinn": Engine(
+        "network",
+        "Trains a network, which then reconstructs this scan and similar ones in seconds.",
+        serves_one_scan=False,
+    ),
+    "direct": Engine(
+        "direct",
+        "Fits object and probe of this scan alone. For a single scan, try it first.",
+        serves_one_scan=True,
+    ),
+}
+"""The engines by name; `engines.models.MODELS` has their classes."""
+
+
+@dataclass(frozen=True)
 class Config:
     """Every knob of a run: primitives only, JSON there and back."""
 
@@ -58,7 +93,7 @@ class Config:
         "Model",
         "pinn trains a network that reconstructs whole scans in one pass; direct fits "
         "object and probe to this scan alone.",
-        choices=("pinn", "direct"),
+        choices=tuple(ENGINES),
         basic=True,
     )
 
@@ -70,6 +105,7 @@ class Config:
         minimum=1,
         maximum=8,
         basic=True,
+        engines=("pinn",),
     )
     neighbor_count: int | None = knob(
         None,
@@ -80,6 +116,7 @@ class Config:
         minimum=1,
         none="auto",
         basic=True,
+        engines=("pinn",),
     )
     n_groups: int | None = knob(
         None,
@@ -114,6 +151,7 @@ class Config:
         "Channels of the network's first level; twice the width takes about three times the time.",
         minimum=2,
         maximum=256,
+        engines=("pinn",),
     )
     refinement_steps: int = knob(
         1,
@@ -122,6 +160,7 @@ class Config:
         "Rounds in which the network's object is made to agree with the patterns and cleaned again.",
         minimum=0,
         maximum=8,
+        engines=("pinn",),
     )
     probe_modes: int = knob(
         1,
@@ -144,6 +183,7 @@ class Config:
         "Epochs of the direct engine that improve the probe before the network trains; 0 for none.",
         minimum=0,
         maximum=1000,
+        engines=("pinn",),
     )
     background: bool = knob(
         False,
@@ -160,7 +200,16 @@ class Config:
         maximum=1e6,
     )
 
-    max_epochs: int = knob(50, int, "Optimisation", "Epochs to train.", minimum=1, maximum=1_000_000, basic=True)
+    max_epochs: int = knob(
+        50,
+        int,
+        "Optimisation",
+        "Epochs to train.",
+        minimum=1,
+        maximum=1_000_000,
+        basic=True,
+        resumable=True,
+    )
     max_time: float | None = knob(
         None,
         float,
@@ -169,6 +218,7 @@ class Config:
         above=0.0,
         none="none",
         basic=True,
+        resumable=True,
     )
     max_steps: int | None = knob(
         None,
@@ -177,6 +227,7 @@ class Config:
         "Optimiser steps after which training ends in good order.",
         minimum=1,
         none="none",
+        resumable=True,
     )
     batch_size: int = knob(
         16,
@@ -249,15 +300,32 @@ class Config:
         "Device that computes; auto takes CUDA, then MPS, then the CPU.",
         choices=("auto", "cpu", "gpu", "cuda", "mps"),
         basic=True,
+        resumable=True,
     )
-    devices: int | str = knob(1, int, "Execution", "Devices per node.", minimum=1, choices=("auto",))
-    num_nodes: int = knob(1, int, "Execution", "Nodes of a cluster job.", minimum=1)
+    devices: int | str = knob(
+        1,
+        int,
+        "Execution",
+        "Devices per node.",
+        minimum=1,
+        choices=("auto",),
+        resumable=True,
+    )
+    num_nodes: int = knob(
+        1,
+        int,
+        "Execution",
+        "Nodes of a cluster job.",
+        minimum=1,
+        resumable=True,
+    )
     strategy: str = knob(
         "auto",
         str,
         "Execution",
         "How several devices share the work.",
         choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
+        resumable=True,
     )
     precision: str = knob(
         "32-true",
@@ -265,6 +333,8 @@ class Config:
         "Execution",
         "Arithmetic of the network's convolutions; the wave optics stay in float32.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
+        engines=("pinn",),
+        resumable=True,
     )
     deterministic: bool = knob(
         True,
@@ -288,6 +358,7 @@ class Config:
         "Processes that read patterns; 0 is fastest when the scan fits in memory.",
         minimum=0,
         maximum=256,
+        resumable=True,
     )
     pin_memory: bool | None = knob(
         None,
@@ -295,6 +366,7 @@ class Config:
         "Execution",
         "Page-locked host memory, for a GPU; auto when there is one.",
         none="auto",
+        resumable=True,
     )
     persistent_workers: bool | None = knob(
         None,
@@ -302,6 +374,7 @@ class Config:
         "Execution",
         "Keep the reading processes between epochs; auto when there are any.",
         none="auto",
+        resumable=True,
     )
     prefetch_factor: int | None = knob(
         None,
@@ -311,6 +384,7 @@ class Config:
         minimum=1,
         maximum=1024,
         none="auto",
+        resumable=True,
     )
 
     logger: tuple[str, ...] = knob(
@@ -319,6 +393,7 @@ class Config:
         "Logging",
         "Where metrics go, several separated by commas.",
         choices=("csv", "tensorboard", "mlflow", "none"),
+        resumable=True,
     )
     preview_seconds: float = knob(
         5.0,
@@ -327,8 +402,15 @@ class Config:
         "Shortest time between two live pictures of the object; 0 for none.",
         minimum=0.0,
         maximum=86400.0,
+        resumable=True,
     )
-    quiet: bool = knob(False, bool, "Logging", "Print nothing but results and errors.")
+    quiet: bool = knob(
+        False,
+        bool,
+        "Logging",
+        "Print nothing but results and errors.",
+        resumable=True,
+    )
 
     enable_checkpointing: bool = knob(
         True, bool, "Checkpoints", "Save checkpoints; without them nothing can be resumed."
@@ -341,6 +423,7 @@ class Config:
         minimum=-1,
         basic=True,
         maximum=100_000,
+        resumable=True,
     )
     checkpoint_monitor: str = knob(
         "val_loss",
@@ -364,6 +447,7 @@ class Config:
         minimum=0,
         maximum=1_000_000,
         basic=True,
+        resumable=True,
     )
     early_stop_min_delta: float = knob(
         0.0,
@@ -371,6 +455,7 @@ class Config:
         "Checkpoints",
         "Smallest change that counts as an improvement.",
         minimum=0.0,
+        resumable=True,
     )
 
     def __post_init__(self) -> None:
@@ -418,6 +503,15 @@ class Config:
 
 KNOBS: dict[str, Knob] = {f.name: f.metadata["knob"] for f in dataclasses.fields(Config)}
 """Every setting's declaration, in order."""
+
+
+def check_used(names: Iterable[str], engine: str) -> list[Problem]:
+    """Return a warning for each of these settings that an engine does not use."""
+    return [
+        Problem(name, f"{name} changes nothing: the {engine} engine does not use it", "warning")
+        for name in names
+        if not KNOBS[name].serves(engine)
+    ]
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Knob:
         Shown at once; the others fold away.
     flags
         Further names on the command line.
+    engines
+        Those that use it; none are named where all do.
+    resumable
+        Whether it may change when a run is resumed: where and how long it runs, never the model or the data.
     """
 
     kind: type
@@ -46,6 +50,12 @@ class Knob:
     none: str | None = None
     basic: bool = False
     flags: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    resumable: bool = False
+
+    def serves(self, engine: str) -> bool:
+        """Tell whether an engine uses it."""
+        return not self.engines or engine in self.engines
 
     def valid(self) -> str:
         """Say in words which values are valid."""

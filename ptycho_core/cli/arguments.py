@@ -77,7 +77,8 @@ def add_knobs(parser: argparse.ArgumentParser, knobs: Mapping[str, Knob], defaul
         dest = f"knob {name}"
         flags = [f"--{flag}" for flag in (name.replace("_", "-"), *setting.flags)]
         default = setting.text(getattr(defaults, name))
-        help = f"{setting.help} [{setting.valid()}; default {default}]".replace("%", "%%")
+        users = f"; {' and '.join(setting.engines)} engine only" if setting.engines else ""
+        help = f"{setting.help} [{setting.valid()}; default {default}{users}]".replace("%", "%%")
         common: dict[str, Any] = {"dest": dest, "default": argparse.SUPPRESS, "help": help}
         if setting.kind is bool:
             group.add_argument(*flags, nargs="?", const="true", metavar="true|false", **common)

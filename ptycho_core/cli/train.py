@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.config import KNOBS, Config, build_config, read_settings
+from ptycho_core.base.config import KNOBS, Config, build_config, check_used, read_settings
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read, reads_as_given
 from ptycho_core.cli.output import duration, print_json, report_problems, say
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args)
     from ptycho_core.inspection.run_checks import check_run
 
-    if first and report_problems(check_run(config, scan, test_scan)):
+    unused = check_used(given_knobs(args, KNOBS), config.engine)
+    if first and report_problems(check_run(config, scan, test_scan) + unused):
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals

@@ -33,7 +33,6 @@ _SHORT_FIT: dict[str, Any] = {
     "scheduler": "one_cycle",
     "accumulate_grad_batches": 1,
     "gradient_clip_val": None,
-    "precision": "32-true",
     "num_workers": 0,
     "devices": 1,
     "num_nodes": 1,

@@ -18,7 +18,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.loggers import Logger
 
 from ptycho_core.base.atomic import atomic_write, explain_write_errors
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 
 
@@ -52,6 +52,11 @@ def choose_accelerator(wanted: str) -> tuple[str, str]:
 def device_of(accelerator: str) -> torch.device:
     """Return the torch device of one of `choose_accelerator`'s names."""
     return torch.device(choose_accelerator(accelerator)[0])
+
+
+def precision_of(config: Config) -> str:
+    """Return Lightning's name of the arithmetic: float32 for an engine that has nothing else."""
+    return config.precision if KNOBS["precision"].serves(config.engine) else "32-true"
 
 
 class _WholeFiles(TorchCheckpointIO):
@@ -112,7 +117,7 @@ def build_trainer(
         strategy=config.strategy,
         # Without this, a shell on a SLURM node counts as a SLURM job.
         plugins=[_WholeFiles()] if many else [_WholeFiles(), LightningEnvironment()],
-        precision=config.precision,  # type: ignore[arg-type]
+        precision=precision_of(config),  # type: ignore[arg-type]
         deterministic=config.deterministic,
         max_epochs=config.max_epochs,
         max_steps=-1 if config.max_steps is None else config.max_steps,

@@ -32,7 +32,7 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import refine_probe
 from ptycho_core.engines.scan_data import ScanData
-from ptycho_core.engines.trainer import build_trainer, choose_accelerator, quiet_lightning
+from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
 from ptycho_core.runs.run import Run, resume_run, scan_info, start_run
@@ -93,7 +93,7 @@ def train(
     for problem in problems:
         _log.warning("%s", problem.message)
     accelerator, device = choose_accelerator(config.accelerator)
-    if accelerator == "cpu" and config.precision == "16-mixed":
+    if accelerator == "cpu" and precision_of(config) == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
     folder = Path(output_dir).absolute()
     run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks)

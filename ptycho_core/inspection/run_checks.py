@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import ENGINES, KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
@@ -44,13 +44,14 @@ def check_settings(
     elif test_scan.size != scan.size:
         message = f"the test scan has patterns of {test_scan.size} pixels, the scan of {scan.size}: they must be alike"
         problems.append(Problem("test_scan", message))
-    elif config.engine == "direct" and _reaches_beyond(test_scan, scan):
+    elif ENGINES[config.engine].serves_one_scan and _reaches_beyond(test_scan, scan):
+        other = next(name for name, engine in ENGINES.items() if not engine.serves_one_scan)
         message = (
-            "the direct engine fits the object of one scan, and the test scan reaches beyond it: leave out the test "
-            "data file, or take engine pinn"
+            f"the {config.engine} engine fits the object of one scan, and the test scan reaches beyond it: leave out "
+            f"the test data file, or take engine {other}"
         )
-        problems.append(Problem("test_scan", message, fixes=(Fix("engine pinn", "engine", "pinn"),)))
-    if config.engine == "pinn":
+        problems.append(Problem("test_scan", message, fixes=(Fix(f"engine {other}", "engine", other),)))
+    if KNOBS["gridsize"].serves(config.engine):
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
         plan = GroupingPlan(config.gridsize, config.neighbor_count)
         problems += plan.check(len(scan), near or Neighborhoods(scan.positions), diameter)

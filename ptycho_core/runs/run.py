@@ -43,7 +43,6 @@ from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
 
 __all__ = [
-    "RESUMABLE",
     "BrokenRun",
     "Run",
     "RunInfo",
@@ -64,12 +63,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-
-RESUMABLE = frozenset(
-    {name for name, setting in KNOBS.items() if setting.section in ("Execution", "Logging")} - {"seed", "deterministic"}
-    | {"max_epochs", "max_time", "max_steps", "early_stop_patience", "early_stop_min_delta", "checkpoint_save_top_k"}
-)
-"""Settings that may change when a run is resumed: where and how long it runs, never the model or the data."""
 
 _OWNED = (CHECKPOINTS, RECONSTRUCTION, RECORD)  # the record moves last: a crash before it can be made good
 
@@ -198,11 +191,13 @@ def resumed_config(info: RunInfo, changes: dict[str, Any]) -> Config:
     InputError
         A change would make it another model or other data, or leave no epoch to do.
     """
-    fixed = [name for name, value in changes.items() if name not in RESUMABLE and value != getattr(info.config, name)]
+    fixed = [
+        name for name, value in changes.items() if not KNOBS[name].resumable and value != getattr(info.config, name)
+    ]
     if fixed:
         raise InputError(
             f"{', '.join(fixed)} cannot change when a run is resumed: start a new run, "
-            f"or change only {', '.join(sorted(RESUMABLE))}"
+            f"or change only {', '.join(sorted(name for name, setting in KNOBS.items() if setting.resumable))}"
         )
     config = info.config.replace(**changes)
     if info.epochs_done >= config.max_epochs:

@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QPixmap
 
+from ptycho_core.base.config import ENGINES
 from ptycho_core.runs.record import BrokenRun, RunInfo
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
@@ -26,7 +27,6 @@ STATUS_ICONS = {
     "interrupted": "warning",
     "broken": "error",
 }
-ENGINES = {"pinn": "network", "direct": "direct"}
 
 PICTURE_HEIGHT = 26
 _Index = QModelIndex | QPersistentModelIndex
@@ -61,7 +61,7 @@ def _scan(info: RunInfo) -> str:
 
 
 def _settings(info: RunInfo) -> str:
-    return f"{info.config.preset}, {ENGINES[info.config.engine]}"
+    return f"{info.config.preset}, {ENGINES[info.config.engine].title}"
 
 
 _COLUMNS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from ptycho_core.base.config import Config, build_config, fewest_settings
+from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.run_checks import check_settings
@@ -48,6 +48,10 @@ class Draft(QObject):
         """Tell whether a setting differs from what preset and defaults give."""
         return name in self._text_errors or self.value(name) != self.default(name)
 
+    def uses(self, name: str) -> bool:
+        """Tell whether the chosen engine uses a setting."""
+        return KNOBS[name].serves(self._config.engine)
+
     def set(self, name: str, value: Any) -> None:
         """Set one setting; setting it to its default is the same as `reset`.
 
@@ -88,8 +92,12 @@ class Draft(QObject):
         self._take(fewest_settings(build_config(settings)), {})
 
     def settings(self) -> dict[str, Any]:
-        """Return what was set."""
+        """Return what was set, also where the chosen engine does not use it."""
         return dict(self._settings)
+
+    def used_settings(self) -> dict[str, Any]:
+        """Return what was set that the chosen engine uses."""
+        return {name: value for name, value in self._settings.items() if self.uses(name)}
 
     def config(self) -> Config | None:
         """Return the whole config; None while something is not valid."""
@@ -127,6 +135,8 @@ class Draft(QObject):
             return
         self._config = build_config(settings)
         self._defaults = build_config({"preset": self._config.preset})
+        # A field that the engine does not use is not shown, so nobody could put its text right.
+        errors = {name: sentence for name, sentence in errors.items() if self.uses(name)}
         self._settings, self._text_errors, self._problems = settings, errors, None
         self.changed.emit()
 

@@ -89,7 +89,7 @@ class GroupingPanel(QWidget):
 
     @Slot()
     def _hear(self) -> None:
-        grouped = self._draft.value("engine") == "pinn"
+        grouped = self._draft.uses("gridsize")
         self._not_used.setVisible(not grouped)
         for field in self.fields.values():
             field.set_blocked("" if grouped else _NOT_USED)
@@ -121,7 +121,7 @@ class GroupingPanel(QWidget):
     def _is_usable(self, plan: GroupingPlan) -> bool:
         """Tell whether the open scan can be grouped like this."""
         wrong = any(self._draft.text_error(name) for name in _FIELDS)
-        looked, grouped = self._draft.looked, self._draft.value("engine") == "pinn"
+        looked, grouped = self._draft.looked, self._draft.uses("gridsize")
         return grouped and not wrong and looked is not None and not plan.check(len(looked.scan))
 
     def _show_automatic(self, plan: GroupingPlan) -> None:

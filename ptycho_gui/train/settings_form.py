@@ -7,7 +7,7 @@ import math
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
 
-from ptycho_core.base.config import KNOBS, PRESETS, Config, build_config
+from ptycho_core.base.config import ENGINES, KNOBS, PRESETS, Config, build_config
 from ptycho_gui.kit.forms.labels import label_of, mnemonics
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
@@ -16,14 +16,11 @@ _ELSEWHERE = ("gridsize", "neighbor_count")
 _TAKEN = "bcfjlorsv"
 """Letters that the form itself and the panel around it use."""
 
-_ENGINES = {
-    "pinn": "Trains a network, which then reconstructs this scan and similar ones in seconds.",
-    "direct": "Fits object and probe of this scan alone. For a single scan, try it first.",
-}
-
 
 class SettingsForm(QWidget):
     """Basic settings at once, the others by section when they are unfolded, or those that match what is looked for.
+
+    Of all these only what the chosen engine uses.
 
     Parameters
     ----------
@@ -36,6 +33,7 @@ class SettingsForm(QWidget):
     def __init__(self, draft: Draft, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._draft = draft
+        self._arranged_for = ""
         names = [name for name in KNOBS if name not in _ELSEWHERE]
         self._basic = [name for name in names if KNOBS[name].basic]
         sections = list(dict.fromkeys(map(_section_of, names)))
@@ -56,7 +54,6 @@ class SettingsForm(QWidget):
         self._lay_out()
         draft.changed.connect(self._hear)
         self._hear()
-        self._arrange()
 
     def _lay_out(self) -> None:
         # A form layout would give wrapped lines the height of a wider column when its rows are shown or hidden.
@@ -88,8 +85,8 @@ class SettingsForm(QWidget):
         """Show the rows that are asked for."""
         words = self.search.text().lower().split()
         unfolded = self.unfold.isChecked()
-        shown = {name for name in self._basic if _matches(name, words)}
-        shown |= {name for name in self._advanced if (words or unfolded) and _matches(name, words)}
+        names = self._basic + (self._advanced if words or unfolded else [])
+        shown = {name for name in names if self._draft.uses(name) and _matches(name, words)}
         for name, field in self.fields.items():
             field.setVisible(name in shown)
             field.label.setVisible(name in shown)
@@ -103,11 +100,15 @@ class SettingsForm(QWidget):
     def _hear(self) -> None:
         preset, engine = self._draft.value("preset"), self._draft.value("engine")
         self.fields["preset"].set_hint(_what_preset_does(preset, engine))
-        self.fields["engine"].set_hint(_ENGINES[engine])
-        changed = sum(self._draft.is_changed(name) for name in self._advanced)
-        wrong = sum(bool(self.fields[name].shown_problem) for name in self._advanced)
+        self.fields["engine"].set_hint(ENGINES[engine].help)
+        used = [name for name in self._advanced if self._draft.uses(name)]
+        changed = sum(self._draft.is_changed(name) for name in used)
+        wrong = sum(bool(self.fields[name].shown_problem) for name in used)
         counts = [f"{changed} changed"] * bool(changed) + [f"{wrong} to put right"] * bool(wrong)
         self.unfold.setText(f"Ad&vanced settings{': ' * bool(counts)}{', '.join(counts)}")
+        if engine != self._arranged_for:
+            self._arranged_for = engine
+            self._arrange()
 
 
 def _section_of(name: str) -> str:
@@ -121,7 +122,7 @@ def _matches(name: str, words: list[str]) -> bool:
 
 def _what_preset_does(preset: str, engine: str) -> str:
     """Say what a preset sets and what that costs."""
-    settings = PRESETS[preset]
+    settings = {name: value for name, value in PRESETS[preset].items() if KNOBS[name].serves(engine)}
     if not settings:
         return "The defaults: a good image of most scans."
     parts = ", ".join(f"{label_of(name).lower()} {KNOBS[name].text(value)}" for name, value in settings.items())
@@ -131,4 +132,5 @@ def _what_preset_does(preset: str, engine: str) -> str:
 
 def _effort(config: Config, engine: str) -> float:
     """Return roughly how long a run takes, in any unit: twice the network's width takes three times the time."""
-    return config.max_epochs * (config.model_width ** math.log2(3) if engine == "pinn" else 1)
+    wide = KNOBS["model_width"].serves(engine)
+    return config.max_epochs * (config.model_width ** math.log2(3) if wide else 1)

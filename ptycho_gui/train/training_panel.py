@@ -191,7 +191,7 @@ class TrainingPanel(QWidget):
             self._show_error("name a folder for the run")
             return None
         try:
-            return command_line(self._draft.settings(), looked.scan, folder), needed_files(looked.scan, folder)
+            return command_line(self._draft.used_settings(), looked.scan, folder), needed_files(looked.scan, folder)
         except InputError as error:
             self._show_error(str(error))
             return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import ENGINES, Config
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.base.events import StopToken
 from ptycho_core.formats import format_of
@@ -64,11 +64,11 @@ def look_at_checkpoint(path: Path) -> Job:
         if known is None:
             return Looked(about="A checkpoint without its run: what it holds shows when it is used.")
         config, patterns = known
-        if config.engine == "pinn":
+        if not ENGINES[config.engine].serves_one_scan:
             return Looked(about=f"A network, gridsize {config.gridsize}, trained on {patterns}.")
         sentence = (
-            f"This checkpoint was fitted to one scan by the direct engine ({patterns}): it reconstructs that scan and "
-            "no other. For another scan take a checkpoint of the network engine."
+            f"This checkpoint was fitted to one scan by the {config.engine} engine ({patterns}): it reconstructs that "
+            "scan and no other. For another scan take a checkpoint of the network engine."
         )
         return Looked((Problem("checkpoint", sentence, "warning"),))
 

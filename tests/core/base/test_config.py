@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptycho_core.base.config import KNOBS, METRICS, PRESETS, Config, build_config, fewest_settings, read_settings
+from ptycho_core.base.config import (
+    ENGINES,
+    KNOBS,
+    METRICS,
+    PRESETS,
+    Config,
+    build_config,
+    check_used,
+    fewest_settings,
+    read_settings,
+)
 from ptycho_core.base.errors import InputError
 
 
@@ -141,3 +151,25 @@ def test_what_is_watched_must_be_logged(settings, wrong):
         assert problems[0].severity == "error"
         assert problems[0].fixes[0].field == "val_fraction"
         assert all(name in problems[0].message for name in METRICS if not name.endswith("_val_loss"))
+
+
+def test_settings_that_an_engine_does_not_use_are_told_by_name():
+    found = check_used(["seed", "gridsize", "model_width"], "direct")
+    assert [(problem.field, problem.severity) for problem in found] == [
+        ("gridsize", "warning"),
+        ("model_width", "warning"),
+    ]
+    assert found[0].message == "gridsize changes nothing: the direct engine does not use it"
+    assert check_used(KNOBS, "pinn") == []
+
+
+def test_every_engine_that_a_setting_belongs_to_is_one():
+    assert set(KNOBS["engine"].choices) == set(ENGINES)
+    assert {engine for setting in KNOBS.values() for engine in setting.engines} <= set(ENGINES)
+
+
+def test_what_makes_the_model_or_chooses_the_data_cannot_change_in_a_resumed_run():
+    resumable = {name for name, setting in KNOBS.items() if setting.resumable}
+    fixed = {"engine", "gridsize", "seed", "deterministic", "model_width", "loss", "scheduler", "batch_size"}
+    assert resumable.isdisjoint(fixed)
+    assert {"max_epochs", "max_time", "num_workers", "accelerator", "logger"} <= resumable

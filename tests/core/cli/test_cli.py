@@ -204,6 +204,16 @@ def test_a_defect_of_our_own_is_one_sentence_and_exit_code_3(tmp_path, monkeypat
     )
 
 
+def test_a_flag_that_the_engine_does_not_use_is_warned_of(scan_path, tmp_path, capsys):
+    words = ["train", "--train_data_file", str(scan_path), "--output_dir", str(tmp_path / "out")]
+    refused = ["--val-fraction", "0"]  # so that nothing is trained
+    assert cli.main([*words, "--engine", "direct", "--gridsize", "3", "--seed", "1", *refused]) == 2
+    warned = [line for line in capsys.readouterr().err.splitlines() if "does not use" in line]
+    assert warned == ["warning: gridsize changes nothing: the direct engine does not use it"]
+    assert cli.main([*words, "--gridsize", "2", *refused]) == 2
+    assert "does not use" not in capsys.readouterr().err
+
+
 def test_an_interrupt_outside_of_training_leaves_with_130(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "find_runs", lambda root: os.kill(os.getpid(), signal.SIGINT))
     assert cli.main(["runs", str(tmp_path)]) == 130

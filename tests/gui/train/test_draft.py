@@ -131,3 +131,19 @@ def test_several_devices_are_for_the_command_line(draft, looked, name, value):
     (problem,) = draft.problems_of(name)
     draft.set(name, problem.fixes[0].value)
     assert draft.reason_not_to_start() is None
+
+
+def test_a_wrong_text_does_not_outlive_the_engine_that_uses_its_setting(draft):
+    draft.set_text_error("model_width", "model_width must be a whole number")
+    assert draft.config() is None
+    draft.set("engine", "direct")
+    assert draft.config() == Config(engine="direct")
+    draft.set("engine", "pinn")
+    assert draft.config() == Config()
+
+
+def test_settings_of_the_other_engine_are_kept_and_not_used(draft):
+    draft.load({"gridsize": 3, "seed": 7, "engine": "direct"})
+    assert draft.used_settings() == {"seed": 7, "engine": "direct"}
+    draft.set("engine", "pinn")
+    assert draft.used_settings() == {"gridsize": 3, "seed": 7}

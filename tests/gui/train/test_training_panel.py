@@ -71,6 +71,35 @@ def test_basic_settings_are_shown_at_once_and_the_others_unfold(empty):
     assert shown(empty) == set(KNOBS) - elsewhere
 
 
+NETWORK_ONLY = {"model_width", "refinement_steps", "warm_start_epochs", "precision"}
+
+
+def test_only_what_the_chosen_engine_uses_is_shown_and_counted(empty, draft):
+    empty.form.unfold.click()
+    every = shown(empty)
+    draft.set("model_width", 16)
+    draft.set("engine", "direct")
+    assert shown(empty) == every - NETWORK_ONLY
+    assert empty.form.unfold.text() == "Ad&vanced settings"
+    draft.set("engine", "pinn")
+    assert shown(empty) == every
+    assert empty.form.unfold.text() == "Ad&vanced settings: 1 changed"
+
+
+def test_settings_that_the_chosen_engine_does_not_use_are_not_found(empty, draft):
+    empty.form.search.setText("model width")
+    assert "model_width" in shown(empty)
+    draft.set("engine", "direct")
+    assert "model_width" not in shown(empty)
+
+
+def test_a_preset_tells_only_what_it_does_to_the_chosen_engine(empty, draft):
+    draft.load({"preset": "best", "engine": "direct"})
+    hint = empty.form.fields["preset"].hint
+    assert "Epochs 80" in hint
+    assert "width" not in hint
+
+
 @pytest.mark.parametrize(
     ("text", "found"), [("learning rate", "learning_rate"), ("overlapp kept", None), ("R_FREE", "free_fraction")]
 )
@@ -197,6 +226,13 @@ def test_the_copied_command_line_trains_with_what_is_shown(panel, draft):
     assert program == "ptycho"
     assert build_config(train.settings(args)) == draft.config()
     assert args.output_dir == panel.output_folder
+
+
+def test_the_copied_command_line_leaves_out_what_its_engine_does_not_use(panel, draft):
+    draft.load({"engine": "direct", "gridsize": 3, "seed": 7})
+    panel.copy.click()
+    args = cli.parse(shlex.split(QGuiApplication.clipboard().text())[1:])
+    assert train.settings(args) == {"preset": "standard", "engine": "direct", "seed": 7}
 
 
 def test_steps_that_need_a_file_get_it_when_the_command_is_copied(panel, draft, scan, qtbot):
