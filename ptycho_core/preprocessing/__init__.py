@@ -37,7 +37,7 @@ _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
 }
 
 
-def apply(scan: Scan, recipe: Iterable[Step]) -> Scan:
+def apply(scan: Scan, steps: Iterable[Step]) -> Scan:
     """Do each step in turn.
 
     Nothing is read but what a step has to know: finding a centre, or fitting a probe to it, looks at some evenly
@@ -47,8 +47,8 @@ def apply(scan: Scan, recipe: Iterable[Step]) -> Scan:
     ----------
     scan
         As it was read, or preprocessed before.
-    recipe
-        Steps in order; each sees what the ones before it left.
+    steps
+        In order; each sees what the ones before it left.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def apply(scan: Scan, recipe: Iterable[Step]) -> Scan:
         A step cannot be done with this scan, or a file that it names cannot be read.
     """
     known = len(scan.history)
-    for step in recipe:
+    for step in steps:
         scan = _EFFECTS[type(step)](step, scan)
         scan = scan.replace(steps=(*scan.steps, step))
     for sentence in scan.history[known:]:

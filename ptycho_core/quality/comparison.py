@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.quality.metrics import COVERED, FRC, frc, scanned_box
+from ptycho_core.quality.metrics import FRC, WELL_COVERED, frc, scanned_box
 from ptycho_core.quality.registration import register, soft_window, undo
 from ptycho_core.scan.reconstruction import Reconstruction
 
@@ -69,7 +69,7 @@ def compare(first: Reconstruction, second: Reconstruction) -> Comparison:
     box = scanned_box(target.shape, first.positions_px - low)
     covered = np.ones(target.shape, np.bool_)
     for coverage in (first.coverage[here], second.coverage[there]):
-        covered &= (coverage > 0) & (coverage >= COVERED * np.median(coverage[box]))
+        covered &= (coverage > 0) & (coverage >= WELL_COVERED * np.median(coverage[box]))
     compared = covered & box
     part = _middle(box)
     height, width = (p.stop - p.start for p in part)

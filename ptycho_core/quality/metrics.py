@@ -14,8 +14,8 @@ from skimage.metrics import structural_similarity
 from ptycho_core.base.errors import InputError
 from ptycho_core.quality.registration import register, soft_window
 
-COVERED = 0.1
-"""A pixel counts as covered when its weight is at least this share of the median over the scanned box."""
+WELL_COVERED = 0.1
+"""A pixel counts as well covered when its weight is at least this share of the median over the scanned box."""
 SSIM_WINDOW = 7
 FEWEST_PIXELS = 20
 """A ring with fewer independent Fourier pixels tells nothing: its half-bit threshold comes close to 1."""
@@ -232,7 +232,7 @@ def compare_to_truth(
     box = scanned_box(target.shape, truth_positions_px - low)
     covered = box
     if weights is not None:
-        covered = weights[part] >= COVERED * np.median(weights[part][box])
+        covered = weights[part] >= WELL_COVERED * np.median(weights[part][box])
     found = register(estimate[part], target, soft_window(covered))
     covered &= box
     window = soft_window(covered)

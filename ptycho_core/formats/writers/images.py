@@ -23,7 +23,7 @@ from ptycho_core.scan.reconstruction import Reconstruction
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COVERED = 0.05
+PICTURED = 0.05
 """A pixel is part of the picture where its coverage is at least this fraction of the greatest."""
 
 
@@ -142,7 +142,7 @@ def _percentiles(image: NDArray[np.float32]) -> tuple[float, float]:
 
 def covered_area(coverage: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which pixels (H, W) belong to the picture, without the specks of a noisy probe's rim."""
-    lit = coverage >= COVERED * max(coverage.max(), np.finfo(np.float32).tiny)
+    lit = coverage >= PICTURED * max(coverage.max(), np.finfo(np.float32).tiny)
     from scipy.ndimage import binary_opening  # as in grouping
 
     return np.asarray(binary_opening(lit, iterations=2))

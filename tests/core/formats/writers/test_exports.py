@@ -15,7 +15,7 @@ from PIL import Image
 import ptycho_core
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction
-from ptycho_core.formats.writers.images import COVERED, display_phase, phase_style, scale_bar, write_png
+from ptycho_core.formats.writers.images import PICTURED, display_phase, phase_style, scale_bar, write_png
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Geometry
 
@@ -244,7 +244,7 @@ def test_the_displayed_phase_does_not_depend_on_the_global_phase(turn):
     recon = reconstruction()
     turned = dataclasses.replace(recon, object=recon.object * np.complex64(np.exp(1j * turn)))
     np.testing.assert_allclose(display_phase(turned), display_phase(recon), atol=1e-5)
-    covered = recon.coverage > COVERED
+    covered = recon.coverage > PICTURED
     assert abs(np.average(display_phase(recon)[covered], weights=recon.coverage[covered])) < 0.02
 
 
