@@ -195,7 +195,8 @@ class Config:
         10.0,
         float,
         "Model",
-        "Weight of the direct engine's penalty on differences of neighbouring object pixels.",
+        "Weight of the direct engine's penalty on differences of neighbouring object pixels, in a warm start and in "
+        "polishing too.",
         minimum=0.0,
         maximum=1e6,
     )

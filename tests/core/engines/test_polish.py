@@ -81,6 +81,11 @@ def test_warm_start_of_a_large_scan_looks_at_its_middle_alone(bright: Simulation
     assert not torch.equal(warmed(bright.scan).probe, start(bright.scan)[0].probe)
 
 
+def test_warm_start_takes_one_device_and_all_its_epochs_whatever_the_run_has(bright: Simulation):
+    config = CONFIG.replace(devices=2, num_nodes=2, strategy="ddp", max_steps=1)
+    assert torch.equal(warmed(bright.scan, config).probe, warmed(bright.scan).probe)
+
+
 def test_warm_start_finds_the_background_too(bright: Simulation):
     scan = simulate(dataclasses.replace(bright.spec, background=3.0)).scan
     model = warmed(scan, CONFIG.replace(background=True, warm_start_epochs=25))

@@ -108,3 +108,10 @@ def test_the_seed_decides_what_is_drawn():
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("pinn", "bf16-mixed"), ("direct", "32-true")])
+def test_arithmetic_is_the_configs_where_the_engine_has_any_but_float32(engine, precision):
+    config = Config(engine=engine, accelerator="cpu", precision="bf16-mixed")
+    with quiet_lightning(config):
+        assert build_trainer(config, callbacks=[]).precision == precision
