@@ -17,7 +17,8 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_gui.kit.jobs.load import Source, count_all, load
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.jobs.load import count_all, load
 from ptycho_gui.kit.threads.worker import Job, Worker
 from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_panel import ScanPanel
@@ -67,7 +68,7 @@ def measure(scan: Path) -> Iterator[Row]:
     wait(300)
     heart.listen()
     started = time.perf_counter()
-    looked: Inspection = finish(load(Source(path)))
+    looked: Inspection = finish(load(ScanSource(path)))
     yield Row("from the file to what it is (a sample of the patterns)", time.perf_counter() - started, 2, "s")
     yield from heart.rows("while it is read")
 

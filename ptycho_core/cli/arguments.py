@@ -15,7 +15,7 @@ from ptycho_core.scan.steps import STEPS, Step
 from ptycho_core.scan.steps_json import flag_name, read_steps, step_from_text, usage
 
 if TYPE_CHECKING:
-    from ptycho_core.scan.scan import Scan
+    from ptycho_core.scan.source import ScanSource
 
 _VALUE_WITH_MINUS = re.compile(r"-[\d.xy]")
 _METAVARS = {int: "N", float: "X", str: "WORD", tuple: "WORDS"}
@@ -160,17 +160,13 @@ def _step_help(kind: type[Step]) -> str:
     return f"{kind.help()} {'; '.join(settings)}"
 
 
-def read(args: argparse.Namespace, path: Path, positions: Path | None = None) -> Scan:
-    """Read and preprocess a scan as the flags of `add_reading` say."""
-    from ptycho_core.formats import read_scan
-    from ptycho_core.preprocessing import apply
+def given_source(args: argparse.Namespace, path: Path, positions: Path | None = None) -> ScanSource:
+    """Return how the flags of `add_reading` say that a file is to be read."""
     from ptycho_core.scan.mapping import read_mapping
+    from ptycho_core.scan.source import ScanSource
 
     mapping = read_mapping(args.mapping) if args.mapping else None
-    scan = read_scan(
-        path, positions_file=positions, settings=reading_settings(args), format=args.format, mapping=mapping
-    )
-    return apply(scan, args.steps)
+    return ScanSource(path, positions, _settings(args), args.format, mapping, args.steps)
 
 
 def reads_as_given(args: argparse.Namespace) -> bool:
@@ -178,7 +174,7 @@ def reads_as_given(args: argparse.Namespace) -> bool:
     return bool(args.set or args.positions or args.format or args.mapping or args.steps)
 
 
-def reading_settings(args: argparse.Namespace) -> dict[str, str]:
+def _settings(args: argparse.Namespace) -> dict[str, str]:
     """Return the ``--set`` pairs."""
     pairs = [pair.partition("=") for pair in args.set]
     for key, equals, _ in pairs:

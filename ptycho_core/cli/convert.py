@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_reading, read
+from ptycho_core.cli.arguments import Parser, add_reading, given_source
 from ptycho_core.cli.output import print_json, say
 
 
@@ -20,9 +20,10 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write, print what was written."""
     from ptycho_core.formats.writers.exports import scan_format_of, write_scan
+    from ptycho_core.preprocessing import open_scan
 
     format = scan_format_of(args.target)
-    scan = read(args, args.scan, args.positions)
+    scan = open_scan(given_source(args, args.scan, args.positions))
     path = write_scan(scan, args.target, format, compress=not args.no_compress)
     if args.json:
         print_json({"files": [path], "history": scan.history})

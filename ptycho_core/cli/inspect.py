@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_reading, read
+from ptycho_core.cli.arguments import Parser, add_reading, given_source
 from ptycho_core.cli.output import print_json, say
 
 
@@ -29,8 +29,9 @@ def run(args: argparse.Namespace) -> int:
         return _propose(args)
     from ptycho_core.formats import installed_readers
     from ptycho_core.inspection.inspection import describe, inspect_scan, plot_scan
+    from ptycho_core.preprocessing import open_scan
 
-    scan = read(args, args.scan, args.positions)
+    scan = open_scan(given_source(args, args.scan, args.positions))
     info = inspect_scan(scan)
     if args.json:
         print_json(info)

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from ptycho_core.base.config import KNOBS
-from ptycho_core.cli.arguments import Parser, add_reading, read
+from ptycho_core.cli.arguments import Parser, add_reading, given_source
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.scan.orientation import half_turn_of, rivals
 
@@ -37,7 +37,9 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Try all orientations, print them with the best first."""
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
-    scan = read(args, args.scan, args.positions)
+    from ptycho_core.preprocessing import open_scan
+
+    scan = open_scan(given_source(args, args.scan, args.positions))
 
     from ptycho_core.cli.progress import stopped_by_signals
     from ptycho_core.engines.orientation_search import search_orientation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_reading, read, reads_as_given
+from ptycho_core.cli.arguments import Parser, add_reading, given_source, reads_as_given
 from ptycho_core.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> Scan:
-    from ptycho_core.runs.run import read_again, read_run, same_scan
+    from ptycho_core.preprocessing import open_scan
+    from ptycho_core.runs.record import read_run
+    from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 
     info = read_run(args.folder) if (args.folder / "run.json").exists() else None
-    if info and not reads_as_given(args) and (args.scan is None or same_scan(args.scan, info.scan)):
-        return read_again(info.scan, args.scan)
+    if info and not reads_as_given(args) and (args.scan is None or is_recorded_file(args.scan, info.scan)):
+        return open_recorded(info.scan, args.scan)
     if args.scan is None:
         raise InputError(f"there is no run in {args.folder}, so say which scan to reconstruct with --scan")
-    return read(args, args.scan, args.positions)
+    return open_scan(given_source(args, args.scan, args.positions))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.config import KNOBS, Config, build_config, check_used, read_settings
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, read, reads_as_given
+from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, given_source, reads_as_given
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 
 if TYPE_CHECKING:
@@ -82,20 +82,24 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
     if not (args.train_data_file and args.output_dir):
         raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
     config = build_config(settings(args))
-    scan = read(args, args.train_data_file, args.positions)
-    test = read(args, args.test_data_file) if args.test_data_file else None
+    from ptycho_core.preprocessing import open_scan
+
+    scan = open_scan(given_source(args, args.train_data_file, args.positions))
+    test = open_scan(given_source(args, args.test_data_file)) if args.test_data_file else None
     return config, scan, test
 
 
 def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
     if args.output_dir or reads_as_given(args):
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
-    from ptycho_core.runs.run import read_again, read_run, resumable, resumed_config
+    from ptycho_core.runs.record import read_run
+    from ptycho_core.runs.recorded_scan import open_recorded
+    from ptycho_core.runs.run import resumable, resumed_config
 
     info = resumable(args.resume) if first else read_run(args.resume)  # which the first one has begun again by now
     config = resumed_config(info, settings(args))
-    test = read_again(info.test_scan, args.test_data_file) if info.test_scan else None
-    return config, read_again(info.scan, args.train_data_file), test
+    test = open_recorded(info.test_scan, args.test_data_file) if info.test_scan else None
+    return config, open_recorded(info.scan, args.train_data_file), test
 
 
 def _report(info: RunInfo, as_json: bool) -> None:

@@ -119,7 +119,7 @@ def reconstruct(
         metrics=metrics,
         config=model.config.to_dict(),
         history=tuple(history),
-        name=scan.path.stem if scan.path else "",
+        name=scan.source.path.stem if scan.source.path else "",
         loss_history=_loss_history(checkpoint_path),
     )
 

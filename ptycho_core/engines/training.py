@@ -35,7 +35,8 @@ from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
-from ptycho_core.runs.run import Run, resume_run, scan_info, start_run
+from ptycho_core.runs.recorded_scan import record_scan
+from ptycho_core.runs.run import Run, resume_run, start_run
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -167,8 +168,8 @@ class _Training:
             run = start_run(
                 self.folder,
                 config=self.config,
-                scan_info=scan_info(self.scan),
-                test_scan_info=scan_info(self.test_scan) if self.test_scan else None,
+                scan=record_scan(self.scan),
+                test_scan=record_scan(self.test_scan) if self.test_scan else None,
                 command=command,
             )
         run.update(

@@ -29,6 +29,7 @@ from ptycho_core.formats.stores.store import Store, UnevenError, list_keys
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.source import ScanSource
 
 __all__ = ["MAPPED", "READERS", "Reader", "format_of", "read_scan"]
 
@@ -123,11 +124,8 @@ def read_scan(
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
-    return scan.replace(
-        positions_path=Path(positions_file) if positions_file is not None else None,
-        settings=dict(settings or {}),
-        mapping=mapping and mapping.to_dict(),
-    )
+    positions_path = None if positions_file is None else Path(positions_file)
+    return scan.replace(source=ScanSource(path, positions_path, dict(settings or {}), name, mapping))
 
 
 def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, settings: Settings) -> Stored:

@@ -15,6 +15,7 @@ from ptycho_core.formats import conversions
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
 from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.survey import Survey, survey
 from ptycho_core.scan.units import UNITS
 
@@ -123,8 +124,7 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
         geometry=geometry,
         indexes=None if stored.indexes is None else stored.indexes[kept],
         object_guess=stored.object_guess,
-        path=path,
-        format=format_name,
+        source=ScanSource(path, format=format_name),
         history=tuple(notes),
         assumptions=tuple(settings.assumptions),
         growing=stored.growing,

@@ -90,8 +90,8 @@ def figures(looked: Inspection) -> dict[str, Any]:
     counts = seen.sums
     modes = (abs(probe).astype(np.float64) ** 2).sum(axis=(1, 2))
     return {
-        "path": None if scan.path is None else str(scan.path),
-        "format": scan.format,
+        "path": scan.source.path and str(scan.source.path),
+        "format": scan.source.format,
         "patterns": {
             "shape": list(scan.patterns.shape),
             "stored_as": str(scan.patterns.source.dtype),

@@ -1,4 +1,4 @@
-"""From a scan and steps to another scan, whose patterns are still read batch by batch. No torch here."""
+"""From a `ScanSource` to a scan, and from a scan and steps to another, whose patterns are read batch by batch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import counts, detector, masks, positions, selection
 from ptycho_core.scan import steps
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Step
 
 _log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ def apply(scan: Scan, steps: Iterable[Step]) -> Scan:
     Returns
     -------
     Scan
-        Its history has a sentence, and its ``steps`` an entry, for each step: enough to do the same again.
+        Its history has a sentence, and its ``source.steps`` an entry, for each step: enough to do the same again.
 
     Raises
     ------
@@ -63,7 +65,38 @@ def apply(scan: Scan, steps: Iterable[Step]) -> Scan:
     known = len(scan.history)
     for step in steps:
         scan = _EFFECTS[type(step)](step, scan)
-        scan = scan.replace(steps=(*scan.steps, step))
+        scan = scan.replace(source=scan.source.then(step))
     for sentence in scan.history[known:]:
         _log.debug("%s", sentence)
     return scan
+
+
+def open_scan(source: ScanSource) -> Scan:
+    """Read a scan and do its steps.
+
+    Raises
+    ------
+    InputError
+        It was never in a file, or as `read_scan` and `apply`.
+    """
+    scan = read_scan(
+        source.file,
+        positions_file=source.positions_file,
+        settings=source.settings,
+        format=source.format,
+        mapping=source.mapping,
+    )
+    return apply(scan, source.steps)
+
+
+def with_steps(scan: Scan, steps: tuple[Step, ...]) -> Scan:
+    """Return a scan with these steps in place of its own, read again only where others were done to it.
+
+    Raises
+    ------
+    InputError
+        As `open_scan` and `apply`.
+    """
+    if scan.source.steps == steps:
+        return scan
+    return apply(open_scan(scan.source.without_steps()) if scan.source.steps else scan, steps)

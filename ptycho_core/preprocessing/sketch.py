@@ -25,4 +25,4 @@ def sketch(step: Step, scan: Scan) -> Scan:
     kept = np.ones(len(scan), bool)
     kept[rows] = np.isin(rows, np.asarray(seen.indexes))
     note = f"{seen.history[-1]}, of those looked at"
-    return scan.take(np.flatnonzero(kept)).replace(note, mask=seen.mask, steps=(*scan.steps, step))
+    return scan.take(np.flatnonzero(kept)).replace(note, mask=seen.mask, source=scan.source.then(step))

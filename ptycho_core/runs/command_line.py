@@ -10,8 +10,7 @@ from typing import Any
 
 from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
 from ptycho_core.base.errors import InputError
-from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.steps_json import steps_to_dict, steps_to_flags
+from ptycho_core.scan.source import ScanSource
 
 _START_MINUTES = 15
 """What a job may take beside the training that its time limit is for."""
@@ -23,68 +22,34 @@ _LAST_SECONDS = 180
 """How long before its end a job is asked to stop in good order."""
 
 
-def command_line(settings: Mapping[str, Any], scan: Scan, folder: Path) -> str:
-    """Return the command that trains on a scan as it is, with settings that `build_config` takes.
+def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path) -> str:
+    """Return the command that trains on a scan, with settings that `build_config` takes.
 
     Parameters
     ----------
     settings
         Those that are as preset and defaults have them are left out.
-    scan
-        Read from a file; how it was read and preprocessed is said as well.
+    source
+        How the scan is read and preprocessed.
     folder
         Of the run.
 
     Returns
     -------
     str
-        Quoted for a shell, with absolute paths. What `needed_files` returns has to be written for it.
+        Quoted for a shell, with absolute paths. What `ScanSource.needed_files` returns has to be written for it.
 
     Raises
     ------
     InputError
         The scan was not read from a file, or a setting is not valid.
     """
-    if scan.path is None:
-        raise InputError("the scan was not read from a file, so no command can read it again")
-    words = ["ptycho", "train", "--train_data_file", str(scan.path.absolute())]
-    if scan.positions_path is not None:
-        words += ["--positions", str(scan.positions_path.absolute())]
-    for key, value in scan.settings.items():
-        words += ["--set", f"{key}={value}"]
-    if scan.mapping is not None:
-        words += ["--mapping", str(_beside(folder, "mapping"))]
-    flags = _step_flags(scan)
-    words += ["--steps", str(_beside(folder, "steps"))] if flags is None else flags
+    words = ["ptycho", "train", "--train_data_file", str(source.file.absolute()), *source.to_flags(folder)]
     words += ["--output_dir", str(folder.absolute())]
     config = build_config(dict(settings))
     for name, value in {"preset": config.preset, **fewest_settings(config)}.items():
         words += [f"--{name}", KNOBS[name].text(value)]
     return shlex.join(words)
-
-
-def needed_files(scan: Scan, folder: Path) -> dict[Path, dict[str, Any]]:
-    """Return the files beside the run's folder that the command names, and what has to be in them as JSON.
-
-    A mapping is one; so are steps that flags cannot say. Most scans need none.
-    """
-    files = {}
-    if scan.mapping is not None:
-        files[_beside(folder, "mapping")] = scan.mapping
-    if _step_flags(scan) is None:
-        files[_beside(folder, "steps")] = steps_to_dict(scan.steps)
-    return files
-
-
-def _beside(folder: Path, what: str) -> Path:
-    return folder.absolute().with_name(f"{folder.name}-{what}.json")
-
-
-def _step_flags(scan: Scan) -> list[str] | None:
-    try:
-        return steps_to_flags(scan.steps)
-    except InputError:
-        return None
 
 
 def job_script(command: str, config: Config) -> str:

@@ -44,7 +44,7 @@ class RunInfo:
     command
         The command line that does the same again.
     scan, test_scan
-        As `ptycho_core.runs.run.scan_info` returns them.
+        As `recorded_scan.record_scan` returns them.
     free_indexes, validation_indexes
         Places in the scan of the patterns that nothing saw, and of those that validated.
     started, updated, ended

@@ -10,9 +10,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import logging
 import os
 import re
@@ -39,8 +37,6 @@ from ptycho_core.runs.record import (
     read_metrics,
     read_run,
 )
-from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
 
 __all__ = [
     "BrokenRun",
@@ -48,16 +44,12 @@ __all__ = [
     "RunInfo",
     "checkpoint_table",
     "find_runs",
-    "read_again",
     "read_metrics",
     "read_run",
     "refuse_alive",
     "resumable",
     "resume_run",
     "resumed_config",
-    "same_scan",
-    "scan_fingerprint",
-    "scan_info",
     "set_aside",
     "start_run",
 ]
@@ -125,9 +117,9 @@ def start_run(
     folder: Path,
     *,
     config: Config,
-    scan_info: dict[str, Any],
+    scan: dict[str, Any],
     command: str,
-    test_scan_info: dict[str, Any] | None = None,
+    test_scan: dict[str, Any] | None = None,
 ) -> Run:
     """Make ``folder`` the directory of a new run; what an earlier one left moves to ``previous/version_<k>``.
 
@@ -137,8 +129,8 @@ def start_run(
         The output directory; made if it is missing.
     config, command
         Of the run.
-    scan_info, test_scan_info
-        From `scan_info`.
+    scan, test_scan
+        From `recorded_scan.record_scan`.
 
     Raises
     ------
@@ -157,8 +149,8 @@ def start_run(
                 folder=folder,
                 config=config,
                 command=command,
-                scan=scan_info,
-                test_scan=test_scan_info,
+                scan=scan,
+                test_scan=test_scan,
                 process=ProcessMark.current(),
                 log_version=_next_version(folder),
                 started=now,
@@ -230,96 +222,6 @@ def resume_run(folder: Path, *, config: Config, command: str) -> Run:
             resumed=(*info.resumed, entry),
         )
     )
-
-
-def scan_info(scan: Scan) -> dict[str, Any]:
-    """Return what run.json keeps of a scan: its file's fingerprint, and all that reading it again takes.
-
-    ``path``, ``size`` and ``sha256`` are None for a scan that is in no file.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read any more.
-    """
-    file = scan_fingerprint(scan.path) if scan.path else {"path": None, "size": None, "sha256": None}
-    return {
-        **file,
-        "positions": scan_fingerprint(scan.positions_path) if scan.positions_path else None,
-        "settings": dict(scan.settings),
-        "mapping": scan.mapping,
-        "preprocessing": steps_to_dict(scan.steps),
-        "format": scan.format,
-        "growing": scan.growing,
-        "shape": list(scan.patterns.shape),
-        "history": list(scan.history),
-    }
-
-
-def scan_fingerprint(path: Path) -> dict[str, Any]:
-    """Return a scan file's absolute ``path``, ``size`` in bytes and ``sha256``, read in bounded memory.
-
-    Raises
-    ------
-    InputError
-        The file cannot be read.
-    """
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return {"path": str(path.absolute()), "size": os.fstat(file.fileno()).st_size, "sha256": digest}
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-
-
-def same_scan(path: Path, recorded: dict[str, Any]) -> bool:
-    """Return whether ``path`` holds, byte for byte, the file that `scan_info` recorded."""
-    with contextlib.suppress(OSError):  # the fingerprint says better what is wrong
-        if path.stat().st_size != recorded["size"]:
-            return False
-    return bool(scan_fingerprint(path)["sha256"] == recorded["sha256"])
-
-
-def read_again(recorded: dict[str, Any], path: Path | None = None) -> Scan:
-    """Read and preprocess the scan that `scan_info` recorded as before, from ``path`` if it has moved there.
-
-    Raises
-    ------
-    InputError
-        It is no longer there, is another one, never was in a file, or was changed otherwise than by steps; or a file
-        that a step takes is no longer there or another one.
-    """
-    from ptycho_core.formats import read_scan  # HDF5 and its filters: not for those who only list runs
-    from ptycho_core.preprocessing import apply
-    from ptycho_core.scan.mapping import Mapping
-
-    if recorded["path"] is None:
-        raise InputError("the run's scan was not read from a file, so it cannot be read again")
-    source, positions = path or Path(recorded["path"]), recorded["positions"]
-    for file, known in ((source, recorded), *([(Path(positions["path"]), positions)] if positions else [])):
-        if not same_scan(file, known) and recorded.get("growing"):  # earlier records do not say
-            raise InputError(
-                f"{file} was still being written when the run read it, and has changed since: the run cannot be "
-                "resumed; reconstruct the file as another scan (--scan), or train again"
-            )
-        if not same_scan(file, known):
-            raise InputError(
-                f"{file} is not the file that the run has read, which was {known['path']} "
-                f"({known['size']} bytes, SHA-256 {known['sha256'][:12]}...)"
-            )
-    mapping = recorded.get("mapping")  # earlier records have none
-    scan = read_scan(
-        source,
-        positions_file=positions["path"] if positions else None,
-        settings=recorded["settings"],
-        format=recorded["format"],
-        mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
-    )
-    scan = apply(scan, steps_from_dict(recorded["preprocessing"], "the run's record"))
-    if list(scan.history[1:]) != recorded["history"][1:]:  # the first sentence names the file, which may have moved
-        other = [sentence for sentence in recorded["history"][1:] if sentence not in scan.history]
-        raise InputError(f"the run's scan cannot be made from {source} again, because of: {'; '.join(other)}")
-    return scan
 
 
 def _now() -> datetime:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.scan.settings import Assumption
-from ptycho_core.scan.steps import Step
+from ptycho_core.scan.source import ScanSource
 
 PLANCK_TIMES_C_EV_M = 1.23984198e-6
 """h c in eV m: wavelength[m] = this / energy[eV]."""
@@ -151,6 +150,9 @@ class Geometry:
         return span / self.detector_pixel_m[0], span / self.detector_pixel_m[1]
 
 
+_IN_MEMORY = ScanSource(format="memory")
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """Patterns and the places of the beam, in the core's own convention.
@@ -171,13 +173,8 @@ class Scan:
         (n,) the file's own numbers of the patterns.
     object_guess
         (H, W) complex64 or None; carried along, not used for training.
-    path, format
-        Where it came from and how it was read.
-    positions_path, settings, mapping
-        The separate file of positions, what was set with ``--set``, and a mapping's JSON, as given: to read it again
-        the same way.
-    steps
-        What was done to it since it was read, in order: to do the same again.
+    source
+        Where it came from, how it was read and what was done to it since: to do the same again.
     history
         Sentences: everything that was converted or assumed on the way.
     assumptions
@@ -193,12 +190,7 @@ class Scan:
     geometry: Geometry = Geometry()
     indexes: NDArray[np.int64] | None = None
     object_guess: NDArray[np.complex64] | None = None
-    path: Path | None = None
-    format: str = "memory"
-    positions_path: Path | None = None
-    settings: dict[str, str] = field(default_factory=dict)
-    mapping: dict[str, Any] | None = None
-    steps: tuple[Step, ...] = ()
+    source: ScanSource = _IN_MEMORY
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     growing: bool = False

@@ -1,4 +1,4 @@
-"""The ``--set key=value`` pairs that answer what a file leaves open. No NumPy here: a `ScanSource` carries them."""
+"""The ``--set key=value`` pairs that answer what a file leaves open."""
 
 from __future__ import annotations
 

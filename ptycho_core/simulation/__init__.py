@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation.forward import SimulatedPatterns
 from ptycho_core.simulation.objects import make_object
 from ptycho_core.simulation.positions import make_positions, record
@@ -89,7 +90,7 @@ def simulate(spec: SimulationSpec | None = None, *, in_memory: bool = True) -> S
         mask=mask.reshape(n, n) if len(bad) else None,
         geometry=spec.geometry,
         indexes=np.arange(spec.n_patterns),
-        format="simulated",
+        source=ScanSource(format="simulated"),
         history=(f"simulated: {spec}",),
     )
     return Simulation(scan, truth, spec)

@@ -8,11 +8,11 @@ from pathlib import Path
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from ptycho_core.base.config import KNOBS
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.checked_dialog import CheckedDialog
 from ptycho_gui.kit.checked_path import CheckedPath
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.jobs.checks import Looked, look_at_checkpoint, look_at_result_folder, look_at_scan
-from ptycho_gui.kit.jobs.load import Source
 from ptycho_gui.kit.threads.worker import Job
 
 _MAX_POLISH = 10_000
@@ -25,7 +25,7 @@ class Application:
     """What is to be reconstructed, with which checkpoint, how, and where the results go."""
 
     checkpoint: Path
-    source: Source
+    source: ScanSource
     folder: Path
     polish_epochs: int
     accelerator: str
@@ -49,7 +49,7 @@ class ApplyDialog(CheckedDialog):
     def __init__(
         self,
         checkpoint: Path | None,
-        source: Source | None,
+        source: ScanSource | None,
         folder: Path,
         accelerator: str = "auto",
         parent: QWidget | None = None,
@@ -119,9 +119,9 @@ class ApplyDialog(CheckedDialog):
         layout.addWidget(self.buttons)
         self.setMinimumWidth(640)
 
-    def _source(self, path: Path) -> Source:
+    def _source(self, path: Path) -> ScanSource:
         """Return how to read a path: as in the window, if it is the scan that is open there."""
-        return self._open if self._open and path == self._open.path else Source(path)
+        return self._open if self._open and path == self._open.path else ScanSource(path)
 
     def _look_at_scan(self, path: Path) -> Job:
         if self._source(path) is self._open:

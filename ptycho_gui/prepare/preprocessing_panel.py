@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import FromFile, Orient, Step
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
@@ -64,11 +66,11 @@ class PreprocessingPanel(QWidget):
         Parameters
         ----------
         looked
-            Its scan's ``steps`` are those that are applied; None for no scan.
+            Its scan's ``source.steps`` are those that are applied; None for no scan.
         """
         before, self._looked = self._looked, looked
-        applied = looked.scan.steps if looked else ()
-        again = before and looked and (_source(before.scan), before.scan.steps) == (_source(looked.scan), applied)
+        applied = looked.scan.source.steps if looked else ()
+        again = before and looked and _same_steps_of_same_file(before.scan.source, looked.scan.source)
         if not again:
             self._search.reject()
             if self._steps_or_none() != applied:
@@ -207,7 +209,7 @@ class PreprocessingPanel(QWidget):
         self.form.show_result(self.model.problem(row) if entry and entry.active else "", self._note_of(row))
         no_scan = "" if self._looked else "no scan is open"
         problem = self.form.error or self.model.first_problem()
-        applied = self._looked is not None and self._steps_or_none() == self._looked.scan.steps
+        applied = self._looked is not None and self._steps_or_none() == self._looked.scan.source.steps
         self.list.allow(no_scan, "" if self._outcome else "the scan is still being looked at", problem)
         allow(self._orientation, no_scan or problem)
         allow(self._apply, no_scan or problem or ("they are applied" if applied else ""))
@@ -236,5 +238,5 @@ class PreprocessingPanel(QWidget):
         self._sign.setPixmap(icon(sign).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
 
 
-def _source(scan: Scan) -> tuple[object, ...]:
-    return scan.path, scan.positions_path, scan.format
+def _same_steps_of_same_file(one: ScanSource, other: ScanSource) -> bool:
+    return dataclasses.replace(one, settings=other.settings, mapping=other.mapping) == other

@@ -67,7 +67,7 @@ class PreprocessingPreview(QWidget):
 
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan that was loaded, before any steps and after those of `show_steps`; None for no scan."""
-        same_file = self._scan is not None and looked is not None and self._scan.path == looked.scan.path
+        same_file = self._scan is not None and looked is not None and self._scan.source.path == looked.scan.source.path
         self._scan = looked.scan if looked else None
         self._preparation = Preparation(looked.scan) if looked else None
         self._outcome = None

@@ -10,8 +10,8 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QMimeData, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.jobs.load import Source
 
 COLUMNS = ("State", "Scan", "Settings", "Output folder", "Remark")
 STATES = {"waiting": "queue", "running": "play", "done": "ok", "failed": "error", "skipped": "cancel"}
@@ -26,7 +26,7 @@ _NOWHERE = QModelIndex()
 class QueuedRun:
     """A run to be done: on which scan, with which settings (those that differ from the defaults), into which folder."""
 
-    source: Source
+    source: ScanSource
     settings: dict[str, Any]
     folder: Path
 
@@ -200,10 +200,10 @@ class RunQueue(QAbstractTableModel):
 def _cells(entry: _Entry) -> tuple[str, ...]:
     run = entry.run
     changed = ", ".join(f"{name} {value}" for name, value in run.settings.items()) or "defaults"
-    return entry.state.capitalize(), run.source.path.name, changed, run.folder.name, entry.reason
+    return entry.state.capitalize(), run.source.file.name, changed, run.folder.name, entry.reason
 
 
 def _tips(entry: _Entry) -> tuple[str, ...]:
     run = entry.run
     changed = "\n".join(f"{name}: {value}" for name, value in run.settings.items())
-    return entry.state.capitalize(), str(run.source.path), changed, str(run.folder), entry.reason
+    return entry.state.capitalize(), str(run.source.file), changed, str(run.folder), entry.reason

@@ -252,7 +252,7 @@ def is_same_file(before: Inspection | None, looked: Inspection | None) -> bool:
     """Tell whether a scan is the one before, of which there may be more by now."""
     if before is None or looked is None:
         return False
-    return before.scan.path is not None and before.scan.path == looked.scan.path
+    return before.scan.source.path is not None and before.scan.source.path == looked.scan.source.path
 
 
 def _bad_pixels(looked: Inspection) -> NDArray[np.bool_]:

@@ -11,8 +11,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.errors import UnknownFormatError
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Step
-from ptycho_gui.kit.jobs.load import Source, count_all, load
+from ptycho_gui.kit.jobs.load import count_all, load
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Progress
 
@@ -38,8 +39,7 @@ class ScanLoader(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.looked: Inspection | None = None
-        self.source: Source | None = None
-        self._asked: Source | None = None
+        self._asked: ScanSource | None = None
         self._loading, self._counting = WorkerSlot(self), WorkerSlot(self)
         self._loading.events.connect(self._hear)
         self._loading.succeeded.connect(self._show)
@@ -53,11 +53,16 @@ class ScanLoader(QObject):
         return self._loading.busy
 
     @property
-    def _latest(self) -> Source | None:
+    def source(self) -> ScanSource | None:
+        """How the scan that is open is read again."""
+        return self.looked.scan.source if self.looked else None
+
+    @property
+    def _latest(self) -> ScanSource | None:
         """What is being opened, or else what is open."""
         return self._asked if self.busy else self.source
 
-    def open(self, source: Source, then: Callable[[Inspection], object] | None = None) -> None:
+    def open(self, source: ScanSource, then: Callable[[Inspection], object] | None = None) -> None:
         """Open a scan in the place of the present one.
 
         Parameters
@@ -69,12 +74,12 @@ class ScanLoader(QObject):
         """
         self._asked = source
         self.began.emit()
-        self.progressed.emit(f"Opening {source.path.name}", None)
+        self.progressed.emit(f"Opening {source.file.name}", None)
         self._loading.start(load(source), then)
 
     def open_path(self, path: Path) -> None:
         """Open a file with nothing else said."""
-        self.open(Source(path.absolute()))
+        self.open(ScanSource(path.absolute()))
 
     def answer(self, key: str, value: str) -> None:
         """Open the scan again with one more setting of `scan.settings.SETTINGS`."""
@@ -108,7 +113,7 @@ class ScanLoader(QObject):
 
     @Slot(object)
     def _show(self, looked: Inspection) -> None:
-        self.looked, self.source = looked, self._asked
+        self.looked = looked
         self.opened.emit(looked)
         if len(looked.seen.rows) < len(looked.scan):
             self._counting.start(count_all(looked))
@@ -118,9 +123,9 @@ class ScanLoader(QObject):
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         assert self._asked is not None
-        self.failed.emit(failure.sentence, str(self._asked.path))
+        self.failed.emit(failure.sentence, str(self._asked.file))
         if issubclass(failure.kind, UnknownFormatError):
-            self.unknown.emit(self._asked.path)
+            self.unknown.emit(self._asked.file)
 
     @Slot(object)
     def _show_counts(self, looked: Inspection) -> None:

@@ -60,7 +60,7 @@ class ScanPanel(QWidget):
         self._pages.setCurrentIndex(int(looked is not None))
         if looked is None:
             return
-        path = looked.scan.path
+        path = looked.scan.source.path
         self._name.setText(path.name if path else "Scan in memory")
         self._name.setToolTip(str(path) if path else "")
         self._problems.show_problems(looked.problems)

@@ -66,10 +66,10 @@ class Assumed(QGroupBox):
 
     def show_scan(self, scan: Scan) -> None:
         """Show what was assumed of a scan; what is typed stays while it is the same file that was read again."""
-        typed = {one.key: one.typed for one in self._fields if one.typed and scan.path == self._path}
+        typed = {one.key: one.typed for one in self._fields if one.typed and scan.source.path == self._path}
         focus = QApplication.focusWidget()
         focused = next((one.key for one in self._fields if focus and one.isAncestorOf(focus)), None)
-        self._path, self._fields = scan.path, []
+        self._path, self._fields = scan.source.path, []
         while self._rows.rowCount():
             self._rows.removeRow(0)
         asked = [*scan.assumptions, *_answered(scan)]
@@ -119,7 +119,7 @@ def _answered(scan: Scan) -> list[Assumption]:
     asked = {one.key for one in scan.assumptions}
     return [
         Assumption(key, value, SETTINGS[key] or (value,), "set by the operator")
-        for key, value in scan.settings.items()
+        for key, value in scan.source.settings.items()
         if key not in asked
     ]
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ptycho_core.base.errors import InputError, Problem
-from ptycho_core.runs.command_line import command_line, job_script, needed_files
+from ptycho_core.runs.command_line import command_line, job_script
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.forms.scroll_area import scroll_area
 from ptycho_gui.kit.icons import icon
@@ -132,7 +132,7 @@ class TrainingPanel(QWidget):
         self.note.show_problems([])
         self.done.hide()
         looked = self._draft.looked
-        self.output.show_scan(looked.scan.path if looked else None)
+        self.output.show_scan(looked.scan.source.path if looked else None)
         wrong = "" if self._draft.config() else "Put right first what is marked as wrong."
         nothing = "" if self._draft.settings() or wrong else "Nothing is changed."
         no_scan = "" if looked else "Open a scan first."
@@ -191,7 +191,8 @@ class TrainingPanel(QWidget):
             self._show_error("name a folder for the run")
             return None
         try:
-            return command_line(self._draft.used_settings(), looked.scan, folder), needed_files(looked.scan, folder)
+            source = looked.scan.source
+            return command_line(self._draft.used_settings(), source, folder), source.needed_files(folder)
         except InputError as error:
             self._show_error(str(error))
             return None

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 from ptycho_core.formats.writers.exports import SCAN_WRITERS
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RECORD
-from ptycho_gui.kit.jobs.load import Source
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
@@ -60,14 +60,14 @@ class FileActions(QObject):
         if path.is_dir() or path.name == RECORD:
             self._session.open_run(path if path.is_dir() else path.parent)
         else:
-            self._session.loader.open(Source(path))
+            self._session.loader.open(ScanSource(path))
 
     def open_with_positions(self) -> None:
         """Ask for a scan, and for the file of its positions."""
         path = self._ask("Open scan: the file with the patterns", _SCANS)
         positions = path and self._ask("Open scan: the file with the positions", _POSITIONS)
         if path and positions:
-            self._session.loader.open(Source(path, positions))
+            self._session.loader.open(ScanSource(path, positions))
 
     def open_mapped(self) -> None:
         """Ask for a file, and what in it is what."""
@@ -84,7 +84,7 @@ class FileActions(QObject):
     def _open_by_mapping(self, path: Path) -> None:
         dialog = MappingDialog(path, self._window)
         if dialog.exec():
-            self._session.loader.open(Source(path, dialog.positions_file(), mapping=dialog.mapping()))
+            self._session.loader.open(ScanSource(path, dialog.positions_file(), mapping=dialog.mapping()))
 
     def open_demo(self) -> None:
         """Simulate a scan and open it."""
@@ -101,7 +101,7 @@ class FileActions(QObject):
         if looked is None:
             return
         folder = self._preferences.folder("export")
-        stem = looked.scan.path.stem if looked.scan.path else "scan"
+        stem = looked.scan.source.path.stem if looked.scan.source.path else "scan"
         filters = ";;".join(_WRITTEN[format] for format in SCAN_WRITERS)
         name, _ = QFileDialog.getSaveFileName(
             self._window, "Save scan as", str(folder / f"{stem}-prepared.cxi"), filters
@@ -128,13 +128,13 @@ class FileActions(QObject):
         self._preferences.set_folder("open", Path(name).parent)
         return Path(name)
 
-    def _simulate(self, folder: Path, then: Callable[[Source], object]) -> None:
+    def _simulate(self, folder: Path, then: Callable[[ScanSource], object]) -> None:
         self._session.working.emit("simulating the demo scan", None)
         self._simulating.start(demo_job(folder), partial(self._take_simulated, then))
 
-    def _take_simulated(self, then: Callable[[Source], object], path: Path) -> None:
+    def _take_simulated(self, then: Callable[[ScanSource], object], path: Path) -> None:
         self._session.working.emit("", None)
-        then(Source(path.absolute()))
+        then(ScanSource(path.absolute()))
 
     def _train_quickly(self, folder: Path, looked: Inspection) -> None:
         self._session.draft.load({"preset": "quick"})

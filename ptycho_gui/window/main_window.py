@@ -166,7 +166,7 @@ class MainWindow(Shell):
         self.run_bar.set_activity("", None)
         for panel in (self.scan, self.data, self.prepare, self.before_after):
             panel.show_scan(looked)
-        path = looked.scan.path
+        path = looked.scan.source.path
         if path is not None:
             self.preferences.add_recent(path)
             self._name_window()
@@ -180,7 +180,7 @@ class MainWindow(Shell):
     def _name_window(self) -> None:
         """Name the scan that is open and the run that is shown, which may be of another scan."""
         source, run = self.session.loader.source, self.session.run
-        parts = [source.path.name] if source else []
+        parts = [source.file.name] if source else []
         self.setWindowTitle(", ".join([*parts, *([f"run {run.folder.name}"] if run else [])]))
 
     @Slot(object)

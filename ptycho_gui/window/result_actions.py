@@ -125,7 +125,7 @@ class ResultActions(QObject):
     def apply(self) -> None:
         """Ask for a checkpoint and a scan, and reconstruct."""
         source = self._session.loader.source
-        folder = self._folder() / (f"{source.path.stem}-applied" if source else "applied")
+        folder = self._folder() / (f"{source.file.stem}-applied" if source else "applied")
         checkpoint = self._checkpoints.best()
         dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), self._window)
         if dialog.exec():

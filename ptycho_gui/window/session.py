@@ -14,13 +14,14 @@ from PySide6.QtCore import QObject, Signal, Slot
 from ptycho_core.base.config import KNOBS, build_config
 from ptycho_core.base.events import StageChanged
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo
-from ptycho_core.runs.run import read_again
+from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application
-from ptycho_gui.kit.jobs.load import read_source, recorded_source
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
@@ -205,7 +206,7 @@ class Session(QObject):
         """Reconstruct any scan with a trained checkpoint."""
         source = application.source
         job = reconstruct_job(
-            lambda: read_source(source),
+            lambda: open_scan(source),
             application.checkpoint,
             application.folder,
             polish_epochs=application.polish_epochs,
@@ -232,7 +233,7 @@ class Session(QObject):
         if self.run is None or self.run.info is None:
             raise RuntimeError("a run is reconstructed whose scan is not known")
         known = self.run.info.scan
-        return lambda: read_again(known)
+        return lambda: open_recorded(known)
 
     def _train(self, settings: dict[str, Any], folder: Path, read: Callable[[], Scan]) -> None:
         self._begin(ShownRun(folder, RunHistory(build_config(settings))))
@@ -331,7 +332,7 @@ class Session(QObject):
             self.idle.emit()
             return
         source = queued.source
-        self._train(queued.settings, queued.folder, lambda: read_source(source))
+        self._train(queued.settings, queued.folder, lambda: open_scan(source))
 
     def _show_reconstruction(self, made: Reconstructed) -> None:
         self.reconstruction = made.reconstruction
@@ -352,7 +353,7 @@ class Session(QObject):
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})
         self.run_shown.emit(self.run)
         if info.scan["path"]:
-            self.loader.open(recorded_source(info.scan))
+            self.loader.open(ScanSource.from_record(info.scan))
         self.run_opened.emit(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)

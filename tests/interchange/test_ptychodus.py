@@ -67,7 +67,7 @@ def theirs(tmp_path_factory, ptychodus):
 @pytest.mark.parametrize("product", ["product.h5", "product.npz"])
 def test_its_patterns_and_product_are_read_as_they_were(theirs, product):
     scan, back = experiment.scan(), read_scan(theirs / "diffraction.h5", positions_file=theirs / product)
-    assert back.format == "ptychodus"
+    assert back.source.format == "ptychodus"
     np.testing.assert_array_equal(back.patterns[:], scan.patterns[:])
     np.testing.assert_array_equal(back.mask, scan.mask)
     np.testing.assert_allclose(back.positions, scan.positions, atol=1e-9)
@@ -89,7 +89,7 @@ def test_its_product_is_read_as_a_reconstruction(theirs):
 
 def test_its_training_data_for_ptychopinn_are_read_as_a_scan(theirs):
     scan, back = experiment.scan(), read_scan(theirs / "ptychopinn.npz")
-    assert back.format == "ptychopinn-npz"
+    assert back.source.format == "ptychopinn-npz"
     np.testing.assert_array_equal(back.patterns[:], scan.patterns[:] * scan.mask)
     np.testing.assert_array_equal(back.mask, scan.mask)
     # It counts from the middle of a pixel, and says where the middle of the probe is, which is between two pixels.

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.events import StopToken
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import with_steps
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.kit.threads.worker import Job, Progress
-from ptycho_gui.prepare.jobs.prepare import as_read
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ def orientation_job(scan: Scan, steps: tuple[Step, ...]) -> Job:
 
     def job(emit: Callable[[Any], None], token: StopToken) -> list[Trial]:
         emit(Progress("reading the scan"))
-        prepared = scan if scan.steps == steps else apply(as_read(scan), steps)
+        prepared = with_steps(scan, steps)
         token.leave_if_cancelled()
         emit(Progress("loading the reconstruction software"))
         leave_one_core_to_the_window()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.atomic import atomic_write
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
-from ptycho_core.formats import read_scan
+from ptycho_core.preprocessing import with_steps
 from ptycho_core.preprocessing.sketch import sketch
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
@@ -162,7 +162,7 @@ class Preparation:
 
     def _try(self, steps: tuple[Step, ...], token: StopToken) -> str:
         if not self._stages:
-            scan = as_read(self._loaded)
+            scan = with_steps(self._loaded, ())
             self._stages.append(_Stage(scan.replace(indexes=np.arange(len(scan)))))
         same = 0
         while same < min(len(steps), len(self._steps)) and steps[same] == self._steps[same]:
@@ -177,15 +177,6 @@ class Preparation:
             self._steps.append(step)
             self._stages.append(stage)
         return ""
-
-
-def as_read(scan: Scan) -> Scan:
-    """Return a scan as it was before any steps, read again if there were any."""
-    if not scan.steps:
-        return scan
-    if scan.path is None:
-        raise InputError("this scan was not read from a file, so it cannot be had without its steps")
-    return read_scan(scan.path, positions_file=scan.positions_path, settings=scan.settings, format=scan.format)
 
 
 def read_steps_job(path: Path) -> Job:

@@ -10,9 +10,10 @@ from typing import Any
 from ptycho_core.base.atomic import write_json
 from ptycho_core.base.config import build_config
 from ptycho_core.base.events import StopToken
-from ptycho_core.runs.command_line import command_line, needed_files
+from ptycho_core.runs.command_line import command_line
 from ptycho_core.runs.record import RunInfo, read_run
-from ptycho_core.runs.run import read_again, resumable, resumed_config
+from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.runs.run import resumable, resumed_config
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.kit.threads.worker import Job, Progress
@@ -26,8 +27,8 @@ def train_job(settings: dict[str, Any], read: Callable[[], Scan], folder: Path) 
     def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
         emit(Progress("reading the scan"))
         scan = read()
-        command = command_line(settings, scan, folder)
-        for path, body in needed_files(scan, folder).items():
+        command = command_line(settings, scan.source, folder)
+        for path, body in scan.source.needed_files(folder).items():
             write_json(path, body)
         emit(Progress(_LOADING))
         leave_one_core_to_the_window()
@@ -45,8 +46,8 @@ def resume_job(folder: Path, changes: dict[str, Any]) -> Job:
         info = resumable(folder)
         config = resumed_config(info, changes)
         emit(Progress("reading the run's scan"))
-        scan = read_again(info.scan)
-        test_scan = read_again(info.test_scan) if info.test_scan else None
+        scan = open_recorded(info.scan)
+        test_scan = open_recorded(info.test_scan) if info.test_scan else None
         emit(Progress(_LOADING))
         leave_one_core_to_the_window()
         from ptycho_core.engines.training import train

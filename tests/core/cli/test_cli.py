@@ -356,7 +356,7 @@ def test_a_batch_system_that_asks_to_end_is_obeyed(capfd):
 @pytest.fixture
 def folder_of_runs(tmp_path):
     info = {"path": "/data/star.npz", "size": 1, "sha256": "00"}
-    run = start_run(tmp_path / "one", config=Config(preset="quick"), scan_info=info, command="ptycho train")
+    run = start_run(tmp_path / "one", config=Config(preset="quick"), scan=info, command="ptycho train")
     run.record(events.EpochDone(4, 10, {"poisson_val_loss": 0.625}, 1.0))
     run.record(events.RunFinished("", "stopped", "stopped by Ctrl-C", None, {"poisson_val_loss": 0.625}))
     (tmp_path / "two").mkdir()
@@ -402,6 +402,6 @@ def test_values_after_a_double_dash_are_left_as_they_are():
 
 def test_set_takes_pairs_and_keeps_equals_signs_of_the_value():
     args = cli.parse([*TRAIN, "--set", "data=counts", "--set=entry=a=b"])
-    assert arguments.reading_settings(args) == {"data": "counts", "entry": "a=b"}
+    assert arguments.given_source(args, args.train_data_file).settings == {"data": "counts", "entry": "a=b"}
     with pytest.raises(InputError):
-        arguments.reading_settings(cli.parse([*TRAIN, "--set", "=3"]))
+        arguments.given_source(cli.parse([*TRAIN, "--set", "=3"]), Path("scan.npz"))

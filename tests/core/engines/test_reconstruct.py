@@ -27,6 +27,7 @@ from ptycho_core.quality.metrics import RFactor, r_factor
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, draw_groups
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import Simulation, forward, simulate
 
 NETWORK = Config(
@@ -250,7 +251,8 @@ def test_a_direct_checkpoint_refuses_its_scan_at_other_positions(tiny_scan: Scan
 
 
 def test_a_direct_checkpoint_knows_its_scan_again_from_another_file(tiny_scan: Scan, direct: Path):
-    again = tiny_scan.replace(patterns=Patterns(tiny_scan.patterns[:].astype(np.float32)), path=Path("copy.npz"))
+    patterns = Patterns(tiny_scan.patterns[:].astype(np.float32))
+    again = tiny_scan.replace(patterns=patterns, source=ScanSource(Path("copy.npz")))
     assert_same(on_cpu(again, direct), on_cpu(tiny_scan, direct))
 
 

@@ -27,7 +27,7 @@ def relative(positions):
 @pytest.mark.parametrize("name", files.WRITERS)
 def test_every_format_is_told_by_content_and_gives_the_same_scan(tmp_path, name):
     scan = read_scan(files.write(tmp_path, name))
-    assert scan.format == name
+    assert scan.source.format == name
     np.testing.assert_allclose(scan.patterns[:], files.counts(), rtol=1e-6)
     np.testing.assert_allclose(relative(scan.positions), relative(files.positions()), atol=1e-9)
     if name in files.HAVE_NO_PROBE:

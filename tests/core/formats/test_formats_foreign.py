@@ -120,7 +120,7 @@ def test_nexus_without_numbers_behind_its_names(tmp_path):
         numbered.copy(MOTORS, plain, "entry/sample/transformations")
         plain["entry/data/data"] = h5py.SoftLink("/entry/instrument/detector/data")
     scan = read_scan(path)
-    assert scan.format == "nexus"
+    assert scan.source.format == "nexus"
     assert_as_written(scan)
 
 

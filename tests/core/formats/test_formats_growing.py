@@ -14,7 +14,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.scan_checks import check_scan
-from ptycho_core.runs.run import read_again
+from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 from tests.helpers.growing_files import DETECTOR, Writer
@@ -161,7 +161,7 @@ def test_a_run_on_a_file_that_grows_ends_well_and_is_not_mistaken_for_one_on_the
     assert info.status == "finished"
     assert info.scan["shape"][0] == 20
     with pytest.raises(InputError, match=r"was still being written when the run read it, and has changed since"):
-        read_again(info.scan)
+        open_recorded(info.scan)
 
 
 def test_threads_read_a_closed_and_a_growing_file_at_once(writer, tmp_path):

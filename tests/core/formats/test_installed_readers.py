@@ -130,7 +130,7 @@ def test_where_theirs_comes_before_ours_the_history_tells_the_way_back(install, 
     install("lab-ptycho", ON_CXI, lab="")
     path = files.write(tmp_path, "cxi")
     assert read_scan(path).history[1] == "lab is a reader of the package lab-ptycho; --format cxi reads the file as cxi"
-    assert read_scan(path, format="cxi").format == "cxi"
+    assert read_scan(path, format="cxi").source.format == "cxi"
 
 
 def test_the_command_line_reads_as_the_format_that_is_named(install, tmp_path, capsys):
@@ -148,7 +148,7 @@ def test_two_that_claim_one_file_are_named_and_the_operator_says_which(install, 
     )
     with pytest.raises(InputError, match=both):
         read_scan(lab_file)
-    assert read_scan(lab_file, format="other").format == "other"
+    assert read_scan(lab_file, format="other").source.format == "other"
 
 
 def test_a_format_that_is_not_installed_lists_those_that_are(install, lab_file):
@@ -219,7 +219,7 @@ def test_a_second_file_is_for_readers_that_say_so(install, lab_file, tmp_path, a
     install("lab-ptycho", READER + f"\n    IN_TWO_FILES = {allowed}", lab="")
     second = files.npz(tmp_path / "stage.npz", y=np.zeros(3))
     if allowed:
-        assert read_scan(lab_file, positions_file=second).positions_path == second
+        assert read_scan(lab_file, positions_file=second).source.positions_file == second
     else:
         with pytest.raises(InputError, match=r"is lab, which holds its positions itself: leave out .*stage\.npz"):
             read_scan(lab_file, positions_file=second)

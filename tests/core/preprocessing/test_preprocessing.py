@@ -115,7 +115,7 @@ def test_each_step_is_recorded_and_adds_one_sentence_to_the_history(tmp_path):
     steps = all_steps(tmp_path)
     assert {type(step) for step in steps} == set(STEPS.values())
     done = apply(scan(probe=probe()), steps)
-    assert done.steps == tuple(steps)
+    assert done.source.steps == tuple(steps)
     assert len(done.history) == len(steps)
     assert apply(done, [Crop(8)]).steps == (*steps, Crop(8))
 
@@ -123,7 +123,7 @@ def test_each_step_is_recorded_and_adds_one_sentence_to_the_history(tmp_path):
 def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
     done = apply(scan(), all_steps(tmp_path))
     again = pickle.loads(pickle.dumps(done))
-    assert again.steps == done.steps
+    assert again.source.steps == done.source.steps
     whole = done.patterns[:]
     assert whole.dtype == np.float32
     assert whole.flags.c_contiguous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import subprocess
@@ -16,8 +17,8 @@ from ptycho_core.base.config import Config, build_config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply
-from ptycho_core.runs.command_line import command_line, job_script, needed_files
+from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.runs.command_line import command_line, job_script
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -55,14 +56,13 @@ def read_back(command):
     program, *words = shlex.split(command)
     assert program == "ptycho"
     args = cli.parse(words)
-    scan = arguments.read(args, args.train_data_file, args.positions)
+    scan = open_scan(arguments.given_source(args, args.train_data_file, args.positions))
     return build_config(train.settings(args)), scan, args.output_dir
 
 
 def same(one, other):
     return (
-        (one.path, one.positions_path, one.settings, one.steps, one.history)
-        == (other.path, other.positions_path, other.settings, other.steps, other.history)
+        (one.source, one.history) == (other.source, other.history)
         and np.array_equal(one.patterns[:], other.patterns[:])
         and np.array_equal(one.positions, other.positions)
     )
@@ -73,7 +73,7 @@ def same(one, other):
 def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, tmp_path):
     scan = apply(scan, steps)
     folder = tmp_path / "out put"
-    config, read, where = read_back(command_line(settings, scan, folder))
+    config, read, where = read_back(command_line(settings, scan.source, folder))
     assert config == build_config(settings)
     assert same(read, scan)
     assert where == folder
@@ -83,10 +83,10 @@ def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, 
 def test_steps_that_no_flag_can_say_go_by_a_file_beside_the_run(scan, tmp_path):
     scan = apply(scan, (Crop(12), POLYGON))
     folder = tmp_path / "out"
-    ((path, body),) = needed_files(scan, folder).items()
+    ((path, body),) = scan.source.needed_files(folder).items()
     assert path == tmp_path / "out-steps.json"
     write_json(path, body)
-    assert same(read_back(command_line({}, scan, folder))[1], scan)
+    assert same(read_back(command_line({}, scan.source, folder))[1], scan)
 
 
 def test_a_mapping_goes_by_a_file_beside_the_run(scan_path, tmp_path):
@@ -96,38 +96,40 @@ def test_a_mapping_goes_by_a_file_beside_the_run(scan_path, tmp_path):
     mapping = Mapping("frames", Positions(Coordinate("down", "px"), Coordinate("right", "px")))
     scan = read_scan(tmp_path / "own.npz", mapping=mapping)
     folder = tmp_path / "out"
-    ((path, body),) = needed_files(scan, folder).items()
+    ((path, body),) = scan.source.needed_files(folder).items()
     assert path == tmp_path / "out-mapping.json"
     write_json(path, body)
-    assert same(read_back(command_line({}, scan, folder))[1], scan)
+    assert same(read_back(command_line({}, scan.source, folder))[1], scan)
 
 
 def test_no_file_is_needed_where_flags_do(scan, tmp_path):
-    assert needed_files(apply(scan, FLAGS), tmp_path / "out") == {}
+    assert apply(scan, FLAGS).source.needed_files(tmp_path / "out") == {}
 
 
 def test_positions_in_a_file_of_their_own_are_named(scan):
-    words = shlex.split(command_line({}, scan.replace(positions_path=Path("positions.csv")), Path("out")))
+    words = shlex.split(
+        command_line({}, dataclasses.replace(scan.source, positions_file=Path("positions.csv")), Path("out"))
+    )
     assert cli.parse(words[1:]).positions == Path("positions.csv").absolute()
 
 
 def test_only_what_differs_from_preset_and_defaults_is_said(scan):
-    command = command_line({"preset": "quick", "max_epochs": 20, "seed": 7}, scan, Path("out"))
+    command = command_line({"preset": "quick", "max_epochs": 20, "seed": 7}, scan.source, Path("out"))
     assert command.endswith("--preset quick --seed 7")
 
 
 def test_paths_do_not_depend_on_the_working_folder(scan, tmp_path, monkeypatch):
-    monkeypatch.chdir(scan.path.parent)
-    command = command_line({}, read_scan("scan.npz"), Path("out"))
-    folder = scan.path.parent
+    monkeypatch.chdir(scan.source.path.parent)
+    command = command_line({}, read_scan("scan.npz").source, Path("out"))
+    folder = scan.source.path.parent
     monkeypatch.chdir(tmp_path)
     _, read, where = read_back(command)
-    assert (read.path, where) == (folder / "scan.npz", folder / "out")
+    assert (read.source.path, where) == (folder / "scan.npz", folder / "out")
 
 
 def test_a_scan_in_memory_has_no_command(tiny_scan):
     with pytest.raises(InputError, match="not read from a file"):
-        command_line({}, tiny_scan, Path("out"))
+        command_line({}, tiny_scan.source, Path("out"))
 
 
 @pytest.mark.parametrize(
@@ -140,12 +142,12 @@ def test_a_scan_in_memory_has_no_command(tiny_scan):
     ids=["one", "many", "cpu"],
 )
 def test_a_shell_takes_the_script_and_runs_the_command_once(scan, config, tmp_path):
-    script = job_script(command_line({"seed": 7}, scan, tmp_path / "it's out"), config)
+    script = job_script(command_line({"seed": 7}, scan.source, tmp_path / "it's out"), config)
     checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     says = 'srun() { printf "%s\\n" "$@"; }\n'
     done = subprocess.run(["bash"], input=says + script, capture_output=True, text=True)
-    words = shlex.split(command_line({"seed": 7}, scan, tmp_path / "it's out"))
+    words = shlex.split(command_line({"seed": 7}, scan.source, tmp_path / "it's out"))
     assert done.stdout.splitlines() == words
 
 

@@ -19,9 +19,11 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved, EpochDone, RunFailed, RunFinished, RunStarted
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.formats import read_scan
+from ptycho_core.runs import recorded_scan
 from ptycho_core.runs import run as runs
 from ptycho_core.runs.run import BrokenRun, find_runs, read_metrics, read_run, start_run
 from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 
@@ -30,7 +32,7 @@ COMMAND = "ptycho train --train_data_file /data/scan.npz --output_dir out"
 
 
 def start(folder, **config):
-    return start_run(folder, config=Config(**config), scan_info=SCAN, command=COMMAND)
+    return start_run(folder, config=Config(**config), scan=SCAN, command=COMMAND)
 
 
 def saved(folder, name, epoch, value, rank=1, mode="min"):
@@ -291,39 +293,37 @@ def test_metrics_are_columns_with_nan_for_empty_and_unfinished_cells(tmp_path):
 def test_a_scan_is_known_again_by_its_bytes(tmp_path):
     scan = tmp_path / "scan.npz"
     scan.write_bytes(b"patterns" * 1000)
-    recorded = runs.scan_fingerprint(scan)
+    recorded = recorded_scan.scan_fingerprint(scan)
     assert recorded == {
         "path": str(scan),
         "size": 8000,
         "sha256": hashlib.sha256(b"patterns" * 1000).hexdigest(),
     }
-    assert runs.same_scan(scan.rename(tmp_path / "moved.npz"), recorded)
+    assert recorded_scan.is_recorded_file(scan.rename(tmp_path / "moved.npz"), recorded)
     (tmp_path / "other.npz").write_bytes(b"Patterns" * 1000)
-    assert not runs.same_scan(tmp_path / "other.npz", recorded)
+    assert not recorded_scan.is_recorded_file(tmp_path / "other.npz", recorded)
     with pytest.raises(InputError, match=r"cannot read .*gone\.npz: No such file"):
-        runs.same_scan(tmp_path / "gone.npz", recorded)
+        recorded_scan.is_recorded_file(tmp_path / "gone.npz", recorded)
 
 
 def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
     (tmp_path / "scan.npz").write_bytes(b"patterns")
     (tmp_path / "positions.csv").write_bytes(b"1,2")
     scan = Scan(Patterns(np.ones((3, 8, 8), np.float32)), np.zeros((3, 2)))
-    assert runs.scan_info(scan)["path"] is None
-    info = runs.scan_info(
+    assert recorded_scan.record_scan(scan)["path"] is None
+    info = recorded_scan.record_scan(
         scan.replace(
-            path=tmp_path / "scan.npz",
-            positions_path=tmp_path / "positions.csv",
-            settings={"data": "counts"},
+            source=ScanSource(tmp_path / "scan.npz", tmp_path / "positions.csv", {"data": "counts"}, "plain-npz"),
             history=("squared",),
         )
     )
     assert info == {
-        **runs.scan_fingerprint(tmp_path / "scan.npz"),
-        "positions": runs.scan_fingerprint(tmp_path / "positions.csv"),
+        **recorded_scan.scan_fingerprint(tmp_path / "scan.npz"),
+        "positions": recorded_scan.scan_fingerprint(tmp_path / "positions.csv"),
         "settings": {"data": "counts"},
         "mapping": None,
         "preprocessing": {"version": 1, "steps": []},
-        "format": "memory",
+        "format": "plain-npz",
         "growing": False,
         "shape": [3, 8, 8],
         "history": ["squared"],
@@ -337,28 +337,28 @@ def simulated_path(tmp_path):
 
 def test_a_scan_is_read_again_as_it_was_read_from_wherever_it_is_now(simulated_path, tmp_path):
     scan = read_scan(simulated_path, settings={"energy_ev": "9000"})
-    info = json.loads(json.dumps(runs.scan_info(scan)))
+    info = json.loads(json.dumps(recorded_scan.record_scan(scan)))
     moved = simulated_path.rename(tmp_path / "moved.npz")
-    again = runs.read_again(info, moved)
+    again = recorded_scan.open_recorded(info, moved)
     assert again.geometry.energy_ev == 9000
     np.testing.assert_array_equal(again.patterns[:], read_scan(moved).patterns[:])
     with pytest.raises(InputError, match=r"cannot read .*scan\.npz"):
-        runs.read_again(info)
+        recorded_scan.open_recorded(info)
 
 
 def test_another_scan_than_the_recorded_one_is_not_read(simulated_path, tmp_path):
-    info = runs.scan_info(read_scan(simulated_path))
+    info = recorded_scan.record_scan(read_scan(simulated_path))
     other = write_simulation(simulate(SimulationSpec(size=16, n_patterns=21)), tmp_path / "other.npz")[0]
     with pytest.raises(InputError, match=r"other\.npz is not the file that the run has read"):
-        runs.read_again(info, other)
+        recorded_scan.open_recorded(info, other)
 
 
 def test_a_scan_that_was_changed_after_reading_is_not_taken_for_the_file_alone(simulated_path):
-    info = runs.scan_info(read_scan(simulated_path).replace("cropped to 8 pixels"))
+    info = recorded_scan.record_scan(read_scan(simulated_path).replace("cropped to 8 pixels"))
     with pytest.raises(InputError, match=r"cannot be made from .*scan\.npz again, because of: cropped to 8 pixels"):
-        runs.read_again(info)
+        recorded_scan.open_recorded(info)
     with pytest.raises(InputError, match="not read from a file"):
-        runs.read_again({**info, "path": None})
+        recorded_scan.open_recorded({**info, "path": None})
 
 
 def test_a_resumed_run_keeps_its_version_and_says_that_it_was_resumed(tmp_path):

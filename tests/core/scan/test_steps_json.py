@@ -16,9 +16,9 @@ from ptycho_core import cli
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import apply, open_scan
 from ptycho_core.preprocessing.array_files import read_array
-from ptycho_core.runs import run as runs
+from ptycho_core.runs import recorded_scan
 from ptycho_core.scan.steps import (
     STEPS,
     Bin,
@@ -275,9 +275,9 @@ def test_all_steps_but_drawings_have_a_flag_whose_help_is_the_step_s(capsys):
 
 def test_a_scan_is_read_and_preprocessed_as_the_flags_say(scan_path):
     args = cli.parse(["inspect", str(scan_path), "--crop", "12", "--every", "2", "--set", "energy_ev=9000"])
-    scan = arguments.read(args, scan_path)
+    scan = open_scan(arguments.given_source(args, scan_path))
     assert scan.patterns.shape == (15, 12, 12)
-    assert scan.steps == (Crop(12), Every(2))
+    assert scan.source.steps == (Crop(12), Every(2))
     assert scan.geometry.energy_ev == 9000
 
 
@@ -303,27 +303,27 @@ def recorded(scan_path, tmp_path):
     np.save(tmp_path / "good.npy", good)
     steps = [MaskFile(str(tmp_path / "good.npy")), Centre("given", 8, 9), Crop(12), Every(2)]
     scan = apply(read_scan(scan_path), steps)
-    return scan, json.loads(json.dumps(runs.scan_info(scan)))
+    return scan, json.loads(json.dumps(recorded_scan.record_scan(scan)))
 
 
 def test_a_run_s_scan_is_preprocessed_again_as_before(recorded):
     scan, info = recorded
-    again = runs.read_again(info)
+    again = recorded_scan.open_recorded(info)
     np.testing.assert_array_equal(again.patterns[:], scan.patterns[:])
     np.testing.assert_array_equal(again.mask, scan.mask)
     np.testing.assert_array_equal(again.positions, scan.positions)
     np.testing.assert_array_equal(again.probe, scan.probe)
-    assert again.steps == scan.steps
+    assert again.source.steps == scan.source.steps
 
 
 def test_a_run_s_scan_is_refused_where_a_file_that_a_step_takes_has_changed(recorded, tmp_path):
     _, info = recorded
     np.save(tmp_path / "good.npy", np.eye(16) == 0)
     with pytest.raises(InputError, match=r"cannot be made from .*, because of: masked 16 more pixels as .*good\.npy"):
-        runs.read_again(info)
+        recorded_scan.open_recorded(info)
     (tmp_path / "good.npy").unlink()
     with pytest.raises(InputError, match=r"cannot read .*good\.npy"):
-        runs.read_again(info)
+        recorded_scan.open_recorded(info)
 
 
 def test_declarations_of_steps_load_no_numpy():

@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QFileDialog
 
 from ptycho_core.engines.checkpoints import export_checkpoint
 from ptycho_core.formats.writers.exports import EXPORTERS
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Bin
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.kit.forms.path_field import PathField
-from ptycho_gui.kit.jobs.load import Source
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
 from tests.helpers.training_runs import Training
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_would_be_replaced_is_named(shown, qtbot, trained, tmp
 
 
 def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, scan_path, tmp_path):
-    source = Source(scan_path, steps=(Bin(2),))
+    source = ScanSource(scan_path, steps=(Bin(2),))
     dialog = shown(ApplyDialog(trained.info.best_checkpoint, source, tmp_path / "new", "cpu"))
     wait(qtbot, dialog, True)
     assert dialog.checkpoint.said == "A network, gridsize 2, trained on 36 patterns of 16 x 16 pixels."
@@ -117,7 +117,7 @@ def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, 
     type_into(qtbot, dialog.scan, other)
     wait(qtbot, dialog, True)
     assert dialog.scan.said == "A scan (ptychopinn-npz), to be read as it is."
-    assert dialog.application().source == Source(other)
+    assert dialog.application().source == ScanSource(other)
     assert dialog.application().polish_epochs == 7
 
 

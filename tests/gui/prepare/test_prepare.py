@@ -15,7 +15,7 @@ from ptycho_core.scan.steps import Crop, DropDead, Every, MaskRectangle, Region
 from ptycho_core.scan.steps_json import read_steps
 from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.prepare.jobs import prepare as prepare
-from ptycho_gui.prepare.jobs.prepare import Preparation, as_read, read_steps_job, save_steps_job
+from ptycho_gui.prepare.jobs.prepare import Preparation, read_steps_job, save_steps_job
 
 
 def done(job):
@@ -68,8 +68,11 @@ def test_a_scan_that_was_loaded_with_steps_is_read_again_without_them(tiny_sim, 
     outcome = done(Preparation(loaded).job((Region(-8, -8, 8, 8),), 1, 0))
     assert (outcome.before.size, outcome.before.n) == (32, 60)
     assert outcome.after.n < 60
+
+
+def test_a_scan_in_memory_cannot_be_had_without_its_steps(tiny_scan):
     with pytest.raises(InputError, match="was not read from a file"):
-        as_read(loaded.replace(path=None))
+        done(Preparation(apply(tiny_scan, [Crop(16)])).job((), 0, 0))
 
 
 def test_a_cancelled_look_leaves_and_the_next_is_right(tiny_scan):

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 from ptycho_core.inspection.inspection import look_at
 from ptycho_core.preprocessing import apply
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import (
     Centre,
     Crop,
@@ -143,7 +144,7 @@ def test_edits_that_are_not_applied_survive_that_the_same_scan_is_read_again(ope
 
 def test_another_scan_begins_with_its_own_steps(opened, tiny_scan):
     opened.settle(lambda: opened.panel.insert_step(Every(2)))
-    opened.panel.show_scan(look_at(apply(tiny_scan.replace(format="other"), [Crop(16)])))
+    opened.panel.show_scan(look_at(apply(tiny_scan.replace(source=ScanSource(format="other")), [Crop(16)])))
     assert opened.panel.model.steps() == (Crop(16),)
     assert not opened.panel.model.undo.canUndo()
     opened.panel.show_scan(None)

@@ -8,13 +8,13 @@ import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, Qt
 
 from ptycho_core.base.errors import InputError
-from ptycho_gui.kit.jobs.load import Source
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.runs.queue import QueuedRun, RunQueue
 from ptycho_gui.runs.queue_panel import QueuePanel
 
 
 def queued(name):
-    return QueuedRun(Source(Path(f"/data/{name}.npz")), {"preset": "quick"}, Path(f"/out/{name}"))
+    return QueuedRun(ScanSource(Path(f"/data/{name}.npz")), {"preset": "quick"}, Path(f"/out/{name}"))
 
 
 @pytest.fixture

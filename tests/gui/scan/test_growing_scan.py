@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import look_at
-from ptycho_gui.kit.jobs.load import Source
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
@@ -71,7 +71,7 @@ def zoom(plot):
 def test_a_refresh_adds_what_was_written_and_keeps_the_pattern_pan_and_zoom(qtbot, writer, panel, loader):
     loader.opened.connect(panel.show_scan)
     with qtbot.waitSignal(loader.opened):
-        loader.open(Source(writer.path))
+        loader.open(ScanSource(writer.path))
     wait_for(qtbot, panel, 0)
     panel.select(7)
     wait_for(qtbot, panel, 7)

@@ -7,8 +7,9 @@ import pytest
 
 from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.inspection.inspection import look_at
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Crop, DropDead
-from ptycho_gui.kit.jobs.load import Source, count_all, load
+from ptycho_gui.kit.jobs.load import count_all, load
 from ptycho_gui.kit.threads.worker import Progress, Worker
 from tests.helpers import scan_files as files
 
@@ -29,16 +30,16 @@ def run(qtbot):
 
 def test_loading_reads_preprocesses_and_looks_at_the_scan_and_tells_how_far_it_is(run, tmp_path):
     path = files.write(tmp_path, "cxi")
-    looked, events = run(load(Source(path, settings={"orientation": "+y-x"}, steps=(Crop(12), DropDead()))))
+    looked, events = run(load(ScanSource(path, settings={"orientation": "+y-x"}, steps=(Crop(12), DropDead()))))
     assert looked.scan.size == 12
-    assert looked.scan.settings == {"orientation": "+y-x"}
-    assert [step.name for step in looked.scan.steps] == ["crop", "drop_dead"]
+    assert looked.scan.source.settings == {"orientation": "+y-x"}
+    assert [step.name for step in looked.scan.source.steps] == ["crop", "drop_dead"]
     assert len(looked.seen.rows) == files.N_PATTERNS
     assert Progress("looking at the patterns", files.N_PATTERNS, files.N_PATTERNS) in events
 
 
 def test_a_file_that_is_no_scan_fails_with_a_sentence(qtbot, tmp_path):
-    worker = Worker(load(Source(tmp_path / "nothing.h5")))
+    worker = Worker(load(ScanSource(tmp_path / "nothing.h5")))
     with qtbot.waitSignals([worker.finished]), qtbot.waitSignal(worker.failed) as outcome:
         worker.start()
     assert outcome.args[0].sentence == f"{tmp_path / 'nothing.h5'} does not exist"
@@ -54,7 +55,7 @@ def test_cancelling_leaves_between_batches(tmp_path, monkeypatch):
             token.cancel()
 
     with pytest.raises(Cancelled):
-        load(Source(files.write(tmp_path, "cxi")))(emit, token)
+        load(ScanSource(files.write(tmp_path, "cxi")))(emit, token)
     assert told[-1].done == 1
 
 

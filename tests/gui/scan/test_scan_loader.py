@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_read_is_told_in_the_panel_and_leaves_the_scan_as_
     assert "\n" not in sentence
     assert re.search(BAD_FILES[name].words, sentence)
     assert sentence in "".join(shown(panel, QLabel)).replace("\u200b", "")
-    assert loader.looked.scan.path == good
+    assert loader.looked.scan.source.path == good
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BAD_FILES.items() if bad.fixes is not None])

@@ -13,6 +13,7 @@ from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import figures, look_at, summary
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.settings import HELP, SETTINGS
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.problem_list import ProblemList
 from ptycho_gui.scan.scan_panel import ScanPanel
 from ptycho_gui.scan.setting_field import LABELS
@@ -108,14 +109,16 @@ def test_what_was_typed_stays_when_another_answer_has_the_scan_read_again(qtbot,
     qtbot.keyClicks(lines()["Energy in keV"], "8.8")
     with qtbot.waitSignal(panel.setting_chosen):
         qtbot.keyClick(lines()["Energy in keV"], Qt.Key.Key_Return)
-    path = of_unknown_geometry.scan.path
+    path = of_unknown_geometry.scan.source.path
     panel.show_scan(look_at(read_scan(path, settings={"energy_ev": "9000"})))
     assert {name: line.text() for name, line in lines().items()} == {
         "Distance in m": "2.5",
         "Detector pixel in µm": "",
         "Energy in keV": "9",
     }
-    panel.show_scan(look_at(of_unknown_geometry.scan.replace(path=path.with_name("other.npz"))))
+    panel.show_scan(
+        look_at(of_unknown_geometry.scan.replace(source=ScanSource(path.with_name("other.npz"), format="plain-npz")))
+    )
     assert not any(line.text() for line in lines().values())
 
 

@@ -138,14 +138,14 @@ def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty
 
 
 def test_the_folder_is_proposed_beside_the_scan(panel, scan):
-    assert panel.output_folder == scan.path.parent / "star-run"
+    assert panel.output_folder == scan.source.path.parent / "star-run"
 
 
 def test_a_folder_that_exists_or_is_taken_is_not_proposed(panel, scan, qtbot):
-    (scan.path.parent / "star-run").mkdir()
+    (scan.source.path.parent / "star-run").mkdir()
     with qtbot.waitSignal(panel.output_folder_changed):
-        panel.renew_output_folder(taken=[scan.path.parent / "star-run-2"])
-    assert panel.output_folder == scan.path.parent / "star-run-3"
+        panel.renew_output_folder(taken=[scan.source.path.parent / "star-run-2"])
+    assert panel.output_folder == scan.source.path.parent / "star-run-3"
 
 
 def test_a_folder_that_the_operator_named_is_kept_until_another_scan_is_opened(panel, scan, draft, tmp_path, qtbot):
@@ -154,20 +154,20 @@ def test_a_folder_that_the_operator_named_is_kept_until_another_scan_is_opened(p
     draft.set_scan(look_at(apply(scan, (MaskPolygon("1,2 3,4.5 6,1"),))))
     assert panel.output_folder == tmp_path / "mine"
     other = tmp_path / "other.npz"
-    other.write_bytes(scan.path.read_bytes())
+    other.write_bytes(scan.source.path.read_bytes())
     with qtbot.waitSignal(panel.output_folder_changed):
         draft.set_scan(look_at(read_scan(other)))
     assert panel.output_folder == tmp_path / "other-run"
 
 
 def test_a_folder_that_cannot_be_is_told_and_prevents_the_start(panel, scan, draft, qtbot):
-    panel.output_folder = scan.path / "in a file"
+    panel.output_folder = scan.source.path / "in a file"
     qtbot.waitUntil(lambda: draft.reason_not_to_start() is not None)
-    assert draft.reason_not_to_start() == f"{scan.path} is a file: name a folder for the run"
+    assert draft.reason_not_to_start() == f"{scan.source.path} is a file: name a folder for the run"
     assert panel.output.note.text == draft.reason_not_to_start()
     draft.reset_all()
     assert draft.reason_not_to_start() is not None
-    panel.output_folder = scan.path.parent / "elsewhere"
+    panel.output_folder = scan.source.path.parent / "elsewhere"
     qtbot.waitUntil(lambda: draft.reason_not_to_start() is None)
 
 
@@ -241,7 +241,7 @@ def test_steps_that_need_a_file_get_it_when_the_command_is_copied(panel, draft, 
     panel.copy.click()
     qtbot.waitUntil(lambda: "star-run-steps.json" in panel.done.text())
     args = cli.parse(shlex.split(QGuiApplication.clipboard().text())[1:])
-    assert args.steps == scan.steps
+    assert args.steps == scan.source.steps
 
 
 def test_a_job_script_is_saved_that_a_shell_takes(panel, draft, tmp_path, qtbot):

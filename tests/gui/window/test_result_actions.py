@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
-from ptycho_gui.kit.jobs.load import Source
 from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
@@ -92,7 +92,7 @@ def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot
 
 def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot, tmp_path, monkeypatch):
     other = write_scan(SCAN.take(np.arange(20)), tmp_path / "other.npz", "ptychopinn")
-    wanted = Application(window.checkpoints.best(), Source(other), tmp_path / "applied", 0, "cpu")
+    wanted = Application(window.checkpoints.best(), ScanSource(other), tmp_path / "applied", 0, "cpu")
     accepting(monkeypatch, ApplyDialog)
     monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
     with qtbot.waitSignal(window.session.reconstructed, timeout=PATIENCE_MS):

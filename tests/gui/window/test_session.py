@@ -12,7 +12,7 @@ from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, Ru
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
-from ptycho_gui.kit.jobs.load import Source
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.runs.queue import QueuedRun
 from ptycho_gui.window.session import Session
 from tests.helpers.training_runs import SCAN, SMALL
@@ -223,8 +223,8 @@ def test_a_run_that_cannot_begin_says_why_and_the_next_one_works(driven):
 
 def test_a_scan_that_vanished_fails_its_run_in_the_queue_and_the_rest_is_done(driven, scan_path, tmp_path):
     queue = driven.session.queue
-    queue.add(QueuedRun(Source(tmp_path / "gone.npz"), SMALL, tmp_path / "first"))
-    queue.add(QueuedRun(Source(scan_path), SMALL, tmp_path / "second"))
+    queue.add(QueuedRun(ScanSource(tmp_path / "gone.npz"), SMALL, tmp_path / "first"))
+    queue.add(QueuedRun(ScanSource(scan_path), SMALL, tmp_path / "second"))
     driven.until_idle(driven.session.start_queue)
     assert [queue.state(row) for row in range(2)] == ["failed", "done"]
     assert driven.status("second") == "finished"
@@ -233,7 +233,7 @@ def test_a_scan_that_vanished_fails_its_run_in_the_queue_and_the_rest_is_done(dr
 def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
     queue = driven.session.queue
     for name in ("first", "second"):
-        queue.add(QueuedRun(Source(scan_path), LONG, tmp_path / name))
+        queue.add(QueuedRun(ScanSource(scan_path), LONG, tmp_path / name))
     driven.session.start_queue()
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
@@ -243,7 +243,7 @@ def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
 def test_a_run_begun_by_hand_after_a_stop_does_not_set_the_queue_going(driven, scan_path, tmp_path):
     queue = driven.session.queue
     for name in ("first", "second"):
-        queue.add(QueuedRun(Source(scan_path), LONG, tmp_path / name))
+        queue.add(QueuedRun(ScanSource(scan_path), LONG, tmp_path / name))
     driven.session.start_queue()
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
@@ -314,5 +314,5 @@ def test_a_bad_scan_leaves_the_one_before_open(driven, tmp_path, scan_path):
 def test_what_the_file_leaves_open_can_be_answered(driven):
     with driven.qtbot.waitSignal(driven.session.loader.opened, timeout=PATIENCE_MS):
         driven.session.loader.answer("data", "amplitude")
-    assert driven.session.loader.looked.scan.settings == {"data": "amplitude"}
+    assert driven.session.loader.looked.scan.source.settings == {"data": "amplitude"}
     assert driven.session.draft.looked is driven.session.loader.looked

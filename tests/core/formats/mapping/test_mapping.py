@@ -14,7 +14,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.runs import run as runs
+from ptycho_core.runs import recorded_scan
 from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
 
@@ -68,7 +68,7 @@ def test_one_array_of_positions(tmp_path, container):
         (np.savez if container == "npz" else np.savez_compressed)(path, **arrays)
     scan = read_scan(path, mapping=mapping())
     assert_as_measured(scan)
-    assert scan.format == "mapped"
+    assert scan.source.format == "mapped"
     assert "mapped: patterns from 'frames', y from 'motors', column 0, in m and x from 'motors'" in scan.history[1]
 
 
@@ -157,7 +157,7 @@ def test_what_is_set_overrides_the_settings_of_the_mapping(tmp_path):
     np.testing.assert_allclose(by_mapping.patterns[:], (M.counts + np.float32(0.25)) ** 2)
     by_operator = read_scan(path, mapping=mapping(settings={"data": "amplitude"}), settings={"data": "counts"})
     np.testing.assert_array_equal(by_operator.patterns[:], M.counts + np.float32(0.25))
-    assert by_operator.settings == {"data": "counts"}
+    assert by_operator.source.settings == {"data": "counts"}
 
 
 # Positions of their own file
@@ -187,7 +187,7 @@ def test_positions_in_a_table_of_text(tmp_path, delimiter, names):
     at = positions(*keys, unit="um", separate_file=True)
     scan = read_scan(hdf5(tmp_path / "a.h5"), positions_file=csv, mapping=mapping(positions=at))
     assert_as_measured(scan)
-    assert scan.positions_path == csv
+    assert scan.source.positions_file == csv
 
 
 def test_positions_paired_by_the_value_of_their_index_and_what_is_left_over(tmp_path):
@@ -324,10 +324,10 @@ def test_scan_is_read_again_by_its_record(tmp_path):
     csv = table(tmp_path / "p.csv", "frame,y,x", np.arange(N), *M.positions.T)
     at = positions(unit="px", separate_file=True, index="frame")
     scan = read_scan(hdf5(tmp_path / "a.h5"), positions_file=csv, mapping=mapping(positions=at))
-    recorded = json.loads(json.dumps(runs.scan_info(scan)))
-    again = runs.read_again(recorded, (tmp_path / "a.h5").rename(tmp_path / "moved.h5"))
+    recorded = json.loads(json.dumps(recorded_scan.record_scan(scan)))
+    again = recorded_scan.open_recorded(recorded, (tmp_path / "a.h5").rename(tmp_path / "moved.h5"))
     assert_as_measured(again)
-    assert again.mapping == scan.mapping
+    assert again.source.mapping == scan.source.mapping
 
 
 # What cannot be

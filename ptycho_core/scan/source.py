@@ -1,0 +1,133 @@
+"""`ScanSource`: how a scan is read again, the one way to say it. `ptycho_core.preprocessing.open_scan` reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.scan.mapping import Mapping
+from ptycho_core.scan.steps import Step
+from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict, steps_to_flags
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Where a scan is, how it is read, and what is done to it then.
+
+    Parameters
+    ----------
+    path
+        The file with the patterns; None for a scan that was made in memory, which cannot be read again.
+    positions_file
+        The file with the positions, where they have one of their own.
+    settings
+        Answers to what the file leaves open, as set with ``--set``: keys and values of `scan.settings.SETTINGS`.
+    format
+        How the file is or was read: a reader's name, or "mapped"; None looks at the content.
+    mapping
+        Where everything is in a file of no known format.
+    steps
+        What is done to the scan once it is read, in order.
+    """
+
+    path: Path | None = None
+    positions_file: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    format: str | None = None
+    mapping: Mapping | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def file(self) -> Path:
+        """The file with the patterns.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        if self.path is None:
+            raise InputError("the scan was not read from a file, so it cannot be read again: save it to one first")
+        return self.path
+
+    def then(self, step: Step) -> ScanSource:
+        """Return how the scan is read and preprocessed with one more step at the end."""
+        return dataclasses.replace(self, steps=(*self.steps, step))
+
+    def without_steps(self) -> ScanSource:
+        """Return how the scan is read as it is in the file."""
+        return dataclasses.replace(self, steps=())
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what run.json keeps: JSON-ready primitives, with absolute paths."""
+        return {
+            "path": self.path and str(self.path.absolute()),
+            "positions": self.positions_file and {"path": str(self.positions_file.absolute())},
+            "settings": dict(self.settings),
+            "mapping": self.mapping and self.mapping.to_dict(),
+            "preprocessing": steps_to_dict(self.steps),
+            "format": self.format,
+        }
+
+    @classmethod
+    def from_record(cls, recorded: dict[str, Any]) -> ScanSource:
+        """Return what `to_record` wrote; other entries of the record are left alone.
+
+        Raises
+        ------
+        InputError
+            The record names steps or a mapping that this program does not know.
+        """
+        path, positions = recorded["path"], recorded["positions"]
+        mapping = recorded.get("mapping")  # earlier records have none
+        return cls(
+            path=path and Path(path),
+            positions_file=positions and Path(positions["path"]),
+            settings=dict(recorded["settings"]),
+            format=recorded["format"],
+            mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
+            steps=steps_from_dict(recorded["preprocessing"], "the run's record"),
+        )
+
+    def to_flags(self, folder: Path) -> list[str]:
+        """Return the flags that make a command read its scan file in this way.
+
+        Parameters
+        ----------
+        folder
+            Of the run; the files of `needed_files` are beside it.
+        """
+        words = ["--positions", str(self.positions_file.absolute())] if self.positions_file else []
+        for key, value in self.settings.items():
+            words += ["--set", f"{key}={value}"]
+        if self.mapping is not None:
+            words += ["--mapping", str(_beside(folder, "mapping"))]
+        elif self.format is not None:
+            words += ["--format", self.format]
+        flags = self._step_flags()
+        return words + (["--steps", str(_beside(folder, "steps"))] if flags is None else flags)
+
+    def needed_files(self, folder: Path) -> dict[Path, dict[str, Any]]:
+        """Return the files that `to_flags` names, and what has to be in them as JSON.
+
+        A mapping is one; so are steps that flags cannot say. Most scans need none.
+        """
+        files = {}
+        if self.mapping is not None:
+            files[_beside(folder, "mapping")] = self.mapping.to_dict()
+        if self._step_flags() is None:
+            files[_beside(folder, "steps")] = steps_to_dict(self.steps)
+        return files
+
+    def _step_flags(self) -> list[str] | None:
+        try:
+            return steps_to_flags(self.steps)
+        except InputError:
+            return None
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.absolute().with_name(f"{folder.name}-{what}.json")
