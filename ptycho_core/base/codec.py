@@ -46,7 +46,7 @@ def json_ready(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
-        return str(value)
+        return value.as_posix()
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

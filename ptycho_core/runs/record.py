@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved
 from ptycho_core.base.process import ProcessMark
 
-VERSION = 1
 STATUSES = ("running", "finished", "stopped", "cancelled", "failed", "interrupted")
 
 RECORD = "run.json"
@@ -62,6 +61,8 @@ class RunInfo:
     resumed
         For each time that the run was resumed: when, from which status, by which command.
     """
+
+    LAYOUT: ClassVar[int] = 1
 
     folder: Path
     config: Config
@@ -109,19 +110,28 @@ class RunInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of run.json; its paths of checkpoints are relative to the folder."""
-        body = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "folder"}
-        body |= {name: value.isoformat() for name, value in body.items() if isinstance(value, datetime)}
-        body["config"] = self.config.to_dict()
-        body["seed"] = self.config.seed
-        body["process"] = dataclasses.asdict(self.process)
-        body["best_checkpoint"] = self.best_checkpoint and self._relative(self.best_checkpoint)
-        body["checkpoints"] = [
-            {**dataclasses.asdict(saved), "path": self._relative(saved.path)} for saved in self.checkpoints
-        ]
-        return {"version": VERSION, **body}
+        body = encode(self._with_paths(lambda path: Path(os.path.relpath(path, self.folder)).as_posix()))
+        del body["folder"]
+        return {**body, "seed": self.config.seed}
 
-    def _relative(self, path: str | Path) -> str:
-        return Path(os.path.relpath(path, self.folder)).as_posix()
+    @classmethod
+    def from_dict(cls, body: object, folder: Path, source: str) -> RunInfo:
+        """Return the record that `to_dict` wrote, of a run that is now in ``folder``.
+
+        Raises
+        ------
+        InputError
+            As `ptycho_core.base.codec.decode`; ``source`` is what it names.
+        """
+        if isinstance(body, dict):
+            body = {**body, "folder": str(folder)}
+            body.pop("seed", None)  # that of the config
+        return decode(cls, body, source)._with_paths(lambda path: str(folder / path))
+
+    def _with_paths(self, change: Callable[[str | Path], str]) -> RunInfo:
+        best = self.best_checkpoint and Path(change(self.best_checkpoint))
+        saved = tuple(dataclasses.replace(saved, path=change(saved.path)) for saved in self.checkpoints)
+        return dataclasses.replace(self, best_checkpoint=best, checkpoints=saved)
 
 
 @dataclass(frozen=True)
@@ -170,14 +180,14 @@ def read_run(folder: Path) -> RunInfo:
     folder = folder.absolute()
     path = folder / RECORD
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        info = _from_dict(folder, body)
-    except FileNotFoundError:
-        raise InputError(f"there is no run in {folder} (no {RECORD})") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (InputError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(f"{path} is not the record of a run: {error}") from error
+        body = read_json(path, "the run's record")
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise InputError(f"there is no run in {folder} (no {RECORD})") from None
+        raise
+    info = RunInfo.from_dict(body, folder, f"the run's record {path}")
+    if info.status not in STATUSES:
+        raise InputError(f"the run's record {path} has the unknown status {info.status!r}")
     if info.status == "running" and not info.process.alive(info.updated):
         reason = f"its process ({info.process.pid} on {info.process.host}) ended without a word"
         info = dataclasses.replace(info, status="interrupted", reason=reason, ended=info.updated)
@@ -218,25 +228,6 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:  # a line that is being written
         return math.nan
-
-
-def _from_dict(folder: Path, body: dict[str, Any]) -> RunInfo:
-    if body["version"] != VERSION:
-        raise ValueError(f"it has version {body['version']!r}; this program reads version {VERSION}")
-    if body["status"] not in STATUSES:
-        raise ValueError(f"it has the unknown status {body['status']!r}")
-    values = {f.name: body[f.name] for f in dataclasses.fields(RunInfo) if f.name != "folder"}
-    values |= {name: datetime.fromisoformat(body[name]) for name in ("started", "updated", "ended") if body[name]}
-    values["config"] = Config.from_dict(body["config"], "its config")
-    values["process"] = ProcessMark(**body["process"])
-    values["best_checkpoint"] = folder / body["best_checkpoint"] if body["best_checkpoint"] else None
-    values["checkpoints"] = tuple(
-        CheckpointSaved(**{**saved, "path": str(folder / saved["path"])}) for saved in body["checkpoints"]
-    )
-    values["metrics"] = {name: math.nan if v is None else float(v) for name, v in body["metrics"].items()}
-    for name in ("free_indexes", "validation_indexes", "resumed"):
-        values[name] = tuple(body[name])
-    return RunInfo(folder=folder, **values)
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -244,7 +244,7 @@ def test_runs_are_found_newest_first_with_earlier_and_broken_ones(tmp_path):
         tmp_path / "c",
     ]
     assert isinstance(found[-1], BrokenRun)
-    assert "not the record of a run" in found[-1].reason
+    assert "run.json is not JSON" in found[-1].reason
     assert find_runs(tmp_path, depth=1)[-1].folder == tmp_path / "c"
     assert len(find_runs(tmp_path, depth=1)) == 2
 

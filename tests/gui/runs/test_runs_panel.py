@@ -74,7 +74,7 @@ def test_a_folder_is_listed_newest_first_and_broken_runs_with_the_reason(listed,
     assert r_free == "–"
     assert duration.endswith("s")
     assert cells(listed, 2)[0] == "Broken"
-    assert "is not the record of a run" in cells(listed, 2)[2]
+    assert "run.json" in cells(listed, 2)[2]
     assert listed.view.columnSpan(2, 2) == 7
 
 
