@@ -1,22 +1,21 @@
 """What training tells its observer, and how the observer stops it. Plain data: no torch, no Qt.
 
-Every event is a frozen dataclass of primitives (previews carry small arrays) and has a JSON form, so a
-subprocess or a cluster job can send the same stream. Exactly one terminal event (`RunFinished` or
-`RunFailed`) ends a run.
+Every event is a frozen dataclass of primitives; previews carry small arrays. All but previews are lines of JSON in the
+run's folder as well, so that who can read it can follow a run that another process trains. Exactly one terminal event
+(`RunFinished` or `RunFailed`) ends a run.
 """
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptycho_core.base.codec import encode
 
 
 @dataclass(frozen=True)
@@ -126,34 +125,11 @@ Event = (
     | RunFailed
 )
 EventHandler = Callable[[Event], None]
-_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in Event.__args__}
 
 
 def to_json(event: Event) -> str:
-    """Return one line of JSON; arrays are base64 of their C-order bytes."""
-    body: dict[str, Any] = {"event": type(event).__name__}
-    for field in dataclasses.fields(event):
-        value = getattr(event, field.name)
-        if isinstance(value, np.ndarray):
-            data = base64.b64encode(value.tobytes()).decode()
-            value = {"dtype": str(value.dtype), "shape": list(value.shape), "data": data}
-        body[field.name] = value
-    return json.dumps(body)
-
-
-def from_json(line: str) -> Event:
-    """Return the event that `to_json` wrote. Raises ValueError on anything else."""
-    try:
-        body = json.loads(line)
-        cls = _TYPES[body.pop("event")]
-        for key, value in body.items():
-            if isinstance(value, dict) and set(value) == {"dtype", "shape", "data"}:
-                raw = np.frombuffer(base64.b64decode(value["data"]), dtype=np.dtype(value["dtype"]))
-                body[key] = raw.reshape(value["shape"])
-        event: Event = cls(**body)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise ValueError(f"not an event: {line[:80]}") from error
-    return event
+    """Return an event without arrays as one line of JSON, which names its kind as ``event``."""
+    return json.dumps({"event": type(event).__name__, **encode(event)}, allow_nan=False)
 
 
 class Cancelled(Exception):

@@ -24,6 +24,7 @@ from ptycho_core.base.process import ProcessMark
 STATUSES = ("running", "finished", "stopped", "cancelled", "failed", "interrupted")
 
 RECORD = "run.json"
+EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 RECONSTRUCTION = "reconstruction"
 LOGS = "lightning_logs"

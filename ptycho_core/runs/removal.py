@@ -7,8 +7,8 @@ from pathlib import Path
 from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import CheckpointRemoved
-from ptycho_core.runs.record import CHECKPOINTS, LOGS, RECONSTRUCTION, RECORD, RunInfo, read_run
-from ptycho_core.runs.run import Run, refuse_alive, set_aside
+from ptycho_core.runs.record import LOGS, RunInfo, read_run
+from ptycho_core.runs.run import OWNED, Run, refuse_alive, set_aside
 
 
 def remove_checkpoint(path: Path) -> RunInfo:
@@ -47,7 +47,7 @@ def set_apart(folder: Path) -> Path:
     """
     info = read_run(folder)
     refuse_alive(info)
-    own = {RECORD, CHECKPOINTS, RECONSTRUCTION, LOGS}
+    own = {*OWNED, LOGS}
     inside = {path.name for path in info.folder.iterdir()}
     logs = {path.name for path in info.logs.parent.iterdir()} if LOGS in inside else set()
     if inside <= own and logs <= {info.logs.name}:

@@ -3,17 +3,20 @@
 ::
 
     out/run.json                          the record: config, scan, status, checkpoints, metrics
+    out/events.jsonl                      what happened, an event a line, appended as it happens
     out/checkpoints/, out/reconstruction/ of the newest run
     out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
-    out/previous/version_<k>/             record, checkpoints and reconstruction of the runs before
+    out/previous/version_<k>/             record, events, checkpoints and reconstruction of the runs before
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.record import (
     CHECKPOINTS,
+    EVENTS,
     LOGS,
     PREVIOUS,
     RECONSTRUCTION,
@@ -55,15 +59,21 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+_STEPS_WAIT_S = 1.0
 
-_OWNED = (CHECKPOINTS, RECONSTRUCTION, RECORD)  # the record moves last: a crash before it can be made good
+OWNED = (CHECKPOINTS, RECONSTRUCTION, EVENTS, RECORD)  # the record moves last: a crash before it can be made good
 
 
 class Run:
-    """The record of the run that this process trains; every change is on the disk at once."""
+    """The record and the events of the run that this process trains; every change is on the disk at once.
+
+    Only steps may wait for a second, so that a slow network folder does not slow training.
+    """
 
     def __init__(self, info: RunInfo) -> None:
         self.info = info
+        self._unwritten: list[str] = []
+        self._written = -math.inf
         self.update()
 
     def update(self, **changes: Any) -> None:
@@ -74,6 +84,16 @@ class Run:
     def record(self, event: events.Event) -> None:
         """Write down what an event tells. Call it before anyone else hears of the event."""
         _log_event(event)
+        self._record(event)
+        if isinstance(event, events.PreviewReady):  # up to 3 MB as a line
+            return
+        self._unwritten.append(events.to_json(event))
+        now = time.monotonic()
+        if not isinstance(event, events.BatchDone) or now - self._written >= _STEPS_WAIT_S:
+            _append_lines(self.info.folder / EVENTS, self._unwritten)
+            self._unwritten, self._written = [], now
+
+    def _record(self, event: events.Event) -> None:
         match event:
             case events.RunStarted():
                 self.update(device=event.device)
@@ -94,6 +114,16 @@ class Run:
                 )
             case events.RunFailed():
                 self.update(status="failed", reason=event.message, ended=_now())
+
+
+def _append_lines(path: Path, lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines).encode()
+    with explain_write_errors(path), open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a crash has cut the last line short
+                text = b"\n" + text
+        file.write(text)
 
 
 def _log_event(event: events.Event) -> None:
@@ -252,7 +282,7 @@ def set_aside(folder: Path) -> Path | None:
     InputError
         The run is alive, or something is in the way.
     """
-    left = [folder / name for name in _OWNED if (folder / name).exists()]
+    left = [folder / name for name in OWNED if (folder / name).exists()]
     if not left:
         return None
     try:
