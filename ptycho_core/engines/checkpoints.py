@@ -19,7 +19,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.models import MODELS
-from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.base import VERSION, Model
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.record import RunInfo, read_run
 
@@ -104,7 +104,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises
     ------
     InputError
-        The file is not a checkpoint of this program, or is damaged.
+        The file is not a checkpoint of this program, of another version, or damaged.
     """
     if zipfile.is_zipfile(path) and path.suffix == ".zip":
         bundle = read_bundle(path)
@@ -113,12 +113,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         body = torch.load(path, map_location="cpu", weights_only=True)
         kept = body["ptycho"]
-        config, scan, tensors = kept["config"], kept["scan"], dict(body["state_dict"])
+        version, config, scan, tensors = kept["version"], kept["config"], kept["scan"], dict(body["state_dict"])
         epoch = int(body["epoch"])
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a checkpoint of this program, or is damaged") from error
+    if version != VERSION:
+        raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")
     return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
 
 

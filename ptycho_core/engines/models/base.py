@@ -22,6 +22,8 @@ from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity, 
 from ptycho_core.quality.metrics import r_factor
 from ptycho_core.scan.scan import Scan
 
+VERSION = 1
+"""Of what a checkpoint says of itself."""
 TILE = 1024
 """Width in pixels of the tiles that a network sees at once."""
 _DARKEST_BACKGROUND = 0.01
@@ -283,7 +285,7 @@ class Model(L.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is."""
-        checkpoint["ptycho"] = {"version": 1, "config": self.config.to_dict(), "scan": self.scan_summary}
+        checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
 
 
 def _part_of_peak(schedule: str, part: float) -> float:

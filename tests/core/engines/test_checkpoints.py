@@ -95,6 +95,14 @@ def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are(tmp_path):
         find_checkpoint(None, "last")
 
 
+def test_a_checkpoint_of_another_version_is_refused(last, tmp_path):
+    body = torch.load(last, weights_only=True)
+    body["ptycho"]["version"] = 2
+    torch.save(body, tmp_path / "later.ckpt")
+    with pytest.raises(InputError, match=r"later\.ckpt is a checkpoint of version 2; this program reads version 1"):
+        load_checkpoint(tmp_path / "later.ckpt")
+
+
 class Malice:
     def __reduce__(self):
         return os.mkdir, ("executed",)
