@@ -47,7 +47,7 @@ def _plain(**changes: Any) -> Make:
 
 
 def _counts(dtype: type = np.uint16, **values: Any) -> np.ndarray:
-    counts = files.counts().astype(dtype)
+    counts: np.ndarray = files.counts().astype(dtype)
     for value, rows in values.values():
         counts[rows, 3, 4] = value
     return counts

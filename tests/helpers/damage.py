@@ -40,7 +40,7 @@ def flip_structure(name: str, path: Path, rng: np.random.Generator) -> None:
     marks = [at for mark in _STRUCTURES for at in _all_places(bytes(content), mark)] or [0]
     for _ in range(rng.integers(1, 6)):
         place = min(int(rng.choice(marks)) + int(rng.integers(0, 96)), len(content) - 1)
-        content[place] = int(rng.choice([0, 1, 0x7F, 0xFF, rng.integers(0, 256)]))
+        content[place] = int(rng.choice([0, 1, 0x7F, 0xFF, int(rng.integers(0, 256))]))
     path.write_bytes(content)
 
 
@@ -89,8 +89,9 @@ def wrong_value(rng: np.random.Generator, value: np.ndarray) -> np.ndarray | Non
         return np.full(value.shape, rng.choice([np.nan, np.inf, -np.inf, -5.0, 0.0, 3e38, 1e308]))
     if kind == 6:
         planted = np.array(value, np.float64 if value.dtype.kind != "c" else np.complex128)
-        places = rng.integers(0, max(planted.size, 1), rng.integers(1, 9)) if planted.size else []
-        planted.ravel()[places] = rng.choice([np.nan, -1.0, 1e30, np.inf])
+        if planted.size:
+            places = rng.integers(0, planted.size, rng.integers(1, 9))
+            planted.ravel()[places] = rng.choice([np.nan, -1.0, 1e30, np.inf])
         return planted
     if kind == 7:
         return value[:0] if value.ndim else np.empty(0)
@@ -119,8 +120,9 @@ def _wrong_member(path: Path, rng: np.random.Generator) -> None:
         return
     key = str(rng.choice(sorted(arrays)))
     value = wrong_value(rng, arrays.pop(key))
+    left: dict[str, Any] = arrays if value is None else {**arrays, key: value}
     with path.open("wb") as file:
-        np.savez(file, **arrays, **({} if value is None else {key: value}))
+        np.savez(file, **left)
 
 
 def _wrong_dataset(path: Path, rng: np.random.Generator) -> None:

@@ -55,7 +55,8 @@ def _write_table(path: Path) -> None:
 
 
 def _write_npz_product(path: Path) -> None:
-    patterns = {"patterns": files.counts(), "indexes": np.arange(files.N_PATTERNS), "bad_pixels": np.zeros((16, 16))}
+    patterns: dict[str, Any] = {"patterns": files.counts(), "indexes": np.arange(files.N_PATTERNS)}
+    patterns["bad_pixels"] = np.zeros((16, 16))
     np.savez(path, **files.product_arrays(), **patterns)
 
 

@@ -35,6 +35,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtGui import QImage
 
@@ -202,7 +203,12 @@ class Program:
         """Wait for a widget; fail where several answer to the name."""
         what = " ".join(filter(None, [kind or "widget", repr(name), f"within {within!r}" if within else ""]))
         found: list[Widget] = []
-        self.wait_until(lambda: found.extend(self.find(name, kind, within)) or found, f"there is a {what}", timeout)
+
+        def look() -> bool:
+            found[:] = self.find(name, kind, within)
+            return bool(found)
+
+        self.wait_until(look, f"there is a {what}", timeout)
         several = "\n".join(f"{widget.kinds[0]} within {widget.within}" for widget in found)
         assert len(found) == 1, f"not one {what} but {len(found)}:\n{several}"
         return found[0]
@@ -292,7 +298,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = PATI
         time.sleep(0.05)
 
 
-def quiet(command: list[str], **options) -> subprocess.Popen[bytes]:
+def quiet(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
 
 
