@@ -520,10 +520,23 @@ def read_settings(path: Path) -> dict[str, Any]:
     return decode_fields(Config, read_json(path, "the config file"), str(path))
 
 
-def build_config(*layers: dict[str, Any]) -> Config:
-    """Return the config of several layers of settings, later ones winning; the preset lies below all of them."""
+def build_config(*layers: dict[str, Any], **settings: Any) -> Config:
+    """Return the config of layers of settings, later ones winning; the preset that they choose lies below them all.
+
+    Parameters
+    ----------
+    layers
+        Settings by name.
+    settings
+        The last layer.
+
+    Raises
+    ------
+    InputError
+        A value is not valid.
+    """
     merged: dict[str, Any] = {}
-    for layer in layers:
+    for layer in (*layers, settings):
         merged.update(layer)
     preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
     return Config(**{**PRESETS[preset], **merged})

@@ -98,6 +98,18 @@ def find_checkpoint(folder: Path | None, which: str) -> Path:
     return chosen
 
 
+def checkpoint_at(place: str | Path) -> Path:
+    """Return the file of the best checkpoint of the run in a folder; a file is taken as it is.
+
+    Raises
+    ------
+    InputError
+        There is no run in the folder, or it has no checkpoint.
+    """
+    place = Path(place)
+    return find_checkpoint(place, "best") if place.is_dir() else place
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a ``.ckpt`` or a bundle as data: nothing in it is executed.
 
@@ -124,15 +136,28 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
 
 
-def export_checkpoint(path: Path, target: Path) -> Path:
+def export_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:
     """Write a checkpoint for use elsewhere: a bundle (``.zip``), or the checkpoint itself (``.ckpt``).
+
+    Parameters
+    ----------
+    checkpoint
+        A ``.ckpt``, a bundle, or the folder of a run, whose best one is taken.
+    target
+        The file to write.
+
+    Returns
+    -------
+    Path
+        The file written.
 
     Raises
     ------
     InputError
         The target has another suffix, or the checkpoint cannot be read.
     """
-    checkpoint = load_checkpoint(path)
+    path, target = checkpoint_at(checkpoint), Path(target)
+    loaded = load_checkpoint(path)
     _log.info("exporting %s to %s", path, target)
     if target.suffix == ".zip":
         run = _run_of(path)
@@ -140,9 +165,9 @@ def export_checkpoint(path: Path, target: Path) -> Path:
         metrics = {**(run.metrics if run else {}), **{s.monitor: s.value for s in saved if s.monitor}}
         return write_bundle(
             target,
-            tensors={name: tensor.numpy() for name, tensor in checkpoint.tensors.items()},
-            config=checkpoint.config.to_dict(),
-            scan_summary=checkpoint.scan,
+            tensors={name: tensor.numpy() for name, tensor in loaded.tensors.items()},
+            config=loaded.config.to_dict(),
+            scan_summary=loaded.scan,
             metrics=metrics,
             environment={**(run.versions if run else versions()), **{k: str(v) for k, v in host().items()}},
             command=run.command if run else "",

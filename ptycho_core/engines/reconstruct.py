@@ -18,7 +18,7 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
-from ptycho_core.engines.checkpoints import load_checkpoint
+from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.start import scan_summary
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 def reconstruct(
     scan: Scan,
-    checkpoint_path: Path,
+    checkpoint_path: str | Path,
     *,
     polish_epochs: int = 0,
     accelerator: str = "auto",
@@ -54,7 +54,7 @@ def reconstruct(
     scan
         To reconstruct.
     checkpoint_path
-        A ``.ckpt`` or a bundle.
+        A ``.ckpt``, a bundle, or the folder of a run, whose best checkpoint is taken.
     polish_epochs
         Epochs of the direct engine on the network's object and probe. The state with the best R on the validation
         patterns, which then take no part, is kept.
@@ -72,6 +72,7 @@ def reconstruct(
     """
     times = [time.perf_counter()]
     events(happenings.StageChanged("loading"))
+    checkpoint_path = checkpoint_at(checkpoint_path)
     checkpoint = load_checkpoint(checkpoint_path)
     trained = checkpoint.model()
     parts = split(len(scan), trained.config)
