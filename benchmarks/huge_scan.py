@@ -25,9 +25,9 @@ OPEN = """
 import resource, sys, time
 import numpy as np
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 started = time.perf_counter()
-scan = look_at(read_scan(sys.argv[1])).scan
+scan = inspect(read_scan(sys.argv[1])).scan
 print(time.perf_counter() - started)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 rng = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from harness import Row, main
 
 from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.orientation import ORIENTATIONS, inverse
 from ptycho_core.scan.steps import Orient
 
@@ -22,7 +22,7 @@ def measure(scan: Path) -> Iterator[Row]:
     found, slowest, nearest = 0, 0.0, float("inf")
     for turned in ORIENTATIONS:
         started = time.perf_counter()
-        best, second, *_ = search_orientation(apply(measured, [Orient(turned)]), accelerator="cpu")
+        best, second, *_ = search_orientation(preprocess(measured, [Orient(turned)]), accelerator="cpu")
         slowest = max(slowest, time.perf_counter() - started)
         found += best.orientation == inverse(turned)
         nearest = min(nearest, second.r_free / best.r_free)

@@ -28,11 +28,11 @@ def run(args: argparse.Namespace) -> int:
     if args.propose_mapping:
         return _propose(args)
     from ptycho_core.formats import installed_readers
-    from ptycho_core.inspection.inspection import describe, inspect_scan, plot_scan
+    from ptycho_core.inspection.inspection import describe, plot_scan, scan_figures
     from ptycho_core.preprocessing import open_scan
 
     scan = open_scan(given_source(args, args.scan, args.positions))
-    info = inspect_scan(scan)
+    info = scan_figures(scan)
     if args.json:
         print_json(info)
     else:

@@ -23,7 +23,7 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.trainer import device_of
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.centring import mean_pattern
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
 from ptycho_core.scan.scan import Scan
@@ -100,7 +100,7 @@ def _part(scan: Scan, patterns: int) -> Scan:
         size = SIZE
         while size < part.size and _light_within(mean, size) < _ENOUGH_LIGHT:
             size *= 2
-        part = apply(part, [Crop(min(size, part.size))])
+        part = preprocess(part, [Crop(min(size, part.size))])
     return dataclasses.replace(part, patterns=part.patterns.load())
 
 
@@ -112,7 +112,7 @@ def _light_within(mean: NDArray[np.float64], size: int) -> float:
 def _try(
     part: Scan, orientation: str, config: Config, epochs: int, accelerator: str, stop: StopToken
 ) -> tuple[Trial, NDArray[np.complex64]]:
-    turned = apply(part, [Orient(orientation)])
+    turned = preprocess(part, [Orient(orientation)])
     parts = split(len(turned), config)
     canvas = Canvas.of_scan(turned, Amplitudes(turned), parts.train, device_of(accelerator))
     model = DirectModel.from_scan(turned, config)

@@ -50,7 +50,7 @@ class Inspection:
     problems: tuple[Problem, ...]
 
 
-def look_at(
+def inspect(
     scan: Scan, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Inspection:
     """Look at a scan: at all of its patterns, or at a sample of a large one unless ``everything`` is asked for.
@@ -68,9 +68,9 @@ def look_at(
     return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen, step_px)))
 
 
-def inspect_scan(scan: Scan) -> dict[str, Any]:
+def scan_figures(scan: Scan) -> dict[str, Any]:
     """Look at all of a scan and return its `figures`."""
-    return figures(look_at(scan, everything=True))
+    return figures(inspect(scan, everything=True))
 
 
 def figures(looked: Inspection) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def describe(info: dict[str, Any]) -> str:
-    """Return what `inspect_scan` found as text for a terminal."""
+    """Return what `scan_figures` found as text for a terminal."""
     lines = [f"{label:<{_LABEL_WIDTH}}{text}" for label, text in summary(info)]
     lines += _section("History", info["history"])
     lines += _section("Assumed", [f"{a['key']}={a['value']}: {a['reason']}" for a in info["assumptions"]])

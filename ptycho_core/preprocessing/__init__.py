@@ -39,7 +39,7 @@ _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
 }
 
 
-def apply(scan: Scan, steps: Iterable[Step]) -> Scan:
+def preprocess(scan: Scan, steps: Iterable[Step]) -> Scan:
     """Do each step in turn.
 
     Nothing is read but what a step has to know: finding a centre, or fitting a probe to it, looks at some evenly
@@ -77,7 +77,7 @@ def open_scan(source: ScanSource) -> Scan:
     Raises
     ------
     InputError
-        It was never in a file, or as `read_scan` and `apply`.
+        It was never in a file, or as `read_scan` and `preprocess`.
     """
     scan = read_scan(
         source.file,
@@ -86,7 +86,7 @@ def open_scan(source: ScanSource) -> Scan:
         format=source.format,
         mapping=source.mapping,
     )
-    return apply(scan, source.steps)
+    return preprocess(scan, source.steps)
 
 
 def with_steps(scan: Scan, steps: tuple[Step, ...]) -> Scan:
@@ -95,8 +95,8 @@ def with_steps(scan: Scan, steps: tuple[Step, ...]) -> Scan:
     Raises
     ------
     InputError
-        As `open_scan` and `apply`.
+        As `open_scan` and `preprocess`.
     """
     if scan.source.steps == steps:
         return scan
-    return apply(open_scan(scan.source.without_steps()) if scan.source.steps else scan, steps)
+    return preprocess(open_scan(scan.source.without_steps()) if scan.source.steps else scan, steps)

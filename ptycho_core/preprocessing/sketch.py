@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import DropDead, Saturation, Step
 from ptycho_core.scan.survey import rows_to_look_at
 
 
 def sketch(step: Step, scan: Scan) -> Scan:
-    """Do a step as `apply` does, but look for a large scan's dead patterns and saturated pixels in a sample only.
+    """Do a step as `preprocess` does, but look for a large scan's dead patterns and saturated pixels in a sample only.
 
     Raises
     ------
     InputError
-        As `apply`.
+        As `preprocess`.
     """
     rows = rows_to_look_at(scan.patterns)
     if not isinstance(step, (DropDead, Saturation)) or len(rows) == len(scan):
-        return apply(scan, [step])
-    seen = apply(scan.take(rows).replace(indexes=rows), [step])
+        return preprocess(scan, [step])
+    seen = preprocess(scan.take(rows).replace(indexes=rows), [step])
     kept = np.ones(len(scan), bool)
     kept[rows] = np.isin(rows, np.asarray(seen.indexes))
     note = f"{seen.history[-1]}, of those looked at"

@@ -14,7 +14,7 @@ import numpy as np
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import figures, look_at
+from ptycho_core.inspection.inspection import figures, inspect
 from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 
@@ -111,7 +111,7 @@ def open_as_operators_do(name: str, path: Path) -> str:
             patterns.write_bytes(intact(name, of_patterns=True))
     try:
         scan = read_scan(patterns, positions_file=None if patterns == path else path, mapping=subject.mapping)
-        figures(look_at(scan))
+        figures(inspect(scan))
         ends = scan.patterns[[0, len(scan) - 1]]
     except InputError as error:
         return _checked_sentence(error, path)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_core.base.events import StopToken
-from ptycho_core.inspection.inspection import Inspection, look_at
-from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.inspection.inspection import Inspection, inspect
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.threads.worker import Job, Progress
 
@@ -21,16 +21,16 @@ def load(source: ScanSource) -> Job:
         for done, step in enumerate(source.steps):
             token.leave_if_cancelled()
             emit(Progress(f"preprocessing: {step.name}", done, len(source.steps)))
-            scan = apply(scan, (step,))
+            scan = preprocess(scan, (step,))
         token.leave_if_cancelled()
-        return look_at(scan, progress=_telling("looking at the patterns", emit, token))
+        return inspect(scan, progress=_telling("looking at the patterns", emit, token))
 
     return job
 
 
 def count_all(looked: Inspection) -> Job:
     """Look at all patterns of a scan of which only a sample was looked at. Result: `Inspection`."""
-    return lambda emit, token: look_at(looked.scan, True, _telling("counting the patterns", emit, token))
+    return lambda emit, token: inspect(looked.scan, True, _telling("counting the patterns", emit, token))
 
 
 def _telling(stage: str, emit: Callable[[Any], None], token: StopToken) -> Callable[[int, int], None]:

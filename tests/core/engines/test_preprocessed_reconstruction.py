@@ -12,7 +12,7 @@ from ptycho_core import cli
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.detector import Turn
 from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.runs.run import read_run
@@ -100,7 +100,7 @@ STEPS = {  # steps, by how much larger object pixels become, decibels that may b
 @pytest.mark.parametrize("name", STEPS)
 def test_a_preprocessed_scan_gives_the_same_object_at_the_right_place_and_pixel_size(name, sim, fit, plain):
     steps, zoom, lost_db = STEPS[name]
-    recon = fit(apply(sim.scan, steps))
+    recon = fit(preprocess(sim.scan, steps))
     before, quality = plain
     after = compared(recon, *truth_of(name, sim.truth))
     assert recon.pixel_size_m == pytest.approx(tuple(zoom * side for side in before.pixel_size_m))
@@ -111,7 +111,7 @@ def test_a_preprocessed_scan_gives_the_same_object_at_the_right_place_and_pixel_
 
 
 def test_a_padded_scan_is_explained_as_well_with_smaller_pixels(sim, fit, plain):
-    recon = fit(apply(sim.scan, [Pad(80)]))
+    recon = fit(preprocess(sim.scan, [Pad(80)]))
     before, _ = plain
     assert recon.metrics["r"] < 1.15 * before.metrics["r"]
     assert recon.pixel_size_m == pytest.approx(tuple(0.8 * side for side in before.pixel_size_m))
@@ -125,7 +125,7 @@ def search(scan, **options):
 
 @pytest.mark.parametrize("word", ["-y+x", "-x+y"])
 def test_the_orientation_of_the_real_scan_is_found_however_it_was_turned(real_scan_path, word):
-    scan = apply(read_scan(real_scan_path), [Orient(word)])
+    scan = preprocess(read_scan(real_scan_path), [Orient(word)])
     found = search(scan, patterns=80, epochs=4)
     assert found[0] == inverse(word)
     assert len(set(found)) == 8

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import describe, figures, inspect_scan, look_at, plot_scan
+from ptycho_core.inspection.inspection import describe, figures, inspect, plot_scan, scan_figures
 from ptycho_core.scan.scan import Patterns
 from tests.helpers import scan_files as files
 
 
 def test_figures_are_those_of_the_file(tmp_path):
-    info = inspect_scan(read_scan(files.write(tmp_path, "cxi")))
+    info = scan_figures(read_scan(files.write(tmp_path, "cxi")))
     counts = files.counts().astype(float)
     assert info["patterns"]["shape"] == [12, 16, 16]
     assert info["patterns"]["stored_as"] == "uint16"
@@ -33,7 +33,7 @@ def test_figures_are_those_of_the_file(tmp_path):
 
 @pytest.mark.parametrize("name", files.WRITERS)
 def test_every_scan_is_ready_for_json_and_for_reading(tmp_path, name):
-    info = inspect_scan(read_scan(files.write(tmp_path, name)))
+    info = scan_figures(read_scan(files.write(tmp_path, name)))
     assert json.loads(json.dumps(info, allow_nan=False)).keys() == info.keys()
     text = describe(info)
     assert "12 of 16 x 16 pixels" in text
@@ -46,18 +46,18 @@ def test_masked_pixels_are_left_out_of_the_statistics(tiny_scan):
     mask[16, 16] = False
     bright = tiny_scan.patterns[:].copy()
     bright[:, 16, 16] = 1e6
-    info = inspect_scan(tiny_scan.replace(patterns=Patterns(bright), mask=mask))
+    info = scan_figures(tiny_scan.replace(patterns=Patterns(bright), mask=mask))
     assert info["mask"]["bad_pixels"] == 1
     assert info["counts"]["per_pixel_max"] < 1e6
 
 
 def test_problems_and_assumptions_are_part_of_the_text(tiny_scan):
-    text = describe(inspect_scan(tiny_scan.replace(positions=np.zeros((len(tiny_scan), 2)))))
+    text = describe(scan_figures(tiny_scan.replace(positions=np.zeros((len(tiny_scan), 2)))))
     assert "error: all 60 positions are identical" in text
 
 
 def test_a_scan_without_probe_is_described_by_a_guess(tiny_scan):
-    info = inspect_scan(tiny_scan.replace(probe=None))
+    info = scan_figures(tiny_scan.replace(probe=None))
     assert info["probe"]["source"] == "guess"
     assert "guessed from the patterns" in describe(info)
 
@@ -70,7 +70,7 @@ def test_inspection_streams_over_the_patterns(tmp_path):
     del stack
     scan = read_scan(path)
     tracemalloc.start()
-    inspect_scan(scan.replace(probe=np.ones((1, 128, 128), np.complex64)))
+    scan_figures(scan.replace(probe=np.ones((1, 128, 128), np.complex64)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < scan.patterns.nbytes
@@ -86,5 +86,5 @@ def test_plot_is_a_picture(tmp_path, tiny_scan, with_probe):
 def test_figures_of_a_sample_say_so(tiny_scan, monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.LOOK_AT_ALL_BYTES", 0)
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 10 * 32 * 32 * 2)
-    assert "as of 10 patterns, evenly spread" in describe(figures(look_at(tiny_scan)))
-    assert "evenly spread" not in describe(inspect_scan(tiny_scan))
+    assert "as of 10 patterns, evenly spread" in describe(figures(inspect(tiny_scan)))
+    assert "evenly spread" not in describe(scan_figures(tiny_scan))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.preprocessing import _EFFECTS, apply
+from ptycho_core.preprocessing import _EFFECTS, preprocess
 from ptycho_core.preprocessing.centring import centre_of_mass, symmetry_centre
 from ptycho_core.preprocessing.detector import Turn
 from ptycho_core.preprocessing.sketch import sketch
@@ -114,14 +114,14 @@ def test_every_kind_of_step_has_an_effect():
 def test_each_step_is_recorded_and_adds_one_sentence_to_the_history(tmp_path):
     steps = all_steps(tmp_path)
     assert {type(step) for step in steps} == set(STEPS.values())
-    done = apply(scan(probe=probe()), steps)
+    done = preprocess(scan(probe=probe()), steps)
     assert done.source.steps == tuple(steps)
     assert len(done.history) == len(steps)
-    assert apply(done, [Crop(8)]).steps == (*steps, Crop(8))
+    assert preprocess(done, [Crop(8)]).steps == (*steps, Crop(8))
 
 
 def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
-    done = apply(scan(), all_steps(tmp_path))
+    done = preprocess(scan(), all_steps(tmp_path))
     again = pickle.loads(pickle.dumps(done))
     assert again.source.steps == done.source.steps
     whole = done.patterns[:]
@@ -134,7 +134,7 @@ def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
 def test_steps_read_only_the_patterns_that_are_asked_for(tmp_path):
     source = Recorded(COUNTS)
     lazy = [step for step in all_steps(tmp_path) if type(step) not in (MaskThreshold, Saturation, HotPixels, DropDead)]
-    done = apply(scan(source), lazy)
+    done = preprocess(scan(source), lazy)
     assert source.n_read == 0
     done.patterns[[1, 2]]
     assert source.n_read == 2
@@ -142,7 +142,7 @@ def test_steps_read_only_the_patterns_that_are_asked_for(tmp_path):
 
 def test_finding_a_centre_looks_at_a_bounded_number_of_patterns():
     source = Recorded(np.broadcast_to(COUNTS[0], (5000, 16, 16)))
-    apply(scan(source, positions=np.zeros((5000, 2))), [Centre()])
+    preprocess(scan(source, positions=np.zeros((5000, 2))), [Centre()])
     assert 0 < source.n_read <= 256
 
 
@@ -158,7 +158,7 @@ def test_the_pattern_of_a_turned_exit_wave_is_the_turned_pattern(word, size):
 def test_patterns_and_positions_of_the_same_orientation_turn_alike(word):
     image = np.zeros((1, 16, 16), np.uint16)
     image[0, 8 + 3, 8 - 2] = 1
-    done = apply(
+    done = preprocess(
         scan(image, positions=np.array([[3.0, -2.0]]), geometry=Geometry()), [Orient(word), OrientPositions(word)]
     )
     assert done.patterns[0][tuple(8 + done.positions[0].astype(int))] == 1
@@ -168,7 +168,7 @@ def test_patterns_and_positions_of_the_same_orientation_turn_alike(word):
 def test_the_inverse_of_an_orientation_undoes_it(word):
     before = scan(probe=probe(), mask=RNG.random((16, 16)) > 0.1)
     there, back = [Orient(word), OrientPositions(word)], [Orient(inverse(word)), OrientPositions(inverse(word))]
-    after = apply(before, [*there, *back])
+    after = preprocess(before, [*there, *back])
     np.testing.assert_array_equal(after.patterns[:], before.patterns[:])
     np.testing.assert_array_equal(after.mask, before.mask)
     np.testing.assert_allclose(after.positions, before.positions)
@@ -179,19 +179,19 @@ def test_the_inverse_of_an_orientation_undoes_it(word):
 def test_turning_swaps_detector_pixels_that_are_not_square_and_keeps_lengths():
     before = scan()
     for step in (Orient("+x+y"), OrientPositions("+x+y")):
-        after = apply(before, [step])
+        after = preprocess(before, [step])
         order = [1, 0] if isinstance(step, OrientPositions) else [0, 1]
         lengths = (before.positions * before.pixel_size_m)[:, order]
         np.testing.assert_allclose(after.positions * after.pixel_size_m, lengths)
-    assert apply(before, [Orient("+x+y")]).geometry.detector_pixel_m == (150e-6, 75e-6)
+    assert preprocess(before, [Orient("+x+y")]).geometry.detector_pixel_m == (150e-6, 75e-6)
 
 
 def test_a_probe_is_turned_along_unless_it_fits_the_turned_patterns_as_it_is():
     modes = probe()
     pattern = far_field(modes)[None].astype(np.float32)
-    along = apply(scan(pattern, probe=modes), [Orient("+x-y")])
+    along = preprocess(scan(pattern, probe=modes), [Orient("+x-y")])
     np.testing.assert_array_equal(along.probe, Turn("+x-y")(modes))
-    apart = apply(scan(Turn("-x+y")(pattern), probe=modes), [Orient("+x-y")])
+    apart = preprocess(scan(Turn("-x+y")(pattern), probe=modes), [Orient("+x-y")])
     np.testing.assert_array_equal(apart.probe, modes)
 
 
@@ -199,7 +199,7 @@ def test_a_probe_is_turned_along_unless_it_fits_the_turned_patterns_as_it_is():
 @pytest.mark.parametrize("geometry", [GEOMETRY, Geometry(object_pixel_m=(1e-8, 2e-8)), Geometry()])
 def test_another_width_keeps_dc_positions_as_lengths_and_the_probes_far_field(kind, size, geometry):
     before = scan(geometry=geometry, probe=probe(), object_guess=np.ones((40, 40), np.complex64))
-    after = apply(before, [kind(size)])
+    after = preprocess(before, [kind(size)])
     reach = min(size, 16) // 2 - 1
     inner = [slice(n // 2 - reach, n // 2 + reach + 1) for n in (16, size)]
     for images in ((before.patterns[:], after.patterns[:]), (far_field(before.probe), far_field(after.probe))):
@@ -213,10 +213,10 @@ def test_another_width_keeps_dc_positions_as_lengths_and_the_probes_far_field(ki
 
 
 def test_padded_pixels_are_masked_and_cropping_them_away_leaves_no_mask():
-    padded = apply(scan(), [Pad(20)])
+    padded = preprocess(scan(), [Pad(20)])
     assert np.count_nonzero(padded.mask) == 256
     assert padded.mask[2:18, 2:18].all()
-    assert apply(padded, [Crop(16)]).mask is None
+    assert preprocess(padded, [Crop(16)]).mask is None
 
 
 def test_binning_sums_counts_without_overflow_and_masks_a_block_with_any_bad_pixel():
@@ -224,7 +224,7 @@ def test_binning_sums_counts_without_overflow_and_masks_a_block_with_any_bad_pix
     counts[0, 0, 0] = 0
     mask = np.ones((16, 16), bool)
     mask[5, 5] = False
-    after = apply(scan(counts, mask=mask), [Bin(2)])
+    after = preprocess(scan(counts, mask=mask), [Bin(2)])
     assert after.patterns[0].max() == 240_000
     assert after.patterns[0][0, 0] == 180_000
     assert np.argwhere(~after.mask).tolist() == [[2, 2]]
@@ -238,7 +238,7 @@ def test_a_binned_probe_has_the_far_field_at_the_centres_of_the_blocks(size, fac
     confined = np.zeros((1, size, size), np.complex64)
     middle = slice(size // 2 - 3, size // 2 + 4)
     confined[:, middle, middle] = probe(7)[:1]
-    after = apply(scan(np.ones((1, size, size), np.uint8), probe=confined), [Bin(factor)])
+    after = preprocess(scan(np.ones((1, size, size), np.uint8), probe=confined), [Bin(factor)])
     r = np.arange(size) - size // 2
     u = np.arange(size // factor) * factor + (factor - 1) / 2 - size // 2
     kernel = np.exp(-2j * np.pi * u[:, None] * r / size)
@@ -247,14 +247,14 @@ def test_a_binned_probe_has_the_far_field_at_the_centres_of_the_blocks(size, fac
 
 
 def test_light_of_a_probe_that_binning_cuts_away_is_said():
-    assert "of the probe's light" in apply(scan(probe=probe()), [Bin(2)]).history[-1]
+    assert "of the probe's light" in preprocess(scan(probe=probe()), [Bin(2)]).history[-1]
 
 
 @pytest.mark.parametrize(("middle", "how"), [((5, 9), "mass"), ((10, 6), "symmetry"), ((10, 6), "given")])
 def test_centring_moves_the_centre_to_the_middle_and_masks_what_comes_in(middle, how):
     y, x = middle if how == "given" else (None, None)
     before = scan(centred_disc(16, middle)[None].repeat(3, axis=0), positions=POSITIONS[:3])
-    after = apply(before, [Centre(how, y, x)])
+    after = preprocess(before, [Centre(how, y, x)])
     np.testing.assert_array_equal(after.patterns[0], centred_disc(16, (8, 8)))
     up, left = middle[0] - 8, middle[1] - 8
     assert np.count_nonzero(~after.mask) == 256 - (16 - abs(up)) * (16 - abs(left))
@@ -262,7 +262,7 @@ def test_centring_moves_the_centre_to_the_middle_and_masks_what_comes_in(middle,
 
 
 def test_a_centred_scan_stays_as_it_is():
-    after = apply(scan(centred_disc(16, (8, 8))[None]), [Centre()])
+    after = preprocess(scan(centred_disc(16, (8, 8))[None]), [Centre()])
     assert after.mask is None
     assert after.patterns.steps == ()
     assert "found the patterns centred" in after.history[-1]
@@ -284,20 +284,20 @@ def test_the_probe_is_centred_along_only_if_it_was_off_centre_with_the_patterns(
     pattern = np.roll(far_field(modes), (3, -2), (0, 1))[None].astype(np.float32)
     off = modes * np.exp(2j * np.pi * (3 * (np.arange(32) - 16)[:, None] - 2 * (np.arange(32) - 16)) / 32)
     given = (off if probe_is_off else modes).astype(np.complex64)
-    after = apply(scan(pattern, probe=given), [Centre()])
+    after = preprocess(scan(pattern, probe=given), [Centre()])
     np.testing.assert_allclose(after.probe, modes, atol=1e-3 * abs(modes).max())
 
 
 def test_a_dark_frame_or_the_mean_of_several_is_subtracted_and_clipped(tmp_path):
     dark = np.full((2, 16, 16), 18.0)
     dark[1] += 4
-    after = apply(scan(), [Dark(save(tmp_path, dark))])
+    after = preprocess(scan(), [Dark(save(tmp_path, dark))])
     np.testing.assert_array_equal(after.patterns[:], np.maximum(COUNTS.astype(np.float32) - 20, 0))
 
 
 def test_patterns_are_divided_by_their_own_reading_over_the_mean(tmp_path):
     readings = np.linspace(1, 3, 12)
-    after = apply(scan(), [Every(2), Every(1), Monitor(save(tmp_path, readings[::2]))])
+    after = preprocess(scan(), [Every(2), Every(1), Monitor(save(tmp_path, readings[::2]))])
     expected = COUNTS[::2] * (readings[::2].mean() / readings[::2])[:, None, None]
     np.testing.assert_allclose(after.patterns[[4, 1]], expected[[4, 1]], rtol=1e-5)
 
@@ -309,13 +309,13 @@ def test_a_mask_file_adds_to_the_mask(tmp_path, dtype, invert):
     image[2:, 3:] = 1
     known = np.ones((16, 16), bool)
     known[15, 15] = False
-    after = apply(scan(mask=known), [MaskFile(save(tmp_path, image), invert)])
+    after = preprocess(scan(mask=known), [MaskFile(save(tmp_path, image), invert)])
     np.testing.assert_array_equal(after.mask, known & (image.astype(bool) != invert))
 
 
 @pytest.mark.parametrize("outside", [False, True])
 def test_a_rectangle_masks_rows_and_columns_up_to_but_without_the_last(outside):
-    mask = apply(scan(), [MaskRectangle(2, 3, 5, 7, outside)]).mask
+    mask = preprocess(scan(), [MaskRectangle(2, 3, 5, 7, outside)]).mask
     expected = np.ones((16, 16), bool)
     expected[2:5, 3:7] = False
     np.testing.assert_array_equal(mask, expected != outside)
@@ -325,26 +325,26 @@ def test_a_polygon_masks_the_pixels_whose_centres_it_holds():
     skimage = pytest.importorskip("skimage.draw")
     points = "1.5,2.5 13.2,4.1 9.3,14.2 7.1,6.8"
     corners = np.array([pair.split(",") for pair in points.split()], float)
-    mask = apply(scan(), [MaskPolygon(points)]).mask
+    mask = preprocess(scan(), [MaskPolygon(points)]).mask
     np.testing.assert_array_equal(~mask, skimage.polygon2mask((16, 16), corners))
-    np.testing.assert_array_equal(apply(scan(), [MaskPolygon(points, outside=True)]).mask, ~mask)
+    np.testing.assert_array_equal(preprocess(scan(), [MaskPolygon(points, outside=True)]).mask, ~mask)
 
 
 def test_a_stroke_masks_what_lies_within_its_radius():
-    mask = apply(scan(), [MaskBrush("4,3 4,9", 1.5)]).mask
+    mask = preprocess(scan(), [MaskBrush("4,3 4,9", 1.5)]).mask
     rows, columns = np.indices((16, 16))
     beside = np.hypot(rows - 4, columns - np.clip(columns, 3, 9))
     np.testing.assert_array_equal(~mask, beside <= 1.5)
-    assert np.count_nonzero(~apply(scan(), [MaskBrush("4,3", 1)]).mask) == 5
+    assert np.count_nonzero(~preprocess(scan(), [MaskBrush("4,3", 1)]).mask) == 5
 
 
 def test_thresholds_mask_by_the_mean_saturation_by_the_largest_count():
     counts = np.full((4, 16, 16), 10, np.uint16)
     counts[:, 0, 0], counts[:, 0, 1], counts[2, 5, 5] = 0, 30, 30
-    assert np.argwhere(~apply(scan(counts), [MaskThreshold(29, 1)]).mask).tolist() == [[0, 0], [0, 1]]
-    assert np.argwhere(~apply(scan(counts), [MaskThreshold(below=1)]).mask).tolist() == [[0, 0]]
-    assert np.argwhere(~apply(scan(counts), [Saturation(30)]).mask).tolist() == [[0, 1], [5, 5]]
-    assert apply(scan(counts), [Saturation(31)]).mask is None
+    assert np.argwhere(~preprocess(scan(counts), [MaskThreshold(29, 1)]).mask).tolist() == [[0, 0], [0, 1]]
+    assert np.argwhere(~preprocess(scan(counts), [MaskThreshold(below=1)]).mask).tolist() == [[0, 0]]
+    assert np.argwhere(~preprocess(scan(counts), [Saturation(30)]).mask).tolist() == [[0, 1], [5, 5]]
+    assert preprocess(scan(counts), [Saturation(31)]).mask is None
 
 
 def test_hot_pixels_are_found_and_photon_noise_and_steep_light_are_not():
@@ -352,7 +352,7 @@ def test_hot_pixels_are_found_and_photon_noise_and_steep_light_are_not():
     light = 500 * np.exp(-np.hypot(rows, columns) / 3)
     counts = np.random.default_rng(3).poisson(light, (100, 32, 32)).astype(np.uint16)
     counts[:, 3, 4], counts[:, 16, 20] = 40, 60_000
-    mask = apply(scan(counts, positions=np.zeros((100, 2))), [HotPixels()]).mask
+    mask = preprocess(scan(counts, positions=np.zeros((100, 2))), [HotPixels()]).mask
     assert np.argwhere(~mask).tolist() == [[3, 4], [16, 20]]
 
 
@@ -360,21 +360,23 @@ def test_a_few_photons_where_there_are_hardly_any_make_no_hot_pixel():
     counts = np.zeros((100, 16, 16), np.uint16)
     counts[0, 3, 4], counts[[1, 2], 8, 8] = 1, 1
     counts[::2, 12, 12] = 1
-    assert np.argwhere(~apply(scan(counts, positions=np.zeros((100, 2))), [HotPixels()]).mask).tolist() == [[12, 12]]
+    assert np.argwhere(~preprocess(scan(counts, positions=np.zeros((100, 2))), [HotPixels()]).mask).tolist() == [
+        [12, 12]
+    ]
 
 
 def test_positions_are_rotated_about_their_mean_and_sheared():
     corner = np.array([[0.0, 0.0], [0.0, 10.0], [10.0, 0.0], [10.0, 10.0]])
     before = scan(COUNTS[:4], positions=corner, geometry=Geometry())
-    turned = apply(before, [TurnPositions(rotation_deg=90)]).positions
+    turned = preprocess(before, [TurnPositions(rotation_deg=90)]).positions
     np.testing.assert_allclose(turned, [[0, 10], [10, 10], [0, 0], [10, 0]], atol=1e-12)
-    sheared = apply(before, [TurnPositions(shear_deg=45)]).positions
+    sheared = preprocess(before, [TurnPositions(shear_deg=45)]).positions
     np.testing.assert_allclose(sheared, [[0, -5], [0, 5], [10, 5], [10, 15]], atol=1e-12)
 
 
 def test_positions_are_rotated_as_lengths_where_object_pixels_are_not_square():
     before = scan()
-    after = apply(before, [TurnPositions(rotation_deg=30)])
+    after = preprocess(before, [TurnPositions(rotation_deg=30)])
     lengths, turned = (
         np.linalg.norm((s.positions - s.positions.mean(0)) * s.pixel_size_m, axis=1) for s in (before, after)
     )
@@ -382,24 +384,24 @@ def test_positions_are_rotated_as_lengths_where_object_pixels_are_not_square():
 
 
 def test_a_region_keeps_the_patterns_within_in_pixels_and_micrometres():
-    kept = apply(scan(indexes=np.arange(100, 112)), [Region(-10, -30, 30, 0)])
+    kept = preprocess(scan(indexes=np.arange(100, 112)), [Region(-10, -30, 30, 0)])
     inside = (POSITIONS[:, 0] >= -10) & (POSITIONS[:, 1] <= 0)
     assert kept.indexes.tolist() == (100 + np.flatnonzero(inside)).tolist()
     np.testing.assert_array_equal(kept.patterns[:], COUNTS[inside])
     dy, dx = 1e6 * np.array(scan().pixel_size_m)
-    same = apply(scan(), [Region(-10 * dy, -30 * dx, 30 * dy, 0, "um")])
+    same = preprocess(scan(), [Region(-10 * dy, -30 * dx, 30 * dy, 0, "um")])
     np.testing.assert_array_equal(same.positions, kept.positions)
 
 
 def test_every_kth_pattern_is_kept_from_a_start():
-    np.testing.assert_array_equal(apply(scan(), [Every(5, 1)]).patterns[:], COUNTS[[1, 6, 11]])
+    np.testing.assert_array_equal(preprocess(scan(), [Every(5, 1)]).patterns[:], COUNTS[[1, 6, 11]])
 
 
 def test_dead_patterns_are_left_out_and_so_are_dim_ones_below_a_fraction():
     counts = COUNTS.copy()
     counts[3], counts[7] = 0, counts[7] // 20
-    assert len(apply(scan(counts), [DropDead(0.0)])) == 11
-    np.testing.assert_array_equal(apply(scan(counts), [DropDead()]).patterns[:], np.delete(COUNTS, [3, 7], axis=0))
+    assert len(preprocess(scan(counts), [DropDead(0.0)])) == 11
+    np.testing.assert_array_equal(preprocess(scan(counts), [DropDead()]).patterns[:], np.delete(COUNTS, [3, 7], axis=0))
 
 
 def test_of_patterns_at_one_place_the_first_stays():
@@ -407,14 +409,14 @@ def test_of_patterns_at_one_place_the_first_stays():
     positions[5] = positions[2]
     positions[8] = positions[2] + 0.1
     np.testing.assert_array_equal(
-        apply(scan(positions=positions), [DropDuplicates()]).positions, np.delete(positions, 5, axis=0)
+        preprocess(scan(positions=positions), [DropDuplicates()]).positions, np.delete(positions, 5, axis=0)
     )
-    assert len(apply(scan(positions=positions), [DropDuplicates(0.2)])) == 10
+    assert len(preprocess(scan(positions=positions), [DropDuplicates(0.2)])) == 10
 
 
 def test_a_pattern_near_a_dropped_one_stays():
     chain = np.array([[0.0, 0.0], [0.0, 0.9], [0.0, 1.8], [0.0, 2.7]])
-    assert apply(scan(COUNTS[:4], positions=chain), [DropDuplicates(1)]).positions[:, 1].tolist() == [0, 1.8]
+    assert preprocess(scan(COUNTS[:4], positions=chain), [DropDuplicates(1)]).positions[:, 1].tolist() == [0, 1.8]
 
 
 WRONG = {
@@ -432,19 +434,19 @@ WRONG = {
 @pytest.mark.parametrize("sentence", WRONG)
 def test_what_cannot_be_done_with_a_scan_is_one_sentence(sentence):
     with pytest.raises(InputError, match=sentence.replace("(", r"\(")):
-        apply(scan(), WRONG[sentence])
+        preprocess(scan(), WRONG[sentence])
 
 
 def test_micrometres_without_a_pixel_size_and_probes_of_another_size_are_refused():
     with pytest.raises(InputError, match="unit um needs the object pixel size"):
-        apply(scan(geometry=Geometry()), [Region(0, 0, 1, 1, "um")])
+        preprocess(scan(geometry=Geometry()), [Region(0, 0, 1, 1, "um")])
     for step in (Crop(8), Bin(2), Orient("-y+x")):
         with pytest.raises(InputError, match="the probe is 8 x 8 pixels and the patterns are 16 x 16"):
-            apply(scan(probe=probe(8)), [step])
+            preprocess(scan(probe=probe(8)), [step])
     with pytest.raises(InputError, match="nothing but zeros"):
-        apply(scan(np.zeros((3, 16, 16))), [Centre()])
+        preprocess(scan(np.zeros((3, 16, 16))), [Centre()])
     with pytest.raises(InputError, match="no pattern would be left"):
-        apply(scan(np.zeros((3, 16, 16))), [DropDead()])
+        preprocess(scan(np.zeros((3, 16, 16))), [DropDead()])
 
 
 def test_a_sketch_of_a_large_scan_looks_for_dead_patterns_and_saturation_in_a_sample_only(monkeypatch):

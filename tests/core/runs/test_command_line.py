@@ -17,7 +17,7 @@ from ptycho_core.base.config import Config, build_config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.runs.command_line import command_line, job_script
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
@@ -71,7 +71,7 @@ def same(one, other):
 @pytest.mark.parametrize("settings", [{}, {"preset": "quick"}, SETTINGS])
 @pytest.mark.parametrize("steps", [(), FLAGS], ids=["as read", "preprocessed"])
 def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, tmp_path):
-    scan = apply(scan, steps)
+    scan = preprocess(scan, steps)
     folder = tmp_path / "out put"
     config, read, where = read_back(command_line(settings, scan.source, folder))
     assert config == build_config(settings)
@@ -81,7 +81,7 @@ def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, 
 
 
 def test_steps_that_no_flag_can_say_go_by_a_file_beside_the_run(scan, tmp_path):
-    scan = apply(scan, (Crop(12), POLYGON))
+    scan = preprocess(scan, (Crop(12), POLYGON))
     folder = tmp_path / "out"
     ((path, body),) = scan.source.needed_files(folder).items()
     assert path == tmp_path / "out-steps.json"
@@ -103,7 +103,7 @@ def test_a_mapping_goes_by_a_file_beside_the_run(scan_path, tmp_path):
 
 
 def test_no_file_is_needed_where_flags_do(scan, tmp_path):
-    assert apply(scan, FLAGS).source.needed_files(tmp_path / "out") == {}
+    assert preprocess(scan, FLAGS).source.needed_files(tmp_path / "out") == {}
 
 
 def test_positions_in_a_file_of_their_own_are_named(scan):

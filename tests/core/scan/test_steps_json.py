@@ -16,7 +16,7 @@ from ptycho_core import cli
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.array_files import read_array
 from ptycho_core.runs import recorded_scan
 from ptycho_core.scan.steps import (
@@ -224,12 +224,12 @@ def test_files_of_the_wrong_shape_say_what_would_be_right(tmp_path, scan_path):
     scan = read_scan(scan_path)
     for name, words in (("mask", "a mask for these patterns is"), ("dark", "a dark frame for these patterns is")):
         with pytest.raises(InputError, match=rf"a\.npy holds .* {words} \(16, 16\)"):
-            apply(scan, [STEPS[name](str(tmp_path / "a.npy"))])
+            preprocess(scan, [STEPS[name](str(tmp_path / "a.npy"))])
     with pytest.raises(InputError, match="12 readings, and there are 30 patterns"):
-        apply(scan, [STEPS["monitor"](str(tmp_path / "a.npy"))])
+        preprocess(scan, [STEPS["monitor"](str(tmp_path / "a.npy"))])
     np.save(tmp_path / "zero.npy", np.arange(30))
     with pytest.raises(InputError, match=r"1 readings are not above 0 \(the first is that of pattern 0\)"):
-        apply(scan, [STEPS["monitor"](str(tmp_path / "zero.npy"))])
+        preprocess(scan, [STEPS["monitor"](str(tmp_path / "zero.npy"))])
 
 
 def test_steps_as_flags_mean_the_same_steps():
@@ -283,7 +283,7 @@ def test_a_scan_is_read_and_preprocessed_as_the_flags_say(scan_path):
 
 def test_a_converted_scan_keeps_what_the_steps_made_of_it_and_its_history(scan_path, tmp_path):
     assert cli.main(["convert", str(scan_path), str(tmp_path / "b.npz"), "--bin", "2", "--orient", "-y+x"]) == 0
-    scan, expected = read_scan(tmp_path / "b.npz"), apply(read_scan(scan_path), [Bin(2), Orient("-y+x")])
+    scan, expected = read_scan(tmp_path / "b.npz"), preprocess(read_scan(scan_path), [Bin(2), Orient("-y+x")])
     np.testing.assert_array_equal(scan.patterns[:], expected.patterns[:])
     np.testing.assert_allclose(scan.probe, expected.probe)
     assert scan.pixel_size_m == pytest.approx(expected.pixel_size_m)
@@ -302,7 +302,7 @@ def recorded(scan_path, tmp_path):
     good[0] = False
     np.save(tmp_path / "good.npy", good)
     steps = [MaskFile(str(tmp_path / "good.npy")), Centre("given", 8, 9), Crop(12), Every(2)]
-    scan = apply(read_scan(scan_path), steps)
+    scan = preprocess(read_scan(scan_path), steps)
     return scan, json.loads(json.dumps(recorded_scan.record_scan(scan)))
 
 

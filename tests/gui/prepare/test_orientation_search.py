@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 
-from ptycho_core.inspection.inspection import look_at
-from ptycho_core.preprocessing import apply
+from ptycho_core.inspection.inspection import inspect
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
 from ptycho_core.scan.steps import Crop, Orient
 from ptycho_gui.prepare import orientation_search
@@ -107,7 +107,7 @@ def test_the_verdict_names_what_the_trials_tell_apart(found, words):
 def test_the_chosen_orientation_becomes_the_last_step_and_is_applied(qtbot, tiny_scan):
     panel = PreprocessingPanel()
     qtbot.addWidget(panel)
-    panel.show_scan(look_at(apply(tiny_scan, [Crop(16)])))
+    panel.show_scan(inspect(preprocess(tiny_scan, [Crop(16)])))
     panel.start_orientation_search()
     assert panel._search.isVisible()
     with qtbot.waitSignal(panel.steps_chosen) as told:

@@ -10,7 +10,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.steps import Crop, DropDead, Every, MaskRectangle, Region
 from ptycho_core.scan.steps_json import read_steps
 from ptycho_core.simulation.files import write_simulation
@@ -64,7 +64,7 @@ def test_counts_are_those_of_good_pixels(tiny_scan):
 
 def test_a_scan_that_was_loaded_with_steps_is_read_again_without_them(tiny_sim, tmp_path):
     path, _ = write_simulation(tiny_sim, tmp_path / "scan.npz")
-    loaded = apply(read_scan(path), [Crop(16)])
+    loaded = preprocess(read_scan(path), [Crop(16)])
     outcome = done(Preparation(loaded).job((Region(-8, -8, 8, 8),), 1, 0))
     assert (outcome.before.size, outcome.before.n) == (32, 60)
     assert outcome.after.n < 60
@@ -72,7 +72,7 @@ def test_a_scan_that_was_loaded_with_steps_is_read_again_without_them(tiny_sim, 
 
 def test_a_scan_in_memory_cannot_be_had_without_its_steps(tiny_scan):
     with pytest.raises(InputError, match="was not read from a file"):
-        done(Preparation(apply(tiny_scan, [Crop(16)])).job((), 0, 0))
+        done(Preparation(preprocess(tiny_scan, [Crop(16)])).job((), 0, 0))
 
 
 def test_a_cancelled_look_leaves_and_the_next_is_right(tiny_scan):

@@ -10,8 +10,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from ptycho_core.inspection.inspection import look_at
-from ptycho_core.preprocessing import apply
+from ptycho_core.inspection.inspection import inspect
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import (
@@ -41,7 +41,7 @@ class Pair:
     chosen: list
 
     def open(self, scan: Scan) -> None:
-        looked = look_at(scan)
+        looked = inspect(scan)
         self.settle(lambda: (self.preview.show_scan(looked), self.panel.show_scan(looked)))
 
     def settle(self, edit=lambda: None):
@@ -128,7 +128,7 @@ def test_a_scan_that_comes_back_with_the_steps_keeps_the_list_and_what_can_be_un
     opened.settle(lambda: opened.panel.insert_step(Every(2)))
     opened.settle(lambda: opened.panel.insert_step(Centre()))
     opened.settle(lambda: opened.panel.model.set_active(1, False))
-    opened.panel.show_scan(look_at(apply(tiny_scan, [Every(2)])))
+    opened.panel.show_scan(inspect(preprocess(tiny_scan, [Every(2)])))
     assert opened.state == "Applied: the scan is loaded with these steps."
     assert len(opened.panel.model.entries) == 2
     opened.panel.list.undo.trigger()
@@ -144,7 +144,7 @@ def test_edits_that_are_not_applied_survive_that_the_same_scan_is_read_again(ope
 
 def test_another_scan_begins_with_its_own_steps(opened, tiny_scan):
     opened.settle(lambda: opened.panel.insert_step(Every(2)))
-    opened.panel.show_scan(look_at(apply(tiny_scan.replace(source=ScanSource(format="other")), [Crop(16)])))
+    opened.panel.show_scan(inspect(preprocess(tiny_scan.replace(source=ScanSource(format="other")), [Crop(16)])))
     assert opened.panel.model.steps() == (Crop(16),)
     assert not opened.panel.model.undo.canUndo()
     opened.panel.show_scan(None)
@@ -285,12 +285,12 @@ def test_of_quick_edits_only_the_last_is_shown(opened):
 def test_another_scan_replaces_one_that_is_being_looked_at(opened, tiny_scan):
     opened.preview.index.setValue(3)
     opened.preview._look()
-    outcome = opened.settle(lambda: opened.preview.show_scan(look_at(tiny_scan.take(range(20)))))
+    outcome = opened.settle(lambda: opened.preview.show_scan(inspect(tiny_scan.take(range(20)))))
     assert outcome.before.n == 20
 
 
 def test_a_scan_that_cannot_be_read_again_is_one_sentence(pair, tiny_scan):
-    pair.preview.show_scan(look_at(apply(tiny_scan, [Crop(16)])))
+    pair.preview.show_scan(inspect(preprocess(tiny_scan, [Crop(16)])))
     pair.qtbot.waitUntil(lambda: "was not read from a file" in pair.preview._problem.text)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 
 from ptycho_core.base.errors import Problem
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.survey import survey
 from ptycho_gui.scan.counts_plot import CountsPlot
@@ -33,7 +33,7 @@ def looked(tiny_scan):
     mask[3, 4] = False
     stack = tiny_scan.patterns[:].copy()
     stack[7] = 0
-    return look_at(tiny_scan.replace(patterns=Patterns(stack), mask=mask))
+    return inspect(tiny_scan.replace(patterns=Patterns(stack), mask=mask))
 
 
 @pytest.fixture
@@ -188,9 +188,9 @@ def test_a_guessed_probe_is_called_a_guess(qtbot, shown, looked):
 
 def test_the_selected_pattern_stays_when_the_scan_is_read_again(qtbot, shown, looked, tiny_scan):
     shown.select(21)
-    shown.show_scan(look_at(tiny_scan))
+    shown.show_scan(inspect(tiny_scan))
     wait_for(qtbot, shown, 21)
-    shown.show_scan(look_at(tiny_scan.take(range(10))))
+    shown.show_scan(inspect(tiny_scan.take(range(10))))
     wait_for(qtbot, shown, 9)
 
 

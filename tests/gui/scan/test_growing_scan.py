@@ -13,7 +13,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel
 
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_loader import ScanLoader
@@ -96,21 +96,21 @@ def test_a_refresh_adds_what_was_written_and_keeps_the_pattern_pan_and_zoom(qtbo
 
 
 def test_a_refresh_of_a_view_that_was_not_moved_shows_all_that_there_is(qtbot, writer, panel):
-    panel.show_scan(look_at(read_scan(writer.path)))
+    panel.show_scan(inspect(read_scan(writer.path)))
     wait_for(qtbot, panel, 0)
     before = panel.map.plot_item.viewRange()
     writer.write(40)
-    panel.show_scan(look_at(read_scan(writer.path)))
+    panel.show_scan(inspect(read_scan(writer.path)))
     wait_for(qtbot, panel, 0)
     assert panel.map.plot_item.viewRange() != before
 
 
 def test_another_scan_is_shown_whole(qtbot, writer, panel, tmp_path):
-    panel.show_scan(look_at(read_scan(writer.path)))
+    panel.show_scan(inspect(read_scan(writer.path)))
     wait_for(qtbot, panel, 0)
     whole = panel.counts.plot_item.viewRange()
     zoom(panel.counts.plot)
-    panel.show_scan(look_at(read_scan(files.write(tmp_path, "cxi"))))
+    panel.show_scan(inspect(read_scan(files.write(tmp_path, "cxi"))))
     wait_for(qtbot, panel, 0)
     assert not panel.counts.plot.moved
     assert panel.counts.plot_item.viewRange() != whole
@@ -119,7 +119,7 @@ def test_another_scan_is_shown_whole(qtbot, writer, panel, tmp_path):
 def test_the_scan_panel_says_that_the_file_is_still_being_written(qtbot, writer):
     panel = ScanPanel()
     qtbot.addWidget(panel)
-    looked = look_at(read_scan(writer.path))
+    looked = inspect(read_scan(writer.path))
     panel.show_scan(looked)
     said = [label.text() for label in panel._problems.findChildren(QLabel)]
     assert any("still being written" in text for text in said)
@@ -131,7 +131,7 @@ def test_the_views_do_not_wait_while_another_thread_is_inside_hdf5(qtbot, writer
         writer.close()
     words = ScanPanel()
     qtbot.addWidget(words)
-    first, second = look_at(read_scan(writer.path)), look_at(read_scan(writer.path))
+    first, second = inspect(read_scan(writer.path)), inspect(read_scan(writer.path))
     for looked in (first, second):
         looked.scan.patterns[0]
     panel.show_scan(first)

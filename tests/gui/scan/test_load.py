@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.events import Cancelled, StopToken
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Crop, DropDead
 from ptycho_gui.kit.jobs.load import count_all, load
@@ -62,7 +62,7 @@ def test_cancelling_leaves_between_batches(tmp_path, monkeypatch):
 def test_counting_all_completes_what_a_sample_began(run, tiny_scan, monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.LOOK_AT_ALL_BYTES", 0)
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 10 * 32 * 32 * 2)
-    looked = look_at(tiny_scan)
+    looked = inspect(tiny_scan)
     assert len(looked.seen.rows) == 10
     seen = run(count_all(looked))[0].seen
     np.testing.assert_allclose(seen.sums, tiny_scan.patterns[:].sum(axis=(1, 2)), rtol=1e-6)

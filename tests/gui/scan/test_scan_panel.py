@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushB
 
 from ptycho_core.base.errors import Fix
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import figures, look_at, summary
+from ptycho_core.inspection.inspection import figures, inspect, summary
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.settings import HELP, SETTINGS
 from ptycho_core.scan.source import ScanSource
@@ -31,7 +31,7 @@ def panel(qtbot):
 @pytest.fixture
 def of_unknown_geometry(tmp_path):
     arrays = {"patterns": files.counts(), "scan": files.positions(), "probe": files.probe()}
-    return look_at(read_scan(files.npz(tmp_path / "a.npz", **arrays)))
+    return inspect(read_scan(files.npz(tmp_path / "a.npz", **arrays)))
 
 
 def visible(panel, kind, text=""):
@@ -47,15 +47,15 @@ def test_without_a_scan_it_invites_to_open_one(qtbot, panel):
 
 
 def test_it_tells_of_a_scan_what_the_command_line_tells(panel, tiny_scan):
-    looked = look_at(tiny_scan)
+    looked = inspect(tiny_scan)
     panel.show_scan(looked)
     shown = {label.text() for label in visible(panel, QLabel)}
     assert {text for label, text in summary(figures(looked)) if label != "File"} <= shown
 
 
 def test_another_scan_takes_the_place_of_the_one_before(panel, tiny_scan):
-    panel.show_scan(look_at(tiny_scan))
-    panel.show_scan(look_at(tiny_scan.take(range(30))))
+    panel.show_scan(inspect(tiny_scan))
+    panel.show_scan(inspect(tiny_scan.take(range(30))))
     assert visible(panel, QLabel, "30 of 32 x 32")
     assert not visible(panel, QLabel, "60 of 32 x 32")
 
@@ -95,7 +95,7 @@ def test_what_is_no_positive_number_cannot_be_applied(qtbot, panel, of_unknown_g
 def test_what_the_operator_set_stays_there_to_be_changed(panel, tmp_path):
     settings = {"energy_ev": "8800", "distance_m": "2", "detector_pixel_m": "75e-6"}
     arrays = {"patterns": files.counts(), "scan": files.positions(), "probe": files.probe()}
-    panel.show_scan(look_at(read_scan(files.npz(tmp_path / "a.npz", **arrays), settings=settings)))
+    panel.show_scan(inspect(read_scan(files.npz(tmp_path / "a.npz", **arrays), settings=settings)))
     shown = {line.accessibleName(): line.text() for line in visible(panel, QLineEdit)}
     assert shown == {"Energy in keV": "8.8", "Distance in m": "2", "Detector pixel in µm": "75"}
 
@@ -110,14 +110,14 @@ def test_what_was_typed_stays_when_another_answer_has_the_scan_read_again(qtbot,
     with qtbot.waitSignal(panel.setting_chosen):
         qtbot.keyClick(lines()["Energy in keV"], Qt.Key.Key_Return)
     path = of_unknown_geometry.scan.source.path
-    panel.show_scan(look_at(read_scan(path, settings={"energy_ev": "9000"})))
+    panel.show_scan(inspect(read_scan(path, settings={"energy_ev": "9000"})))
     assert {name: line.text() for name, line in lines().items()} == {
         "Distance in m": "2.5",
         "Detector pixel in µm": "",
         "Energy in keV": "9",
     }
     panel.show_scan(
-        look_at(of_unknown_geometry.scan.replace(source=ScanSource(path.with_name("other.npz"), format="plain-npz")))
+        inspect(of_unknown_geometry.scan.replace(source=ScanSource(path.with_name("other.npz"), format="plain-npz")))
     )
     assert not any(line.text() for line in lines().values())
 
@@ -128,7 +128,7 @@ def test_the_keyboard_stays_where_it_was_when_the_scan_is_read_again(qtbot, pane
         panel.activateWindow()
     visible(panel, QComboBox)[0].setFocus()
     name = QApplication.focusWidget().accessibleName()
-    panel.show_scan(look_at(of_unknown_geometry.scan))
+    panel.show_scan(inspect(of_unknown_geometry.scan))
     visible(panel, QComboBox)
     assert QApplication.focusWidget().accessibleName() == name == "Position axes"
 
@@ -146,7 +146,7 @@ def test_turning_the_wheel_over_a_choice_changes_nothing(qtbot, panel, of_unknow
 
 
 def test_a_problem_is_said_with_a_button_for_each_way_out(qtbot, panel, tiny_scan):
-    panel.show_scan(look_at(tiny_scan.replace(probe=np.ones((1, 20, 20), np.complex64))))
+    panel.show_scan(inspect(tiny_scan.replace(probe=np.ones((1, 20, 20), np.complex64))))
     assert visible(panel, QLabel, "Prevents a reconstruction:</b> the probe is 20 x 20 pixels")
     with qtbot.waitSignal(panel.fix_requested) as fixed:
         visible(panel, QPushButton, "Start from a guess")[0].click()
@@ -156,14 +156,14 @@ def test_a_problem_is_said_with_a_button_for_each_way_out(qtbot, panel, tiny_sca
 def test_empty_patterns_can_be_shown(qtbot, panel, tiny_scan):
     stack = tiny_scan.patterns[:].copy()
     stack[5] = 0
-    panel.show_scan(look_at(tiny_scan.replace(patterns=Patterns(stack))))
+    panel.show_scan(inspect(tiny_scan.replace(patterns=Patterns(stack))))
     with qtbot.waitSignal(panel.show_requested) as shown:
         visible(panel, QPushButton, "Show")[0].click()
     assert shown.args[0].field == "patterns"
 
 
 def test_errors_stand_before_warnings(qtbot, tiny_scan):
-    looked = look_at(tiny_scan.replace(probe=None, positions=np.zeros((60, 2))))
+    looked = inspect(tiny_scan.replace(probe=None, positions=np.zeros((60, 2))))
     assert {problem.severity for problem in looked.problems} == {"error", "warning"}
     problems = ProblemList()
     qtbot.addWidget(problems)
@@ -174,8 +174,8 @@ def test_errors_stand_before_warnings(qtbot, tiny_scan):
 
 
 def test_a_sound_scan_has_no_list_of_problems(panel, tiny_scan):
-    panel.show_scan(look_at(tiny_scan.replace(positions=np.zeros((60, 2)))))
-    panel.show_scan(look_at(tiny_scan))
+    panel.show_scan(inspect(tiny_scan.replace(positions=np.zeros((60, 2)))))
+    panel.show_scan(inspect(tiny_scan))
     assert not visible(panel, QLabel, "Prevents")
 
 
@@ -187,23 +187,23 @@ def test_the_history_unfolds(qtbot, panel, of_unknown_geometry):
 
 
 def test_loading_is_shown_above_the_scan_before_and_can_be_cancelled(qtbot, panel, tiny_scan):
-    panel.show_scan(look_at(tiny_scan))
+    panel.show_scan(inspect(tiny_scan))
     panel.show_loading("reading the file", None)
     assert visible(panel, QLabel, "Reading the file")
     assert visible(panel, QLabel, "60 of 32 x 32")
     with qtbot.waitSignal(panel.cancel_requested):
         visible(panel, QPushButton, "Cancel")[0].click()
-    panel.show_scan(look_at(tiny_scan))
+    panel.show_scan(inspect(tiny_scan))
     assert not visible(panel, QPushButton, "Cancel")
 
 
 def test_a_file_that_cannot_be_opened_leaves_the_scan_before(panel, tiny_scan):
-    panel.show_scan(look_at(tiny_scan))
+    panel.show_scan(inspect(tiny_scan))
     panel.show_loading("reading the file", 0.5)
     panel.show_error("a.h5 does not exist")
     assert visible(panel, QLabel, "a.h5 does not exist")
     assert visible(panel, QLabel, "60 of 32 x 32")
-    panel.show_scan(look_at(tiny_scan))
+    panel.show_scan(inspect(tiny_scan))
     assert not visible(panel, QLabel, "a.h5 does not exist")
 
 
@@ -221,6 +221,6 @@ def test_no_mnemonic_occurs_twice(panel, of_unknown_geometry):
 
 def test_a_long_path_makes_the_panel_no_wider(panel, tiny_scan):
     panel.resize(340, 560)
-    panel.show_scan(look_at(tiny_scan.replace(note="read " + "/a_long_folder" * 20)))
+    panel.show_scan(inspect(tiny_scan.replace(note="read " + "/a_long_folder" * 20)))
     panel.show_error("x" * 300)
     assert panel.minimumSizeHint().width() <= 340

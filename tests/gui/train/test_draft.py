@@ -4,7 +4,7 @@ import pytest
 
 from ptycho_core.base.config import PRESETS, Config, build_config
 from ptycho_core.base.errors import InputError
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 from ptycho_gui.train.draft import Draft
 
 
@@ -15,7 +15,7 @@ def draft(qapp):
 
 @pytest.fixture(scope="module")
 def looked(tiny_scan):
-    return look_at(tiny_scan)
+    return inspect(tiny_scan)
 
 
 def test_an_untouched_draft_is_the_default_config(draft):
@@ -109,7 +109,7 @@ def test_what_is_wrong_with_a_field_that_holds_a_wrong_text_is_that_text_alone(d
 
 
 def test_problems_of_the_scan_itself_are_among_the_problems(draft, tiny_scan):
-    wide = look_at(tiny_scan.replace(positions=tiny_scan.positions * 1e4))
+    wide = inspect(tiny_scan.replace(positions=tiny_scan.positions * 1e4))
     assert wide.problems
     draft.set_scan(wide)
     assert set(wide.problems) <= set(draft.problems())

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 
-from ptycho_core.inspection.inspection import look_at
+from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.group_map import GroupMap
@@ -16,7 +16,7 @@ from ptycho_gui.train.grouping_panel import GroupingPanel
 
 @pytest.fixture(scope="module")
 def looked(tiny_scan):
-    return look_at(tiny_scan)
+    return inspect(tiny_scan)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from ptycho_core import cli
 from ptycho_core.base.config import KNOBS, Config, build_config, read_settings
 from ptycho_core.cli import train
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.inspection import look_at
-from ptycho_core.preprocessing import apply
+from ptycho_core.inspection.inspection import inspect
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.steps import MaskPolygon
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -50,7 +50,7 @@ def empty(qtbot, draft):
 @pytest.fixture
 def panel(qtbot, empty, draft, scan):
     with qtbot.waitSignal(empty.output_folder_changed):
-        draft.set_scan(look_at(scan))
+        draft.set_scan(inspect(scan))
     return empty
 
 
@@ -151,12 +151,12 @@ def test_a_folder_that_exists_or_is_taken_is_not_proposed(panel, scan, qtbot):
 def test_a_folder_that_the_operator_named_is_kept_until_another_scan_is_opened(panel, scan, draft, tmp_path, qtbot):
     panel.output_folder = tmp_path / "mine"
     panel.renew_output_folder()
-    draft.set_scan(look_at(apply(scan, (MaskPolygon("1,2 3,4.5 6,1"),))))
+    draft.set_scan(inspect(preprocess(scan, (MaskPolygon("1,2 3,4.5 6,1"),))))
     assert panel.output_folder == tmp_path / "mine"
     other = tmp_path / "other.npz"
     other.write_bytes(scan.source.path.read_bytes())
     with qtbot.waitSignal(panel.output_folder_changed):
-        draft.set_scan(look_at(read_scan(other)))
+        draft.set_scan(inspect(read_scan(other)))
     assert panel.output_folder == tmp_path / "other-run"
 
 
@@ -236,8 +236,8 @@ def test_the_copied_command_line_leaves_out_what_its_engine_does_not_use(panel, 
 
 
 def test_steps_that_need_a_file_get_it_when_the_command_is_copied(panel, draft, scan, qtbot):
-    scan = apply(scan, (MaskPolygon("1,2 3,4.5 6,1"),))
-    draft.set_scan(look_at(scan))
+    scan = preprocess(scan, (MaskPolygon("1,2 3,4.5 6,1"),))
+    draft.set_scan(inspect(scan))
     panel.copy.click()
     qtbot.waitUntil(lambda: "star-run-steps.json" in panel.done.text())
     args = cli.parse(shlex.split(QGuiApplication.clipboard().text())[1:])
@@ -263,7 +263,7 @@ def test_a_script_that_cannot_be_is_told(panel, draft, tmp_path):
 def test_buttons_that_cannot_help_say_why(empty, draft, scan):
     assert not empty.copy.isEnabled()
     assert empty.copy.toolTip() == "Open a scan first."
-    draft.set_scan(look_at(scan))
+    draft.set_scan(inspect(scan))
     assert empty.copy.isEnabled()
     enter(empty.form.fields["max_epochs"], "x")
     for button in (empty.copy, empty.script, empty.save):
