@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.knobs import Knob
 from ptycho_core.scan.steps import STEPS, Step
@@ -112,6 +113,17 @@ class _AddStep(argparse.Action):
         text = str(values or "")
         more = read_steps(Path(text)) if self.kind is None else (step_from_text(self.kind, text),)
         namespace.steps = (*namespace.steps, *more)
+
+
+def add_accelerator(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says what computes, to a command that takes no other setting of a run."""
+    device = KNOBS["accelerator"]
+    parser.add_argument(
+        "--accelerator",
+        default="auto",
+        metavar="WORD",
+        help=f"{device.help} [{device.valid()}; default auto]",
+    )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

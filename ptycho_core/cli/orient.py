@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from ptycho_core.base.config import KNOBS
-from ptycho_core.cli.arguments import Parser, add_reading, given_source
+from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.scan.orientation import half_turn_of, rivals
 
@@ -24,13 +23,7 @@ def configure(parser: Parser) -> None:
         metavar="N",
         help="of the direct engine for each orientation [default 8 for 200 patterns, more for fewer]",
     )
-    device = KNOBS["accelerator"]
-    parser.add_argument(
-        "--accelerator",
-        default="auto",
-        metavar="WORD",
-        help=f"{device.help} [{device.valid()}; default auto]",
-    )
+    add_accelerator(parser)
     add_reading(parser)
 
 
@@ -49,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             scan, patterns=args.patterns, epochs=args.epochs, accelerator=accelerator, stop=stop
         )
     if args.json:
-        print_json([dataclasses.asdict(trial) for trial in trials])
+        print_json(trials)
     for trial in trials:
         say(f"--orient {trial.orientation}  R_free {trial.r_free:.4f}  R {trial.r:.4f}")
     if stop.stop_requested:

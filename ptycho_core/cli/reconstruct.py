@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_reading, given_source, reads_as_given
+from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source, reads_as_given
 from ptycho_core.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -29,13 +29,7 @@ def configure(parser: Parser) -> None:
         "--polish", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
     )
     parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
-    device = KNOBS["accelerator"]
-    parser.add_argument(
-        "--accelerator",
-        default="auto",
-        metavar="WORD",
-        help=f"{device.help} [{device.valid()}; default auto]",
-    )
+    add_accelerator(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
     add_reading(parser)
 

@@ -28,6 +28,6 @@ def run(args: argparse.Namespace) -> int:
     in_memory = spec.n_patterns * spec.size**2 <= _IN_MEMORY_PIXELS
     scan, truth = write_simulation(simulate(spec, in_memory=in_memory), args.target)
     if args.json:
-        print_json({"scan": scan, "truth": truth, "spec": dataclasses.asdict(spec)})
+        print_json({"scan": scan, "truth": truth, "spec": spec})
     say(f"wrote {spec.n_patterns} patterns of {spec.size} x {spec.size} to {scan}, their truth to {truth}")
     return 0

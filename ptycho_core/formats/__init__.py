@@ -8,7 +8,7 @@ import logging
 from contextlib import nullcontext
 from pathlib import Path
 
-from ptycho_core.base.errors import InputError, UnknownFormatError
+from ptycho_core.base.errors import InputError, UnknownFormatError, did_you_mean
 from ptycho_core.formats.assemble import Stored, assemble
 from ptycho_core.formats.installed import InstalledReaders
 from ptycho_core.formats.mapping import mapped
@@ -168,8 +168,8 @@ def format_of(path: str | Path) -> str:
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
     name = format or _sniffed(store, positions)
     if name not in READERS and name not in installed_readers().readers:
-        names = list_keys([*READERS, *installed_readers().readers], name)
-        raise InputError(_and_problems(f"there is no format '{name}'; those that exist: {names}"))
+        hint = did_you_mean(name, [*READERS, *installed_readers().readers])
+        raise InputError(_and_problems(f"there is no format '{name}'; {hint}"))
     if positions is not None and not getattr(_reader(name), "IN_TWO_FILES", False):
         raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
     return name

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptycho_core.base.errors import InputError
-from ptycho_core.base.names import nearest_names
+from ptycho_core.base.errors import InputError, did_you_mean
 from ptycho_core.scan.orientation import ORIENTATIONS
 from ptycho_core.scan.units import UNITS
 
@@ -81,9 +80,7 @@ class Settings:
         self.assumptions: list[Assumption] = []
         for key, value in self.given.items():
             if key not in SETTINGS:
-                raise InputError(
-                    f"{path}: there is no setting '{key}'; those that exist: {nearest_names([*SETTINGS], key)}"
-                )
+                raise InputError(f"{path}: there is no setting '{key}'; {did_you_mean(key, SETTINGS)}")
             if SETTINGS[key] == NUMBER:
                 _positive(key, value)
             elif SETTINGS[key] and value not in SETTINGS[key]:

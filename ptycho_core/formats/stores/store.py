@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ import psutil
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.names import nearest_names
 from ptycho_core.scan.scan import ArraySource
 
 try:
@@ -26,6 +26,8 @@ LARGEST_SIDE = 16384
 MOST_PATTERNS = 10_000_000
 LARGEST_ARRAY = 2**30
 """Bytes of any array that is not the patterns: positions, probe, mask."""
+_KEYS_LISTED = 12
+_KEYS_COMPARED = 2000
 
 
 class UnevenError(InputError):
@@ -217,7 +219,15 @@ def reading(path: Path, what: str) -> Iterator[None]:
 
 def list_keys(keys: list[str], wanted: str) -> str:
     """Return a readable list of what is there, the names most like ``wanted`` first."""
-    return nearest_names(keys, wanted) if keys else "no arrays"
+    if not keys:
+        return "no arrays"
+
+    def unlikeness(key: str) -> float:
+        return -difflib.SequenceMatcher(None, wanted.lower(), key.lower()).ratio()
+
+    nearest = sorted(keys[:_KEYS_COMPARED], key=unlikeness)[:_KEYS_LISTED]
+    more = len(keys) - len(nearest)
+    return ", ".join(nearest) + (f" and {more} more" if more else "")
 
 
 def drop_leading(shape: tuple[int, ...], keep: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ptycho_core.base.atomic import explain_write_errors
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, did_you_mean
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.writers.cxi_image import write_cxi_image
 from ptycho_core.formats.writers.cxi_scan import write_cxi_scan
@@ -97,7 +97,7 @@ def export(recon: Reconstruction, path: str | Path, format: str | None = None) -
     target = Path(path)
     format = format or _export_format_of(target)
     if format not in EXPORTERS:
-        raise InputError(f"there is no export format {format!r}: choose from {', '.join(EXPORTERS)}")
+        raise InputError(f"there is no export format {format!r}; {did_you_mean(format, EXPORTERS)}")
     exporter = EXPORTERS[format]
     if target.suffix.lower() in exporter.suffixes and not target.is_dir():
         names = [f"{target.stem}_{Path(name).stem}{target.suffix}" for name in exporter.files]
@@ -172,7 +172,7 @@ def write_scan(scan: Scan, path: str | Path, format: str | None = None, *, compr
     """
     format = format or scan_format_of(path)
     if format not in SCAN_WRITERS:
-        raise InputError(f"there is no scan format {format!r} to write: choose from {', '.join(SCAN_WRITERS)}")
+        raise InputError(f"there is no scan format {format!r} to write; {did_you_mean(format, SCAN_WRITERS)}")
     if not len(scan):
         raise InputError("a scan without patterns cannot be written")
     target = Path(path)

@@ -415,7 +415,7 @@ def test_what_the_operator_set_is_in_the_history_even_against_the_file(tmp_path)
 
 
 def test_unknown_setting_lists_those_that_exist_nearest_first(tmp_path):
-    with pytest.raises(InputError, match=r"no setting 'sqare'; those that exist: square, "):
+    with pytest.raises(InputError, match=r"no setting 'sqare'; did you mean square\?"):
         read_scan(files.write(tmp_path, "cxi"), settings={"sqare": "crop"})
 
 
@@ -437,7 +437,7 @@ def test_choice_that_does_not_exist_lists_the_valid_ones(tmp_path):
 
 def test_format_can_be_forced_and_must_exist(tmp_path):
     path = files.write(tmp_path, "plain-npz")
-    with pytest.raises(InputError, match="no format 'ptychopin'; those that exist: ptychopinn-npz"):
+    with pytest.raises(InputError, match=r"no format 'ptychopin'; did you mean ptychopinn-npz\?"):
         read_scan(path, format="ptychopin")
     with pytest.raises(InputError, match="has no key 'diffraction' or 'diff3d'"):
         read_scan(path, format="ptychopinn-npz")

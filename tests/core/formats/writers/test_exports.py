@@ -298,7 +298,7 @@ def test_every_format_leaves_the_old_files_when_the_disk_is_full(tmp_path, forma
 
 
 def test_an_unknown_format_lists_those_that_exist(tmp_path):
-    with pytest.raises(InputError, match="no export format 'jpeg': choose from npz, product, cxi, tiff, png"):
+    with pytest.raises(InputError, match="no export format 'jpeg'; there are npz, product, cxi, tiff, png"):
         export(reconstruction(), tmp_path, "jpeg")
 
 

@@ -240,7 +240,7 @@ def test_a_full_disk_leaves_the_old_scan(tmp_path, format):
 
 
 def test_an_unknown_format_and_an_empty_scan_are_input_errors(tmp_path):
-    with pytest.raises(InputError, match="no scan format 'tiff' to write: choose from cxi, ptychopinn"):
+    with pytest.raises(InputError, match="no scan format 'tiff' to write; there are cxi, ptychopinn"):
         write_scan(small_scan(), tmp_path / "a", "tiff")
     with pytest.raises(InputError, match="without patterns"):
         write_scan(small_scan().take(np.zeros(0, int)), tmp_path / "a", "cxi")
@@ -248,6 +248,6 @@ def test_an_unknown_format_and_an_empty_scan_are_input_errors(tmp_path):
 
 @pytest.mark.parametrize(("name", "format"), [("a.cxi", "cxi"), ("a.NPZ", "ptychopinn-npz")])
 def test_without_a_format_the_ending_of_the_path_says_which(tmp_path, name, format):
-    assert read_scan(write_scan(small_scan(), tmp_path / name)).format == format
+    assert read_scan(write_scan(small_scan(), tmp_path / name)).source.format == format
     with pytest.raises(InputError, match=r"a\.h5 must end in \.npz or \.cxi"):
         write_scan(small_scan(), tmp_path / "a.h5")
