@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.base.atomic import explain_write_errors
+from ptycho_core.base.codec import read_json
+from ptycho_core.base.errors import InputError
 from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RunInfo
 
 METRICS_FILE = "metrics.json"
@@ -35,8 +36,8 @@ def find_results(folder: Path) -> list[Result]:
     found = []
     for place in (newest, *(path for _, path in sorted(_versions(newest), reverse=True))):
         try:
-            metrics = json.loads((place / METRICS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            metrics = read_json(place / METRICS_FILE, "the metrics")
+        except InputError:
             continue
         if isinstance(metrics, dict):
             found.append(Result(place, metrics))
