@@ -117,7 +117,7 @@ def test_each_step_is_recorded_and_adds_one_sentence_to_the_history(tmp_path):
     done = preprocess(scan(probe=probe()), steps)
     assert done.source.steps == tuple(steps)
     assert len(done.history) == len(steps)
-    assert preprocess(done, [Crop(8)]).steps == (*steps, Crop(8))
+    assert preprocess(done, [Crop(8)]).source.steps == (*steps, Crop(8))
 
 
 def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
@@ -459,7 +459,7 @@ def test_a_sketch_of_a_large_scan_looks_for_dead_patterns_and_saturation_in_a_sa
     monkeypatch.setattr(survey, "SAMPLE_BYTES", 2 * COUNTS[0].astype(counts.dtype).nbytes)  # patterns 0 and 11
     alive = sketch(DropDead(0.0), large)
     np.testing.assert_array_equal(alive.patterns[:], counts[1:])
-    assert alive.steps == (DropDead(0.0),)
+    assert alive.source.steps == (DropDead(0.0),)
     assert "of those looked at" in alive.history[-1]
     mask = sketch(Saturation(500), large).mask
     assert np.argwhere(~mask).tolist() == [[3, 4]]
