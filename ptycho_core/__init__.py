@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ptycho_core.base.events import StopToken as StopToken
     from ptycho_core.engines.checkpoints import export_checkpoint as export_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct as reconstruct
+    from ptycho_core.engines.training import resume as resume
     from ptycho_core.engines.training import train as train
     from ptycho_core.formats import read_scan as read_scan
     from ptycho_core.formats.assemble import Stored as Stored
@@ -27,16 +28,22 @@ if TYPE_CHECKING:
     from ptycho_core.formats.writers.exports import export as export
     from ptycho_core.formats.writers.exports import read_reconstruction as read_reconstruction
     from ptycho_core.formats.writers.exports import write_scan as write_scan
+    from ptycho_core.inspection.inspection import Inspection as Inspection
+    from ptycho_core.inspection.inspection import inspect as inspect
+    from ptycho_core.preprocessing import preprocess as preprocess
     from ptycho_core.runs.record import RunInfo as RunInfo
     from ptycho_core.runs.record import find_runs as find_runs
     from ptycho_core.runs.record import read_metrics as read_metrics
     from ptycho_core.runs.record import read_run as read_run
     from ptycho_core.scan import steps as steps
+    from ptycho_core.scan.mapping import Mapping as Mapping
+    from ptycho_core.scan.mapping import read_mapping as read_mapping
     from ptycho_core.scan.reconstruction import Reconstruction as Reconstruction
     from ptycho_core.scan.scan import Geometry as Geometry
     from ptycho_core.scan.scan import Patterns as Patterns
     from ptycho_core.scan.scan import Scan as Scan
     from ptycho_core.scan.settings import Settings as Settings
+    from ptycho_core.scan.source import ScanSource as ScanSource
     from ptycho_core.simulation import Simulation as Simulation
     from ptycho_core.simulation import SimulationSpec as SimulationSpec
     from ptycho_core.simulation import simulate as simulate
@@ -49,11 +56,14 @@ _HOMES = {
     "Config": "base.config:Config",
     "Geometry": "scan.scan:Geometry",
     "InputError": "base.errors:InputError",
+    "Inspection": "inspection.inspection:Inspection",
+    "Mapping": "scan.mapping:Mapping",
     "Patterns": "scan.scan:Patterns",
     "PtychoError": "base.errors:PtychoError",
     "Reconstruction": "scan.reconstruction:Reconstruction",
     "RunInfo": "runs.record:RunInfo",
     "Scan": "scan.scan:Scan",
+    "ScanSource": "scan.source:ScanSource",
     "Settings": "scan.settings:Settings",
     "Simulation": "simulation:Simulation",
     "SimulationSpec": "simulation:SimulationSpec",
@@ -66,11 +76,15 @@ _HOMES = {
     "export": "formats.writers.exports:export",
     "export_checkpoint": "engines.checkpoints:export_checkpoint",
     "find_runs": "runs.record:find_runs",
+    "inspect": "inspection.inspection:inspect",
+    "preprocess": "preprocessing:preprocess",
+    "read_mapping": "scan.mapping:read_mapping",
     "read_metrics": "runs.record:read_metrics",
     "read_reconstruction": "formats.writers.exports:read_reconstruction",
     "read_run": "runs.record:read_run",
     "read_scan": "formats:read_scan",
     "reconstruct": "engines.reconstruct:reconstruct",
+    "resume": "engines.training:resume",
     "simulate": "simulation:simulate",
     "steps": "scan.steps",
     "train": "engines.training:train",

@@ -8,11 +8,13 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 
 from ptycho_core.base import events as happenings
+from ptycho_core.base.codec import decode_fields
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, Event, EventHandler, StopToken
@@ -35,8 +37,8 @@ from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
-from ptycho_core.runs.recorded_scan import record_scan
-from ptycho_core.runs.run import Run, resume_run, start_run
+from ptycho_core.runs.recorded_scan import open_recorded, record_scan
+from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, start_run
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -100,6 +102,59 @@ def train(
     run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks)
     with quiet_lightning(config):
         return run.go(command, resume)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    scan_file: str | Path | None = None,
+    test_scan_file: str | Path | None = None,
+    events: EventHandler = lambda event: None,
+    stop: StopToken | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    **changes: Any,
+) -> RunInfo:
+    """Go on with the run in a folder, on its own scan, which is read and preprocessed as before.
+
+    Parameters
+    ----------
+    folder
+        The run directory.
+    scan_file, test_scan_file
+        Where the scans are now, if they have moved.
+    events, stop, callbacks
+        As for `train`.
+    changes
+        Settings that may change: where and how long it runs.
+
+    Returns
+    -------
+    RunInfo
+        Of the run when it ended.
+
+    Raises
+    ------
+    InputError
+        The run cannot be resumed, a change would make it another run, or the scan is another one.
+    TrainingError
+        Training failed; what was saved stays.
+    """
+    info = resumable(Path(folder))
+    config = resumed_config(info, decode_fields(Config, changes, "resume"))
+    return train(
+        config,
+        open_recorded(info.scan, _path(scan_file)),
+        info.folder,
+        test_scan=open_recorded(info.test_scan, _path(test_scan_file)) if info.test_scan else None,
+        events=events,
+        stop=stop,
+        resume=True,
+        callbacks=callbacks,
+    )
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 class _Training:

@@ -96,3 +96,16 @@ class Training:
 
 def apart_from_speed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{name: text for name, text in row.items() if name != "patterns_per_second"} for row in rows]
+
+
+class CountsBatches(L.Callback):
+    """Notes the optimiser step after each batch; asks for a stop after one of them."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.batches: list[int] = []
+        self.stop_after, self.stop = stop_after, StopToken()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        self.batches.append(trainer.global_step)
+        if trainer.global_step == self.stop_after:
+            self.stop.stop("enough")

@@ -11,7 +11,6 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -27,7 +26,6 @@ from ptycho_core.base.events import (
     RunFailed,
     RunStarted,
     StageChanged,
-    StopToken,
     to_json,
 )
 from ptycho_core.engines import data
@@ -35,7 +33,7 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
-from tests.helpers.training_runs import SCAN, Training
+from tests.helpers.training_runs import SCAN, CountsBatches, Training
 
 
 @pytest.fixture
@@ -317,24 +315,14 @@ def test_what_is_wrong_is_said_before_anything_is_begun(training, tmp_path):
     assert training.events == []
 
 
-class _CountsBatches(L.Callback):
-    def __init__(self, stop_after=None):
-        self.batches, self.stop_after, self.stop = [], stop_after, StopToken()
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.batches.append(trainer.global_step)
-        if trainer.global_step == self.stop_after:
-            self.stop.stop("enough")
-
-
 def test_a_callback_of_the_caller_is_called_like_our_own(training):
-    counting = _CountsBatches()
+    counting = CountsBatches()
     training.go(callbacks=[counting])
     assert counting.batches == list(range(1, 10))
 
 
 def test_a_stop_by_a_callback_of_the_caller_is_obeyed_after_the_same_batch(training):
-    counting = _CountsBatches(stop_after=2)
+    counting = CountsBatches(stop_after=2)
     training.go(callbacks=[counting], stop=counting.stop)
     assert counting.batches == [1, 2]
     assert (training.info.status, training.info.reason) == ("stopped", "enough")

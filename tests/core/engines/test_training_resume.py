@@ -7,10 +7,14 @@ import shutil
 import pytest
 import torch
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged
 from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.training import resume
+from ptycho_core.formats import read_scan
+from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
-from tests.helpers.training_runs import Training, apart_from_speed
+from tests.helpers.training_runs import SCAN, CountsBatches, Training, apart_from_speed
 
 FOUR = {"max_epochs": 4, "checkpoint_save_top_k": 2}
 
@@ -129,3 +133,37 @@ def test_a_failure_after_resuming_leaves_what_was_there(training, monkeypatch):
     assert read_run(training.folder).status == "failed"
     assert training.checkpoints == before
     assert training.go(max_epochs=4, resume=True).info.status == "finished"
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """A finished run of three epochs whose scan lies elsewhere by now."""
+    training = Training(tmp_path / "out")
+    written = write_scan(SCAN, tmp_path / "scan.npz")
+    training.go(scan=read_scan(written))
+    written.rename(tmp_path / "moved.npz")
+    return training
+
+
+def test_resume_reads_the_scan_again_from_where_it_is_now(moved, tmp_path):
+    heard, counting = [], CountsBatches()
+    info = resume(
+        moved.folder, scan_file=tmp_path / "moved.npz", max_epochs=5, events=heard.append, callbacks=[counting]
+    )
+    assert (info.status, info.epochs_done) == ("finished", 5)
+    assert [event.epoch for event in heard if isinstance(event, EpochDone)] == [3, 4]
+    assert counting.batches == list(range(10, 16))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "has done all of its 3 epochs"),
+        ({"max_epochs": 5, "gridsize": 3}, "gridsize cannot change when a run is resumed"),
+        ({"max_epoch": 5}, "max_epoch.*did you mean max_epochs"),
+        ({"max_epochs": 5}, "scan.npz"),
+    ],
+)
+def test_resume_refuses_what_would_make_another_run(moved, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        resume(moved.folder, **changes)
