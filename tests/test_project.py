@@ -21,9 +21,9 @@ from PySide6.QtCore import QObject
 from PySide6.QtSvg import QSvgRenderer
 
 import ptycho_core
+from ptycho_core.base.events import Status
 from ptycho_core.formats import READERS
 from ptycho_core.formats.writers.exports import EXPORTERS, SCAN_WRITERS
-from ptycho_core.runs.record import STATUSES
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.app import DESKTOP_ID
 from ptycho_gui.window.actions import DECLARED
@@ -118,7 +118,7 @@ def test_a_page_calls_only_commands_and_flags_that_exist(name):
 
 def test_the_guide_explains_every_status_of_a_run():
     guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-    assert [status for status in STATUSES if f"\n| {status} |" not in guide] == []
+    assert [status for status in Status if f"\n| {status} |" not in guide] == []
 
 
 def test_the_guide_lists_the_keys_of_every_action_and_no_others():

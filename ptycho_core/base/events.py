@@ -11,11 +11,35 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.codec import encode
+
+
+class Stage(StrEnum):
+    """What goes on, in words for the operator."""
+
+    LOADING = "loading"
+    WARMING_UP = "warming up the probe"
+    TRAINING = "training"
+    VALIDATING = "validating"
+    STOPPING = "stopping"
+    RECONSTRUCTING = "reconstructing"
+    POLISHING = "polishing"
+
+
+class Status(StrEnum):
+    """Whether a run goes on, or how it ended."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -32,9 +56,9 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StageChanged:
-    """The run entered a stage: "loading", "warming up the probe", "training", "validating", "stopping"."""
+    """Another stage begins."""
 
-    stage: str
+    stage: Stage
     epoch: int = 0
 
 
@@ -96,10 +120,10 @@ class PreviewReady:
 
 @dataclass(frozen=True)
 class RunFinished:
-    """Terminal. ``status`` is "finished", "stopped", "cancelled" or "interrupted"; ``reason`` says why."""
+    """Terminal. ``status`` is neither running nor failed; ``reason`` says why."""
 
     run_dir: str
-    status: str
+    status: Status
     reason: str
     best_checkpoint: str | None
     metrics: dict[str, float]

@@ -13,7 +13,7 @@ from typing import Any
 from ptycho_core.base import events
 from ptycho_core.cli.output import duration, say
 
-_EVERY_EPOCH = ("training", "validating")
+_EVERY_EPOCH = (events.Stage.TRAINING, events.Stage.VALIDATING)
 
 
 @contextmanager

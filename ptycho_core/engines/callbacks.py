@@ -138,11 +138,11 @@ class Report(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch begins."""
         self.steps = trainer.global_step
-        self.emit(events.StageChanged("training", trainer.current_epoch))
+        self.emit(events.StageChanged(events.Stage.TRAINING, trainer.current_epoch))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: validation begins."""
-        self.emit(events.StageChanged("validating", trainer.current_epoch))
+        self.emit(events.StageChanged(events.Stage.VALIDATING, trainer.current_epoch))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -71,7 +71,7 @@ def reconstruct(
         The checkpoint does not fit the scan or cannot be read.
     """
     times = [time.perf_counter()]
-    events(happenings.StageChanged("loading"))
+    events(happenings.StageChanged(happenings.Stage.LOADING))
     checkpoint_path = checkpoint_at(checkpoint_path)
     checkpoint = load_checkpoint(checkpoint_path)
     trained = checkpoint.model()
@@ -80,7 +80,7 @@ def reconstruct(
     canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator))
     times.append(time.perf_counter())
 
-    events(happenings.StageChanged("reconstructing"))
+    events(happenings.StageChanged(happenings.Stage.RECONSTRUCTING))
     model, taken = trained.adapt(scan, canvas)
     object = model.object_of(canvas, tile or TILE)
     history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
@@ -88,7 +88,7 @@ def reconstruct(
 
     token, final, polished_epochs = stop or StopToken(), model, 0
     if polish_epochs and not token.stop_requested:
-        events(happenings.StageChanged("polishing"))
+        events(happenings.StageChanged(happenings.Stage.POLISHING))
         final, polished_epochs = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
         object = final.object_of(canvas)
         history.append(f"polished by the direct engine for {polished_epochs} epochs")

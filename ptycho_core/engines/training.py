@@ -17,7 +17,7 @@ from ptycho_core.base import events as happenings
 from ptycho_core.base.codec import decode_fields
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
-from ptycho_core.base.events import Cancelled, Event, EventHandler, StopToken
+from ptycho_core.base.events import Cancelled, Event, EventHandler, Status, StopToken
 from ptycho_core.engines.callbacks import (
     BestCheckpoints,
     LastCheckpoint,
@@ -200,12 +200,12 @@ class _Training:
                 trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
             self._train(trainer, resume)
         except Cancelled:
-            self._finish("cancelled", self.token.reason)
+            self._finish(Status.CANCELLED, self.token.reason)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
                 # Lightning turns an interrupt into an exit, and has the next ones ignored.
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-                self._finish("interrupted", "interrupted by Ctrl-C")
+                self._finish(Status.INTERRUPTED, "interrupted by Ctrl-C")
                 raise KeyboardInterrupt from error
             failure = _explained(error)
             self.emit(happenings.RunFailed(str(self.folder), _sentence(failure)))
@@ -233,7 +233,7 @@ class _Training:
         return run
 
     def _train(self, trainer: L.Trainer, resume: bool) -> None:
-        self.emit(happenings.StageChanged("loading"))
+        self.emit(happenings.StageChanged(happenings.Stage.LOADING))
         checkpoint, first_epoch = self._take_up() if resume else (None, 0)
         amplitudes = Amplitudes(self.scan)
         model = self._model(amplitudes, warm=checkpoint is None and trainer.is_global_zero)
@@ -269,7 +269,7 @@ class _Training:
     def _model(self, amplitudes: Amplitudes, warm: bool) -> Model:
         model = MODELS[self.config.engine].from_scan(self.scan, self.config)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
-            self.emit(happenings.StageChanged("warming up the probe"))
+            self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
             refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
         return model
 
@@ -292,18 +292,18 @@ class _Training:
             callbacks.append(self.last)
         return callbacks
 
-    def _outcome(self, trainer: L.Trainer) -> tuple[str, str]:
+    def _outcome(self, trainer: L.Trainer) -> tuple[Status, str]:
         if self.token.stop_requested:
-            return "stopped", self.token.reason
+            return Status.STOPPED, self.token.reason
         if self.obey.late:
-            return "finished", f"the time limit of {self.config.max_time:g} min is reached"
+            return Status.FINISHED, f"the time limit of {self.config.max_time:g} min is reached"
         if self.early is not None and self.early.stopped_epoch:
-            return "finished", f"{self.config.monitor} has not improved for {self.early.patience} epochs"
+            return Status.FINISHED, f"{self.config.monitor} has not improved for {self.early.patience} epochs"
         if self.config.max_steps is not None and trainer.global_step >= self.config.max_steps:
-            return "finished", f"all {self.config.max_steps} steps are done"
-        return "finished", f"all {self.config.max_epochs} epochs are done"
+            return Status.FINISHED, f"all {self.config.max_steps} steps are done"
+        return Status.FINISHED, f"all {self.config.max_epochs} epochs are done"
 
-    def _finish(self, status: str, reason: str) -> None:
+    def _finish(self, status: Status, reason: str) -> None:
         if self.run is None:
             return
         best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)

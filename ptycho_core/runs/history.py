@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ptycho_core.base import events
 from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
 from ptycho_core.runs.growing_table import Column, GrowingTable
-from ptycho_core.runs.record import STATUSES, RunInfo, checkpoint_table
+from ptycho_core.runs.record import RunInfo, checkpoint_table
 
 _PACE_EPOCHS = 5
 _PACE_S = 1.0
@@ -47,9 +47,9 @@ class RunHistory:
     epochs
         A row per epoch: ``epoch``, the ``step`` that was its last, and `EPOCH_METRICS`.
     stage, epoch
-        What goes on, in the words of `StageChanged`, and in which epoch from 0; when it is over, the run's status.
-    reason
-        Why it is over.
+        What goes on, or went on last, and in which epoch from 0.
+    status, reason
+        How it ended, or that it goes on elsewhere, and why; None while it goes on and is heard here.
     device
         Which, and why; empty before the run has begun.
     max_epochs
@@ -62,7 +62,9 @@ class RunHistory:
         self.config = config
         self.steps = GrowingTable(("epoch", "step", *STEP_METRICS))
         self.epochs = GrowingTable(("epoch", "step", *EPOCH_METRICS))
-        self.stage, self.epoch, self.reason, self.device = "loading", 0, "", ""
+        self.stage, self.epoch, self.device = events.Stage.LOADING, 0, ""
+        self.status: events.Status | None = None
+        self.reason = ""
         self.checkpoints: tuple[events.CheckpointSaved, ...] = ()
         self.max_epochs = config.max_epochs
         self._steps_per_epoch = 0
@@ -83,7 +85,7 @@ class RunHistory:
             From `read_metrics`.
         """
         history = cls(info.config)
-        history.stage, history.reason, history.device = info.status, info.reason, info.device
+        history.status, history.reason, history.device = info.status, info.reason, info.device
         history.epoch = max(0, info.epochs_done - 1)
         history.checkpoints = info.checkpoints
         begun = info.resumed[-1]["at"] if info.resumed else info.started.isoformat()
@@ -109,18 +111,18 @@ class RunHistory:
             case events.RunFinished():
                 self.end(event.status, event.reason)
             case events.RunFailed():
-                self.end("failed", event.message)
+                self.end(events.Status.FAILED, event.message)
 
-    def end(self, status: str, reason: str) -> None:
+    def end(self, status: events.Status, reason: str) -> None:
         """Note that the run is over: to be told of runs that ended without an event, too."""
-        self.stage, self.reason = status, reason
+        self.status, self.reason = status, reason
         if self._ended is None:
             self._ended = self._clock()
 
     @property
     def at_work(self) -> bool:
         """Whether the run goes on and is heard here."""
-        return self.stage not in STATUSES
+        return self.status is None
 
     @property
     def elapsed_s(self) -> float:
@@ -134,7 +136,7 @@ class RunHistory:
         None where that is not known yet, or nothing goes on.
         """
         pace = self._seconds_per_step()
-        if not self.at_work or self.stage == "stopping" or pace is None:
+        if not self.at_work or self.stage == events.Stage.STOPPING or pace is None:
             return None
         left = pace * (self.total_steps - self.steps_done) - (self._clock() - self._heard)
         if self.config.max_time is not None:
@@ -207,11 +209,11 @@ class RunHistory:
         beyond = np.maximum(0.0, steps - ends[-1]) / self.steps_per_epoch
         return np.asarray(np.interp(steps, ends, done) + beyond)
 
-    def _enter(self, stage: str, epoch: int) -> None:
+    def _enter(self, stage: events.Stage, epoch: int) -> None:
         if not self.at_work:  # it is resumed
-            self._begun, self._ended, self.reason = self._clock(), None, ""
+            self._begun, self._ended, self.status, self.reason = self._clock(), None, None, ""
             self._marks.clear()
-        elif self.stage == "stopping":
+        elif self.stage == events.Stage.STOPPING:
             return
         self.stage, self.epoch, self._heard = stage, epoch, self._clock()
 

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved
+from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved, Status
 from ptycho_core.base.process import ProcessMark
-
-STATUSES = ("running", "finished", "stopped", "cancelled", "failed", "interrupted")
 
 RECORD = "run.json"
 EVENTS = "events.jsonl"
@@ -40,7 +38,7 @@ class RunInfo:
     folder
         The run directory: ``out``, or ``out/previous/version_<k>`` of an earlier run.
     status, reason
-        One of `STATUSES`, and why.
+        How it is, and why.
     command
         The command line that does the same again.
     scan, test_scan
@@ -74,7 +72,7 @@ class RunInfo:
     started: datetime
     updated: datetime
     test_scan: dict[str, Any] | None = None
-    status: str = "running"
+    status: Status = Status.RUNNING
     reason: str = ""
     ended: datetime | None = None
     device: str = ""
@@ -187,11 +185,9 @@ def read_run(folder: Path) -> RunInfo:
             raise InputError(f"there is no run in {folder} (no {RECORD})") from None
         raise
     info = RunInfo.from_dict(body, folder, f"the run's record {path}")
-    if info.status not in STATUSES:
-        raise InputError(f"the run's record {path} has the unknown status {info.status!r}")
-    if info.status == "running" and not info.process.alive(info.updated):
+    if info.status == Status.RUNNING and not info.process.alive(info.updated):
         reason = f"its process ({info.process.pid} on {info.process.host}) ended without a word"
-        info = dataclasses.replace(info, status="interrupted", reason=reason, ended=info.updated)
+        info = dataclasses.replace(info, status=Status.INTERRUPTED, reason=reason, ended=info.updated)
     return info
 
 

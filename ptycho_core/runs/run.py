@@ -113,7 +113,7 @@ class Run:
                     metrics=dict(event.metrics),
                 )
             case events.RunFailed():
-                self.update(status="failed", reason=event.message, ended=_now())
+                self.update(status=events.Status.FAILED, reason=event.message, ended=_now())
 
 
 def _append_lines(path: Path, lines: list[str]) -> None:
@@ -244,7 +244,7 @@ def resume_run(folder: Path, *, config: Config, command: str) -> Run:
         dataclasses.replace(
             info,
             config=config,
-            status="running",
+            status=events.Status.RUNNING,
             reason="",
             ended=None,
             process=ProcessMark.current(),
@@ -267,7 +267,7 @@ def _next_version(folder: Path) -> int:
 
 def refuse_alive(info: RunInfo) -> None:
     """Raise `InputError` if the run's process is at work."""
-    if info.status == "running":
+    if info.status == events.Status.RUNNING:
         where = f"process {info.process.pid} on {info.process.host}"
         raise InputError(f"the run in {info.folder} is still training ({where}): stop it, or take another folder")
 

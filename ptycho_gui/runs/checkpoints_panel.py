@@ -8,7 +8,7 @@ from PySide6.QtCore import QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from ptycho_core.base.events import Event, RunFailed, RunFinished, RunStarted
+from ptycho_core.base.events import Event, RunFailed, RunFinished, RunStarted, Status
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.table import Table, TableActions
@@ -86,7 +86,7 @@ class CheckpointsPanel(QWidget):
 
     def show_run(self, info: RunInfo | None) -> None:
         """Show the checkpoints of a run, or none."""
-        self._training = info is not None and info.status == "running"
+        self._training = info is not None and info.status == Status.RUNNING
         self.table.show_run(info)
         self._allow()
 

@@ -12,6 +12,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QPixmap
 
 from ptycho_core.base.config import ENGINES
+from ptycho_core.base.events import Status
 from ptycho_core.runs.record import BrokenRun, RunInfo
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
@@ -19,12 +20,12 @@ from ptycho_gui.runs.jobs.runs import ListedRun
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
 STATUS_ICONS = {
-    "running": "play",
-    "finished": "ok",
-    "stopped": "stop",
-    "cancelled": "cancel",
-    "failed": "error",
-    "interrupted": "warning",
+    Status.RUNNING: "play",
+    Status.FINISHED: "ok",
+    Status.STOPPED: "stop",
+    Status.CANCELLED: "cancel",
+    Status.FAILED: "error",
+    Status.INTERRUPTED: "warning",
     "broken": "error",
 }
 

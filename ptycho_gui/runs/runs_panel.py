@@ -9,6 +9,7 @@ from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, Signa
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from ptycho_core.base.events import Status
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.forms.path_field import PathField
@@ -191,7 +192,7 @@ class RunsPanel(QWidget):
         info = runs[0].found if len(runs) == 1 else None
         one = None if len(runs) == 1 else _ONE
         readable = one or (None if isinstance(info, RunInfo) else _BROKEN)
-        alive = "The run is still training: stop it first." if info and info.status == "running" else None
+        alive = "The run is still training: stop it first." if info and info.status == Status.RUNNING else None
         allow = self.buttons.allow
         allow(self.open, self._busy or readable)
         allow(self.resume, self._busy or readable or alive)

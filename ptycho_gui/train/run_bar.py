@@ -8,6 +8,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
+from ptycho_core.base.events import Stage, Status
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
@@ -18,18 +19,18 @@ _NEARLY_FULL = 90
 _FINE = 1000
 """Parts of the progress bar."""
 
-_STAGES = {
-    "loading": ("load", "Loading"),
-    "warming up the probe": ("refresh", "Warming up the probe"),
-    "training": ("play", "Training"),
-    "validating": ("search", "Validating"),
-    "stopping": ("stop", "Stopping"),
-    "running": ("play", "Running in another process"),
-    "finished": ("ok", "Finished"),
-    "stopped": ("stop", "Stopped"),
-    "cancelled": ("cancel", "Cancelled"),
-    "failed": ("error", "Failed"),
-    "interrupted": ("warning", "Interrupted"),
+_WORDS: dict[Stage | Status, tuple[str, str]] = {
+    Stage.LOADING: ("load", "Loading"),
+    Stage.WARMING_UP: ("refresh", "Warming up the probe"),
+    Stage.TRAINING: ("play", "Training"),
+    Stage.VALIDATING: ("search", "Validating"),
+    Stage.STOPPING: ("stop", "Stopping"),
+    Status.RUNNING: ("play", "Running in another process"),
+    Status.FINISHED: ("ok", "Finished"),
+    Status.STOPPED: ("stop", "Stopped"),
+    Status.CANCELLED: ("cancel", "Cancelled"),
+    Status.FAILED: ("error", "Failed"),
+    Status.INTERRUPTED: ("warning", "Interrupted"),
 }
 """Icon and words for each stage and status of a run."""
 
@@ -160,12 +161,12 @@ class RunBar(QFrame):
 
     def _in_words(self) -> tuple[str, str]:
         history, activity = self._history, self._activity[0]
-        if activity and (history is None or not history.at_work or history.stage == "loading"):
+        if activity and (history is None or not history.at_work or history.stage == Stage.LOADING):
             return "load", f"{activity[:1].upper()}{activity[1:]}"
         if history is None:
             return "info", "Idle"
-        picture, words = _STAGES[history.stage]
-        if history.stage in ("training", "validating"):
+        picture, words = _WORDS[history.status or history.stage]
+        if history.at_work and history.stage in (Stage.TRAINING, Stage.VALIDATING):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
         if not history.at_work and history.reason:
             words += f": {history.reason}"

@@ -12,7 +12,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMessageBox, QWhatsThis
 
 from ptycho_core.base.errors import Fix, InputError, Problem
-from ptycho_core.base.events import PreviewReady
+from ptycho_core.base.events import PreviewReady, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
@@ -27,7 +27,7 @@ from ptycho_gui.window.session import ShownRun
 from ptycho_gui.window.shell import Shell
 
 _UNFINISHED = "unfinished_run"
-_CAN_GO_ON = ("interrupted", "stopped", "cancelled")
+_CAN_GO_ON = (Status.INTERRUPTED, Status.STOPPED, Status.CANCELLED)
 
 
 class MainWindow(Shell):
@@ -288,7 +288,7 @@ class MainWindow(Shell):
                 self.checkpoints.hear(event)
         if (run := self.session.run) is not None:
             self.run_bar.show_state(run.history)
-            if run.history.stage in ("finished", "failed"):
+            if run.history.status in (Status.FINISHED, Status.FAILED):
                 self.preferences.set_text(_UNFINISHED, "")
         self.curves.refresh()
 

@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.config import KNOBS, build_config
-from ptycho_core.base.events import StageChanged
+from ptycho_core.base.events import Stage, StageChanged, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
@@ -160,7 +160,7 @@ class Session(QObject):
         self.works_off_queue = False
         self._compute.stop()
         if self.training:
-            self._tell((StageChanged("stopping"),))
+            self._tell((StageChanged(Stage.STOPPING),))
 
     def cancel(self) -> None:
         """End what runs at once; the queue waits."""
@@ -260,7 +260,7 @@ class Session(QObject):
             if isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
             elif isinstance(event, StageChanged) and not self.training:
-                self.working.emit("reading the patterns" if event.stage == "loading" else event.stage, None)
+                self.working.emit("reading the patterns" if event.stage == Stage.LOADING else event.stage, None)
         if self.training:
             self._tell(tuple(event for event in events if not isinstance(event, Progress)))
 
@@ -278,7 +278,7 @@ class Session(QObject):
         self._end_training(info.status, info.reason)
         self.keep_record(info)
         checkpoint = info.best_checkpoint or info.last_checkpoint
-        done = info.status in ("finished", "stopped") and info.checkpoints and info.epochs_done
+        done = info.status in (Status.FINISHED, Status.STOPPED) and info.checkpoints and info.epochs_done
         if done and not self.closing:
             self.reconstruct(checkpoint)
         self.message.emit("info", f"{info.folder.name} is {info.status}: {info.reason}.")
@@ -286,19 +286,19 @@ class Session(QObject):
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         self.message.emit("error", failure.sentence)
-        self._break_off("failed", failure.sentence)
+        self._break_off(Status.FAILED, failure.sentence)
 
     @Slot()
     def _leave(self) -> None:
-        self._break_off("cancelled", "cancelled before it began")
+        self._break_off(Status.CANCELLED, "cancelled before it began")
 
-    def _break_off(self, status: str, reason: str) -> None:
+    def _break_off(self, status: Status, reason: str) -> None:
         """Note the end of a run that returned no record, and read what there is of one."""
         if self.training and self.run is not None:
             self._end_training(status, reason)
             self._recording.start(record_job(self.run.folder))
 
-    def _end_training(self, status: str, reason: str) -> None:
+    def _end_training(self, status: Status, reason: str) -> None:
         """Note the end of a run, of which no event has told if it had not begun."""
         self.training = False
         if self.run is None:
@@ -306,7 +306,7 @@ class Session(QObject):
         self.run.history.end(status, reason)
         self.heard.emit(())
         if (queued := self.queue.running) is not None:
-            over = {"failed": self.queue.failed, "cancelled": self.queue.skipped}.get(status, self.queue.done)
+            over = {Status.FAILED: self.queue.failed, Status.CANCELLED: self.queue.skipped}.get(status, self.queue.done)
             over(queued, reason)
         self.recorded.emit()
 

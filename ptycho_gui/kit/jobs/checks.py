@@ -10,7 +10,7 @@ from typing import Any
 
 from ptycho_core.base.config import ENGINES, Config
 from ptycho_core.base.errors import InputError, Problem
-from ptycho_core.base.events import StopToken
+from ptycho_core.base.events import Status, StopToken
 from ptycho_core.formats import format_of
 from ptycho_core.runs.bundle import read_bundle
 from ptycho_core.runs.record import RECORD, read_run
@@ -93,7 +93,7 @@ def look_at_result_folder(folder: Path) -> Job:
     def job(emit: Callable[[Any], None], token: StopToken) -> Looked:
         if wrong := _folder_problem(folder):
             return Looked((wrong,))
-        if (folder / RECORD).exists() and read_run(folder).status == "running":
+        if (folder / RECORD).exists() and read_run(folder).status == Status.RUNNING:
             return Looked((Problem("folder", "A run is training in this folder: choose another one."),))
         if (folder / RECORD).exists():
             sentence = "There is a run in this folder. Choose another one, unless the scan is the one of that run."

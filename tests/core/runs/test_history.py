@@ -38,7 +38,17 @@ def assert_same_numbers(one, other):
 
 
 def state_of(history):
-    names = ("stage", "epoch", "reason", "device", "max_epochs", "steps_per_epoch", "total_steps", "steps_done", "best")
+    names = (
+        "status",
+        "epoch",
+        "reason",
+        "device",
+        "max_epochs",
+        "steps_per_epoch",
+        "total_steps",
+        "steps_done",
+        "best",
+    )
     names += ("best_checkpoint", "checkpoints", "patterns_per_second", "remaining_s", "at_work")
     return {name: getattr(history, name) for name in names}
 
@@ -50,7 +60,7 @@ def test_a_run_that_was_heard_and_its_directory_tell_the_same(trained):
     assert len(live.steps) == 9
     assert len(live.epochs) == 3
     assert state_of(live) == state_of(kept)
-    assert live.stage == "finished"
+    assert live.status == "finished"
 
 
 def test_they_tell_the_same_where_gradients_of_several_batches_are_added_up(tmp_path):
@@ -161,7 +171,7 @@ def test_stopping_stays_the_state_while_the_run_validates_and_saves():
     assert history.stage == "stopping"
     assert history.remaining_s is None
     history.hear(RunFinished("out", "stopped", "stopped by the operator", None, {}))
-    assert (history.stage, history.reason, history.at_work) == ("stopped", "stopped by the operator", False)
+    assert (history.status, history.reason, history.at_work) == ("stopped", "stopped by the operator", False)
 
 
 def test_a_failure_says_why_and_stops_the_clock():
@@ -171,12 +181,12 @@ def test_a_failure_says_why_and_stops_the_clock():
     history.hear(RunFailed("out", "training diverged"))
     clock.now += 7
     history.end("failed", "training diverged")
-    assert (history.stage, history.reason, history.elapsed_s) == ("failed", "training diverged", 7)
+    assert (history.status, history.reason, history.elapsed_s) == ("failed", "training diverged", 7)
 
 
 def test_a_run_of_another_process_is_not_at_work_here(trained):
     history = RunHistory.from_run(dataclasses.replace(trained.info, status="running", ended=None), {})
-    assert history.stage == "running"
+    assert history.status == "running"
     assert not history.at_work
 
 

@@ -8,9 +8,8 @@ import pytest
 from PySide6.QtCore import QTimer
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import BatchDone, RunFailed, RunFinished, RunStarted, StageChanged
+from ptycho_core.base.events import BatchDone, RunFailed, RunFinished, RunStarted, StageChanged, Status
 from ptycho_core.runs.history import RunHistory
-from ptycho_core.runs.record import STATUSES
 from ptycho_gui.train.run_bar import RunBar
 
 
@@ -60,7 +59,7 @@ def test_every_state_is_said_in_words(bar, history, event, state):
 
 
 def test_every_status_of_a_record_can_be_shown(bar, trained):
-    for status in STATUSES:
+    for status in Status:
         bar.show_state(RunHistory.from_run(replace(trained.info, status=status), {}))
         assert bar.state
         assert not timer(bar).isActive()

@@ -188,7 +188,7 @@ def test_a_resumption_that_is_refused_says_why_and_changes_nothing(driven):
     driven.session.draft.set("learning_rate", 0.5)
     driven.session.draft.set("max_epochs", 5)
     driven.until_idle(driven.session.resume)
-    driven.qtbot.waitUntil(lambda: driven.session.run.history.stage == "finished")
+    driven.qtbot.waitUntil(lambda: driven.session.run.history.status == "finished")
     assert "learning_rate cannot change when a run is resumed" in driven.messages[-1][1]
     assert driven.status() == "finished"
 
@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_a_number_fails_with_what_to_try_and_the_next_run_wor
         patched.setattr(PinnModel, "training_step", diverging)
         driven.until_idle(driven.begin)
     assert driven.status() == "failed"
-    assert driven.session.run.history.stage == "failed"
+    assert driven.session.run.history.status == "failed"
     (message,) = driven.messages
     assert message[0] == "error"
     assert "Try a smaller learning rate" in message[1]
