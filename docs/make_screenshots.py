@@ -197,7 +197,7 @@ def _show_runs(camera: Photographer, folder: Path) -> None:
     camera.until(lambda: not session.busy and session.reconstruction, "the run is reconstructed")
     camera.take("finished", "object", "checkpoints")
     early = next(row.path for row in window.checkpoints.table.rows if row.saved.epoch == EARLY_EPOCH)
-    session.compare(window.checkpoints.best(), early)
+    session.compare(session.run.history.best_checkpoint, early)
     camera.until(lambda: not session.busy, "two checkpoints are reconstructed")
     window.object.rings.setChecked(True)
     camera.wait(2)

@@ -25,8 +25,6 @@ class CheckpointsPanel(QWidget):
     export_requested = Signal(Path)
     delete_requested = Signal(Path)
     """The operator has confirmed it."""
-    changed = Signal()
-    """Checkpoints came or went: `best` may be another one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,7 +69,7 @@ class CheckpointsPanel(QWidget):
         self.view.selectionModel().selectionChanged.connect(self._allow)
         self.view.doubleClicked.connect(self.reconstruct.trigger)
         for signal in (self.table.rowsInserted, self.table.rowsRemoved, self.table.dataChanged):
-            signal.connect(self._follow)
+            signal.connect(self._allow)
         self._allow()
 
     def hear(self, event: Event) -> None:
@@ -103,18 +101,9 @@ class CheckpointsPanel(QWidget):
         """Return the files that are selected, from the top."""
         return [row.path for row in self._rows()]
 
-    def best(self) -> Path | None:
-        """Return the best checkpoint, if there is one with a finite loss."""
-        return next((row.path for row in self.table.rows if row.is_best), None)
-
     def _rows(self) -> list[CheckpointRow]:
         rows = self.table.rows
         return [rows[row] for row in self.view.selected_rows()]
-
-    @Slot()
-    def _follow(self) -> None:
-        self._allow()
-        self.changed.emit()
 
     @Slot()
     def _allow(self) -> None:

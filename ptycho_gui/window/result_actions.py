@@ -80,11 +80,14 @@ class ResultActions(QObject):
 
     def why_no_checkpoint(self) -> str | None:
         """Say why there is no best checkpoint; None if there is one."""
-        return None if self._checkpoints.best() else "There is no checkpoint with a finite loss yet."
+        return None if self._best() else "There is no checkpoint with a finite loss yet."
+
+    def _best(self) -> Path | None:
+        return self._session.run.history.best_checkpoint if self._session.run else None
 
     def reconstruct_best(self, polish_epochs: int = 0) -> None:
         """Reconstruct with the best checkpoint."""
-        if best := self._checkpoints.best():
+        if best := self._best():
             self._session.reconstruct(best, polish_epochs)
 
     def polish_best(self) -> None:
@@ -93,7 +96,7 @@ class ResultActions(QObject):
 
     def export_best(self) -> None:
         """Ask where the best checkpoint goes."""
-        if best := self._checkpoints.best():
+        if best := self._best():
             self.export_checkpoint(best)
 
     @Slot(Path)
@@ -126,7 +129,7 @@ class ResultActions(QObject):
         """Ask for a checkpoint and a scan, and reconstruct."""
         source = self._session.loader.source
         folder = self._folder() / (f"{source.file.stem}-applied" if source else "applied")
-        checkpoint = self._checkpoints.best()
+        checkpoint = self._best()
         dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), self._window)
         if dialog.exec():
             self._session.apply(dialog.application())

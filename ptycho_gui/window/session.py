@@ -317,6 +317,7 @@ class Session(QObject):
             return
         if not self.training:  # a resumption that was refused has changed nothing
             self.run.history.end(info.status, info.reason)
+            self.run.history.checkpoints = info.checkpoints
         self.run = dataclasses.replace(self.run, info=info)
         self.heard.emit(())
         self.changed.emit()

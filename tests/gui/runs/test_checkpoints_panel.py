@@ -39,7 +39,6 @@ def select(panel, *rows):
 
 def test_an_empty_panel_says_what_to_wait_for_and_offers_nothing(panel):
     assert "after the first epoch" in panel.view.empty
-    assert panel.best() is None
     assert not any(action.isEnabled() for action in panel.view.actions())
 
 
@@ -53,11 +52,11 @@ def test_every_disabled_action_says_why_and_every_enabled_one_what_it_does(shown
     assert shown.compare.toolTip() == "Select two checkpoints first (Ctrl + click)."
 
 
-def test_the_best_is_known_as_soon_as_it_is_saved(panel, trained, qtbot):
+def test_the_best_is_known_as_soon_as_it_is_saved(panel, trained):
     (first, *_) = [event for event in trained.events if isinstance(event, CheckpointSaved) and event.rank]
-    with qtbot.waitSignal(panel.changed):
-        panel.hear(first)
-    assert str(panel.best()) == first.path
+    panel.hear(first)
+    (row,) = panel.table.rows
+    assert (row.is_best, str(row.path)) == (True, first.path)
 
 
 def test_reconstruct_and_export_ask_for_the_selected_checkpoint(shown, qtbot, trained):
@@ -124,7 +123,7 @@ def test_a_selection_stays_with_its_file_when_a_better_one_is_saved(shown, train
     best = trained.info.checkpoints[0]
     shown.hear(dataclasses.replace(best, path=best.path.replace("epoch=", "epoch=9"), value=best.value / 2))
     assert shown.selected() == chosen
-    assert shown.best() != chosen[0]
+    assert shown.table.rows[0].path != chosen[0]
 
 
 def test_buttons_and_context_menu_offer_the_same_with_mnemonics_and_names(shown):

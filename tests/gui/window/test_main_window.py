@@ -120,7 +120,7 @@ def test_recent_scans_are_listed_and_those_that_are_missing_disabled(with_scan, 
 
 def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
-    assert with_scan.checkpoints.best() == read_run(tmp_path / "run").best_checkpoint
+    assert with_scan.session.run.history.best_checkpoint == read_run(tmp_path / "run").best_checkpoint
     for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.run_bar.state

@@ -92,7 +92,7 @@ def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot
 
 def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot, tmp_path, monkeypatch):
     other = write_scan(SCAN.take(np.arange(20)), tmp_path / "other.npz", "ptychopinn")
-    wanted = Application(window.checkpoints.best(), ScanSource(other), tmp_path / "applied", 0, "cpu")
+    wanted = Application(window.session.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu")
     accepting(monkeypatch, ApplyDialog)
     monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
     with qtbot.waitSignal(window.session.reconstructed, timeout=PATIENCE_MS):
@@ -120,6 +120,7 @@ def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot
     qtbot.waitUntil(lambda: worst not in [row.path for row in window.checkpoints.table.rows], timeout=PATIENCE_MS)
     assert not worst.exists()
     assert str(worst) not in [saved.path for saved in window.session.run.info.checkpoints]
+    assert str(worst) not in [saved.path for saved in window.session.run.history.checkpoints]
 
 
 def test_the_prepared_scan_is_saved_in_another_format(window, qtbot, tmp_path, monkeypatch):
