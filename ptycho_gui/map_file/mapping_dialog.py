@@ -336,13 +336,13 @@ class MappingDialog(QDialog):
 
     @Slot()
     def _preview(self) -> None:
-        draft = self.form.draft()
-        self._previewer.start(jobs.preview(draft), partial(self._show_preview, draft))
+        partial_mapping = self.form.partial_mapping()
+        self._previewer.start(jobs.preview(partial_mapping), partial(self._show_preview, partial_mapping))
 
-    def _show_preview(self, draft: jobs.Draft, preview: jobs.Preview) -> None:
+    def _show_preview(self, partial_mapping: jobs.PartialMapping, preview: jobs.Preview) -> None:
         if self._settled.isActive():  # the fields have changed since
             return
-        self._answer = None if preview.problem else draft.mapping
+        self._answer = None if preview.problem else partial_mapping.mapping
         self._allow_answer()
         self._show_pictures(preview)
         self.remarks.setPlainText("\n".join(preview.remarks))

@@ -24,7 +24,7 @@ from ptycho_core.formats.mapping.layout import Node, arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
 from ptycho_core.scan.mapping import QUANTITIES, Mapping
 from ptycho_gui.kit import theme
-from ptycho_gui.map_file.jobs.mapping import Draft
+from ptycho_gui.map_file.jobs.mapping import PartialMapping
 from ptycho_gui.map_file.mapping_fields import CoordinateField, KeyField, QuantityField
 
 ROLES = {
@@ -245,7 +245,7 @@ class MappingForm(QScrollArea):
         columns = self._columns.get(key, [key]) if role in ("y", "x") else [key]
         self.key_field(role).say(columns[min(role == "x", len(columns) - 1)])
 
-    def draft(self) -> Draft:
+    def partial_mapping(self) -> PartialMapping:
         """Return what the fields say; what is missing or wrong is shown below them."""
         self.show_problem("")
         mapping, coordinates = None, None
@@ -260,7 +260,7 @@ class MappingForm(QScrollArea):
                 coordinates = mapping.positions.y, mapping.positions.x
             except InputError as error:
                 self._show("positions", str(error).removeprefix("the mapping: "))
-        return Draft(self._path, self.positions_file, mapping, patterns, self.axes.currentData(), coordinates)
+        return PartialMapping(self._path, self.positions_file, mapping, patterns, self.axes.currentData(), coordinates)
 
     def _body(self) -> dict[str, object]:
         keys = {role: field.key or None for role, field in self.keys.items()}

@@ -14,7 +14,7 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import FromFile, Orient, Step
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.prepare.jobs.prepare import Outcome
+from ptycho_gui.prepare.jobs.steps_preview import Outcome
 from ptycho_gui.prepare.orientation_search import OrientationSearch
 from ptycho_gui.prepare.step_entry import StepEntry, new_entry
 from ptycho_gui.prepare.step_form import StepForm

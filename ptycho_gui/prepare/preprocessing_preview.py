@@ -25,7 +25,7 @@ from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.plots.position_map import PositionMap
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
-from ptycho_gui.prepare.jobs.prepare import Look, Outcome, Preparation
+from ptycho_gui.prepare.jobs.steps_preview import Look, Outcome, StepsPreview
 from ptycho_gui.prepare.marked_pattern import MarkedPattern
 from ptycho_gui.prepare.preprocessing_figures import PreprocessingFigures
 from ptycho_gui.prepare.step_entry import title
@@ -51,7 +51,7 @@ class PreprocessingPreview(QWidget):
             "centre can be drawn on the picture to the right; each becomes a step."
         )
         self._scan: Scan | None = None
-        self._preparation: Preparation | None = None
+        self._steps_preview: StepsPreview | None = None
         self._steps: tuple[Step, ...] = ()
         self._n_shown = self._row = 0
         self._outcome: Outcome | None = None
@@ -69,7 +69,7 @@ class PreprocessingPreview(QWidget):
         """Show a scan that was loaded, before any steps and after those of `show_steps`; None for no scan."""
         same_file = self._scan is not None and looked is not None and self._scan.source.path == looked.scan.source.path
         self._scan = looked.scan if looked else None
-        self._preparation = Preparation(looked.scan) if looked else None
+        self._steps_preview = StepsPreview(looked.scan) if looked else None
         self._outcome = None
         if looked:
             if not same_file:
@@ -85,7 +85,7 @@ class PreprocessingPreview(QWidget):
     def show_steps(self, steps: tuple[Step, ...], n_shown: int) -> None:
         """Show the scan before these steps and after the first ``n_shown``."""
         self._steps, self._n_shown = steps, n_shown
-        if self._preparation:
+        if self._steps_preview:
             self._request()
 
     def shut_down(self) -> None:
@@ -154,8 +154,8 @@ class PreprocessingPreview(QWidget):
         self._waiting = self._slot.busy
         if self._waiting:
             self._slot.cancel()
-        elif self._preparation:
-            self._slot.start(self._preparation.job(self._steps, self._n_shown, self._row))
+        elif self._steps_preview:
+            self._slot.start(self._steps_preview.job(self._steps, self._n_shown, self._row))
             self._busy.setText("Looking…")
 
     @Slot()

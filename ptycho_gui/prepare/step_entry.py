@@ -26,7 +26,7 @@ from ptycho_core.scan.steps import (
     Saturation,
     Step,
 )
-from ptycho_gui.prepare.jobs.prepare import Look
+from ptycho_gui.prepare.jobs.steps_preview import Look
 
 
 @dataclass(frozen=True)

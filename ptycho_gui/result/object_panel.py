@@ -123,10 +123,10 @@ class ObjectPanel(QWidget):
         self._asked = content
         if not content.live:
             self._entitle(f"Preparing {' and '.join(content.names)} ...")
-        self._prepare()
+        self._make_pictures()
 
     @Slot()
-    def _prepare(self) -> None:
+    def _make_pictures(self) -> None:
         """Make the pictures of what was asked for, with the options as they are now."""
         if self._asked is None:
             return
@@ -245,8 +245,8 @@ class ObjectPanel(QWidget):
         self.fit.clicked.connect(self.view.fit)
         self.lock.toggled.connect(self.view.lock_levels)
         self.viridis.toggled.connect(self._choose_map)
-        self.ramp.toggled.connect(self._prepare)
-        self.unwrap.toggled.connect(self._prepare)
+        self.ramp.toggled.connect(self._make_pictures)
+        self.unwrap.toggled.connect(self._make_pictures)
         self.positions.toggled.connect(self.view.show_positions)
         self.dim.toggled.connect(self.view.darken)
         self.with_probe.toggled.connect(self.probe.setVisible)

@@ -86,7 +86,7 @@ class ScanLoader(QObject):
         if source := self._latest:
             self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 
-    def prepare(self, steps: tuple[Step, ...]) -> None:
+    def set_steps(self, steps: tuple[Step, ...]) -> None:
         """Open the scan again with other preprocessing."""
         if source := self._latest:
             self.open(dataclasses.replace(source, steps=steps))

@@ -98,7 +98,7 @@ class MainWindow(Shell):
         self.scan.fix_requested.connect(self._fix)
         self.scan.show_requested.connect(self._show_problem)
         self.scan.orientation_search_requested.connect(self._search_orientation)
-        self.prepare.steps_chosen.connect(loader.prepare)
+        self.prepare.steps_chosen.connect(loader.set_steps)
         self.prepare.steps_edited.connect(self.before_after.show_steps)
         self.before_after.step_drawn.connect(self.prepare.insert_step)
         self.before_after.outcome_ready.connect(self.prepare.show_outcome)
@@ -133,7 +133,6 @@ class MainWindow(Shell):
         self.session.reconstructed.connect(self._show_reconstruction)
         self.session.compared.connect(self._show_both)
         self.object.export_requested.connect(self.results.export_reconstruction)
-        self.checkpoints.changed.connect(self._update)
         self.training.output_folder_changed.connect(self._update)
 
     def open_path(self, path: Path) -> None:

@@ -49,7 +49,7 @@ class Examined:
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class PartialMapping:
     """What a form says so far, of a file: ``mapping`` where it is complete, and as much as there is of its parts."""
 
     path: Path
@@ -62,7 +62,7 @@ class Draft:
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """What a draft makes of its file.
+    """What a partial makes of its file.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def examine(path: Path, positions_file: Path | None, folder: Path) -> Job:
     return job
 
 
-def preview(draft: Draft) -> Job:
-    """Read one pattern and the positions as a draft says. Result: `Preview`."""
+def preview(partial: PartialMapping) -> Job:
+    """Read one pattern and the positions as a partial says. Result: `Preview`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Preview:
-        if draft.mapping is None:
-            return _parts(draft, "")
+        if partial.mapping is None:
+            return _parts(partial, "")
         try:
-            scan = read_scan(draft.path, positions_file=draft.positions_file, mapping=draft.mapping)
+            scan = read_scan(partial.path, positions_file=partial.positions_file, mapping=partial.mapping)
             token.leave_if_cancelled()
             seen = survey(scan.patterns, scan.mask)
             brightest = int(seen.rows[np.argmax(seen.sums)])
@@ -134,7 +134,7 @@ def preview(draft: Draft) -> Job:
                 remarks=(*(problem.message for problem in check_scan(scan, seen)), *scan.history[2:]),
             )
         except InputError as error:
-            return _parts(draft, str(error))
+            return _parts(partial, str(error))
 
     return job
 
@@ -164,23 +164,23 @@ def load(path: Path) -> Job:
     return lambda emit, token: read_mapping(path)
 
 
-def _parts(draft: Draft, problem: str) -> Preview:
-    """Return as much as can be shown of a draft that makes no scan."""
+def _parts(partial: PartialMapping, problem: str) -> Preview:
+    """Return as much as can be shown of a partial that makes no scan."""
     pattern = positions = None
     with ExitStack() as stack:
         try:
-            store = stack.enter_context(open_store(draft.path))
-            if draft.patterns:
-                source, _ = mapped.patterns(store, draft.patterns, draft.axes, [])
+            store = stack.enter_context(open_store(partial.path))
+            if partial.patterns:
+                source, _ = mapped.patterns(store, partial.patterns, partial.axes, [])
                 middle = source.shape[0] // 2
                 pattern = np.asarray(source[middle : middle + 1])[0].astype(np.float32)
-            if draft.coordinates:
+            if partial.coordinates:
                 where = (
-                    stack.enter_context(open_store(draft.positions_file, tables=True))
-                    if draft.positions_file
+                    stack.enter_context(open_store(partial.positions_file, tables=True))
+                    if partial.positions_file
                     else store
                 )
-                y, x = (mapped.coordinate_values(where, of) * of.multiplier for of in draft.coordinates)
+                y, x = (mapped.coordinate_values(where, of) * of.multiplier for of in partial.coordinates)
                 positions = np.stack([y, x], axis=1) if len(y) == len(x) else None
         except InputError as error:
             problem = problem or str(error)

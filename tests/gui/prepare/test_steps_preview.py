@@ -14,8 +14,8 @@ from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.steps import Crop, DropDead, Every, MaskRectangle, Region
 from ptycho_core.scan.steps_json import read_steps
 from ptycho_core.simulation.files import write_simulation
-from ptycho_gui.prepare.jobs import prepare as prepare
-from ptycho_gui.prepare.jobs.prepare import Preparation, read_steps_job, save_steps_job
+from ptycho_gui.prepare.jobs import steps_preview
+from ptycho_gui.prepare.jobs.steps_preview import StepsPreview, read_steps_job, save_steps_job
 
 
 def done(job):
@@ -23,7 +23,7 @@ def done(job):
 
 
 def test_the_scan_is_seen_before_and_after_the_steps_that_are_shown(tiny_scan):
-    outcome = done(Preparation(tiny_scan).job((Every(2), Crop(16)), 1, 4))
+    outcome = done(StepsPreview(tiny_scan).job((Every(2), Crop(16)), 1, 4))
     before, after = outcome.before, outcome.after
     assert (before.n, before.size, after.n, after.size) == (60, 32, 30, 32)
     np.testing.assert_allclose(before.mean, tiny_scan.patterns[:].mean(axis=0), rtol=1e-5)
@@ -35,13 +35,13 @@ def test_the_scan_is_seen_before_and_after_the_steps_that_are_shown(tiny_scan):
 
 
 def test_a_pattern_that_the_steps_leave_out_is_none_afterwards(tiny_scan):
-    outcome = done(Preparation(tiny_scan).job((Every(2),), 1, 5))
+    outcome = done(StepsPreview(tiny_scan).job((Every(2),), 1, 5))
     assert outcome.after.pattern is None
     np.testing.assert_array_equal(outcome.before.pattern, tiny_scan.patterns[5])
 
 
 def test_a_step_that_cannot_be_done_is_told_and_the_scan_is_shown_before_it(tiny_scan):
-    outcome = done(Preparation(tiny_scan).job((Every(2), Crop(64), Every(3)), 3, 0))
+    outcome = done(StepsPreview(tiny_scan).job((Every(2), Crop(64), Every(3)), 3, 0))
     assert "size must be at most" in outcome.failure
     assert (len(outcome.notes), outcome.n_shown, outcome.after.n) == (1, 1, 30)
 
@@ -49,43 +49,43 @@ def test_a_step_that_cannot_be_done_is_told_and_the_scan_is_shown_before_it(tiny
 def test_an_edit_does_no_earlier_step_again(tiny_scan, monkeypatch):
     tried = []
     sketch = prepare.sketch
-    monkeypatch.setattr(prepare, "sketch", lambda step, scan: (tried.append(step), sketch(step, scan))[1])
-    preparation = Preparation(tiny_scan)
+    monkeypatch.setattr(steps_preview, "sketch", lambda step, scan: (tried.append(step), sketch(step, scan))[1])
+    preview = StepsPreview(tiny_scan)
     for last in (16, 20):
-        done(preparation.job((DropDead(), Crop(last)), 2, 0))
+        done(preview.job((DropDead(), Crop(last)), 2, 0))
     assert tried == [DropDead(), Crop(16), Crop(20)]
-    assert done(preparation.job((Crop(20),), 1, 0)).after.size == 20
+    assert done(preview.job((Crop(20),), 1, 0)).after.size == 20
 
 
 def test_counts_are_those_of_good_pixels(tiny_scan):
-    after = done(Preparation(tiny_scan).job((MaskRectangle(0, 0, 16, 32),), 1, 0)).after
+    after = done(StepsPreview(tiny_scan).job((MaskRectangle(0, 0, 16, 32),), 1, 0)).after
     assert after.counts == pytest.approx(tiny_scan.patterns[:][:, 16:].sum() / 60, rel=1e-5)
 
 
 def test_a_scan_that_was_loaded_with_steps_is_read_again_without_them(tiny_sim, tmp_path):
     path, _ = write_simulation(tiny_sim, tmp_path / "scan.npz")
     loaded = preprocess(read_scan(path), [Crop(16)])
-    outcome = done(Preparation(loaded).job((Region(-8, -8, 8, 8),), 1, 0))
+    outcome = done(StepsPreview(loaded).job((Region(-8, -8, 8, 8),), 1, 0))
     assert (outcome.before.size, outcome.before.n) == (32, 60)
     assert outcome.after.n < 60
 
 
 def test_a_scan_in_memory_cannot_be_had_without_its_steps(tiny_scan):
     with pytest.raises(InputError, match="was not read from a file"):
-        done(Preparation(preprocess(tiny_scan, [Crop(16)])).job((), 0, 0))
+        done(StepsPreview(preprocess(tiny_scan, [Crop(16)])).job((), 0, 0))
 
 
 def test_a_cancelled_look_leaves_and_the_next_is_right(tiny_scan):
-    preparation, token = Preparation(tiny_scan), StopToken()
+    preview, token = StepsPreview(tiny_scan), StopToken()
     token.cancel()
     with pytest.raises(Cancelled):
-        preparation.job((Crop(16),), 1, 0)(lambda event: None, token)
-    assert done(preparation.job((Crop(20), Every(2)), 2, 0)).after.size == 20
+        preview.job((Crop(16),), 1, 0)(lambda event: None, token)
+    assert done(preview.job((Crop(20), Every(2)), 2, 0)).after.size == 20
 
 
 def test_places_of_a_large_scan_are_a_sample(tiny_scan, monkeypatch):
-    monkeypatch.setattr(prepare, "_MOST_PLACES", 10)
-    look = done(Preparation(tiny_scan).job((), 0, 0)).before
+    monkeypatch.setattr(steps_preview, "_MOST_PLACES", 10)
+    look = done(StepsPreview(tiny_scan).job((), 0, 0)).before
     assert (look.n, len(look.positions)) == (60, 10)
     np.testing.assert_array_equal(look.positions, tiny_scan.positions[look.rows])
 

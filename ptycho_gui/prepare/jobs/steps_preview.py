@@ -127,7 +127,7 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
 
 
-class Preparation:
+class StepsPreview:
     """The scan before and after each step, kept, so that editing one step does not do those before it again.
 
     Its jobs must run one after another.
