@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
+from ptycho_gui.window.preferences import VERSION, Preferences
+
+_SHARE_OF_SCREEN = 0.9
+_SMALL_SCREEN_PX = 1600
 _WIDE_PX = 1900
 _LEFT_PX = {False: 380, True: 460}
 _BOTTOM_PART = 4
@@ -56,9 +60,9 @@ class Docks:
         for dock in self._docks.values():
             dock.setTitleBarWidget(None if movable else QWidget(dock))  # type: ignore[arg-type]
 
-    def arrange(self, width: int) -> None:
-        """Put every dock where it is at first, in a window of this width in pixels; `share_room` sizes them."""
-        wide = width >= _WIDE_PX
+    def arrange(self) -> None:
+        """Put every dock where it is at first, in a window as wide as this one; `share_room` sizes them."""
+        wide = self._window.width() >= _WIDE_PX
         groups: dict[str, list[QDockWidget]] = {}
         for name, dock in self._docks.items():
             dock.setFloating(False)
@@ -80,8 +84,36 @@ class Docks:
                 dock.show()
             docks[0].raise_()
 
-    def share_room(self, width: int, height: int) -> None:
-        """Give each group its part of a window that is on the screen, after `arrange`."""
+    def restore(self, preferences: Preferences) -> bool:
+        """Put window and docks where the last session left them, if that was on such a screen, or else as at first.
+
+        Returns
+        -------
+        bool
+            Whether they are as the last session left them.
+        """
+        window, screen = self._window, QGuiApplication.primaryScreen().availableGeometry()
+        small = screen.width() < _SMALL_SCREEN_PX
+        window.resize(screen.size() if small else screen.size() * _SHARE_OF_SCREEN)
+        if small:
+            window.setWindowState(Qt.WindowState.WindowMaximized)
+        size = f"{screen.width()} x {screen.height()}"
+        same_screen = preferences.text("screen") == size
+        preferences.set_text("screen", size)
+        if same_screen:
+            window.restoreGeometry(preferences.bytes("geometry"))
+        self.arrange()
+        self.share_room()
+        return same_screen and window.restoreState(preferences.bytes("state"), VERSION)
+
+    def save(self, preferences: Preferences) -> None:
+        """Note where window and docks are, for `restore`."""
+        preferences.set_bytes("geometry", self._window.saveGeometry())
+        preferences.set_bytes("state", self._window.saveState(VERSION))
+
+    def share_room(self) -> None:
+        """Give each group its part of the window, after `arrange` and once the window is on the screen."""
+        width, height = self._window.width(), self._window.height()
         across = [self._shown(group) for group in (_LEFT, _MAIN, _SIDE) if group in self._placed]
         left = _LEFT_PX[len(across) > 2]
         rest = (width - left) // (len(across) - 1)

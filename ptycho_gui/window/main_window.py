@@ -1,4 +1,4 @@
-"""The main window: who hears whom. No computation."""
+"""The main window: its panels, and who hears whom. No computation."""
 
 from __future__ import annotations
 
@@ -7,30 +7,48 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Slot
-from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QMessageBox, QWhatsThis
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.events import PreviewReady, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
+from ptycho_gui.log.log_panel import LogPanel
+from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
+from ptycho_gui.prepare.preprocessing_preview import PreprocessingPreview
 from ptycho_gui.result.jobs.reconstruct import Reconstructed
+from ptycho_gui.result.object_panel import ObjectPanel
+from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
 from ptycho_gui.runs.jobs.runs import OpenedRun
 from ptycho_gui.runs.queue import QueuedRun
+from ptycho_gui.runs.queue_panel import QueuePanel
+from ptycho_gui.runs.runs_panel import RunsPanel
+from ptycho_gui.scan.data_panel import DataPanel
+from ptycho_gui.scan.scan_panel import ScanPanel
+from ptycho_gui.train.curves_panel import CurvesPanel
+from ptycho_gui.train.grouping_panel import GroupingPanel
+from ptycho_gui.train.run_bar import RunBar
+from ptycho_gui.train.training_panel import TrainingPanel
 from ptycho_gui.window.about_dialog import AboutDialog
+from ptycho_gui.window.actions import Actions
+from ptycho_gui.window.colours_menu import ColoursMenu
+from ptycho_gui.window.docks import Docks
 from ptycho_gui.window.file_actions import FileActions
-from ptycho_gui.window.preferences import VERSION, Preferences
+from ptycho_gui.window.guide_window import GuideWindow
+from ptycho_gui.window.message_bar import MessageBar
+from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
-from ptycho_gui.window.session import ShownRun
-from ptycho_gui.window.shell import Shell
+from ptycho_gui.window.session import Session, ShownRun
+from ptycho_gui.window.welcome_panel import WelcomePanel
 
 _UNFINISHED = "unfinished_run"
 _CAN_GO_ON = (Status.INTERRUPTED, Status.STOPPED, Status.CANCELLED)
 
 
-class MainWindow(Shell):
+class MainWindow(QMainWindow):
     """Everything that an operator sees.
 
     Parameters
@@ -42,16 +60,59 @@ class MainWindow(Shell):
     """
 
     def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
-        super().__init__(preferences)
+        super().__init__()
+        self.setAcceptDrops(True)
+        self.preferences = preferences
+        self.session = Session(self)
+        self.commands = Actions(self)
+        self.guide: GuideWindow | None = None
+        self._make_panels()
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
+        self._fill_view_menu()
         self._wire_commands()
         self._wire_scan()
         self._wire_run()
         self._wire_results()
         bridge.emitter.logged.connect(self.log.add)
-        self.restore()
+        self._restore()
         self._update()
+
+    def _make_panels(self) -> None:
+        draft = self.session.draft
+        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(self), WelcomePanel()
+        self.scan, self.data = ScanPanel(), DataPanel()
+        self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
+        self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
+        self.object, self.curves = ObjectPanel(), CurvesPanel()
+        self.checkpoints, self.runs = CheckpointsPanel(), RunsPanel()
+        self.queue, self.log = QueuePanel(self.session.queue), LogPanel()
+        self.addToolBarBreak()
+        self.addToolBar(_strip("Progress", self.run_bar))
+        self.docks = Docks(self)
+        for name, title, group, widget in (
+            ("scan", "Scan", "left", self.scan),
+            ("prepare", "Prepare", "left", self.prepare),
+            ("grouping", "Grouping", "left", self.grouping),
+            ("training", "Training", "left", self.training),
+            ("welcome", "First steps", "main", self.welcome),
+            ("data", "Data", "main", self.data),
+            ("object", "Object", "main", self.object),
+            ("before_after", "Before and after", "side", self.before_after),
+            ("curves", "Curves", "side", self.curves),
+            ("checkpoints", "Checkpoints", "bottom", self.checkpoints),
+            ("runs", "Runs", "bottom", self.runs),
+            ("queue", "Queue", "bottom", self.queue),
+            ("log", "Log", "bottom", self.log),
+        ):
+            self.docks.add(name, title, group, widget)
+
+    def _fill_view_menu(self) -> None:
+        menu = self.commands.menus["View"]
+        panels = menu.addMenu("&Panels")
+        for action in self.docks.toggles():
+            panels.addAction(action)
+        menu.addMenu(ColoursMenu(self.preferences, menu))
 
     def _wire_commands(self) -> None:
         session, files, results = self.session, self.files, self.results
@@ -73,8 +134,8 @@ class MainWindow(Shell):
             "polish": results.polish_best,
             "export_checkpoint": results.export_best,
             "export_reconstruction": results.export_reconstruction,
-            "reset_layout": self.reset_layout,
-            "guide": self.show_guide,
+            "reset_layout": self._reset_layout,
+            "guide": self._show_guide,
             "whats_this": QWhatsThis.enterWhatsThisMode,
             "first_steps": lambda: self.docks.show("welcome"),
             "about": lambda: AboutDialog(self).exec(),
@@ -104,10 +165,9 @@ class MainWindow(Shell):
         self.before_after.outcome_ready.connect(self.prepare.show_outcome)
         self.before_after.addActions(self.prepare.undo_actions)
         self.docks["prepare"].visibilityChanged.connect(self._show_before_and_after)
-        self.dropped.connect(self.open_path)
         self.welcome.open_requested.connect(self.files.open)
         self.welcome.demo_requested.connect(self.files.open_demo)
-        self.welcome.guide_requested.connect(self.show_guide)
+        self.welcome.guide_requested.connect(self._show_guide)
 
     def _wire_run(self) -> None:
         session = self.session
@@ -154,6 +214,49 @@ class MainWindow(Shell):
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan into a folder, open it, and train on it."""
         self.files.run_demo(folder)
+
+    def _restore(self) -> None:
+        """Be as the last session left the window, or as it is at first."""
+        self._as_at_first = not self.docks.restore(self.preferences)
+        if self._as_at_first:
+            self.docks.show("welcome")
+        self.training.folder = self.preferences.folder("settings")
+        recent = self.preferences.recent
+        if self.preferences.text("folder_runs"):
+            self.runs.set_folder(self.preferences.folder("runs"))
+        elif recent:
+            self.runs.set_folder(recent[0].parent)
+
+    @Slot()
+    def _reset_layout(self) -> None:
+        """Put every panel where it is at first."""
+        self.docks.arrange()
+        self.docks["welcome"].setVisible(self.session.loader.looked is None)
+        self.docks.share_room()
+
+    @Slot()
+    def _show_guide(self) -> None:
+        if self.guide is None:
+            self.guide = GuideWindow()
+        self.guide.show()
+        self.guide.raise_()
+        self.guide.activateWindow()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: sizes of docks hold only once the window has its own."""
+        super().showEvent(event)
+        if self._as_at_first:
+            self._as_at_first = False
+            QTimer.singleShot(0, self, self.docks.share_room)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Qt: take files that are dropped."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Qt: open the first file or folder that was dropped."""
+        self.open_path(Path(event.mimeData().urls()[0].toLocalFile()))
 
     @Slot(str, object)
     def _show_loading(self, text: str, fraction: float | None) -> None:
@@ -348,8 +451,7 @@ class MainWindow(Shell):
             self._ask_to_close()
             return
         self.preferences.set_folder("settings", self.training.folder)
-        self.preferences.set_bytes("geometry", self.saveGeometry())
-        self.preferences.set_bytes("state", self.saveState(VERSION))
+        self.docks.save(self.preferences)
         self.preferences.save()
         parts = (
             self.files,
@@ -381,6 +483,15 @@ class MainWindow(Shell):
     def _close_if_asked(self) -> None:
         if self.session.closing and not self.session.busy:
             self.close()
+
+
+def _strip(title: str, widget: QWidget) -> QToolBar:
+    """Return a toolbar that holds one widget and stays where it is."""
+    strip = QToolBar(title)
+    strip.setObjectName(f"strip_{title.lower()}")
+    strip.setMovable(False)
+    strip.addWidget(widget)
+    return strip
 
 
 def _call(slot: Callable[[], object], checked: bool = False) -> None:

@@ -36,9 +36,9 @@ def docks(window):
 
 def arrange(window, docks, size):
     window.resize(*size)
-    docks.arrange(size[0])
+    docks.arrange()
     window.show()
-    docks.share_room(*size)
+    docks.share_room()
 
 
 def tabs_of(window, docks, name):
