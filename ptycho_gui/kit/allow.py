@@ -1,14 +1,25 @@
-"""Controls that are not of use now say why."""
+"""`allow`: a control that is not of use now says why."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QAbstractButton
+from PySide6.QtWidgets import QWidget
+
+WhyNot = Callable[[], str | None]
+"""Returns the reason against a control, as a sentence; None or an empty one if there is none."""
+_TIP = "tip"
 
 
-def allow(control: QAction | QAbstractButton, reason: str) -> None:
+def allow(control: QAction | QWidget, why_not: str | None) -> None:
     """Enable a control, or, if there is a reason against it, disable it and add the reason to its tooltip."""
-    tip = control.property("tip") or control.toolTip()
-    control.setProperty("tip", tip)
-    control.setEnabled(not reason)
-    control.setToolTip(f"{tip}: not now, {reason}" if reason else tip)
+    if control.property(_TIP) is None:
+        control.setProperty(_TIP, control.toolTip())
+    words = [control.property(_TIP), f"Not now: {why_not}" if why_not else ""]
+    control.setEnabled(not why_not)
+    control.setToolTip("\n".join(filter(None, words)))
+
+
+def always() -> None:
+    """Return no reason: for what can be done at any time."""

@@ -6,6 +6,7 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QWidget
 
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.checked_path import CheckedPath
 
 
@@ -25,10 +26,10 @@ class CheckedDialog(QDialog):
     def __init__(self, title: str, verb: str, does: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        self._does = does
         self._paths: tuple[CheckedPath, ...] = ()
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = self.buttons.addButton(verb, QDialogButtonBox.ButtonRole.AcceptRole)
+        self.accept_button.setToolTip(does)
         self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
@@ -62,10 +63,8 @@ class CheckedDialog(QDialog):
 
     @Slot()
     def _follow(self) -> None:
-        reason = self.why_not()
-        self.accept_button.setEnabled(reason is None)
+        allow(self.accept_button, self.why_not())
         self.accept_button.setDefault(True)  # Qt gives that up while it is disabled
-        self.accept_button.setToolTip(reason or self._does)
         QTimer.singleShot(0, self, self._grow)  # once the layout knows of what is shown now
 
     def showEvent(self, event: QShowEvent) -> None:

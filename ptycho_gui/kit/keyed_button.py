@@ -1,4 +1,4 @@
-"""`KeyedButton`: a button that one key presses while its panel has the focus; disabled, it says why."""
+"""`KeyedButton`: a button that one key presses while its panel has the focus."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ class KeyedButton(QToolButton):
         super().__init__()
         self.setText(text)
         self.setCheckable(checkable)
-        self._tip = f"{tip} ({key})"
+        self.setToolTip(f"{tip} ({key})")
         self.setAccessibleName(text.replace("&", ""))
-        self.allow()
         shortcut = QShortcut(QKeySequence(key), panel)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self.click)
@@ -50,8 +49,3 @@ class KeyedButton(QToolButton):
             inside = _FRAME_PX // 2
             painter.drawRoundedRect(self.rect().adjusted(inside, inside, -inside, -inside), 3, 3)
             painter.end()
-
-    def allow(self, why_not: str = "") -> None:
-        """Enable the button, or disable it for a reason."""
-        self.setEnabled(not why_not)
-        self.setToolTip(f"{self._tip}\nNot now: {why_not}" if why_not else self._tip)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QAbstractItemModel, QSize, Qt
+from PySide6.QtCore import QAbstractItemModel, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QKeySequence, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QToolBar, QToolButton, QWidget
 
+from ptycho_gui.kit.allow import WhyNot, allow, always
 from ptycho_gui.kit.icons import icon
 
 _GAP = 10
@@ -83,13 +84,15 @@ class TableActions(QToolBar):
     def __init__(self, table: Table, panel: QWidget) -> None:
         super().__init__(panel)
         self._table, self._panel = table, panel
-        self._tips: dict[QAction, str] = {}
+        self._why_not: dict[QAction, WhyNot] = {}
         side = table.fontMetrics().height()
         self.setIconSize(QSize(side, side))
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setContentsMargins(0, 0, 0, 0)
 
-    def add(self, text: str, picture: str, tip: str, do: Callable[[], object], key: str = "") -> QAction:
+    def add(
+        self, text: str, picture: str, tip: str, do: Callable[[], object], key: str = "", *, why_not: WhyNot = always
+    ) -> QAction:
         """Add an action.
 
         Parameters
@@ -104,6 +107,8 @@ class TableActions(QToolBar):
             Called when it is chosen.
         key
             Shortcut.
+        why_not
+            Says, at each `follow`, why it cannot be chosen.
         """
         action = QAction(icon(picture), text, self._panel)
         action.setIconText(text)  # buttons would lose the mnemonic otherwise
@@ -111,7 +116,7 @@ class TableActions(QToolBar):
             action.setShortcut(QKeySequence(key))
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             tip = f"{tip} ({action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)})"
-        self._tips[action] = tip
+        self._why_not[action] = why_not
         action.setToolTip(tip)
         action.triggered.connect(lambda: do())
         self.addAction(action)
@@ -123,7 +128,8 @@ class TableActions(QToolBar):
             button.setAccessibleName(text.replace("&", ""))
         return action
 
-    def allow(self, action: QAction, reason: str | None) -> None:
-        """Enable an action, or disable it with the reason as its tooltip."""
-        action.setEnabled(reason is None)
-        action.setToolTip(reason or self._tips[action])
+    @Slot()
+    def follow(self) -> None:
+        """Allow each action what its reason says now."""
+        for action, why_not in self._why_not.items():
+            allow(action, why_not())

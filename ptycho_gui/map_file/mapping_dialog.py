@@ -32,6 +32,7 @@ from ptycho_core.formats.mapping.layout import arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
 from ptycho_core.formats.mapping.saved_mappings import SavedMapping
 from ptycho_core.scan.mapping import Mapping
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.pattern_view import PatternView
 from ptycho_gui.kit.plots.position_map import PositionMap
@@ -171,6 +172,7 @@ class MappingDialog(QDialog):
         self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.use = QToolButton()
         self.use.setText("&Use as")
+        self.use.setToolTip("What the selected array is")
         self.use.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.use)
         for role, words in ROLES.items():
@@ -195,11 +197,13 @@ class MappingDialog(QDialog):
         label = QLabel("Name &to save it under:")
         label.setBuddy(self.name)
         self.save, self.export = QPushButton("&Save"), QPushButton("Export as &JSON...")
+        self.save.setToolTip("Save the mapping under this name")
         self.export.setToolTip("Write the mapping to a file that the command line takes with --mapping")
         for button in (self.save, self.export):
             button.setAutoDefault(False)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)
         self.open_button = self.buttons.button(QDialogButtonBox.StandardButton.Open)
+        self.open_button.setToolTip("Open the scan as the fields say")
         row = QHBoxLayout()
         row.addWidget(label)
         row.addWidget(self.name, 1)
@@ -259,8 +263,7 @@ class MappingDialog(QDialog):
             action.setEnabled(of_positions if theirs else not of_positions or self.form.positions_file is None)
 
     def _allow_use(self, allowed: bool) -> None:
-        self.use.setEnabled(allowed)
-        self.use.setToolTip("What the selected array is" if allowed else "Select an array or an attribute first")
+        allow(self.use, None if allowed else "Select an array or an attribute first.")
 
     @Slot(QPoint)
     def _show_menu(self, place: QPoint) -> None:
@@ -378,12 +381,7 @@ class MappingDialog(QDialog):
 
     @Slot()
     def _allow_answer(self) -> None:
-        ready = self._answer is not None
-        why = "" if ready else "The fields do not make a scan yet"
-        self.open_button.setEnabled(ready)
-        self.open_button.setToolTip(why or "Open the scan as the fields say")
-        self.export.setEnabled(ready)
-        self.save.setEnabled(ready and bool(self.name.text().strip()))
-        self.save.setToolTip(
-            why or ("Save the mapping under this name" if self.save.isEnabled() else "Type a name to save it under")
-        )
+        why_not = None if self._answer is not None else "The fields do not make a scan yet."
+        allow(self.open_button, why_not)
+        allow(self.export, why_not)
+        allow(self.save, why_not or (None if self.name.text().strip() else "Type a name to save it under."))

@@ -26,6 +26,7 @@ from ptycho_core.formats.writers.images import phase_style
 from ptycho_core.scan.orientation import Trial, half_turn_of, rivals
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.colour_maps import colour_map
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -131,6 +132,9 @@ class OrientationSearch(QDialog):
         self._start.setIcon(icon("search"))
         self._stop.setIcon(icon("stop"))
         self._use.setIcon(icon("ok"))
+        self._start.setToolTip("Try all orientations; less than a minute as a rule")
+        self._stop.setToolTip("Leave off searching")
+        self._use.setToolTip("Add the step that turns the patterns so, and apply all steps")
         self._start.clicked.connect(self.start)
         self._stop.clicked.connect(self._slot.cancel)
         self._use.clicked.connect(self._choose)
@@ -218,13 +222,10 @@ class OrientationSearch(QDialog):
     def _update(self) -> None:
         busy, selected = self._slot.busy, self._selected()
         self._bar.setVisible(busy)
-        self._start.setEnabled(not busy)
-        self._start.setToolTip("The search runs" if busy else "Try all orientations; less than a minute as a rule")
-        self._stop.setEnabled(busy)
-        self._stop.setToolTip("Leave off searching" if busy else "Nothing runs")
-        why = "Wait for the search to end, or stop it" if busy else "" if selected else "Choose an orientation first"
-        self._use.setEnabled(not why)
-        self._use.setToolTip(why or "Add the step that turns the patterns so, and apply all steps")
+        allow(self._start, "The search runs." if busy else None)
+        allow(self._stop, None if busy else "Nothing runs.")
+        not_chosen = None if selected else "Choose an orientation first."
+        allow(self._use, "Wait for the search to end, or stop it." if busy else not_chosen)
 
 
 def verdict(trials: list[Trial]) -> str:

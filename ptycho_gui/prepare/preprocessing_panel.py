@@ -207,12 +207,12 @@ class PreprocessingPanel(QWidget):
         entry = self.model.entries[row] if row >= 0 else None
         self.form.show_entry(entry, row)
         self.form.show_result(self.model.problem(row) if entry and entry.active else "", self._note_of(row))
-        no_scan = "" if self._looked else "no scan is open"
+        no_scan = "" if self._looked else "No scan is open."
         problem = self.form.error or self.model.first_problem()
         applied = self._looked is not None and self._steps_or_none() == self._looked.scan.source.steps
-        self.list.allow(no_scan, "" if self._outcome else "the scan is still being looked at", problem)
+        self.list.allow(no_scan, "" if self._outcome else "The scan is still being looked at.", problem)
         allow(self._orientation, no_scan or problem)
-        allow(self._apply, no_scan or problem or ("they are applied" if applied else ""))
+        allow(self._apply, no_scan or problem or ("They are applied." if applied else ""))
         self._show_state(problem, applied)
 
     def _note_of(self, row: int) -> str:

@@ -67,13 +67,13 @@ class StepListView(QWidget):
             What is wrong with the steps, or nothing.
         """
         row, last = self.current, self._model.rowCount() - 1
-        no_step = no_scan or ("" if row >= 0 else "no step is chosen")
+        no_step = no_scan or ("" if row >= 0 else "No step is chosen.")
         allow(self.add, no_scan or no_look)
-        allow(self.up, no_step or ("" if row > 0 else "it is the first"))
-        allow(self.down, no_step or ("" if row < last else "it is the last"))
+        allow(self.up, no_step or ("" if row > 0 else "It is the first."))
+        allow(self.down, no_step or ("" if row < last else "It is the last."))
         allow(self.remove, no_step)
-        allow(self.undo, "" if self._model.undo.canUndo() else "nothing was changed")
-        allow(self.redo, "" if self._model.undo.canRedo() else "nothing was undone")
+        allow(self.undo, "" if self._model.undo.canUndo() else "Nothing was changed.")
+        allow(self.redo, "" if self._model.undo.canRedo() else "Nothing was undone.")
         self.menu.allow(no_scan, problem)
 
     def _tools(self) -> QHBoxLayout:

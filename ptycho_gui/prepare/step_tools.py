@@ -8,6 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QWidget
 
 from ptycho_core.scan.steps import Centre, MaskBrush, MaskPolygon, MaskRectangle, Region, Step
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.keyed_button import KeyedButton
 from ptycho_gui.kit.plots.plot import Plot
@@ -77,7 +78,7 @@ class StepTools(QWidget):
         """Say how wide the patterns are that are shown; 0 for none."""
         self._size = size
         for button in (*self.buttons.values(), self._find):
-            button.allow("" if size else "open a scan first")
+            allow(button, None if size else "Open a scan first.")
         if not size:
             self.put_down()
 

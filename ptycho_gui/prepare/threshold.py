@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, 
 import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.plot import Plot
 
@@ -45,6 +46,7 @@ class Threshold(QWidget):
         self._kept.sigRegionChanged.connect(self._take_lines)
         self.plot.recoloured.connect(self._apply_colours)
         self._accept = QPushButton(icon("mask-threshold"), "Mas&k these pixels")
+        self._accept.setToolTip("Add the step that masks them")
         self._accept.clicked.connect(self.accepted)
         row = QHBoxLayout()
         for text, box in (("Belo&w", self.low), ("Ab&ove", self.high)):
@@ -106,8 +108,7 @@ class Threshold(QWidget):
 
     def _update(self) -> None:
         useful = self.limits != (None, None)
-        self._accept.setEnabled(useful)
-        self._accept.setToolTip("Add the step that masks them" if useful else "Move a line or type a limit first")
+        allow(self._accept, None if useful else "Move a line or type a limit first.")
         self.changed.emit()
 
     @Slot()

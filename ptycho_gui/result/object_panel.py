@@ -10,6 +10,7 @@ from ptycho_core.base.events import PreviewReady
 from ptycho_core.quality.picture import Options
 from ptycho_core.quality.profile import Profile
 from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.keyed_button import KeyedButton
 from ptycho_gui.kit.plots.probe_view import ProbeView
@@ -214,15 +215,16 @@ class ObjectPanel(QWidget):
 
     def _allow(self, ready: Ready | None) -> None:
         """Enable the buttons that have something to do, and say of the others why they have not."""
-        nothing = "" if ready else "there is no object yet"
+        nothing = None if ready else "There is no object yet."
         for button in (self.fit, self.lock, self.viridis, self.ramp, self.unwrap, self.dim, self.line, self.with_probe):
-            button.allow(nothing)
+            allow(button, nothing)
         live = bool(ready and ready.content.live)
         compared = bool(ready and ready.subjects[1])
-        self.positions.allow(nothing or ("previews carry no positions" if live else ""))
-        self.rings.allow("" if compared else "it needs two reconstructions; choose Compare at a checkpoint or a run")
-        why = "the run still goes on" if live else "two objects are shown; show one of them first" if compared else ""
-        self.export.allow(nothing or why)
+        allow(self.positions, nothing or ("Previews carry no positions." if live else None))
+        why = "It needs two reconstructions: choose Compare at a checkpoint or a run."
+        allow(self.rings, None if compared else why)
+        two = "Two objects are shown: show one of them first." if compared else None
+        allow(self.export, nothing or ("The run still goes on." if live else two))
 
     def _make_buttons(self) -> None:
         self.fit = KeyedButton(self, "&Fit", "F", "Show the whole of what got light", checkable=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QUrl, Signal, Slot
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -13,8 +13,6 @@ from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.table import Table, TableActions
 from ptycho_gui.runs.checkpoint_table import CheckpointRow, CheckpointTable
-
-_ONE = "Select one checkpoint first."
 
 
 class CheckpointsPanel(QWidget):
@@ -42,20 +40,37 @@ class CheckpointsPanel(QWidget):
             "Reconstruct the run's scan with this checkpoint",
             self._reconstruct,
             "Return",
+            why_not=lambda: self._busy or self._why_not_one(),
         )
         self.compare = add(
-            "Co&mpare", "compare", "Reconstruct with two checkpoints and show both side by side", self._compare
+            "Co&mpare",
+            "compare",
+            "Reconstruct with two checkpoints and show both side by side",
+            self._compare,
+            why_not=lambda: self._busy or self._why_not_two(),
         )
         self.export = add(
             "E&xport…",
             "export-checkpoint",
             "Write this checkpoint as a bundle or a .ckpt, for use elsewhere",
             self._export,
+            why_not=self._why_not_one,
         )
         self.show_in_folder = add(
-            "Show in &folder", "folder", "Open the folder of this checkpoint in the file manager", self._show_folder
+            "Show in &folder",
+            "folder",
+            "Open the folder of this checkpoint in the file manager",
+            self._show_folder,
+            why_not=self._why_not_one,
         )
-        self.delete = add("De&lete…", "trash", "Delete this checkpoint from the disk", self._delete, "Delete")
+        self.delete = add(
+            "De&lete…",
+            "trash",
+            "Delete this checkpoint from the disk",
+            self._delete,
+            "Delete",
+            why_not=self._why_not_delete,
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -66,11 +81,11 @@ class CheckpointsPanel(QWidget):
             "<b>Checkpoints</b> are the states of the model that were saved while it was trained. The best one has the "
             "lowest monitored loss: take it for the final reconstruction and for export. A run resumes from the last."
         )
-        self.view.selectionModel().selectionChanged.connect(self._allow)
+        self.view.selectionModel().selectionChanged.connect(self.buttons.follow)
         self.view.doubleClicked.connect(self.reconstruct.trigger)
         for signal in (self.table.rowsInserted, self.table.rowsRemoved, self.table.dataChanged):
-            signal.connect(self._allow)
-        self._allow()
+            signal.connect(self.buttons.follow)
+        self.buttons.follow()
 
     def hear(self, event: Event) -> None:
         """Follow the run that is shown."""
@@ -80,13 +95,13 @@ class CheckpointsPanel(QWidget):
             case RunFinished() | RunFailed():
                 self._training = False
         self.table.hear(event)
-        self._allow()
+        self.buttons.follow()
 
     def show_run(self, info: RunInfo | None) -> None:
         """Show the checkpoints of a run, or none."""
         self._training = info is not None and info.status == Status.RUNNING
         self.table.show_run(info)
-        self._allow()
+        self.buttons.follow()
 
     def set_r_free(self, path: Path, value: float) -> None:
         """Show what a reconstruction with a checkpoint, not polished, has found."""
@@ -95,7 +110,7 @@ class CheckpointsPanel(QWidget):
     def set_busy(self, reason: str | None) -> None:
         """Say why nothing can be computed now; None if something can."""
         self._busy = reason
-        self._allow()
+        self.buttons.follow()
 
     def selected(self) -> list[Path]:
         """Return the files that are selected, from the top."""
@@ -105,17 +120,16 @@ class CheckpointsPanel(QWidget):
         rows = self.table.rows
         return [rows[row] for row in self.view.selected_rows()]
 
-    @Slot()
-    def _allow(self) -> None:
-        count = len(self.view.selected_rows())
-        one = None if count == 1 else _ONE
-        two = None if count == 2 else "Select two checkpoints first (Ctrl + click)."
-        alive = "The run is training and keeps its checkpoints itself: stop it first." if self._training else None
-        self.buttons.allow(self.reconstruct, self._busy or one)
-        self.buttons.allow(self.compare, self._busy or two)
-        self.buttons.allow(self.export, one)
-        self.buttons.allow(self.show_in_folder, one)
-        self.buttons.allow(self.delete, alive or one)
+    def _why_not_one(self) -> str | None:
+        return None if len(self.view.selected_rows()) == 1 else "Select one checkpoint first."
+
+    def _why_not_two(self) -> str | None:
+        return None if len(self.view.selected_rows()) == 2 else "Select two checkpoints first (Ctrl + click)."
+
+    def _why_not_delete(self) -> str | None:
+        if self._training:
+            return "The run is training and keeps its checkpoints itself: stop it first."
+        return self._why_not_one()
 
     def _reconstruct(self) -> None:
         self.reconstruct_requested.emit(self.selected()[0])

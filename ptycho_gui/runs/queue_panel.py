@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QAbstractItemView, QVBoxLayout, QWidget
 
 from ptycho_gui.kit.table import Table, TableActions
@@ -28,8 +28,8 @@ class QueuePanel(QWidget):
     def __init__(self, queue: RunQueue, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.queue = queue
-        self._why_not_add: str | None = None
-        self._why_not_run: str | None = None
+        self._not_add: str | None = None
+        self._not_run: str | None = None
         self._active = False
         self.view = Table(
             queue,
@@ -52,50 +52,89 @@ class QueuePanel(QWidget):
             "<b>Queue</b>: add the open scan with the present settings as often as you like, then run them one after "
             "another. A run that fails is marked with the reason, and the next one begins."
         )
-        self.view.selectionModel().selectionChanged.connect(self._allow)
-        queue.changed.connect(self._allow)
-        self._allow()
+        self.view.selectionModel().selectionChanged.connect(self.buttons.follow)
+        queue.changed.connect(self.buttons.follow)
+        self.buttons.follow()
 
     def _make_actions(self) -> None:
         self.buttons = TableActions(self.view, self)
         add = self.buttons.add
         self.add = add(
-            "&Add open scan", "queue", "Add the open scan with the present settings at the end", self.add_requested.emit
+            "&Add open scan",
+            "queue",
+            "Add the open scan with the present settings at the end",
+            self.add_requested.emit,
+            why_not=lambda: self._not_add,
         )
-        self.run = add("&Run queue", "play", "Begin with the first run that waits", self.run_requested.emit)
-        self.pause = add("&Pause", "pause", "Let the present run end, and begin no other", self.pause_requested.emit)
-        self.up = add("Move &up", "up", "Do this run earlier", lambda: self._move(-1), "Alt+Up")
-        self.down = add("Move do&wn", "down", "Do this run later", lambda: self._move(1), "Alt+Down")
-        self.remove = add("Remo&ve", "trash", "Take this run out of the queue", self._remove, "Delete")
+        self.run = add(
+            "&Run queue",
+            "play",
+            "Begin with the first run that waits",
+            self.run_requested.emit,
+            why_not=self._why_not_run,
+        )
+        self.pause = add(
+            "&Pause",
+            "pause",
+            "Let the present run end, and begin no other",
+            self.pause_requested.emit,
+            why_not=lambda: None if self._active else "The queue is not running.",
+        )
+        self.up = add(
+            "Move &up",
+            "up",
+            "Do this run earlier",
+            lambda: self._move(-1),
+            "Alt+Up",
+            why_not=lambda: self._why_not_move(-1, "No run that waits is before this one."),
+        )
+        self.down = add(
+            "Move do&wn",
+            "down",
+            "Do this run later",
+            lambda: self._move(1),
+            "Alt+Down",
+            why_not=lambda: self._why_not_move(1, "No run that waits comes after this one."),
+        )
+        self.remove = add(
+            "Remo&ve",
+            "trash",
+            "Take this run out of the queue",
+            self._remove,
+            "Delete",
+            why_not=self._why_not_remove,
+        )
 
     def set_active(self, active: bool) -> None:
         """Say whether the queue is being worked off."""
         self._active = active
-        self._allow()
+        self.buttons.follow()
 
     def set_allowed(self, why_not_add: str | None, why_not_run: str | None) -> None:
         """Say why nothing can be added or run now; None if it can."""
-        self._why_not_add, self._why_not_run = why_not_add, why_not_run
-        self._allow()
+        self._not_add, self._not_run = why_not_add, why_not_run
+        self.buttons.follow()
 
     def _row(self) -> int | None:
         rows = self.view.selected_rows()
         return rows[0] if rows else None
 
-    @Slot()
-    def _allow(self) -> None:
-        row, queue, allow = self._row(), self.queue, self.buttons.allow
-        allow(self.add, self._why_not_add)
-        nothing = None if queue.waiting else "No run waits."
-        allow(self.run, "The queue is running." if self._active else nothing or self._why_not_run)
-        allow(self.pause, None if self._active else "The queue is not running.")
+    def _why_not_run(self) -> str | None:
+        if self._active:
+            return "The queue is running."
+        return self._not_run if self.queue.waiting else "No run waits."
+
+    def _why_not_move(self, by: int, end: str) -> str | None:
+        row = self._row()
         if row is None:
-            for action in (self.up, self.down, self.remove):
-                allow(action, _ONE)
-            return
-        allow(self.up, None if queue.may_move(row, row - 1) else "No run that waits is before this one.")
-        allow(self.down, None if queue.may_move(row, row + 1) else "No run that waits comes after this one.")
-        allow(self.remove, "This run is at work: stop it first." if queue.state(row) == "running" else None)
+            return _ONE
+        return None if self.queue.may_move(row, row + by) else end
+
+    def _why_not_remove(self) -> str | None:
+        row = self._row()
+        if row is None:
+            return _ONE
+        return "This run is at work: stop it first." if self.queue.state(row) == "running" else None
 
     def _move(self, by: int) -> None:
         row = self._row()

@@ -20,8 +20,6 @@ from ptycho_gui.runs.jobs.runs import ListedRun, list_runs, trash_run
 from ptycho_gui.runs.run_table import PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
 from ptycho_gui.runs.settings_comparison import SettingsComparison
 
-_ONE = "Select one run first."
-_BROKEN = "The record of this run cannot be read."
 _PICTURE_FROM_WIDTH = 900
 
 
@@ -74,13 +72,43 @@ class RunsPanel(QWidget):
     def _make_actions(self) -> None:
         self.buttons = TableActions(self.view, self)
         add = self.buttons.add
-        self.open = add("&Open", "open", "Show this run: its curves, its object, its checkpoints", self._open, "Return")
-        self.resume = add("&Resume", "resume", "Go on with this run from its last checkpoint", self._resume)
-        self.overlay = add(
-            "O&verlay", "overlay", "Show the curves of this run beside those of the present one", self._toggle_overlay
+        self.open = add(
+            "&Open",
+            "open",
+            "Show this run: its curves, its object, its checkpoints",
+            self._open,
+            "Return",
+            why_not=lambda: self._busy or self._why_not_read(),
         )
-        self.compare = add("Co&mpare settings…", "compare", "List the settings in which two runs differ", self._compare)
-        self.trash = add("Move to &trash…", "trash", "Move this run's files to the trash", self._trash, "Delete")
+        self.resume = add(
+            "&Resume",
+            "resume",
+            "Go on with this run from its last checkpoint",
+            self._resume,
+            why_not=lambda: self._busy or self._why_not_change(),
+        )
+        self.overlay = add(
+            "O&verlay",
+            "overlay",
+            "Show the curves of this run beside those of the present one",
+            self._toggle_overlay,
+            why_not=lambda: None if self._whole() else "Select a run first.",
+        )
+        self.compare = add(
+            "Co&mpare settings…",
+            "compare",
+            "List the settings in which two runs differ",
+            self._compare,
+            why_not=self._why_not_compare,
+        )
+        self.trash = add(
+            "Move to &trash…",
+            "trash",
+            "Move this run's files to the trash",
+            self._trash,
+            "Delete",
+            why_not=self._why_not_change,
+        )
         self.reread = add("Re&fresh", "refresh", "Look into the folder again", self.refresh, "F5")
 
     def _lay_out(self) -> None:
@@ -186,24 +214,32 @@ class RunsPanel(QWidget):
         self.message.emit("error", failure.sentence)
         self.refresh()
 
+    def _whole(self) -> list[RunInfo]:
+        return [run.found for run in self._runs() if isinstance(run.found, RunInfo)]
+
+    def _why_not_read(self) -> str | None:
+        if len(self._runs()) != 1:
+            return "Select one run first."
+        return None if self._whole() else "The record of this run cannot be read."
+
+    def _why_not_change(self) -> str | None:
+        if reason := self._why_not_read():
+            return reason
+        alive = self._whole()[0].status == Status.RUNNING
+        return "The run is still training: stop it first." if alive else None
+
+    def _why_not_compare(self) -> str | None:
+        two = len(self._runs()) == len(self._whole()) == 2
+        return None if two else "Select two runs first (Ctrl + click)."
+
     @Slot()
     def _follow(self) -> None:
-        runs = self._runs()
-        info = runs[0].found if len(runs) == 1 else None
-        one = None if len(runs) == 1 else _ONE
-        readable = one or (None if isinstance(info, RunInfo) else _BROKEN)
-        alive = "The run is still training: stop it first." if info and info.status == Status.RUNNING else None
-        allow = self.buttons.allow
-        allow(self.open, self._busy or readable)
-        allow(self.resume, self._busy or readable or alive)
-        allow(self.trash, readable or alive)
-        whole = [run.found for run in runs if isinstance(run.found, RunInfo)]
-        allow(self.compare, None if len(whole) == len(runs) == 2 else "Select two runs first (Ctrl + click).")
-        allow(self.overlay, None if whole else "Select a run first.")
+        self.buttons.follow()
+        whole = self._whole()
         removes = bool(whole) and all(info.folder in self._overlaid for info in whole)
         self.overlay.setText("Remo&ve overlay" if removes else "O&verlay")
         self.overlay.setIconText(self.overlay.text())
-        self._show_picture(runs)
+        self._show_picture(self._runs())
 
     def _show_picture(self, runs: list[ListedRun]) -> None:
         if len(runs) != 1 or runs[0].picture is None:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushBu
 
 from ptycho_core.scan.orientation import ORIENTATIONS, in_words
 from ptycho_core.scan.settings import HELP, NUMBER, Assumption
+from ptycho_gui.kit.allow import allow
 
 LABELS = {
     "data": "Stored values",
@@ -97,6 +98,7 @@ class SettingField(QWidget):
         if value != "unknown":
             line.setText(f"{float(value) / factor:.10g}")
         self._apply = QPushButton("Apply")
+        self._apply.setToolTip("Read the scan again with this value")
         self._apply.setAccessibleName(f"Apply {LABELS[self.key].lower()}")
         line.textChanged.connect(self._judge)
         line.returnPressed.connect(self._apply.click)
@@ -120,8 +122,7 @@ class SettingField(QWidget):
 
     @Slot()
     def _judge(self) -> None:
-        self._apply.setEnabled(self._number > 0)
-        self._apply.setToolTip("Read the scan again with this value" if self._number > 0 else "Type a number above 0")
+        allow(self._apply, None if self._number > 0 else "Type a number above 0.")
 
     @Slot()
     def _choose(self) -> None:

@@ -26,6 +26,7 @@ from superqt.utils import QSignalThrottler
 
 from ptycho_core.runs.curves import CHARTS, Axis, Chart, Curve, charts_of, curves_of, nearest_row, overlaid, positions
 from ptycho_core.runs.history import RunHistory
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.train.curves_view import CurvesView, key_of
 
@@ -148,6 +149,7 @@ class CurvesPanel(QWidget):
     def _make_controls(self) -> QHBoxLayout:
         self.axis = QComboBox()
         self.axis.addItems(list(_AXES))
+        self.axis.setToolTip("What is counted along x")
         self.axis.currentIndexChanged.connect(self._change_axis)
         self.log = QCheckBox("L&og scale")
         self.log.setToolTip("A logarithmic y axis")
@@ -157,12 +159,16 @@ class CurvesPanel(QWidget):
         self.smoothing.setPageStep(1)
         self.smoothing.setFixedWidth(100)
         self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setToolTip(
+            "Average each step's values over about so many steps; the values themselves stay faintly behind"
+        )
         self._smoothed = QLabel()
         self._smoothed.setMinimumWidth(self.fontMetrics().horizontalAdvance("over 1000 steps"))
         self.smoothing.valueChanged.connect(self._change_smoothing)
         self.smoothing.setValue(_FIRST_SPAN)
         self.overlaid = QToolButton(toolButtonStyle=Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.overlaid.setIcon(icon("overlay"))
+        self.overlaid.setToolTip("Remove a run that is overlaid")
         self.overlaid.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.overlaid.setMenu(QMenu(self.overlaid))
         self.fit = QPushButton(icon("fit"), "&Fit")
@@ -210,16 +216,8 @@ class CurvesPanel(QWidget):
     @Slot()
     def _choose_chart(self) -> None:
         of_run, smooth = self._chart is not _FIGURES, bool(self._chart.of_steps[0]) and self._chart.noisy
-        self.axis.setEnabled(of_run)
-        self.axis.setToolTip(
-            "What is counted along x" if of_run else "Reconstructions stand in the order of their making"
-        )
-        self.smoothing.setEnabled(smooth)
-        self.smoothing.setToolTip(
-            "Average each step's values over about so many steps; the values themselves stay faintly behind"
-            if smooth
-            else "Nothing to smooth: these values have no noise, or are one for each epoch"
-        )
+        allow(self.axis, None if of_run else "Reconstructions stand in the order of their making.")
+        allow(self.smoothing, None if smooth else "These values have no noise, or are one for each epoch.")
         self.view.set_log(self.log.isChecked())
         self.draw()
 
@@ -249,10 +247,7 @@ class CurvesPanel(QWidget):
         for label in self._overlays:
             menu.addAction(f"Remove {label}").triggered.connect(lambda checked=False, name=label: self._remove(name))
         self.overlaid.setText(f"O&verlaid: {len(self._overlays)}")
-        self.overlaid.setEnabled(bool(self._overlays))
-        self.overlaid.setToolTip(
-            "Remove a run that is overlaid" if self._overlays else "No run is overlaid: choose one in the list of runs"
-        )
+        allow(self.overlaid, None if self._overlays else "No run is overlaid: choose one in the list of runs.")
         self.overlays_changed.emit(self.overlays)
         self.refresh()
 

@@ -11,6 +11,7 @@ import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, draw_groups, group_overlap
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.dots import Dots
 from ptycho_gui.kit.plots.position_map import PositionMap
@@ -45,7 +46,9 @@ class GroupMap(QWidget):
             self.map.plot_item.addItem(item, ignoreBounds=True)
         self.caption = QLabel(wordWrap=True)
         self.previous = self._button("&Previous group", "previous", self._step_back)
+        self.previous.setToolTip("Show the group before")
         self.next = self._button("Ne&xt group", "next", self._step_on)
+        self.next.setToolTip("Show another group")
         self._lay_out()
         self._view.sigRangeChangedManually.connect(self._keep_zoom)
         self.map.plot.recoloured.connect(self._apply_colours)
@@ -127,10 +130,9 @@ class GroupMap(QWidget):
         self._footprints.setData(pos=xy, size=self._diameter)
         self.map.header.set_title(f"Group {self._number + 1}" if len(group) else "Groups")
         self.caption.setText(self._describe(group, candidates, positions))
-        self.next.setEnabled(len(group) > 0)
-        self.next.setToolTip("Show another group" if len(group) else "There is no group to show")
-        self.previous.setEnabled(len(group) > 0 and self._number > 0)
-        self.previous.setToolTip("Show the group before" if self._number else "This is the first group")
+        nothing = None if len(group) else "There is no group to show."
+        allow(self.next, nothing)
+        allow(self.previous, nothing or (None if self._number else "This is the first group."))
         if len(group):
             self._look_at(xy[0], float(abs(around - xy[0]).max()) + self._diameter / 2)
 

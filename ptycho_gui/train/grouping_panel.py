@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.inspection.inspection import Inspection, with_unit
 from ptycho_core.scan.grouping import GroupingPlan, overlap_at, probe_diameter
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.scroll_area import scroll_area
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
@@ -93,8 +94,7 @@ class GroupingPanel(QWidget):
         self._not_used.setVisible(not grouped)
         for field in self.fields.values():
             field.set_blocked("" if grouped else _NOT_USED)
-        self.groups.setEnabled(grouped)
-        self.groups.setToolTip("" if grouped else _NOT_USED)
+        allow(self.groups, None if grouped else _NOT_USED)
         self._soon.start()
 
     @Slot()

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVB
 
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.runs.command_line import command_line, job_script
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.forms.scroll_area import scroll_area
 from ptycho_gui.kit.icons import icon
@@ -110,7 +111,7 @@ class TrainingPanel(QWidget):
 
     def _button(self, text: str, name: str, tip: str, slot: Callable[[], None]) -> QPushButton:
         button = QPushButton(icon(name), text, self)
-        button.setProperty("tip", tip)
+        button.setToolTip(tip)
         button.clicked.connect(slot)
         return button
 
@@ -143,8 +144,7 @@ class TrainingPanel(QWidget):
             (self.copy, no_scan or wrong),
             (self.script, no_scan or wrong),
         ):
-            button.setEnabled(not reason)
-            button.setToolTip(reason or button.property("tip"))
+            allow(button, reason)
 
     @Slot()
     def _reset(self) -> None:

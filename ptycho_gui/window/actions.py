@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QToolBar
 
+from ptycho_gui.kit.allow import WhyNot, allow, always
 from ptycho_gui.kit.icons import icon
 
 
@@ -81,6 +83,7 @@ class Actions:
     """
 
     def __init__(self, window: QMainWindow) -> None:
+        self._why_not: dict[str, WhyNot] = {}
         self._named = {name: self._make(name, window) for name in DECLARED}
         self.menus = {}
         for title, names in _MENUS.items():
@@ -96,11 +99,15 @@ class Actions:
     def __getitem__(self, name: str) -> QAction:
         return self._named[name]
 
-    def allow(self, name: str, reason: str | None) -> None:
-        """Enable an action, or disable it with the reason as its tooltip."""
-        action = self[name]
-        action.setEnabled(reason is None)
-        self._tip(name, action, reason)
+    def bind(self, name: str, do: Callable[[], object], why_not: WhyNot = always) -> None:
+        """Say what an action does, and what says, at each `follow`, why it cannot be chosen."""
+        self[name].triggered.connect(lambda: do())
+        self._why_not[name] = why_not
+
+    def follow(self) -> None:
+        """Allow each action what its reason says now."""
+        for name, why_not in self._why_not.items():
+            allow(self[name], why_not())
 
     def _make(self, name: str, window: QMainWindow) -> QAction:
         declared = DECLARED[name]
@@ -111,15 +118,9 @@ class Actions:
             action.setShortcut(QKeySequence(declared.shortcut))
         if declared.icon:
             action.setIcon(icon(declared.icon))
-        self._tip(name, action, None)
-        return action
-
-    @staticmethod
-    def _tip(name: str, action: QAction, reason: str | None) -> None:
-        declared = DECLARED[name]
         keys = f" ({declared.shortcut})" if declared.shortcut else ""
-        action.setToolTip(f"{declared.tip}{keys}" if reason is None else f"{declared.tip}: not now. {reason}")
-        action.setStatusTip(action.toolTip())
+        action.setToolTip(f"{declared.tip}{keys}")
+        return action
 
     def _toolbar(self, window: QMainWindow) -> QToolBar:
         bar = window.addToolBar("Main")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,35 +113,41 @@ class MainWindow(QMainWindow):
         menu.addMenu(ColoursMenu(self.preferences, menu))
 
     def _wire_commands(self) -> None:
-        session, files, results = self.session, self.files, self.results
-        for name, slot in {
-            "open": files.open,
-            "open_positions": files.open_with_positions,
-            "open_mapped": files.open_mapped,
-            "demo": files.open_demo,
-            "reload": session.loader.reload,
-            "save_scan": files.save_scan,
-            "quit": self.close,
-            "start": self._start,
-            "stop": session.stop,
-            "cancel": self._cancel,
-            "resume": session.resume,
-            "enqueue": self._enqueue,
-            "apply": results.apply,
-            "reconstruct": results.reconstruct_best,
-            "polish": results.polish_best,
-            "export_checkpoint": results.export_best,
-            "export_reconstruction": results.export_reconstruction,
-            "reset_layout": self._reset_layout,
-            "guide": self._show_guide,
-            "whats_this": QWhatsThis.enterWhatsThisMode,
-            "first_steps": lambda: self.docks.show("welcome"),
-            "about": lambda: AboutDialog(self).exec(),
-        }.items():
-            self.commands[name].triggered.connect(partial(_call, slot))
+        session, files, results, bind = self.session, self.files, self.results, self.commands.bind
+        bind("open", files.open)
+        bind("open_positions", files.open_with_positions)
+        bind("open_mapped", files.open_mapped)
+        bind("demo", files.open_demo)
+        bind("reload", session.loader.reload, self._why_no_scan)
+        bind("save_scan", files.save_scan, self._why_no_scan)
+        bind("quit", self.close)
+        bind("start", self._start, lambda: session.why_not_start() or self._why_no_folder())
+        bind("stop", session.stop, session.why_idle)
+        bind("cancel", self._cancel, session.why_idle)
+        bind("resume", session.resume, session.why_not_resume)
+        bind("enqueue", self._enqueue, self._why_not_enqueue)
+        bind("apply", results.apply, session.why_busy)
+        bind("reconstruct", results.reconstruct_best, lambda: session.why_busy() or results.why_no_checkpoint())
+        bind("polish", results.polish_best, lambda: session.why_busy() or results.why_no_checkpoint())
+        bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
+        bind("export_reconstruction", results.export_reconstruction, results.why_no_reconstruction)
+        bind("reset_layout", self._reset_layout)
+        bind("guide", self._show_guide)
+        bind("whats_this", QWhatsThis.enterWhatsThisMode)
+        bind("first_steps", lambda: self.docks.show("welcome"))
+        bind("about", lambda: AboutDialog(self).exec())
         self.commands["unlock"].setCheckable(True)
         self.commands["unlock"].toggled.connect(self.docks.set_movable)
         files.fill_recent(self.commands.menus["File"], before=self.commands["demo"])
+
+    def _why_no_scan(self) -> str | None:
+        return None if self.session.loader.looked else "Open a scan first."
+
+    def _why_no_folder(self) -> str | None:
+        return None if self.training.output_folder else "Choose an output folder first."
+
+    def _why_not_enqueue(self) -> str | None:
+        return self.session.draft.reason_not_to_start() or self._why_no_folder()
 
     def _wire_scan(self) -> None:
         loader = self.session.loader
@@ -417,26 +421,11 @@ class MainWindow(QMainWindow):
     @Slot()
     def _update(self) -> None:
         """Say in every action and panel what can be done now, or why not."""
-        session, allow = self.session, self.commands.allow
-        busy, not_valid = session.why_busy(), session.draft.reason_not_to_start()
-        no_scan = None if session.loader.looked else "Open a scan first."
-        no_folder = None if self.training.output_folder else "Choose an output folder first."
-        no_checkpoint = self.results.why_no_checkpoint()
-        allow("start", busy or not_valid or no_folder)
-        allow("enqueue", not_valid or no_folder)
-        for name in ("stop", "cancel"):
-            allow(name, None if session.busy else "Nothing is running.")
-        allow("resume", session.why_not_resume())
-        for name in ("reload", "save_scan"):
-            allow(name, no_scan)
-        allow("apply", busy)
-        for name in ("reconstruct", "polish"):
-            allow(name, busy or no_checkpoint)
-        allow("export_checkpoint", no_checkpoint)
-        allow("export_reconstruction", None if session.reconstruction else "There is no reconstruction yet.")
-        self.checkpoints.set_busy(busy)
-        self.runs.set_busy(busy)
-        self.queue.set_allowed(not_valid or no_folder, busy)
+        session = self.session
+        self.commands.follow()
+        self.checkpoints.set_busy(session.why_busy())
+        self.runs.set_busy(session.why_busy())
+        self.queue.set_allowed(self._why_not_enqueue(), session.why_busy())
         self.queue.set_active(session.works_off_queue)
         self.log.set_config(session.draft.config())
 
@@ -492,8 +481,3 @@ def _strip(title: str, widget: QWidget) -> QToolBar:
     strip.setMovable(False)
     strip.addWidget(widget)
     return strip
-
-
-def _call(slot: Callable[[], object], checked: bool = False) -> None:
-    """Call a method that does not care whether its action is checked."""
-    slot()

@@ -82,6 +82,10 @@ class ResultActions(QObject):
         """Say why there is no best checkpoint; None if there is one."""
         return None if self._best() else "There is no checkpoint with a finite loss yet."
 
+    def why_no_reconstruction(self) -> str | None:
+        """Say that there is no reconstruction; None if there is one."""
+        return None if self._session.reconstruction else "There is no reconstruction yet."
+
     def _best(self) -> Path | None:
         return self._session.run.history.best_checkpoint if self._session.run else None
 

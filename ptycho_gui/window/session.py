@@ -98,6 +98,10 @@ class Session(QObject):
         """Say that something computes; None if nothing does."""
         return "Something is running: stop it first." if self.busy else None
 
+    def why_idle(self) -> str | None:
+        """Say that nothing computes; None if something does."""
+        return None if self.busy else "Nothing is running."
+
     def why_not_start(self) -> str | None:
         """Say why no training can start; None if one can."""
         return self.why_busy() or self.draft.reason_not_to_start()

@@ -93,14 +93,14 @@ def test_without_a_scan_nothing_can_be_added_and_it_says_why(pair):
     assert pair.state == "Open a scan first."
     for control in (pair.panel.list.add, pair.panel._apply, pair.panel._orientation):
         assert not control.isEnabled()
-        assert "no scan is open" in control.toolTip()
+        assert "No scan is open" in control.toolTip()
 
 
 def test_a_scan_is_seen_as_it_is_before_any_step(opened):
     assert opened.texts[0][:2] == ["60", "32 × 32 px"]
     assert opened.texts[1] == opened.texts[0]
     assert opened.state == "The scan is used as it is in the file."
-    assert "they are applied" in opened.panel._apply.toolTip()
+    assert "They are applied" in opened.panel._apply.toolTip()
 
 
 def test_a_step_from_the_menu_is_edited_in_place_and_seen_live(opened):

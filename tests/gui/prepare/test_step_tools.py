@@ -112,7 +112,7 @@ def test_one_tool_at_a_time_and_none_without_a_scan(tools):
     assert tools.tool == "brush"
     tools.set_size(0)
     assert tools.tool == ""
-    assert "open a scan first" in tools.buttons["brush"].toolTip()
+    assert "Open a scan first" in tools.buttons["brush"].toolTip()
     assert not tools.buttons["brush"].isEnabled()
 
 

@@ -48,7 +48,7 @@ def test_a_step_that_cannot_be_done_is_told_and_the_scan_is_shown_before_it(tiny
 
 def test_an_edit_does_no_earlier_step_again(tiny_scan, monkeypatch):
     tried = []
-    sketch = prepare.sketch
+    sketch = steps_preview.sketch
     monkeypatch.setattr(steps_preview, "sketch", lambda step, scan: (tried.append(step), sketch(step, scan))[1])
     preview = StepsPreview(tiny_scan)
     for last in (16, 20):

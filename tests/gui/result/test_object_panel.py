@@ -235,7 +235,7 @@ def test_positions_are_marked_where_they_are_known(panel, settle):
     panel.show_preview(preview(), PIXEL)
     settle("Live")
     assert not panel.positions.isEnabled()
-    assert "previews carry no positions" in panel.positions.toolTip()
+    assert "Previews carry no positions" in panel.positions.toolTip()
     panel.show_reconstruction("best", reconstruction())
     settle("best")
     panel.positions.click()
@@ -365,7 +365,7 @@ def test_every_mnemonic_is_unique_and_every_tool_tip_names_its_key(panel):
 def test_without_an_object_every_button_says_why_it_is_disabled(panel):
     for button in (panel.fit, panel.lock, panel.ramp, panel.positions, panel.line, panel.export):
         assert not button.isEnabled()
-        assert "there is no object yet" in button.toolTip()
+        assert "There is no object yet" in button.toolTip()
 
 
 def test_a_reconstruction_can_be_exported_and_a_preview_not_yet(panel, settle, qtbot):

@@ -136,13 +136,13 @@ def test_running_and_pausing_are_offered_when_they_make_sense(queue, panel, qtbo
     panel.set_active(False)
     for _ in range(3):
         queue.done(queue.next())
-    assert panel.run.toolTip() == "No run waits."
+    assert panel.run.toolTip().endswith("Not now: No run waits.")
 
 
 def test_why_nothing_can_be_added_or_run_is_said(panel, qtbot):
     panel.set_allowed("Open a scan first.", "Something is running: stop it first.")
-    assert panel.add.toolTip() == "Open a scan first."
-    assert panel.run.toolTip() == "Something is running: stop it first."
+    assert panel.add.toolTip().endswith("Not now: Open a scan first.")
+    assert panel.run.toolTip().endswith("Not now: Something is running: stop it first.")
     panel.set_allowed(None, None)
     with qtbot.waitSignal(panel.add_requested):
         panel.add.trigger()

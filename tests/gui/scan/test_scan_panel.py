@@ -89,7 +89,7 @@ def test_what_is_no_positive_number_cannot_be_applied(qtbot, panel, of_unknown_g
     with qtbot.assertNotEmitted(panel.setting_chosen):
         qtbot.keyClick(line, Qt.Key.Key_Return)
     assert not apply.isEnabled()
-    assert apply.toolTip() == "Type a number above 0"
+    assert apply.toolTip().endswith("Not now: Type a number above 0.")
 
 
 def test_what_the_operator_set_stays_there_to_be_changed(panel, tmp_path):
