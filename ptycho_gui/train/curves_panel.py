@@ -121,17 +121,17 @@ class CurvesPanel(QWidget):
         """Labels of the runs that are overlaid."""
         return tuple(self._overlays)
 
-    def show_figures(self, of: int | str, r: float, r_free: float) -> None:
+    def show_figures(self, of: str, r: float, r_free: float) -> None:
         """Show R and R_free of a reconstruction of the run's scan.
 
         Parameters
         ----------
         of
-            The epoch of the checkpoint, from 0, or words for it; known ones are replaced.
+            Words for the checkpoint; known ones are replaced.
         r, r_free
             As the reconstruction tells.
         """
-        self._figures[f"epoch {of + 1}" if isinstance(of, int) else of] = (r, r_free)
+        self._figures[of] = (r, r_free)
         self.tabs.setTabVisible(len(self._charts) - 1, True)
         self.refresh()
 

@@ -54,7 +54,7 @@ class ResultActions(QObject):
         self._preferences, self._window = preferences, window
         self.shown = ""
         """What the reconstruction is that would be exported."""
-        self._overlaid: set[Path] = set()
+        self._overlaid: dict[str, Path] = {}  # by what the curves call them
         self._to_overlay: list[Path] = []
         self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying = (
             WorkerSlot(self) for _ in range(4)
@@ -73,6 +73,7 @@ class ResultActions(QObject):
         checkpoints.delete_requested.connect(self._delete)
         runs.overlay_requested.connect(self._read_overlay)
         runs.remove_overlay_requested.connect(self._remove_overlay)
+        curves.overlays_changed.connect(self._mark_overlaid)
 
     @property
     def _slots(self) -> tuple[WorkerSlot, ...]:
@@ -172,15 +173,16 @@ class ResultActions(QObject):
     @Slot(object)
     def _overlay(self, opened: OpenedRun) -> None:
         folder = opened.info.folder
+        self._overlaid[_label(folder)] = folder
         self._curves.overlay(_label(folder), RunHistory.from_run(opened.info, opened.columns))
-        self._overlaid.add(folder)
-        self._runs.set_overlaid(self._overlaid)
 
     @Slot(Path)
     def _remove_overlay(self, folder: Path) -> None:
         self._curves.remove_overlay(_label(folder))
-        self._overlaid.discard(folder)
-        self._runs.set_overlaid(self._overlaid)
+
+    @Slot(object)
+    def _mark_overlaid(self, labels: tuple[str, ...]) -> None:
+        self._runs.set_overlaid({self._overlaid[label] for label in labels})
 
     @Slot(object)
     def _tell_checkpoint(self, path: Path) -> None:

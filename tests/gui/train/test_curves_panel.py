@@ -162,7 +162,7 @@ def test_other_runs_are_overlaid_by_name_in_other_colours_and_styles_and_removed
 def test_r_and_r_free_are_hidden_until_there_are_some(panel, history):
     panel.show_run(history)
     assert "R factors" not in tabs(panel)
-    panel.show_figures(2, 0.18, 0.19)
+    panel.show_figures("epoch 3", 0.18, 0.19)
     panel.show_figures("epoch 3, polished", 0.15, 0.17)
     panel.tabs.setCurrentIndex(5)
     r, r_free = panel.view._curves

@@ -111,6 +111,18 @@ def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, t
     assert [label.rpartition("/")[2] for label in window.curves.overlays] == ["two"]
 
 
+def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the_list(window, qtbot, trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "one")
+    window.runs.set_folder(tmp_path)
+    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1, timeout=PATIENCE_MS)
+    window.runs.view.selectRow(0)
+    window.runs.overlay.trigger()
+    qtbot.waitUntil(lambda: len(window.curves.overlays) == 1, timeout=PATIENCE_MS)
+    assert window.runs.overlay.text() == "Remo&ve overlay"
+    window.curves.overlaid.menu().actions()[0].trigger()
+    assert window.runs.overlay.text() == "O&verlay"
+
+
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "copy")
     with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
