@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ptycho_gui.prepare.jobs.steps_preview import Look, Outcome
+from ptycho_core.preprocessing.preview import Look, Outcome
 
 _COLUMNS = ("Patterns", "Pattern size", "Object pixel", "Counts per pattern", "Masked pixels")
 _UNKNOWN = "unknown"

@@ -10,11 +10,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QSp
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.preprocessing.preview import Outcome
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import FromFile, Orient, Step
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.prepare.jobs.steps_preview import Outcome
 from ptycho_gui.prepare.orientation_search import OrientationSearch
 from ptycho_gui.prepare.step_entry import StepEntry, new_entry
 from ptycho_gui.prepare.step_form import StepForm

@@ -19,13 +19,14 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.base.errors import Problem
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.preprocessing.preview import Look, Outcome, StepsPreview
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import MaskThreshold, Step
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.plots.position_map import PositionMap
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
-from ptycho_gui.prepare.jobs.steps_preview import Look, Outcome, StepsPreview
+from ptycho_gui.prepare.jobs.steps import preview_steps_job
 from ptycho_gui.prepare.marked_pattern import MarkedPattern
 from ptycho_gui.prepare.preprocessing_figures import PreprocessingFigures
 from ptycho_gui.prepare.step_entry import title
@@ -155,7 +156,7 @@ class PreprocessingPreview(QWidget):
         if self._waiting:
             self._slot.cancel()
         elif self._steps_preview:
-            self._slot.start(self._steps_preview.job(self._steps, self._n_shown, self._row))
+            self._slot.start(preview_steps_job(self._steps_preview, self._steps, self._n_shown, self._row))
             self._busy.setText("Looking…")
 
     @Slot()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ptycho_core.preprocessing.preview import Look
 from ptycho_core.scan.steps import (
     STEPS,
     Bin,
@@ -26,7 +27,6 @@ from ptycho_core.scan.steps import (
     Saturation,
     Step,
 )
-from ptycho_gui.prepare.jobs.steps_preview import Look
 
 
 @dataclass(frozen=True)

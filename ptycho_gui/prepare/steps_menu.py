@@ -16,7 +16,7 @@ from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
-from ptycho_gui.prepare.jobs.steps_preview import read_steps_job, save_steps_job
+from ptycho_gui.prepare.jobs.steps import read_steps_job, save_steps_job
 from ptycho_gui.prepare.step_list import StepList
 
 _FILES = "Steps (*.json)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -76,10 +75,6 @@ class ScanLoader(QObject):
         self.began.emit()
         self.progressed.emit(f"Opening {source.file.name}", None)
         self._loading.start(load(source), then)
-
-    def open_path(self, path: Path) -> None:
-        """Open a file with nothing else said."""
-        self.open(ScanSource(path.absolute()))
 
     def answer(self, key: str, value: str) -> None:
         """Open the scan again with one more setting of `scan.settings.SETTINGS`."""

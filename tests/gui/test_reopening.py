@@ -17,6 +17,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.cli.arguments import given_source
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.runs.command_line import command_line, job_script
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
@@ -25,7 +26,6 @@ from ptycho_core.scan.steps import Crop, Every, MaskPolygon, Orient
 from ptycho_gui.apply.apply_dialog import ApplyDialog
 from ptycho_gui.kit.jobs.load import load
 from ptycho_gui.prepare.jobs.orientation import orientation_job
-from ptycho_gui.prepare.jobs.prepare import Preparation
 from ptycho_gui.runs.queue import QueuedRun, RunQueue
 from ptycho_gui.train.jobs.train import train_job
 from tests.helpers import scan_files as files
@@ -85,7 +85,7 @@ def as_in_file(source):
 
 
 def test_the_preview(opened, source):
-    outcome = done(Preparation(opened).job(opened.source.steps, len(opened.source.steps), 4))
+    outcome = StepsPreview(opened).look(opened.source.steps, len(opened.source.steps), 4, StopToken())
     before = as_in_file(source)
     assert outcome.failure == ""
     np.testing.assert_array_equal(outcome.before.pattern, before.patterns[4])

@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtCore import Qt
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.scan.steps import STEPS, Bin, Centre, Crop, Every, FromFile, MaskPolygon
-from ptycho_gui.prepare.jobs.steps_preview import StepsPreview
 from ptycho_gui.prepare.step_entry import StepEntry, new_entry, sections, title
 from ptycho_gui.prepare.step_list import StepList
 
@@ -118,7 +118,7 @@ def test_a_new_step_can_be_done_at_once(kind, tiny_scan):
     from ptycho_core.base.events import StopToken
 
     def outcome(*steps):
-        return StepsPreview(tiny_scan).job(steps, 1, 0)(lambda event: None, StopToken())
+        return StepsPreview(tiny_scan).look(steps, 1, 0, StopToken())
 
     step = new_entry(kind, outcome().after, highest=40.0).step()
     assert outcome(step).failure == ""

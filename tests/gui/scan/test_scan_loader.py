@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from PySide6.QtWidgets import QLabel, QPushButton
 
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
@@ -47,10 +48,10 @@ def test_a_file_that_cannot_be_read_is_told_in_the_panel_and_leaves_the_scan_as_
 ):
     good = files.write(tmp_path_factory.mktemp("good"), "plain-npz")
     with qtbot.waitSignal(loader.opened):
-        loader.open_path(good)
+        loader.open(ScanSource(good))
     path = make(name)
     with qtbot.waitSignal(loader.failed) as failed, qtbot.assertNotEmitted(loader.opened):
-        loader.open_path(path)
+        loader.open(ScanSource(path))
     sentence, file = failed.args
     assert sentence.startswith(str(path))
     assert file == str(path)
@@ -66,7 +67,7 @@ def test_what_is_wrong_with_a_scan_is_told_in_the_panel_with_a_button_for_each_w
 ):
     bad = BAD_FILES[name]
     with qtbot.waitSignal(loader.opened) as opened:
-        loader.open_path(make(name))
+        loader.open(ScanSource(make(name)))
     (problem,) = [problem for problem in opened.args[0].problems if re.search(bad.words, problem.message)]
     assert problem.severity == bad.severity
     assert problem.message in "".join(shown(panel, QLabel)).replace("\u200b", "")

@@ -34,7 +34,7 @@ class Driven:
 
     def open(self, path):
         with self.qtbot.waitSignal(self.session.loader.opened, timeout=PATIENCE_MS):
-            self.session.loader.open_path(path)
+            self.session.loader.open(ScanSource(path))
         return self
 
     def until_idle(self, begin, *arguments):
@@ -306,7 +306,7 @@ def test_a_bad_scan_leaves_the_one_before_open(driven, tmp_path, scan_path):
     bad = tmp_path / "bad.npz"
     bad.write_bytes(b"not a scan")
     with driven.qtbot.waitSignal(driven.session.loader.failed, timeout=PATIENCE_MS) as told:
-        driven.session.loader.open_path(bad)
+        driven.session.loader.open(ScanSource(bad))
     assert str(bad) in told.args[0]
     assert driven.session.loader.source.path == scan_path
 

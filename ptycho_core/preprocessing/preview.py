@@ -1,27 +1,20 @@
-"""What preprocessing steps make of a scan, looked at quickly, and files of steps; each a job."""
+"""`StepsPreview`: what steps make of a scan, looked at quickly while they are edited."""
 
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.atomic import atomic_write
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.preprocessing import with_steps
 from ptycho_core.preprocessing.sketch import sketch
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
-from ptycho_core.scan.steps_json import read_steps, steps_to_dict
 from ptycho_core.scan.survey import survey
-from ptycho_gui.kit.threads.worker import Job
 
 _SAMPLE_BYTES = 64 * 2**20
 _FEWEST, _MOST = 16, 256
@@ -130,7 +123,7 @@ def _spread(n: int, most: int) -> NDArray[np.int64]:
 class StepsPreview:
     """The scan before and after each step, kept, so that editing one step does not do those before it again.
 
-    Its jobs must run one after another.
+    It is looked at by one thread at a time.
 
     Parameters
     ----------
@@ -143,22 +136,36 @@ class StepsPreview:
         self._steps: list[Step] = []
         self._stages: list[_Stage] = []
 
-    def job(self, steps: tuple[Step, ...], n_shown: int, row: int) -> Job:
-        """Try steps, look at the scan before them and after the first ``n_shown``. Result: `Outcome`."""
+    def look(self, steps: tuple[Step, ...], n_shown: int, row: int, token: StopToken) -> Outcome:
+        """Try steps, and look at the scan before them and after the first ``n_shown``.
 
-        def job(emit: Callable[[Any], None], token: StopToken) -> Outcome:
-            failure = self._try(steps, token)
-            done = len(self._steps)
-            shown, first = min(n_shown, done), self._stages[0]
-            there = min(row, len(first.scan) - 1)
-            token.leave_if_cancelled()
-            before = first.look(there)
-            token.leave_if_cancelled()
-            after = self._stages[shown].look(there)
-            notes = tuple(stage.scan.history[-1] for stage in self._stages[1:])
-            return Outcome(before, after, shown, there, notes, failure)
+        Parameters
+        ----------
+        steps
+            To be tried.
+        n_shown
+            How many of them are to be shown.
+        row
+            Of the chosen pattern, before all steps.
+        token
+            Asked between steps.
 
-        return job
+        Raises
+        ------
+        InputError
+            The scan cannot be read again without the steps that were done to it.
+        Cancelled
+            ``token`` was cancelled; what was done so far is kept.
+        """
+        failure = self._try(steps, token)
+        shown, first = min(n_shown, len(self._steps)), self._stages[0]
+        there = min(row, len(first.scan) - 1)
+        token.leave_if_cancelled()
+        before = first.look(there)
+        token.leave_if_cancelled()
+        after = self._stages[shown].look(there)
+        notes = tuple(stage.scan.history[-1] for stage in self._stages[1:])
+        return Outcome(before, after, shown, there, notes, failure)
 
     def _try(self, steps: tuple[Step, ...], token: StopToken) -> str:
         if not self._stages:
@@ -177,23 +184,3 @@ class StepsPreview:
             self._steps.append(step)
             self._stages.append(stage)
         return ""
-
-
-def read_steps_job(path: Path) -> Job:
-    """Read a file of steps. Result: a tuple of `Step`."""
-
-    def job(emit: Callable[[Any], None], token: StopToken) -> tuple[Step, ...]:
-        return read_steps(path)
-
-    return job
-
-
-def save_steps_job(steps: tuple[Step, ...], path: Path) -> Job:
-    """Write a file of steps. Result: its path."""
-
-    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
-        with atomic_write(path, check=read_steps) as temporary:
-            temporary.write_text(json.dumps(steps_to_dict(steps), indent=1), encoding="utf-8")
-        return path
-
-    return job
