@@ -168,7 +168,7 @@ def _worth(saved: CheckpointSaved) -> float:
     return saved.value if saved.mode == "min" else -saved.value
 
 
-def read_run(folder: Path) -> RunInfo:
+def read_run(folder: str | Path) -> RunInfo:
     """Return what ``folder`` tells of its run; one whose process died unheard is ``interrupted``.
 
     Raises
@@ -176,7 +176,7 @@ def read_run(folder: Path) -> RunInfo:
     InputError
         There is no run in the folder, or its record cannot be read.
     """
-    folder = folder.absolute()
+    folder = Path(folder).absolute()
     path = folder / RECORD
     try:
         body = read_json(path, "the run's record")
@@ -191,11 +191,11 @@ def read_run(folder: Path) -> RunInfo:
     return info
 
 
-def find_runs(root: Path, depth: int = 5) -> list[RunInfo | BrokenRun]:
+def find_runs(root: str | Path, depth: int = 5) -> list[RunInfo | BrokenRun]:
     """Return the runs in ``root`` and up to ``depth`` folders below it, newest first, broken ones last."""
     found: list[RunInfo] = []
     broken: list[BrokenRun] = []
-    for folder in _run_folders(root.absolute(), depth):
+    for folder in _run_folders(Path(root).absolute(), depth):
         try:
             found.append(read_run(folder))
         except InputError as error:
@@ -203,7 +203,7 @@ def find_runs(root: Path, depth: int = 5) -> list[RunInfo | BrokenRun]:
     return [*sorted(found, key=lambda info: info.started, reverse=True), *broken]
 
 
-def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
+def read_metrics(folder: str | Path) -> dict[str, NDArray[np.float64]]:
     """Return the columns of the run's metrics.csv, NaN where a cell is empty; no columns before the first epoch.
 
     Raises
