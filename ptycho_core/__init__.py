@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ptycho_core.simulation import SimulationSpec as SimulationSpec
     from ptycho_core.simulation import simulate as simulate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # who wants the log takes it; the command line does not
 
