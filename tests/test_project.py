@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PySide6.QtCore import QObject
@@ -31,6 +32,7 @@ from ptycho_gui.window.guide_window import anchor_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 CONSTRAINTS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
@@ -53,6 +55,55 @@ def pinned_version(name: str) -> str:
     return specifier.version
 
 
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+@pytest.mark.parametrize("package", ["ptycho_core", "ptycho_gui"])
+def test_the_architecture_names_every_room_and_no_other(package):
+    text = ARCHITECTURE.read_text(encoding="utf-8").partition(f"| `{package}/` |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `([\w.]+?)/?` \|", text, flags=re.MULTILINE)
+    rooms = [path.name for path in (ROOT / package).iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert sorted(name for name in named if not name.endswith(".py")) == sorted(rooms)
+    assert all((ROOT / package / name).exists() for name in named)
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_a_page_for_contributors_calls_things_by_their_names_in_the_code(page):
+    code = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("ptycho_*/**/*.py"))
+    code += (ROOT / "tests/helpers/scan_files.py").read_text(encoding="utf-8")
+    names = set(re.findall(r"`([A-Za-z_]+)`", page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", code)] == []
+    folders = r"ptycho_\w+/|tests/|docs/|examples/|kit/|base/|engines/"
+    paths = re.findall(rf"`((?:{folders})[\w./]*)`", page.read_text(encoding="utf-8"))
+    homes = (ROOT, ROOT / "ptycho_core", ROOT / "ptycho_gui")
+    left = [path for path in paths if not re.search(r"\b(TASK|NAME)\b", path)]
+    assert [path for path in left if not any((home / path).exists() for home in homes)] == []
+
+
+def test_every_file_that_states_the_version_states_the_same():
+    release = ElementTree.parse(ROOT / "packaging" / f"{DESKTOP_ID}.metainfo.xml").find("releases/release")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(
+        r"^## \[(?:Unreleased\], to be )?([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE
+    )
+    assert {release.get("version"), citation["version"], newest[1]} == {ptycho_core.__version__}
+
+
+def test_hosted_ci_runs_what_we_run_on_every_python_that_is_declared():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    assert "make lint test" in [step.get("run") for step in job["steps"]]
+    declared = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if ":: 3." in line]
+    assert job["strategy"]["matrix"]["python"] == declared
+
+
+def test_checks_before_a_commit_are_those_of_lint():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    lint = (ROOT / "Makefile").read_text(encoding="utf-8").partition("lint: $(installed)\n")[2].partition("\n\n")[0]
+    commands = [line.strip().replace("$(bin)", ".venv/bin") for line in lint.splitlines()]
+    hooks = [hook["entry"].replace(" --force-exclude", "") for hook in repository["hooks"]]
+    assert [command.removesuffix(" --check") for command in commands] == hooks
+
+
 @pytest.mark.parametrize("target", ["gui", "demo", "test"])
 def test_the_readme_names_the_commands_and_make_knows_them(target):
     assert f"make {target}" in README
@@ -60,14 +111,14 @@ def test_the_readme_names_the_commands_and_make_knows_them(target):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_file_that_a_page_links_to_exists(page):
     text = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#]+)", text)
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_heading_that_a_page_links_to_exists(page):
     missing = []
     for name, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
