@@ -64,6 +64,7 @@ class ResultActions(QObject):
         self._deleting.succeeded.connect(session.keep_record)
         self._deleting.succeeded.connect(self._show_left)
         self._overlaying.succeeded.connect(self._overlay)
+        self._overlaying.failed.connect(self._mark_what_is_overlaid)
         self._overlaying.ended.connect(self._read_next_overlay)
         for slot in self._slots:
             slot.failed.connect(self._show_failure)
@@ -179,6 +180,10 @@ class ResultActions(QObject):
     @Slot(Path)
     def _remove_overlay(self, folder: Path) -> None:
         self._curves.remove_overlay(_label(folder))
+
+    @Slot()
+    def _mark_what_is_overlaid(self) -> None:
+        self._mark_overlaid(self._curves.overlays)
 
     @Slot(object)
     def _mark_overlaid(self, labels: tuple[str, ...]) -> None:

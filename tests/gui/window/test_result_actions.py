@@ -123,6 +123,17 @@ def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the
     assert window.runs.overlay.text() == "O&verlay"
 
 
+def test_a_run_whose_curves_cannot_be_read_is_not_marked_as_overlaid(window, qtbot, trained, tmp_path):
+    gone = shutil.copytree(trained, tmp_path / "one")
+    window.runs.set_folder(tmp_path)
+    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1, timeout=PATIENCE_MS)
+    window.runs.view.selectRow(0)
+    shutil.rmtree(gone)
+    window.runs.overlay.trigger()
+    qtbot.waitUntil(lambda: "there is no run in" in window.message_bar.text, timeout=PATIENCE_MS)
+    assert window.runs.overlay.text() == "O&verlay"
+
+
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "copy")
     with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
