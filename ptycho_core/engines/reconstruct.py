@@ -78,10 +78,11 @@ def reconstruct(
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
     canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator))
+    summary = scan_summary(scan)
     times.append(time.perf_counter())
 
     events(happenings.StageChanged(happenings.Stage.RECONSTRUCTING))
-    model, taken = trained.adapt(scan, canvas)
+    model, taken = trained.adapt(scan, canvas, summary)
     object = model.object_of(canvas, tile or TILE)
     history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
     times.append(time.perf_counter())
@@ -99,7 +100,7 @@ def reconstruct(
     metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
-        "same_scan": checkpoint.scan == scan_summary(scan),
+        "same_scan": checkpoint.scan == summary,
         "polish_epochs": polished_epochs,
         **_figures(final, object, cover, canvas, parts.free),
         # Of a polished object what the model makes of its halves tells nothing.

@@ -130,8 +130,15 @@ class Model(L.LightningModule, ABC):
         """
 
     @abstractmethod
-    def adapt(self, scan: Scan, canvas: Canvas) -> tuple[Model, str]:
+    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the trained model that reconstructs a scan, on the canvas' device, and what it took, in a sentence.
+
+        Parameters
+        ----------
+        scan, canvas
+            To reconstruct.
+        summary
+            The scan's, as `start.scan_summary`: tells whether the model was trained on it.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, FixedSampler, PatternSampler, Split, chunks, scan_canvas
 from ptycho_core.engines.models.base import TILE, Model
-from ptycho_core.engines.models.start import pixel_weight, scan_summary, starting_probe
+from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import place, squared_modulus
 from ptycho_core.scan.scan import Scan
 
@@ -83,13 +83,12 @@ class DirectModel(Model):
         """Its own object; the canvas is the one that it was fitted on."""
         return self.object.detach()[None]
 
-    def adapt(self, scan: Scan, canvas: Canvas) -> tuple[Model, str]:
+    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return itself, where this is the scan that it was fitted to."""
-        given = scan_summary(scan)
-        if self.scan_summary != given or self.object.shape != canvas.shape:
+        if self.scan_summary != summary or self.object.shape != canvas.shape:
             raise InputError(
                 f"the checkpoint holds the object of the scan that the direct engine was fitted to, "
-                f"{self.scan_summary} on {tuple(self.object.shape)} pixels, and this is another, {given} on "
+                f"{self.scan_summary} on {tuple(self.object.shape)} pixels, and this is another, {summary} on "
                 f"{canvas.shape}: give that scan, or a checkpoint of the network engine"
             )
         return self.to(canvas.device), "used the checkpoint's object and probe"

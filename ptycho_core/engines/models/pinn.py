@@ -23,7 +23,7 @@ from ptycho_core.engines.data import (
     regions,
 )
 from ptycho_core.engines.models.base import TILE, Model
-from ptycho_core.engines.models.start import at_brightness, pixel_weight, scan_summary, starting_probe
+from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
 from ptycho_core.engines.models.unet import UNet, in_tiles
 from ptycho_core.engines.physics import (
     EPSILON,
@@ -215,14 +215,14 @@ class PinnModel(Model):
             object = network.refine(number, now, step, estimate.coverage, apply)
         return _Pass(object, estimate.coverage)
 
-    def adapt(self, scan: Scan, canvas: Canvas) -> tuple[Model, str]:
+    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.
 
         On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever
         explains the patterns in the scan's middle better by back-projection alone.
         """
         weight = pixel_weight(scan)
-        if self.scan_summary == scan_summary(scan):
+        if self.scan_summary == summary:
             return self.with_probe(self.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
         candidates = {"the scan's own probe": starting_probe(scan, self.config.probe_modes)}
         if self.probe.shape[-1] == scan.size:

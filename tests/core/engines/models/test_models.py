@@ -43,12 +43,12 @@ def test_another_scan_is_served_by_the_engines_that_say_so(tiny_scan: Scan, engi
     model.scan_summary = scan_summary(tiny_scan)
     other = tiny_scan.take(range(40))
     own, another = (Canvas.of_scan(scan, Amplitudes(scan), np.arange(40), CPU) for scan in (tiny_scan, other))
-    assert model.adapt(tiny_scan, own)[0].object_of(own).shape == (1, *own.shape)
+    assert model.adapt(tiny_scan, own, scan_summary(tiny_scan))[0].object_of(own).shape == (1, *own.shape)
     if ENGINES[engine].serves_one_scan:
         with pytest.raises(InputError, match="give that scan"):
-            model.adapt(other, another)
+            model.adapt(other, another, scan_summary(other))
     else:
-        assert model.adapt(other, another)[0].object_of(another).shape == (1, *another.shape)
+        assert model.adapt(other, another, scan_summary(other))[0].object_of(another).shape == (1, *another.shape)
 
 
 @pytest.mark.parametrize("engine", MODELS)
