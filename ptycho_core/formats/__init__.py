@@ -74,6 +74,7 @@ def read_scan(
     settings: collections.abc.Mapping[str, str] | None = None,
     format: str | None = None,
     mapping: Mapping | None = None,
+    progress: collections.abc.Callable[[int, int], None] = lambda done, total: None,
 ) -> Scan:
     """Open a scan; its patterns stay on disk unless they are compressed in an NPZ.
 
@@ -91,6 +92,8 @@ def read_scan(
     mapping
         Where everything is, for a file of no known format, or to read one of a known format otherwise: whatever
         ``format`` says.
+    progress
+        Told how many patterns of how many were looked at, every few megabytes; what it raises ends the reading.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def read_scan(
             stored = _read_as_far_as_it_goes(read, store, positions, chosen)
             if name not in OURS:
                 stored.notes.insert(0, _whose(name, store, positions))
-            scan = assemble(stored, chosen, path, name)
+            scan = assemble(stored, chosen, path, name, progress)
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.source import ScanSource
-from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.survey import Survey, Surveyor, remember
 from ptycho_core.scan.units import UNITS
 
 SMALLEST_SIDE = 8
@@ -82,7 +83,13 @@ class Stored:
     growing: bool = False
 
 
-def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -> Scan:
+def assemble(
+    stored: Stored,
+    settings: Settings,
+    path: Path,
+    format_name: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Scan:
     """Convert to the core's convention.
 
     Raises
@@ -103,10 +110,13 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
         patterns = patterns.then(conversions.flag_largest)
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
     mask = _check_mask(stored.mask, shape, path, notes)
-    seen, patterns, mask, kept = _settle_bad_values(patterns, mask, settings, path, notes)
-    patterns = _to_counts(patterns, seen, stored, settings, path, notes)
-    patterns, mask = _centre(patterns, mask, seen, settings, notes)
-    patterns, mask, size = _make_square(patterns, mask, settings, path, notes)
+    looked = _Looked(patterns, mask, settings, stored, progress)
+    patterns, mask, kept = _settle_bad_values(patterns, mask, looked, settings, path, notes)
+    if mask is not looked.mask or len(kept) < len(looked.patterns):
+        looked = _Looked(patterns, mask, settings, stored, progress)
+    patterns, seen = _to_counts(patterns, looked, stored, settings, path, notes)
+    patterns, mask, seen = _centre(patterns, mask, looked.values.mean, seen, settings, notes)
+    patterns, mask, seen, size = _make_square(patterns, mask, seen, settings, path, notes)
     geometry = _settle_geometry(stored.geometry, settings, path)
     positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * (size / np.asarray(shape))
     if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
@@ -116,7 +126,7 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
     if geometry.object_pixel_m and shape != (size, size):
         per_axis = [pixel * length / size for pixel, length in zip(geometry.object_pixel_m, shape, strict=True)]
         geometry = dataclasses.replace(geometry, object_pixel_m=(per_axis[0], per_axis[1]))
-    return Scan(
+    scan = Scan(
         patterns=patterns,
         positions=np.ascontiguousarray(positions),
         probe=_settle_probe(stored.probe, size, settings, path, notes),
@@ -129,6 +139,54 @@ def assemble(stored: Stored, settings: Settings, path: Path, format_name: str) -
         assumptions=tuple(settings.assumptions),
         growing=stored.growing,
     )
+    if seen is not None:
+        remember(scan, seen, looked.everything)
+    return scan
+
+
+class _Looked:
+    """The one pass over the patterns when a scan is opened: what is stored, and what it will be as counts.
+
+    What the values are is told by the first of them at once, and by a sample of all at the end. Where both agree, as
+    they do but for odd files, the scan needs no other survey.
+    """
+
+    def __init__(
+        self,
+        patterns: Patterns,
+        mask: NDArray[np.bool_] | None,
+        settings: Settings,
+        stored: Stored,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.patterns, self.mask = patterns, mask
+        self.everything = settings.get("bad_pixels") is not None
+        as_stored = Surveyor(patterns, mask, self.everything)
+        as_counts = Surveyor(patterns, mask, self.everything)
+        few = max(1, min(len(as_stored.rows), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))
+        wanted = np.unique(np.linspace(0, len(as_stored.rows) - 1, few).astype(np.int64))
+        sample: list[NDArray[np.float32]] = []
+        self.conversion: PatternStep | None = None
+        for places, batch in as_stored.batches():
+            as_stored.see(places, batch)
+            batch = conversions.clear_bad(batch)
+            sample.append(batch[wanted[(wanted >= places.start) & (wanted < places.stop)] - places.start])
+            if places.start == 0:
+                told = what_values_are(batch[:few], stored.source.dtype)
+                self.conversion = _conversion_of(settings.get("data") or told or stored.values, told)
+            if self.conversion is not None:
+                with np.errstate(over="ignore"):
+                    as_counts.see(places, self.conversion(batch))
+            progress(places.stop, len(as_stored.rows))
+        self.told = what_values_are(np.concatenate(sample), stored.source.dtype)
+        self.values = as_stored.survey()
+        self.counts = _without_bad(self.values) if self.conversion is None else as_counts.survey()
+
+
+def _without_bad(seen: Survey) -> Survey:
+    """Return the survey of the same patterns once their bad values are zero."""
+    nowhere = np.zeros_like(seen.bad_pixels)
+    return dataclasses.replace(seen, n_not_finite=0, n_negative=0, bad_pixels=nowhere, bad_rows=seen.bad_rows[:0])
 
 
 def _subtract_dark(patterns: Patterns, stored: Stored, settings: Settings, path: Path, notes: list[str]) -> Patterns:
@@ -161,19 +219,23 @@ def _check_mask(
 
 
 def _settle_bad_values(
-    patterns: Patterns, mask: NDArray[np.bool_] | None, settings: Settings, path: Path, notes: list[str]
-) -> tuple[Survey, Patterns, NDArray[np.bool_] | None, NDArray[np.int64]]:
-    """Return the survey, patterns without bad values, the mask, and the places of the patterns that are kept."""
+    patterns: Patterns,
+    mask: NDArray[np.bool_] | None,
+    looked: _Looked,
+    settings: Settings,
+    path: Path,
+    notes: list[str],
+) -> tuple[Patterns, NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Return patterns without bad values, the mask, and the places of the patterns that are kept."""
     kept = np.arange(len(patterns))
-    treatment = settings.get("bad_pixels")
-    seen = survey(patterns, mask, everything=treatment is not None)
+    treatment, seen = settings.get("bad_pixels"), looked.values
     found = [(seen.n_not_finite, "NaN, infinite or flagged"), (seen.n_negative, "negative")]
     what = " and ".join(f"{count} {kind}" for count, kind in found if count)
     where = f"{what} values in {np.count_nonzero(seen.bad_pixels)} pixels of {len(seen.bad_rows)} patterns"
     if mask is not None or treatment is not None:
         patterns = patterns.then(conversions.clear_bad)
     if not what:
-        return seen, patterns, mask, kept
+        return patterns, mask, kept
     if treatment is None or (treatment == "zero" and seen.n_not_finite):
         raise InputError(
             f"{path} holds {where}{seen.extent}; counts are finite and not negative: set bad_pixels=mask to leave "
@@ -195,16 +257,17 @@ def _settle_bad_values(
             raise InputError(f"{path} holds {where}: no pattern is left without; set bad_pixels=mask instead")
         patterns = patterns.take(kept)
         notes.append(f"left out {len(seen.bad_rows)} patterns with {where}")
-    return seen, patterns, mask, kept
+    return patterns, mask, kept
 
 
 def _to_counts(
-    patterns: Patterns, seen: Survey, stored: Stored, settings: Settings, path: Path, notes: list[str]
-) -> Patterns:
-    told = what_values_are(patterns)
+    patterns: Patterns, looked: _Looked, stored: Stored, settings: Settings, path: Path, notes: list[str]
+) -> tuple[Patterns, Survey | None]:
+    """Return the patterns as counts, and their survey where it is known."""
+    told = looked.told
     reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
     held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
-    largest = seen.maximum**2 if held == "amplitude" else seen.maximum
+    largest = looked.values.maximum**2 if held == "amplitude" else looked.values.maximum
     if largest > LARGEST_COUNT:
         raise InputError(
             f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
@@ -212,24 +275,30 @@ def _to_counts(
         )
     if held == "amplitude":
         notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
-        return patterns.then(conversions.square_to_whole if told == "amplitude" else conversions.square)
-    if not told:
+    elif not told:
         notes.append("took the stored values as counts (assumed)")
-    return patterns
+    conversion = _conversion_of(held, told)
+    seen = looked.counts if conversion is looked.conversion else None
+    return patterns if conversion is None else patterns.then(conversion), seen
 
 
-def what_values_are(patterns: Patterns) -> str | None:
-    """Tell counts from amplitudes by their values; None where they do not tell.
+def _conversion_of(held: str, told: str | None) -> PatternStep | None:
+    """Return what makes counts of stored values that are counts or amplitudes, and are told to be so or not."""
+    if held != "amplitude":
+        return None
+    return conversions.square_to_whole if told == "amplitude" else conversions.square
+
+
+def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | None:
+    """Tell counts from amplitudes by values (b, y, x) that were stored as ``dtype``; None where they do not tell.
 
     Whole numbers are counts. Numbers whose squares are whole to within the rounding of float32 are amplitudes.
     """
-    if patterns.source.dtype.kind in "biu":
+    if dtype.kind in "biu":
         return "counts"
-    n_looked_at = max(1, min(len(patterns), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))
-    rows = np.unique(np.linspace(0, len(patterns) - 1, n_looked_at).astype(np.int64))
-    values = patterns[rows].astype(np.float64).ravel()
+    values = batch.astype(np.float64).ravel()
     values = values[np.isfinite(values) & (values != 0)]
-    precision = max(np.finfo(np.float32).eps, np.finfo(patterns.source.dtype).eps)
+    precision = max(np.finfo(np.float32).eps, np.finfo(dtype).eps)
     judged = values[abs(values) < 1 / precision]
     if len(judged) and (judged == np.round(judged)).all():
         return "counts"
@@ -241,18 +310,31 @@ def what_values_are(patterns: Patterns) -> str | None:
 
 
 def _centre(
-    patterns: Patterns, mask: NDArray[np.bool_] | None, seen: Survey, settings: Settings, notes: list[str]
-) -> tuple[Patterns, NDArray[np.bool_] | None]:
-    inner, outer = _central_mass(seen.mean), _central_mass(conversions.centre_dc(seen.mean))
+    patterns: Patterns,
+    mask: NDArray[np.bool_] | None,
+    mean: NDArray[np.float64],
+    seen: Survey | None,
+    settings: Settings,
+    notes: list[str],
+) -> tuple[Patterns, NDArray[np.bool_] | None, Survey | None]:
+    """Return patterns, mask and, where it is known, survey with DC in the centre, judged by the ``mean`` as stored."""
+    inner, outer = _central_mass(mean), _central_mass(conversions.centre_dc(mean))
     place = settings.get("dc") or "centre"
     if outer > 2 * inner:
         place = settings.assume("dc", "corner", "the mean pattern's mass lies in the corners")
     elif outer > inner / 2:
         place = settings.assume("dc", "centre", "the mean pattern does not tell; most files store DC in the centre")
     if place == "centre":
-        return patterns, mask
+        return patterns, mask, seen
     notes.append("moved DC from the corner of the patterns to their centre")
-    return patterns.then(conversions.centre_dc), None if mask is None else conversions.centre_dc(mask)
+    mask = None if mask is None else conversions.centre_dc(mask)
+    return patterns.then(conversions.centre_dc), mask, None if seen is None else _images(seen, conversions.centre_dc)
+
+
+def _images(seen: Survey, change: PatternStep) -> Survey:
+    """Return the survey of patterns that were changed in a way that moves pixels and loses none."""
+    mean, highest, bad = change(seen.mean), change(seen.highest), change(seen.bad_pixels)
+    return dataclasses.replace(seen, mean=mean, highest=highest, bad_pixels=bad)
 
 
 def _central_mass(mean: NDArray[np.float64]) -> float:
@@ -261,12 +343,18 @@ def _central_mass(mean: NDArray[np.float64]) -> float:
 
 
 def _make_square(
-    patterns: Patterns, mask: NDArray[np.bool_] | None, settings: Settings, path: Path, notes: list[str]
-) -> tuple[Patterns, NDArray[np.bool_] | None, int]:
+    patterns: Patterns,
+    mask: NDArray[np.bool_] | None,
+    seen: Survey | None,
+    settings: Settings,
+    path: Path,
+    notes: list[str],
+) -> tuple[Patterns, NDArray[np.bool_] | None, Survey | None, int]:
+    """Return square patterns, their mask, their survey where it is known, and their width."""
     _, height, width = patterns.shape
     how = settings.get("square")
     if height == width:
-        return patterns, mask, width
+        return patterns, mask, seen, width
     if how is None:
         raise InputError(
             f"{path}: patterns are {height} x {width} pixels, not square; set square=crop for {min(height, width)} "
@@ -277,7 +365,7 @@ def _make_square(
     if mask is not None or how == "pad":
         mask = fit(np.ones((height, width), bool) if mask is None else mask)
     notes.append(f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded"))
-    return patterns.then(fit), mask, size
+    return patterns.then(fit), mask, None if seen is None or how == "crop" else _images(seen, fit), size
 
 
 def _settle_geometry(stated: Geometry, settings: Settings, path: Path) -> Geometry:

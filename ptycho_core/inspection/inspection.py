@@ -17,7 +17,7 @@ from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.scan_checks import check_scan, median_step_px
 from ptycho_core.scan.grouping import Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.survey import Survey, survey_of
 
 _LABEL_WIDTH = 18
 
@@ -60,9 +60,9 @@ def inspect(
     scan
         To look at.
     everything, progress
-        As for `survey`.
+        As for `survey_of`.
     """
-    seen = survey(scan.patterns, scan.mask, everything, progress)
+    seen = survey_of(scan, everything, progress)
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
     return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen, step_px)))
@@ -176,7 +176,7 @@ def plot_scan(scan: Scan, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    seen = survey(scan.patterns, scan.mask, everything=True)
+    seen = survey_of(scan, everything=True)
     probe = (initial_probe(scan) if scan.probe is None else scan.probe)[0]
     figure = Figure(figsize=(11, 9), layout="constrained")
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.formats.conversions import FitTo
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 
 _N_PATTERNS = 64
@@ -45,7 +45,7 @@ def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex6
     ndarray
         (1, N, N) complex64 in sqrt(counts).
     """
-    seen = seen or survey(scan.patterns, scan.mask)
+    seen = seen or survey_of(scan)
     modulus = np.sqrt(seen.mean)
     probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
     power = (abs(probe) ** 2).sum()

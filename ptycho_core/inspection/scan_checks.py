@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.survey import Survey, survey
+from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.scan.units import UNITS
 
 SMALLEST_STEP_PX = 0.05
@@ -40,7 +40,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     """
     return [
         *_check_growth(scan),
-        *_check_patterns(seen or survey(scan.patterns, scan.mask)),
+        *_check_patterns(seen or survey_of(scan)),
         *_check_positions(scan, median_step_px(scan.positions) if step_px is None else step_px),
         *_check_probe(scan),
         *_check_mask(scan),

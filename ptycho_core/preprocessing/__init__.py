@@ -71,8 +71,15 @@ def preprocess(scan: Scan, steps: Iterable[Step]) -> Scan:
     return scan
 
 
-def open_scan(source: ScanSource) -> Scan:
+def open_scan(source: ScanSource, progress: Callable[[int, int], None] = lambda done, total: None) -> Scan:
     """Read a scan and do its steps.
+
+    Parameters
+    ----------
+    source
+        How.
+    progress
+        As for `read_scan`.
 
     Raises
     ------
@@ -85,6 +92,7 @@ def open_scan(source: ScanSource) -> Scan:
         settings=source.settings,
         format=source.format,
         mapping=source.mapping,
+        progress=progress,
     )
     return preprocess(scan, source.steps)
 

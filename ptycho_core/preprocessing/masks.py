@@ -9,7 +9,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import HotPixels, MaskBrush, MaskFile, MaskPolygon, MaskRectangle, MaskThreshold, Saturation
-from ptycho_core.scan.survey import batches, survey
+from ptycho_core.scan.survey import batches, survey, survey_of
 
 _SIGMAS = 5.0
 
@@ -85,7 +85,7 @@ def hot_pixels(step: HotPixels, scan: Scan) -> Scan:
     A mean of m patterns above ``factor`` times the median of its 5 x 5 neighbours, and above it by five standard
     deviations of photon noise, one photon in all patterns together being the least background.
     """
-    seen = survey(scan.patterns, scan.mask)
+    seen = survey_of(scan)
     from scipy.ndimage import median_filter  # as in grouping
 
     median = median_filter(seen.mean, size=5, mode="nearest")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import DropDead, DropDuplicates, Every, Region
-from ptycho_core.scan.survey import survey
+from ptycho_core.scan.survey import survey_of
 
 
 def region(step: Region, scan: Scan) -> Scan:
@@ -40,7 +40,7 @@ def every(step: Every, scan: Scan) -> Scan:
 
 def drop_dead(step: DropDead, scan: Scan) -> Scan:
     """Leave out patterns with hardly any counts: one pass over all of them, in bounded memory."""
-    sums = survey(scan.patterns, scan.mask, everything=True).sums
+    sums = survey_of(scan, everything=True).sums
     alive = sums > step.fraction * np.median(sums)
     if not alive.any():
         raise InputError("drop_dead: no pattern would be left; most of them hold no counts")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.source import ScanSource
+
+if TYPE_CHECKING:
+    from ptycho_core.scan.survey import Survey
 
 PLANCK_TIMES_C_EV_M = 1.23984198e-6
 """h c in eV m: wavelength[m] = this / energy[eV]."""
@@ -53,6 +56,8 @@ class Patterns:
     steps: tuple[PatternStep, ...] = ()
     rows: NDArray[np.int64] | None = None
     shape: tuple[int, int, int] = field(init=False)
+    surveys: dict[bool, tuple[NDArray[np.bool_] | None, Survey]] = field(init=False, repr=False, default_factory=dict)
+    """What `survey_of` keeps here: of all patterns or not, under which mask, and what was seen."""
 
     def __post_init__(self) -> None:
         n = len(self.rows) if self.rows is not None else int(self.source.shape[0])

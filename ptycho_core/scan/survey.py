@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan.scan import Patterns
+from ptycho_core.scan.scan import Patterns, Scan
 
 LOOK_AT_ALL_BYTES = 256 * 2**20
 """A stack up to this size, as stored, is looked at whole when a scan is opened."""
@@ -94,41 +94,89 @@ def survey(
     progress
         Told how many patterns of how many were looked at, every few megabytes; what it raises ends the survey.
     """
-    rows = np.arange(len(patterns)) if everything else rows_to_look_at(patterns)
-    total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
-    highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
-    bad_pixels = np.zeros(patterns.shape[1:], bool)
-    sums = np.zeros(len(rows))
-    bad_rows: list[NDArray[np.int64]] = []
-    n_not_finite = n_negative = 0
-    for places, batch in batches(patterns if len(rows) == len(patterns) else patterns.take(rows)):
+    surveyor = Surveyor(patterns, good, everything)
+    for places, batch in surveyor.batches():
+        surveyor.see(places, batch)
+        progress(places.stop, len(surveyor.rows))
+    return surveyor.survey()
+
+
+def survey_of(
+    scan: Scan, everything: bool = False, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Survey:
+    """Return the `survey` of a scan's good pixels, made once for all who ask.
+
+    The scan's patterns keep it; so it is also that of copies of the scan with the same patterns and the same mask.
+    """
+    known = scan.patterns.surveys.get(everything)
+    if known is None or known[0] is not scan.mask:
+        remember(scan, survey(scan.patterns, scan.mask, everything, progress), everything)
+    return scan.patterns.surveys[everything][1]
+
+
+def remember(scan: Scan, seen: Survey, everything: bool) -> None:
+    """Keep a survey for those who ask `survey_of`."""
+    is_small = len(rows_to_look_at(scan.patterns)) == len(scan)
+    for kind in (True, False) if is_small else (everything,):
+        scan.patterns.surveys[kind] = (scan.mask, seen)
+
+
+class Surveyor:
+    """Gathers a `Survey` from batches of patterns.
+
+    Parameters
+    ----------
+    patterns, good, everything
+        As for `survey`.
+    """
+
+    def __init__(self, patterns: Patterns, good: NDArray[np.bool_] | None, everything: bool) -> None:
+        self.rows = np.arange(len(patterns)) if everything else rows_to_look_at(patterns)
+        self._patterns, self._good = patterns, good
+        self._total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
+        self._highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
+        self._bad_pixels = np.zeros(patterns.shape[1:], bool)
+        self._sums = np.zeros(len(self.rows))
+        self._bad_rows: list[NDArray[np.int64]] = []
+        self._n_not_finite = self._n_negative = 0
+
+    def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield places among ``rows``, and what `see` wants of the patterns there, (b, y, x)."""
+        patterns = self._patterns
+        return batches(patterns if len(self.rows) == len(patterns) else patterns.take(self.rows))
+
+    def see(self, places: slice, batch: NDArray[np.float32]) -> None:
+        """Take up a batch (b, y, x) of the patterns at these places among ``rows``."""
+        good = self._good
         not_finite, negative = ~np.isfinite(batch), batch < 0
         bad = not_finite | negative
         if bad.any():
-            batch = np.where(bad, 0, batch)
+            batch = np.where(bad, np.float32(0), batch)
             if good is not None:
                 not_finite, negative, bad = not_finite & good, negative & good, bad & good
-            n_not_finite += int(not_finite.sum())
-            n_negative += int(negative.sum())
-            bad_pixels |= bad.any(axis=0)
-            bad_rows.append(rows[places][bad.any(axis=(1, 2))])
+            self._n_not_finite += int(not_finite.sum())
+            self._n_negative += int(negative.sum())
+            self._bad_pixels |= bad.any(axis=0)
+            self._bad_rows.append(self.rows[places][bad.any(axis=(1, 2))])
         if good is not None:
             batch = batch * good
-        total += batch.sum(axis=0, dtype=np.float64)
-        sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
-        np.maximum(highest, batch.max(axis=0), out=highest)
-        progress(places.stop, len(rows))
-    return Survey(
-        rows=rows,
-        total=len(patterns),
-        mean=total / max(len(rows), 1),
-        sums=sums,
-        highest=highest,
-        n_not_finite=n_not_finite,
-        n_negative=n_negative,
-        bad_pixels=bad_pixels,
-        bad_rows=np.concatenate([np.empty(0, np.int64), *bad_rows]),
-    )
+        self._total += batch.sum(axis=0, dtype=np.float64)
+        self._sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
+        np.maximum(self._highest, batch.max(axis=0), out=self._highest)
+
+    def survey(self) -> Survey:
+        """Return what was seen."""
+        return Survey(
+            rows=self.rows,
+            total=len(self._patterns),
+            mean=self._total / max(len(self.rows), 1),
+            sums=self._sums,
+            highest=self._highest,
+            n_not_finite=self._n_not_finite,
+            n_negative=self._n_negative,
+            bad_pixels=self._bad_pixels,
+            bad_rows=np.concatenate([np.empty(0, np.int64), *self._bad_rows]),
+        )
 
 
 def outliers(sums: NDArray[np.float64]) -> NDArray[np.bool_]:

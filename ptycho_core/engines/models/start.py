@@ -12,7 +12,7 @@ from ptycho_core.engines.physics import scale_probe, to_corner
 from ptycho_core.engines.probe_modes import add_modes
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.survey import survey
+from ptycho_core.scan.survey import survey_of
 
 
 def starting_probe(scan: Scan, modes: int) -> Tensor:
@@ -29,7 +29,7 @@ def at_brightness(probe: Tensor, scan: Scan) -> Tensor:
 
 def brightest(scan: Scan) -> float:
     """Return the counts of the brightest pattern (of those looked at, where the scan is large)."""
-    return float(survey(scan.patterns, scan.mask).sums.max())
+    return float(survey_of(scan).sums.max())
 
 
 def scan_summary(scan: Scan) -> dict[str, Any]:

@@ -17,13 +17,14 @@ def load(source: ScanSource) -> Job:
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Inspection:
         emit(Progress("reading the file"))
-        scan = open_scan(source.without_steps())
+        looking = _telling("looking at the patterns", emit, token)
+        scan = open_scan(source.without_steps(), looking)
         for done, step in enumerate(source.steps):
             token.leave_if_cancelled()
             emit(Progress(f"preprocessing: {step.name}", done, len(source.steps)))
             scan = preprocess(scan, (step,))
         token.leave_if_cancelled()
-        return inspect(scan, progress=_telling("looking at the patterns", emit, token))
+        return inspect(scan, progress=looking)
 
     return job
 

@@ -21,7 +21,7 @@ from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, s
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, read_mapping, write_mapping
-from ptycho_core.scan.survey import survey
+from ptycho_core.scan.survey import survey_of
 from ptycho_gui.kit.threads.worker import Job
 
 
@@ -123,7 +123,7 @@ def preview(partial: PartialMapping) -> Job:
         try:
             scan = read_scan(partial.path, positions_file=partial.positions_file, mapping=partial.mapping)
             token.leave_if_cancelled()
-            seen = survey(scan.patterns, scan.mask)
+            seen = survey_of(scan)
             brightest = int(seen.rows[np.argmax(seen.sums)])
             return Preview(
                 pattern=scan.patterns[brightest],

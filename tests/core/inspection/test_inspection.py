@@ -86,5 +86,6 @@ def test_plot_is_a_picture(tmp_path, tiny_scan, with_probe):
 def test_figures_of_a_sample_say_so(tiny_scan, monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.LOOK_AT_ALL_BYTES", 0)
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 10 * 32 * 32 * 2)
-    assert "as of 10 patterns, evenly spread" in describe(figures(inspect(tiny_scan)))
-    assert "evenly spread" not in describe(scan_figures(tiny_scan))
+    scan = tiny_scan.take(range(len(tiny_scan)))
+    assert "as of 10 patterns, evenly spread" in describe(figures(inspect(scan)))
+    assert "evenly spread" not in describe(scan_figures(scan))
