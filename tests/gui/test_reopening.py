@@ -16,7 +16,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.events import StopToken
 from ptycho_core.cli.arguments import given_source
 from ptycho_core.formats import read_scan
-from ptycho_core.preprocessing import apply, open_scan
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.runs.command_line import command_line, job_script
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
@@ -102,7 +102,7 @@ def test_the_search_for_the_orientation(opened, source, edited, monkeypatch):
         "ptycho_core.engines.orientation_search.search_orientation", lambda scan, **how: searched.append(scan) or []
     )
     done(orientation_job(opened, edited))
-    assert_same(searched[0], apply(as_in_file(source), edited))
+    assert_same(searched[0], preprocess(as_in_file(source), edited))
 
 
 def test_the_queue(opened, qapp, tmp_path, monkeypatch):
