@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from ptycho_core.quality.deviance import LN2, LN3, LOWEST_COUNTS, TABLE_RANGE, Misfit, nodes_per_log, spline
 
 SMALLEST_COUNT = 1e-8
 """Expected counts are clamped here, so that the logarithm exists where there is no background."""
@@ -50,3 +54,47 @@ def amplitude_error(expected: Tensor, amplitude: Tensor, weight: Tensor | None =
     of counts (Anscombe 1948), so that the two can be mixed.
     """
     return 2 * pixel_mean((amplitude_modulus(expected) - amplitude).square(), weight)
+
+
+class MisfitSum:
+    """Adds up, batch by batch, how well a model explains patterns."""
+
+    def __init__(self) -> None:
+        self.deviance = self.noise = self.pixels = self.cross = self.expected = self.counts = 0.0
+
+    def add(self, expected: Tensor, amplitude: Tensor, weight: Tensor | None) -> None:
+        """Add patterns: expected counts and measured amplitudes (b, N, N), and the weight of pixels, or None."""
+        counts, clamped = amplitude.square(), expected.clamp_min(LOWEST_COUNTS)
+        good = torch.ones_like(counts) if weight is None else weight.expand_as(counts)
+        for name, values in (
+            ("deviance", clamped - counts + torch.xlogy(counts, counts) - counts * clamped.log()),
+            ("noise", expected_deviance(expected)),
+            ("pixels", torch.ones_like(counts)),
+            ("cross", expected.sqrt() * amplitude),
+            ("expected", expected),
+            ("counts", counts),
+        ):
+            setattr(self, name, getattr(self, name) + float((values * good).sum(dtype=torch.float64)))
+
+    def result(self) -> Misfit:
+        """Return the means; NaN without any pixel, and without any photon where it takes some."""
+        power = self.expected * self.counts
+        # At the best c, sum (c sqrt(lambda) - A)^2 = sum A^2 - (sum sqrt(lambda) A)^2 / sum lambda.
+        r = math.sqrt(max(0.0, 1 - self.cross**2 / power)) if power > 0 else math.nan
+        pixels = self.pixels or math.nan
+        return Misfit(self.deviance / pixels, self.noise / pixels, r)
+
+
+def expected_deviance(expected: Tensor) -> Tensor:
+    """Return `quality.deviance.expected_half_deviance` of expected counts, to 1e-5 of it."""
+    low, high = TABLE_RANGE
+    table = torch.as_tensor(spline(), dtype=expected.dtype, device=expected.device)
+    at = (expected.clamp(low, high) / low).log() * nodes_per_log()
+    cell = at.long().clamp(0, table.shape[1] - 1)
+    part = at - cell
+    c = table[:, cell]
+    middle = ((c[0] * part + c[1]) * part + c[2]) * part + c[3]
+    few, many = expected.clamp_max(low), expected.clamp_min(high)
+    dark = low - few * (1 + math.log(low)) + few.square() * (-few).exp() * (LN2 + few * (LN3 / 2 + few * LN2 / 3))
+    bright = 1 / 2 + (1 / 12 + (1 / 12 + (19 / 120 + 9 / 20 / many) / many) / many) / many
+    return torch.where(expected < low, dark, torch.where(expected > high, bright, middle))
