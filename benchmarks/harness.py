@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +89,12 @@ def reconstruct(folder: Path, *words: object) -> tuple[Finished, dict[str, float
     """Run ``ptycho reconstruct`` and return the process and its metrics."""
     done = ptycho("reconstruct", folder, *words, "--json")
     return done, json.loads(done.output)["metrics"]
+
+
+def scores(of: str, metrics: dict[str, float]) -> Iterator[Row]:
+    """Say how good a reconstruction is; there are no targets, as each scan has its own floor."""
+    for name in ("free_deviance", "free_misfit", "misfit", "r_free"):
+        yield Row(f"{of}{name.replace('_', ' ')}", metrics[name])
 
 
 def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Path:

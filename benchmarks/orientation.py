@@ -25,10 +25,10 @@ def measure(scan: Path) -> Iterator[Row]:
         best, second, *_ = search_orientation(preprocess(measured, [Orient(turned)]), accelerator="cpu")
         slowest = max(slowest, time.perf_counter() - started)
         found += best.orientation == inverse(turned)
-        nearest = min(nearest, second.r_free / best.r_free)
+        nearest = min(nearest, second.deviance / best.deviance)
     yield Row("turned scans whose orientation comes first", f"{found} of {len(ORIENTATIONS)}")
     yield Row("longest search", slowest, 120, "s")
-    yield Row("least R_free of the second over that of the first", nearest)
+    yield Row("least deviance of the second over that of the first", nearest)
 
 
 if __name__ == "__main__":

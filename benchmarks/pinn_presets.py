@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import Row, main, ptycho, reconstruct, tell
+from harness import Row, main, ptycho, reconstruct, scores, tell
 
 HOW = (
     "`ptycho train --train-data-file siemens-star.npz --output-dir out --preset PRESET`, `ptycho reconstruct out`, "
@@ -22,8 +22,7 @@ def measure(scan: Path) -> Iterator[Row]:
             trained = ptycho("train", "--train-data-file", scan, "--output-dir", folder, "--preset", preset)
             made, metrics = reconstruct(folder)
         yield Row(f"{preset}: training and reconstruction", (trained.seconds + made.seconds) / 60, None, "min")
-        yield Row(f"{preset}: R", metrics["r"])
-        yield Row(f"{preset}: R_free", metrics["r_free"], 0.158)
+        yield from scores(f"{preset}: ", metrics)
 
 
 if __name__ == "__main__":

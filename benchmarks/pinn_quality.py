@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import Row, main, ptycho, reconstruct
+from harness import Row, main, ptycho, reconstruct, scores
 
 POLISH = ("--polish", "10")
 HOW = (
@@ -25,13 +25,11 @@ def measure(scan: Path) -> Iterator[Row]:
         yield Row(
             "training (probe warm start included) and reconstruction", trained.seconds + process.seconds, 300, "s"
         )
-        yield Row("R without polish", metrics["r"])
-        yield Row("R_free without polish", metrics["r_free"], 0.166)
+        yield from scores("without polish: ", metrics)
         passes = statistics.median(each["reconstruct_seconds"] for _, each in made)
         yield Row(f"one pass over {metrics['patterns']} patterns, once loaded, median of 3", passes, 2, "s")
         process, metrics = reconstruct(folder, *POLISH)
-        yield Row("R with polish", metrics["r"])
-        yield Row("R_free with polish", metrics["r_free"], 0.157)
+        yield from scores("with polish: ", metrics)
         yield Row("reconstruction with polish", process.seconds, None, "s")
 
 

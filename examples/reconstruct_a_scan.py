@@ -14,7 +14,7 @@ def main(scan_file: str, folder: str, **settings: Any) -> None:
     config = build_config(engine="direct", loss="mae", **settings)
     train(config, scan, folder)
     picture = reconstruct(scan, folder)
-    print(f"R {picture.metrics['r']:.4f}, R_free {picture.metrics['r_free']:.4f}")
+    print(f"free deviance {picture.metrics['free_deviance']:.4f}, free misfit {picture.metrics['free_misfit']:.3f}")
     print("wrote", *export(picture, f"{folder}/picture.png"), *export(picture, f"{folder}/picture.cxi"))
 
 

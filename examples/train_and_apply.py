@@ -16,7 +16,7 @@ def main(first: str, second: str, folder: str, **settings: Any) -> None:
     # All that another machine needs, in one file; `ptycho reconstruct --checkpoint model.zip` takes it too.
     model = export_checkpoint(folder, Path(folder) / "model.zip")
     picture = reconstruct(read_scan(second), model)
-    print(f"R_free of {second}: {picture.metrics['r_free']:.4f}")
+    print(f"free misfit of {second}: {picture.metrics['free_misfit']:.3f}")
     print("wrote", *export(picture, Path(folder) / "second.h5"))
 
 

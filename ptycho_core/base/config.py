@@ -139,7 +139,7 @@ class Config:
         0.05,
         float,
         "Grouping",
-        "Part of the patterns that nothing sees, kept to measure R_free.",
+        "Part of the patterns that nothing sees, kept to say how good the picture is.",
         minimum=0.0,
         maximum=0.5,
     )

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(trials)
     for trial in trials:
-        say(f"--orient {trial.orientation}  R_free {trial.r_free:.4f}  R {trial.r:.4f}")
+        say(f"--orient {trial.orientation}  deviance {trial.deviance:.4f}  misfit {trial.misfit:.3f}")
     if stop.stop_requested:
         return 130
     best, close = trials[0], rivals(trials)

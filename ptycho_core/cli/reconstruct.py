@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     written = write_results(reconstruction, args.folder)
     if args.json:
         print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})
-    say("  ".join(f"{name} {reconstruction.metrics[name]:.4f}" for name in ("r", "r_free")))
+    shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
+    say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))
     for path in written.files.values():
         say(f"wrote {path}")
     if written.earlier:

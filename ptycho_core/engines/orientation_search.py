@@ -35,7 +35,7 @@ PATTERNS = 200
 VIEWS = 1600
 """Patterns that a fit looks at unless told otherwise, repeats counted: 8 epochs of 200."""
 _ENOUGH_LIGHT = 0.8
-_FREE = 0.1
+_HELD_OUT = 0.1
 _FEWEST_PATTERNS = 10
 
 
@@ -68,7 +68,7 @@ def search_orientation(
     Returns
     -------
     list of Trial
-        The lowest R_free first.
+        The lowest deviance first.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def search_orientation(
         raise InputError(f"epochs must be 1 or more (it is {epochs})")
     if min(patterns, len(scan)) < _FEWEST_PATTERNS:
         raise InputError(f"patterns must be {_FEWEST_PATTERNS} or more (there are {min(patterns, len(scan))})")
-    config = Config(engine="direct", free_fraction=_FREE, val_fraction=0.0, preview_seconds=0.0)
+    config = Config(engine="direct", free_fraction=0.0, val_fraction=_HELD_OUT, preview_seconds=0.0)
     part = _part(scan, patterns)
     epochs = epochs or math.ceil(VIEWS / len(part))
     token = stop or StopToken()
@@ -89,7 +89,7 @@ def search_orientation(
             trial, object = _try(part, orientation, config, epochs, accelerator, token)
             trials.append(trial)
             tried(trial, object)
-    return sorted(trials, key=lambda trial: trial.r_free)
+    return sorted(trials, key=lambda trial: trial.deviance)
 
 
 def _part(scan: Scan, patterns: int) -> Scan:
@@ -119,5 +119,5 @@ def _try(
     start = model.object_of(canvas)
     model, _ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)
     object = model.object_of(canvas)
-    r_free, r = (model.r_of(object, canvas.only(rows)) for rows in (parts.free, parts.train))
-    return Trial(orientation, r_free, r), object[0].cpu().numpy()
+    found = model.misfit_of(object, canvas.only(parts.validation))
+    return Trial(orientation, found.deviance, found.misfit), object[0].cpu().numpy()

@@ -25,7 +25,6 @@ WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
 _SHORT_FIT: dict[str, Any] = {
     "engine": "direct",
-    "loss": "mae",
     "batch_size": 8,
     "n_groups": None,
     "learning_rate": 1e-3,
@@ -55,7 +54,7 @@ def refine_probe(
         scan = scan.take(rows)
         amplitudes, none = Amplitudes(scan), rows[:0]
         parts = Split(np.arange(len(rows)), none, none)
-    config = model.config.replace(**_SHORT_FIT, probe_trainable=True, max_epochs=model.warm_start_epochs)
+    config = model.config.replace(**_SHORT_FIT, loss="mae", probe_trainable=True, max_epochs=model.warm_start_epochs)
     direct = DirectModel.from_model(model, config, vacuum(scan_canvas(scan).shape))
     _fit(direct, scan, amplitudes, parts, obey, emit)
     model.adopt_probe(direct)
@@ -92,11 +91,11 @@ def polish(
     Returns
     -------
     model
-        In the state with the best R on the validation patterns, the start included.
+        In the state with the lowest deviance of the validation patterns, the start included.
     epochs
         After which that was.
     """
-    config = model.config.replace(**_SHORT_FIT, accelerator=accelerator, max_epochs=epochs)
+    config = model.config.replace(**_SHORT_FIT, loss="poisson", accelerator=accelerator, max_epochs=epochs)
     direct = DirectModel.from_model(model, config, object[0]).to(canvas.device)
     best = KeepBest(direct, canvas, parts)
     best.look(0)
@@ -107,20 +106,20 @@ def polish(
 
 
 class KeepBest(L.Callback):
-    """Keeps the state with the lowest R on the validation patterns (the training ones if there are none)."""
+    """Keeps the state with the lowest deviance of the validation patterns (the training ones if there are none)."""
 
     def __init__(self, model: Model, canvas: Canvas, parts: Split) -> None:
         self.model = model
         self.canvas = canvas.only(parts.validation if len(parts.validation) else parts.train)
-        self.r = float("inf")
+        self.deviance = float("inf")
         self.epoch = 0
         self.state: dict[str, Any] = {}
 
     def look(self, epoch: int) -> None:
         """Keep this state if it is the best so far."""
-        r = self.model.r_of(self.model.object_of(self.canvas), self.canvas)
-        if r < self.r or not self.state:
-            self.r, self.epoch, self.state = r, epoch, copy.deepcopy(self.model.state_dict())
+        deviance = self.model.misfit_of(self.model.object_of(self.canvas), self.canvas).deviance
+        if deviance < self.deviance or not self.state:
+            self.deviance, self.epoch, self.state = deviance, epoch, copy.deepcopy(self.model.state_dict())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""

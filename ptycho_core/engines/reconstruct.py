@@ -47,7 +47,7 @@ def reconstruct(
     """Reconstruct a scan with a trained model.
 
     The scan may be the one that the model was trained on, or any other: of any field of view and any number of
-    patterns. Its free patterns (chosen by the config's seed) take no part and measure R_free.
+    patterns. Its free patterns (chosen by the config's seed) take no part: they tell how good it is.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def reconstruct(
     checkpoint_path
         A ``.ckpt``, a bundle, or the folder of a run, whose best checkpoint is taken.
     polish_epochs
-        Epochs of the direct engine on the network's object and probe. The state with the best R on the validation
-        patterns, which then take no part, is kept.
+        Epochs of the direct engine on the network's object and probe. The state with the lowest deviance of the
+        validation patterns, which then take no part, is kept.
     accelerator
         As in the config.
     tile
@@ -110,7 +110,7 @@ def reconstruct(
     spent = [later - earlier for earlier, later in itertools.pairwise(times)]
     parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds")
     metrics |= dict(zip(parts_of_time, spent, strict=True))
-    _log.info("%s: R %.4f, R_free %.4f", history[-1], metrics["r"], metrics["r_free"])
+    _log.info("%s: misfit %.4f, free misfit %.4f", history[-1], metrics["misfit"], metrics["free_misfit"])
     return Reconstruction(
         object=object[0].cpu().numpy(),
         probe=probe.cpu().numpy(),
@@ -131,9 +131,12 @@ def _figures(
 ) -> dict[str, float | int]:
     """Return how well object and probe explain the patterns, and what they cover."""
     lit = cover[0] > LIT
+    fitted, unseen = (model.misfit_of(object, some) for some in (canvas, canvas.only(free)))
     return {
-        "r": model.r_of(object, canvas),
-        "r_free": model.r_of(object, canvas.only(free)),
+        "free_deviance": unseen.deviance,
+        "free_misfit": unseen.misfit,
+        "misfit": fitted.misfit,
+        "r_free": unseen.r,
         "patterns": len(canvas.rows),
         "free_patterns": len(free),
         "covered_pixels": int(lit.sum()),

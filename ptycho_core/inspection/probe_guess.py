@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats.conversions import FitTo
+from ptycho_core.quality.deviance import half_deviance
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.simulation.forward import fourier, inverse_fourier
@@ -62,7 +63,7 @@ class _Trial:
     good: NDArray[np.bool_]
 
     def error(self, spectrum: NDArray[np.complex128]) -> float:
-        """Predict every second pattern from the others with a probe of this far field; return the R-factor."""
+        """Predict every second pattern from the others with a probe of this far field; return the deviance."""
         n = spectrum.shape[-1]
         brightest = np.square(self.moduli).sum(axis=(1, 2)).max()
         spectrum = spectrum * np.sqrt(brightest / (abs(spectrum) ** 2).sum())
@@ -77,8 +78,8 @@ class _Trial:
         estimate = 1 + (numerator - coverage) / (coverage + _EPSILON * light.max())
         exits = np.stack([probe * estimate[y : y + n, x : x + n] for y, x in self.corners[1::2]])
         predicted, measured = abs(fourier(exits))[:, self.good], self.moduli[1::2][:, self.good]
-        scale = (predicted * measured).sum() / (predicted**2).sum()
-        return float(abs(scale * predicted - measured).sum() / measured.sum())
+        expected, counts = predicted**2, measured**2
+        return float(half_deviance(counts, expected * (counts.sum() / expected.sum())).mean())
 
 
 def _best_blur(scan: Scan, modulus: NDArray[np.float64]) -> float:

@@ -1,8 +1,7 @@
-"""How good a reconstruction is: against the data (R-factor), another one (FRC), or a known truth. No torch here."""
+"""How good a reconstruction is: beside another one (FRC), or a known truth. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,45 +21,6 @@ FEWEST_PIXELS = 20
 FORGIVEN_RINGS = 2
 """Lowest rings that may lie below the half-bit curve if the next lies above: they hold the least pixels, and what is
 left of a phase ramp, which ptychography does not determine."""
-
-
-@dataclass(frozen=True)
-class RFactor:
-    """``value`` is R, ``scale`` the factor c by which the model's amplitudes were multiplied."""
-
-    value: float
-    scale: float
-
-
-def r_factor(batches: Callable[[], Iterable[tuple[Any, Any]]], good: Any = 1) -> RFactor:
-    """Return the R-factor ``sum |c sqrt(lambda) - A| / sum A``, ``c = sum(sqrt(lambda) A) / sum(lambda)``.
-
-    The crystallographers' R over all patterns; c is the scale at which the model fits best in the sense of least
-    squares.
-
-    Parameters
-    ----------
-    batches
-        Called twice, once for c and once for the sum; each time it yields all pairs (model amplitude, measured
-        amplitude), each (b, N, N), NumPy arrays or torch tensors, so that no more than a batch is ever held.
-    good
-        (N, N) of the same kind, 1 where a detector pixel is good and 0 where not; by default all are.
-
-    Returns
-    -------
-    RFactor
-        0 for a perfect fit up to one factor. NaN without any photon, measured or expected.
-    """
-    cross = power = 0.0
-    for model, measured in batches():
-        cross += float((model * measured * good).sum())
-        power += float((model * model * good).sum())
-    scale = cross / power if power > 0 else float("nan")
-    residual = total = 0.0
-    for model, measured in batches():
-        residual += float((abs(scale * model - measured) * good).sum())
-        total += float((measured * good).sum())
-    return RFactor(residual / total if total > 0 else float("nan"), scale)
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,7 +82,7 @@ class Curve:
     run
         0 for the run that is shown; overlaid ones count from 1.
     role
-        "raw", "steps", "training", "validation", "r" or "r_free".
+        "raw", "steps", "training", "validation", "misfit" or "free_misfit".
     words
         For the legend; empty to leave it out there.
     x, y

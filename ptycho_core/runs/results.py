@@ -44,8 +44,11 @@ def find_results(folder: Path) -> list[Result]:
     return found
 
 
-def r_free_of_checkpoints(info: RunInfo) -> dict[Path, float]:
-    """Return R_free by checkpoint, where it is known: of the newest reconstruction of the run's scan, not polished."""
+def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:
+    """Return the misfit of free patterns by checkpoint, where it is known.
+
+    It is that of the newest reconstruction of the run's scan, not polished. Those of before version 0.2 have none.
+    """
     files = {Path(os.path.relpath(saved.path, info.folder)).as_posix(): saved for saved in info.checkpoints}
     known: dict[Path, float] = {}
     for result in find_results(info.folder):
@@ -53,9 +56,9 @@ def r_free_of_checkpoints(info: RunInfo) -> dict[Path, float]:
         saved = files.get(str(told.get("checkpoint")))
         if saved is None or told.get("checkpoint_epoch") != saved.epoch:
             continue
-        r_free = told.get("r_free")
-        if told.get("same_scan") and told.get("polish_epochs") == 0 and isinstance(r_free, float):
-            known.setdefault(Path(saved.path), r_free)
+        misfit = told.get("free_misfit")
+        if told.get("same_scan") and told.get("polish_epochs") == 0 and isinstance(misfit, float):
+            known.setdefault(Path(saved.path), misfit)
     return known
 
 

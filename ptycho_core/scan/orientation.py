@@ -43,19 +43,27 @@ def in_words(orientation: str) -> str:
 
 
 _CLOSE = 1.05
-"""An R_free below this multiple of the lowest does not tell the two orientations apart."""
+"""A deviance below this multiple of the lowest does not tell the two orientations apart."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How well a scan was explained with its patterns turned by ``orientation``."""
+    """How well patterns that a short fit did not see were explained, with all patterns turned by ``orientation``.
+
+    Parameters
+    ----------
+    deviance
+        Mean half deviance per good pixel.
+    misfit
+        The same over what photon noise alone gives.
+    """
 
     orientation: str
-    r_free: float
-    r: float
+    deviance: float
+    misfit: float
 
 
 def rivals(trials: Sequence[Trial]) -> list[str]:
     """Return the orientations that fit nearly as well as the best, of trials of which the best comes first."""
     best, *others = trials
-    return [trial.orientation for trial in others if trial.r_free < _CLOSE * best.r_free]
+    return [trial.orientation for trial in others if trial.deviance < _CLOSE * best.deviance]

@@ -31,7 +31,7 @@ class Reconstruction:
     geometry
         Of the scan; the pixel size follows from it and N.
     metrics
-        R, R_free, timings and so on, as in ``metrics.json``.
+        Scores, timings and so on, as in ``metrics.json``.
     config
         The config of the run as JSON-ready primitives.
     history

@@ -31,6 +31,7 @@ from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.colour_maps import colour_map
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Progress
+from ptycho_gui.kit.words import figure
 from ptycho_gui.prepare.jobs.orientation import Tried, orientation_job
 
 _PLAIN = {
@@ -46,8 +47,8 @@ _PLAIN = {
 _PICTURE_PX = 60
 _RIM = 6
 _LEGEND = (
-    "Search tries eight ways to turn the patterns on a part of the scan. R_free is the part of the measured amplitudes "
-    "that a short fit leaves unexplained: the lowest is best. The pictures show the object's phase."
+    "Search tries eight ways to turn the patterns on a part of the scan. Deviance says how far patterns that a short "
+    "fit did not see are from it: the lowest is best. The pictures show the object's phase."
 )
 
 
@@ -114,7 +115,7 @@ class OrientationSearch(QDialog):
     def _lay_out(self) -> None:
         self._table = QTableWidget(0, 3)
         self._table.setAccessibleName("Orientations, the best first")
-        self._table.setHorizontalHeaderLabels(["Picture", "Patterns are turned", "R_free"])
+        self._table.setHorizontalHeaderLabels(["Picture", "Patterns are turned", "Deviance"])
         self._table.setIconSize(QSize(_PICTURE_PX, _PICTURE_PX))
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -187,7 +188,7 @@ class OrientationSearch(QDialog):
             self._verdict.setText("The search was stopped: orientations that are not listed were not tried.")
 
     def _fill(self) -> None:
-        ranked = sorted(self._tried.values(), key=lambda tried: tried.trial.r_free)
+        ranked = sorted(self._tried.values(), key=lambda tried: tried.trial.deviance)
         self._table.setRowCount(len(ranked))
         bold = QFont(self.font())
         bold.setBold(True)
@@ -197,7 +198,7 @@ class OrientationSearch(QDialog):
             items = (
                 QTableWidgetItem(QIcon(_picture(tried.object)), ""),
                 QTableWidgetItem(f"{name}{best}\n{_PLAIN[name]}"),
-                QTableWidgetItem(f"{tried.trial.r_free:.4f}"),
+                QTableWidgetItem(figure(tried.trial.deviance)),
             )
             if best:
                 items[1].setFont(bold)

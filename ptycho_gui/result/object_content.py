@@ -14,6 +14,7 @@ from ptycho_core.quality.picture import Options, Pictures, Subject
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.plots.lengths import length_text
 from ptycho_gui.kit.threads.worker import Job
+from ptycho_gui.kit.words import figure
 
 if TYPE_CHECKING:
     from ptycho_core.quality.comparison import Comparison
@@ -92,6 +93,9 @@ def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Recon
     return Content(title, (first[0], second[0]), subjects)
 
 
+_FIGURES = (("free deviance", "free_deviance"), ("free misfit", "free_misfit"))
+
+
 def quality(recon: Reconstruction) -> str:
     """Return how good a reconstruction is, in one line for the operator."""
     halves, pixel = recon.metrics.get("half_scans_resolution_px"), recon.pixel_size_m
@@ -102,11 +106,7 @@ def quality(recon: Reconstruction) -> str:
 
 
 def _figures(recon: Reconstruction) -> str:
-    parts = [
-        f"{name} {recon.metrics[key]:.3f}"
-        for name, key in (("R", "r"), ("R_free", "r_free"))
-        if recon.metrics.get(key) is not None
-    ]
+    parts = [f"{name} {figure(recon.metrics.get(key))}" for name, key in _FIGURES if key in recon.metrics]
     return ", ".join([*parts, f"{len(recon.pattern_index)} patterns"])
 
 

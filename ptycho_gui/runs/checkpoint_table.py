@@ -16,13 +16,14 @@ from ptycho_core.runs.record import RunInfo, checkpoint_table
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.words import UNKNOWN, figure, file_size, moment, plain
 
-RANK, EPOCH, VALUE, R_FREE, SIZE, TIME = range(6)
+RANK, EPOCH, VALUE, FREE_MISFIT, SIZE, TIME = range(6)
 
 _TIPS = {
     RANK: "The best has the lowest monitored loss (or the highest, where the settings say so); "
     "last is the state after the last epoch, from which a run resumes",
     EPOCH: "The epoch after which it was saved, counted from 1",
-    R_FREE: "R on the patterns that nothing has seen, of a reconstruction with this checkpoint, not polished; "
+    FREE_MISFIT: "How far patterns that nothing has seen are from a reconstruction with this checkpoint, not polished: "
+    "1 is photon noise alone; "
     "known once you reconstruct with it",
     SIZE: "Size of the file",
     TIME: "When it was saved",
@@ -33,10 +34,10 @@ _NOWHERE = QModelIndex()
 
 @dataclass(frozen=True)
 class CheckpointRow:
-    """A checkpoint, and R_free of a reconstruction with it, where there is one."""
+    """A checkpoint, and the misfit of free patterns in a reconstruction with it, where there is one."""
 
     saved: CheckpointSaved
-    r_free: float | None = None
+    free_misfit: float | None = None
 
     @property
     def path(self) -> Path:
@@ -67,7 +68,7 @@ class CheckpointTable(QAbstractTableModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._saved: tuple[CheckpointSaved, ...] = ()
-        self._r_free: dict[Path, float] = {}
+        self._free_misfit: dict[Path, float] = {}
         self._icons = {"best": icon("best"), "last": icon("last")}
         blank = QPixmap(16, 16)
         blank.fill(Qt.GlobalColor.transparent)
@@ -76,24 +77,24 @@ class CheckpointTable(QAbstractTableModel):
     @property
     def rows(self) -> list[CheckpointRow]:
         """What the table shows, best first, last at the end."""
-        return [CheckpointRow(saved, self._r_free.get(Path(saved.path))) for saved in self._saved]
+        return [CheckpointRow(saved, self._free_misfit.get(Path(saved.path))) for saved in self._saved]
 
     def hear(self, event: Event) -> None:
         """Follow a run: take note of a checkpoint that was saved or removed."""
         if isinstance(event, CheckpointSaved | CheckpointRemoved):
-            self._r_free.pop(Path(event.path), None)  # last.ckpt is another one after every epoch
+            self._free_misfit.pop(Path(event.path), None)  # last.ckpt is another one after every epoch
             self._show(checkpoint_table(self._saved, event))
 
     def show_run(self, info: RunInfo | None) -> None:
         """Show the checkpoints that a run's record lists, or none."""
         table = info.checkpoints if info else ()
         if {saved.path for saved in table}.isdisjoint(saved.path for saved in self._saved):
-            self._r_free = {}
+            self._free_misfit = {}
         self._show(table)
 
-    def set_r_free(self, path: Path, value: float) -> None:
+    def set_free_misfit(self, path: Path, value: float) -> None:
         """Say what a reconstruction with a checkpoint has found."""
-        self._r_free[path] = value
+        self._free_misfit[path] = value
         self._tell_changed()
 
     def _show(self, table: tuple[CheckpointSaved, ...]) -> None:
@@ -137,7 +138,7 @@ class CheckpointTable(QAbstractTableModel):
             return None
         monitor = next((saved.monitor for saved in self._saved if saved.monitor), "")
         if role == Qt.ItemDataRole.DisplayRole:
-            return ("Rank", "Epoch", plain(monitor) or "Loss", "R_free", "Size", "Saved")[section]
+            return ("Rank", "Epoch", plain(monitor) or "Loss", "Free misfit", "Size", "Saved")[section]
         if role == Qt.ItemDataRole.ToolTipRole:
             return _TIPS.get(section, f"The metric that ranks: {monitor}" if monitor else "The metric that ranks")
         return None
@@ -162,7 +163,7 @@ def _cells(row: CheckpointRow) -> tuple[str, ...]:
         "last" if row.is_last else f"{saved.rank}  best" if row.is_best else str(saved.rank),
         str(saved.epoch + 1),
         UNKNOWN if row.is_last else figure(saved.value),
-        figure(row.r_free),
+        figure(row.free_misfit),
         file_size(saved.size_bytes),
         moment(datetime.fromisoformat(saved.time) if saved.time else None),
     )

@@ -103,9 +103,9 @@ class CheckpointsPanel(QWidget):
         self.table.show_run(info)
         self.buttons.follow()
 
-    def set_r_free(self, path: Path, value: float) -> None:
+    def set_free_misfit(self, path: Path, value: float) -> None:
         """Show what a reconstruction with a checkpoint, not polished, has found."""
-        self.table.set_r_free(path, value)
+        self.table.set_free_misfit(path, value)
 
     def set_busy(self, reason: str | None) -> None:
         """Say why nothing can be computed now; None if something can."""

@@ -77,10 +77,11 @@ _COLUMNS = (
         lambda i, _: _or_infinite(i.best_value),
     ),
     _Column(
-        "R_free",
-        "Of the newest reconstruction of the run's scan: R on the patterns that nothing has seen",
-        lambda _, run: figure(run.r_free),
-        lambda _, run: _or_infinite(run.r_free),
+        "Free misfit",
+        "How far patterns that nothing has seen are from the newest reconstruction of the run's scan: "
+        "1 is photon noise alone",
+        lambda _, run: figure(run.free_misfit),
+        lambda _, run: _or_infinite(run.free_misfit),
     ),
     _Column(
         "Epochs",

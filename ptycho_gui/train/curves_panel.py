@@ -35,7 +35,7 @@ _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
 _AXES: dict[str, Axis] = {"Epochs": "epoch", "Steps": "step"}
-_FIGURES = Chart("R factors", "R and R_free (0 is perfect)")
+_FIGURES = Chart("Misfit", "Misfit (1 is photon noise alone)")
 _NO_RUN = "No run is shown yet. Curves appear here with the first steps of a run, or when a run of the list is opened."
 _NO_NUMBERS = "This run has no such numbers yet."
 
@@ -121,17 +121,17 @@ class CurvesPanel(QWidget):
         """Labels of the runs that are overlaid."""
         return tuple(self._overlays)
 
-    def show_figures(self, of: str, r: float, r_free: float) -> None:
-        """Show R and R_free of a reconstruction of the run's scan.
+    def show_figures(self, of: str, misfit: float, free_misfit: float) -> None:
+        """Show the misfits of a reconstruction of the run's scan.
 
         Parameters
         ----------
         of
             Words for the checkpoint; known ones are replaced.
-        r, r_free
+        misfit, free_misfit
             As the reconstruction tells.
         """
-        self._figures[of] = (r, r_free)
+        self._figures[of] = (misfit, free_misfit)
         self.tabs.setTabVisible(len(self._charts) - 1, True)
         self.refresh()
 
@@ -292,10 +292,10 @@ class CurvesPanel(QWidget):
 
     def _figure_curves(self) -> list[Curve]:
         places = np.arange(len(self._figures), dtype=np.float64)
-        r, r_free = np.array(list(self._figures.values())).reshape(-1, 2).T
+        misfit, free_misfit = np.array(list(self._figures.values())).reshape(-1, 2).T
         return [
-            Curve(0, "r", "R", places, r),
-            Curve(0, "r_free", "R_free, of unseen patterns", places, r_free),
+            Curve(0, "misfit", "misfit, of fitted patterns", places, misfit),
+            Curve(0, "free_misfit", "free misfit, of unseen patterns", places, free_misfit),
         ]
 
     def _mark_best(self, view: CurvesView) -> None:

@@ -29,9 +29,9 @@ _LINES = {
     Qt.PenStyle.DashDotLine: "\N{BOX DRAWINGS HEAVY DOUBLE DASH HORIZONTAL}·",
     Qt.PenStyle.DashDotDotLine: "\N{BOX DRAWINGS HEAVY DOUBLE DASH HORIZONTAL}··",
 }
-_SIGNS = {"training": "■", "validation": "●", "r": "●", "r_free": "◆"}
-_MARKS = {"training": "s", "validation": "o", "r": "o", "r_free": "d"}
-_COLOURS = {"validation": 1, "r_free": 1}
+_SIGNS = {"training": "■", "validation": "●", "misfit": "●", "free_misfit": "◆"}
+_MARKS = {"training": "s", "validation": "o", "misfit": "o", "free_misfit": "d"}
+_COLOURS = {"validation": 1, "free_misfit": 1}
 """Places in the series of colours, for the run that is shown; 0 for the other roles."""
 _WIDTHS = {"raw": 1.0, "steps": 1.2}
 _PAN, _ZOOM = 0.1, 0.8
@@ -151,7 +151,7 @@ class CurvesView(Plot):
         item = self.plot_item.plot(
             pen=pen,
             autoDownsampleFactor=1,  # a pair of points for each pixel: more cannot be seen, and takes its time
-            symbolSize=9 if curve.role in ("r", "r_free") else 6,
+            symbolSize=9 if curve.role in ("misfit", "free_misfit") else 6,
             symbolBrush=colour,
             symbolPen=None,
         )
@@ -200,7 +200,7 @@ def look(curve: Curve) -> tuple[QPen | None, QColor]:
     colour = QColor(series[_COLOURS.get(curve.role, 0)])
     if curve.role == "raw":
         colour.setAlphaF(0.3)
-    if curve.role in ("r", "r_free"):
+    if curve.role in ("misfit", "free_misfit"):
         return None, colour
     return pg.mkPen(colour, width=_WIDTHS.get(curve.role, 2.0)), colour
 

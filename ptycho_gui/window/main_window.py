@@ -375,8 +375,8 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _show_opened(self, opened: OpenedRun) -> None:
-        for path, r_free in opened.r_free.items():
-            self.checkpoints.set_r_free(path, r_free)
+        for path, free_misfit in opened.free_misfit.items():
+            self.checkpoints.set_free_misfit(path, free_misfit)
         if opened.reconstruction is not None:
             self.object.show_reconstruction(opened.info.folder.name, opened.reconstruction)
             self.results.shown = opened.info.folder.name
@@ -406,9 +406,9 @@ class MainWindow(QMainWindow):
             label += f", polished for {metrics['polish_epochs']} epochs"
         self.object.show_reconstruction(f"{made.folder.name}: {label}", made.reconstruction)
         if metrics["same_scan"]:
-            self.curves.show_figures(label, metrics["r"], metrics["r_free"])
-        if made.r_free is not None:
-            self.checkpoints.set_r_free(made.checkpoint, made.r_free)
+            self.curves.show_figures(label, metrics["misfit"], metrics["free_misfit"])
+        if made.free_misfit is not None:
+            self.checkpoints.set_free_misfit(made.checkpoint, made.free_misfit)
         self.object.end_live()
         self.results.shown = f"{made.folder.name}: {label}"
         self.docks.show("object")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Self
 
 import lightning as L
@@ -19,7 +19,7 @@ from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
 from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity, propagate
-from ptycho_core.quality.metrics import r_factor
+from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Scan
 
 VERSION = 1
@@ -164,18 +164,13 @@ class Model(L.LightningModule, ABC):
         return blocks.mean(dim=(1, 3)).cpu().numpy(), self.probe[0].detach().cpu().numpy(), binning
 
     @torch.inference_mode()
-    def r_of(self, object: Tensor, canvas: Canvas) -> float:
-        """R-factor of a canvas' patterns from a stitched object (1, H, W) and the probe; NaN without patterns."""
-        if not len(canvas.rows):
-            return math.nan
-        probe = self.probe
-
-        def batches() -> Iterator[tuple[Any, Any]]:
-            for amplitude, windows, where in canvas.pieces():
-                expected = self.predict_patterns(object[(slice(None), *where)], probe, windows)
-                yield expected.sqrt(), amplitude
-
-        return float(r_factor(batches, 1 if self.weight is None else self.weight).value)
+    def misfit_of(self, object: Tensor, canvas: Canvas) -> Misfit:
+        """Return how an object (1, H, W) and the probe explain the patterns of a canvas; NaN without patterns."""
+        probe, total = self.probe, losses.MisfitSum()
+        for amplitude, windows, where in canvas.pieces():
+            expected = self.predict_patterns(object[(slice(None), *where)], probe, windows)
+            total.add(expected, amplitude, self.weight)
+        return total.result()
 
     @property
     def probe(self) -> Tensor:

@@ -218,8 +218,8 @@ class PinnModel(Model):
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.
 
-        On the scan that it was trained on the model's own; on another one, that probe or the scan's, whichever
-        explains the patterns in the scan's middle better by back-projection alone.
+        On the scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
+        which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
         weight = pixel_weight(scan)
         if self.scan_summary == summary:
@@ -231,7 +231,8 @@ class PinnModel(Model):
         some = Canvas.of_rows(scan, canvas.amplitudes, rows, canvas.device)
         models = {name: self.with_probe(probe, weight).to(canvas.device) for name, probe in candidates.items()}
         explained = {
-            name: model.r_of(some.estimate(model.probe, model.weight).object, some) for name, model in models.items()
+            name: model.misfit_of(model.object_of(some.only(rows[::2])), some.only(rows[1::2])).deviance
+            for name, model in models.items()
         }
         best = min(explained, key=lambda name: explained[name])
         return models[best], f"used {best}"

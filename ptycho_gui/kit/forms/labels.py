@@ -7,7 +7,7 @@ from collections.abc import Iterable
 _PLAIN = {
     "n_groups": "Groups per epoch",
     "val_fraction": "Validation part",
-    "free_fraction": "R_free part",
+    "free_fraction": "Free part",
     "probe_trainable": "Improve probe",
     "warm_start_epochs": "Warm-up epochs",
     "max_epochs": "Epochs",

@@ -39,10 +39,10 @@ class Reconstructed:
     earlier: Path | None
 
     @property
-    def r_free(self) -> float | None:
-        """R_free of the checkpoint on its own scan; None for another scan or a polished object, as in the record."""
+    def free_misfit(self) -> float | None:
+        """Misfit of free patterns by the checkpoint, as in the record: None for another scan or a polished object."""
         told = self.reconstruction.metrics
-        return told["r_free"] if told["same_scan"] and not told["polish_epochs"] else None
+        return told["free_misfit"] if told["same_scan"] and not told["polish_epochs"] else None
 
 
 def reconstruct_job(

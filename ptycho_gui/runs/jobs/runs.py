@@ -17,7 +17,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.formats.writers.exports import read_reconstruction
 from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
-from ptycho_core.runs.results import find_results, r_free_of_checkpoints
+from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.threads.worker import Job, Progress
 
@@ -32,14 +32,14 @@ class ListedRun:
     ----------
     found
         Its record, or why there is none.
-    r_free
+    free_misfit
         Of its newest reconstruction, where that is of its own scan.
     picture
         The phase of that reconstruction, small.
     """
 
     found: RunInfo | BrokenRun
-    r_free: float | None = None
+    free_misfit: float | None = None
     picture: QImage | None = None
 
 
@@ -55,7 +55,7 @@ class OpenedRun:
         Of its metrics.csv.
     reconstruction
         The newest, or None.
-    r_free
+    free_misfit
         By checkpoint, where it is known.
     problem
         Why the reconstruction that is there cannot be shown; or empty.
@@ -64,7 +64,7 @@ class OpenedRun:
     info: RunInfo
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     reconstruction: Reconstruction | None = None
-    r_free: dict[Path, float] = field(default_factory=dict)
+    free_misfit: dict[Path, float] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -91,7 +91,7 @@ def open_run(folder: Path) -> Job:
         info, columns = read_run(folder), read_metrics(folder)
         token.leave_if_cancelled()
         reconstruction, problem = _newest_reconstruction(info)
-        return OpenedRun(info, columns, reconstruction, r_free_of_checkpoints(info), problem)
+        return OpenedRun(info, columns, reconstruction, free_misfit_of_checkpoints(info), problem)
 
     return job
 
@@ -124,13 +124,13 @@ def _listed(found: RunInfo | BrokenRun) -> ListedRun:
     if not results:
         return ListedRun(found)
     told = results[0].metrics
-    r_free = told.get("r_free") if told.get("same_scan") else None
+    free_misfit = told.get("free_misfit") if told.get("same_scan") else None
     reader = QImageReader(str(results[0].folder / "phase.png"))
     if reader.canRead():
         wanted = QSize(_PICTURE_SIDE, _PICTURE_SIDE)
         reader.setScaledSize(reader.size().scaled(wanted, Qt.AspectRatioMode.KeepAspectRatio))
     picture = reader.read()
-    return ListedRun(found, r_free, None if picture.isNull() else picture)
+    return ListedRun(found, free_misfit, None if picture.isNull() else picture)
 
 
 def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:

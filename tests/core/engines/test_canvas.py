@@ -20,7 +20,7 @@ from ptycho_core.engines.models.direct import DirectModel, vacuum
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import backproject, coverage, place
-from ptycho_core.quality.metrics import r_factor
+from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, forward, simulate
 
@@ -51,10 +51,10 @@ def masked(scan: Scan, value: float) -> Scan:
 
 
 def everything(scan: Scan, tile: int = base.TILE) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Object, coverage and R of the network on a whole scan."""
+    """Object, coverage and deviance of the network on a whole scan."""
     model, canvas = answering(scan), canvas_of(scan)
     object = model.object_of(canvas, tile)
-    return object, canvas.light(model.probe), model.r_of(object, canvas)
+    return object, canvas.light(model.probe), model.misfit_of(object, canvas).deviance
 
 
 def assert_same(a: tuple[torch.Tensor, torch.Tensor, float], b: tuple[torch.Tensor, torch.Tensor, float]) -> None:
@@ -98,7 +98,7 @@ def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
     model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
     object = canvas.estimate(model.probe, model.weight).object
     torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=1e-3)
-    assert model.r_of(object, canvas) < 1e-3
+    assert model.misfit_of(object, canvas).r < 1e-3
 
 
 def test_network_sees_the_whole_scan_on_one_canvas(tiny_scan: Scan):
@@ -147,7 +147,7 @@ def test_estimate_is_the_backprojection_of_all_patterns(tiny_scan: Scan):
     torch.testing.assert_close(canvas.light(model.probe), at_once.coverage, rtol=1e-4, atol=1e-5)
 
 
-def test_r_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: Simulation):
+def test_misfit_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: Simulation):
     truth, scan = tiny_sim.truth, tiny_sim.scan
     rows = np.array([3, 59, 20])
     canvas = canvas_of(scan)
@@ -158,9 +158,15 @@ def test_r_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: S
     model = DirectModel(Config(background=True), torch.from_numpy(truth.probe), None, vacuum(canvas.shape))
     model.background_root.data.fill_(0.5)
     expected = forward.intensities(truth.object, truth.probe, truth.positions_px[rows], 0.25)
-    wanted = r_factor(lambda: [(np.sqrt(expected), np.sqrt(scan.patterns[:][rows]))]).value
-    assert model.r_of(object, canvas.only(rows)) == pytest.approx(wanted, rel=1e-4)
-    assert np.isnan(model.r_of(object, canvas.only(rows[:0])))
+    counts = scan.patterns[:][rows]
+    found = model.misfit_of(object, canvas.only(rows))
+    assert found.deviance == pytest.approx(half_deviance(counts, expected).mean(), rel=1e-4)
+    assert found.noise == pytest.approx(expected_half_deviance(expected).mean(), rel=1e-4)
+    scale = np.sqrt(expected * counts).sum() / expected.sum()
+    error = np.square(scale * np.sqrt(expected) - np.sqrt(counts)).sum()
+    assert found.r == pytest.approx(np.sqrt(error / counts.sum()), rel=1e-4)
+    nothing = model.misfit_of(object, canvas.only(rows[:0]))
+    assert np.isnan([nothing.deviance, nothing.misfit, nothing.r]).all()
 
 
 def test_middle_are_the_nearest_patterns(tiny_scan: Scan):

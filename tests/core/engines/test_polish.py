@@ -17,6 +17,7 @@ from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.polish import KeepBest, polish, refine_probe
 from ptycho_core.engines.trainer import quiet_lightning
+from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
 
@@ -109,18 +110,18 @@ def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
         kwargs.get("stop", StopToken()),
     )
 
-    def r(rows: np.ndarray) -> tuple[float, float]:
+    def deviance(rows: np.ndarray) -> tuple[float, float]:
         some = canvas.only(rows)
-        return model.r_of(object, some), final.r_of(final.object_of(some), some)
+        return model.misfit_of(object, some).deviance, final.misfit_of(final.object_of(some), some).deviance
 
-    return final, epoch, r, parts
+    return final, epoch, deviance, parts
 
 
 def test_polishing_explains_all_patterns_better_also_those_it_does_not_see(bright: Simulation):
-    _, epoch, r, parts = polished(bright.scan, 10)
+    _, epoch, deviance, parts = polished(bright.scan, 10)
     assert 1 <= epoch <= 10
     for rows, gain in ((parts.train, 0.6), (parts.validation, 0.75), (parts.free, 0.75)):
-        before, after = r(rows)
+        before, after = deviance(rows)
         assert after < gain * before
 
 
@@ -142,18 +143,19 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
     """Validation patterns of another sample are soon fitted worse again."""
     seen: list[float] = []
 
-    r_of = DirectModel.r_of
+    misfit_of = DirectModel.misfit_of
 
-    def noted(*args) -> float:
-        seen.append(r_of(*args))
-        return seen[-1]
+    def noted(*args) -> Misfit:
+        found = misfit_of(*args)
+        seen.append(found.deviance)
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(DirectModel, "r_of", noted)
-        _, epoch, r, parts = polished(replaced(bright.scan, "validation"), 10)
+        patch.setattr(DirectModel, "misfit_of", noted)
+        _, epoch, deviance, parts = polished(replaced(bright.scan, "validation"), 10)
     assert len(seen) == 11
     assert epoch == np.argmin(seen) < 10
-    assert r(parts.validation) == pytest.approx((seen[0], min(seen)))
+    assert deviance(parts.validation) == pytest.approx((seen[0], min(seen)))
 
 
 def test_without_validation_patterns_the_training_ones_decide(bright: Simulation):

@@ -95,6 +95,8 @@ STEPS = {  # steps, by how much larger object pixels become, decibels that may b
     "turn": ([Orient("+x-y"), OrientPositions("+x-y")], 1.0, 3.0),
     "off-centre": ([Centre("given", 29, 36)], 1.0, 3.0),
 }
+FEWER_PIXELS = ("crop", "bin")
+"""More counts in each pixel, so that what light is lost or mixed weighs more: misfits cannot be compared."""
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -104,7 +106,8 @@ def test_a_preprocessed_scan_gives_the_same_object_at_the_right_place_and_pixel_
     before, quality = plain
     after = compared(recon, *truth_of(name, sim.truth))
     assert recon.pixel_size_m == pytest.approx(tuple(zoom * side for side in before.pixel_size_m))
-    assert recon.metrics["r"] < 1.15 * before.metrics["r"]
+    if name not in FEWER_PIXELS:
+        assert recon.metrics["misfit"] < 1.15 * before.metrics["misfit"]
     assert after["phase_psnr"] > quality["phase_psnr"] - lost_db
     assert abs(after["shift_y_px"]) < 0.3
     assert abs(after["shift_x_px"]) < 0.3
@@ -113,7 +116,7 @@ def test_a_preprocessed_scan_gives_the_same_object_at_the_right_place_and_pixel_
 def test_a_padded_scan_is_explained_as_well_with_smaller_pixels(sim, fit, plain):
     recon = fit(preprocess(sim.scan, [Pad(80)]))
     before, _ = plain
-    assert recon.metrics["r"] < 1.15 * before.metrics["r"]
+    assert recon.metrics["misfit"] < 1.15 * before.metrics["misfit"]
     assert recon.pixel_size_m == pytest.approx(tuple(0.8 * side for side in before.pixel_size_m))
 
 

@@ -23,7 +23,7 @@ from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight
 from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.training import train
-from ptycho_core.quality.metrics import RFactor, r_factor
+from ptycho_core.quality.deviance import Misfit, expected_half_deviance, half_deviance
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, draw_groups
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
@@ -34,6 +34,7 @@ NETWORK = Config(
     max_epochs=6, n_groups=40, batch_size=4, model_width=4, learning_rate=3e-3, accelerator="cpu", preview_seconds=0
 )
 DIRECT = NETWORK.replace(engine="direct", max_epochs=8, n_groups=None, batch_size=8, learning_rate=1e-3)
+SCORES = ("free_deviance", "free_misfit", "misfit", "r_free")
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +66,35 @@ def replaced(scan: Scan, rows: np.ndarray) -> Scan:
 def assert_same(a: Reconstruction, b: Reconstruction) -> None:
     np.testing.assert_allclose(a.object, b.object, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(a.probe, b.probe, rtol=1e-4, atol=1e-4)
-    assert (a.metrics["r"], a.metrics["r_free"]) == pytest.approx((b.metrics["r"], b.metrics["r_free"]), rel=1e-4)
+    for name in SCORES:
+        assert a.metrics[name] == pytest.approx(b.metrics[name], rel=1e-4)
 
 
-def numpy_r(found: Reconstruction, scan: Scan, rows: np.ndarray) -> RFactor:
-    """The R-factor of a result as it would be written into a file, by the simulation's forward model."""
+def numpy_misfit(found: Reconstruction, scan: Scan, rows: np.ndarray) -> Misfit:
+    """The misfit of a result as it would be written into a file, by the simulation's forward model."""
     offset = found.positions_px[0] - scan.positions[found.pattern_index[0]]
     expected = forward.intensities(found.object, found.probe, scan.positions[rows] + offset)
-    return r_factor(lambda: [(np.sqrt(expected), np.sqrt(scan.patterns[:][rows]))])
+    counts = scan.patterns[:][rows]
+    scale = np.sqrt(expected * counts).sum() / expected.sum()
+    error = np.square(scale * np.sqrt(expected) - np.sqrt(counts)).sum()
+    noise = expected_half_deviance(expected).mean()
+    return Misfit(half_deviance(counts, expected).mean(), noise, np.sqrt(error / counts.sum()))
 
 
-def backprojection_r(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float:
+def backprojection_misfit(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float:
     model = load_checkpoint(checkpoint).model()
     assert isinstance(model, PinnModel)
     model = model.with_probe(torch.from_numpy(probe), pixel_weight(scan))
     whole = Canvas.of_scan(scan, Amplitudes(scan), np.arange(len(scan)), torch.device("cpu"))
-    return model.r_of(whole.estimate(model.probe, model.weight).object, whole)
+    return model.misfit_of(whole.estimate(model.probe, model.weight).object, whole).misfit
 
 
 @pytest.mark.parametrize("engine", ["network", "direct"])
-def test_r_and_r_free_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engine, request):
+def test_scores_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engine, request):
     found, parts = on_cpu(tiny_scan, request.getfixturevalue(engine)), split(60, NETWORK)
-    r = numpy_r(found, tiny_scan, found.pattern_index)
-    assert found.metrics["r"] == pytest.approx(r.value, rel=1e-3)
-    assert r.scale == pytest.approx(1, abs=0.05)
-    assert found.metrics["r_free"] == pytest.approx(numpy_r(found, tiny_scan, parts.free).value, rel=1e-3)
+    fitted, free = (numpy_misfit(found, tiny_scan, rows) for rows in (found.pattern_index, parts.free))
+    scores = (free.deviance, free.misfit, fitted.misfit, free.r)
+    assert [found.metrics[name] for name in SCORES] == pytest.approx(scores, rel=1e-3)
     assert set(found.pattern_index) == set(range(60)) - set(parts.free)
     assert found.metrics["patterns"] == 57
     assert found.metrics["free_patterns"] == 3
@@ -110,8 +115,8 @@ def test_free_patterns_are_seen_by_nothing(tiny_scan: Scan, tmp_path: Path, conf
     as_it_is, changed = found
     assert np.array_equal(as_it_is.object, changed.object)
     assert np.array_equal(as_it_is.probe, changed.probe)
-    assert as_it_is.metrics["r"] == changed.metrics["r"]
-    assert as_it_is.metrics["r_free"] < 0.95 * changed.metrics["r_free"]
+    assert as_it_is.metrics["misfit"] == changed.metrics["misfit"]
+    assert as_it_is.metrics["free_misfit"] < 0.95 * changed.metrics["free_misfit"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_one_network_serves_other_scans(tiny_sim: Simulation, network: Path, cha
     scan = another(tiny_sim, **changes)
     found = on_cpu(scan, network)
     assert found.probe.shape == (1, scan.size, scan.size)
-    assert found.metrics["r"] < 0.97 * backprojection_r(scan, network, found.probe)
+    assert found.metrics["misfit"] < 0.97 * backprojection_misfit(scan, network, found.probe)
 
 
 @pytest.mark.parametrize("gridsize", [1, 2, 3, 5])
@@ -195,16 +200,15 @@ def test_a_bundle_gives_what_the_checkpoint_gives(tiny_scan: Scan, tmp_path: Pat
     a, b = on_cpu(tiny_scan, checkpoint), on_cpu(tiny_scan, bundle)
     assert np.array_equal(a.object, b.object)
     assert np.array_equal(a.probe, b.probe)
-    assert (a.metrics["r"], a.metrics["r_free"]) == (b.metrics["r"], b.metrics["r_free"])
+    assert [a.metrics[name] for name in SCORES] == [b.metrics[name] for name in SCORES]
 
 
 def test_polishing_improves_the_networks_object(tiny_scan: Scan, network: Path):
     passed, polished = on_cpu(tiny_scan, network), on_cpu(tiny_scan, network, polish_epochs=10)
-    assert polished.metrics["r"] < 0.95 * passed.metrics["r"]
-    assert polished.metrics["r_free"] < 0.98 * passed.metrics["r_free"]
-    assert polished.metrics["r_free"] == pytest.approx(
-        numpy_r(polished, tiny_scan, split(60, NETWORK).free).value, rel=1e-3
-    )
+    assert polished.metrics["misfit"] < 0.95 * passed.metrics["misfit"]
+    assert polished.metrics["free_misfit"] < 0.98 * passed.metrics["free_misfit"]
+    free = numpy_misfit(polished, tiny_scan, split(60, NETWORK).free)
+    assert polished.metrics["free_deviance"] == pytest.approx(free.deviance, rel=1e-3)
     assert any("polished by the direct engine" in sentence for sentence in polished.history)
 
 
@@ -214,15 +218,15 @@ def test_polishing_withholds_validation_and_free_patterns(tiny_scan: Scan, netwo
     assert np.array_equal(found.pattern_index, parts.train)
     changed = on_cpu(replaced(tiny_scan, parts.free), network, polish_epochs=1)
     assert np.array_equal(changed.object, found.object)
-    assert changed.metrics["r_free"] > found.metrics["r_free"]
+    assert changed.metrics["free_misfit"] > found.metrics["free_misfit"]
 
 
-def test_polishing_fits_the_background_that_r_is_measured_with(tiny_sim: Simulation, tmp_path: Path):
+def test_polishing_fits_the_background_that_the_misfit_is_measured_with(tiny_sim: Simulation, tmp_path: Path):
     scan = another(tiny_sim, background=5.0)
     config = NETWORK.replace(background=True, max_epochs=1, warm_start_epochs=0)
     checkpoint = train(config, scan, tmp_path / "run").last_checkpoint
     passed, polished = on_cpu(scan, checkpoint), on_cpu(scan, checkpoint, polish_epochs=25)
-    assert polished.metrics["r"] < 0.75 * passed.metrics["r"]
+    assert polished.metrics["misfit"] < 0.75 * passed.metrics["misfit"]
 
 
 def test_a_stop_leaves_polishing_out(tiny_scan: Scan, network: Path):
@@ -270,7 +274,7 @@ def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, 
     written = write_results(found, tmp_path).files
     assert {path.suffix for path in written.values()} == {".npz", ".h5", ".tif", ".png", ".json"}
     assert all(path.parent == tmp_path / "reconstruction" and path.stat().st_size for path in written.values())
-    assert json.loads(written["metrics.json"].read_text())["r_free"] == found.metrics["r_free"]
+    assert json.loads(written["metrics.json"].read_text())["free_misfit"] == found.metrics["free_misfit"]
 
 
 def test_losses_come_from_the_run_that_the_checkpoint_lies_in(tiny_scan: Scan, network: Path, tmp_path: Path):
@@ -290,7 +294,7 @@ def test_a_cancel_while_polishing_keeps_the_best_state(tiny_scan: Scan, network:
         stop=token,
         events=lambda event: cancel(token) if getattr(event, "stage", "") == "polishing" else None,
     )
-    assert np.isfinite(found.metrics["r"])
+    assert np.isfinite(found.metrics["misfit"])
 
 
 def test_polishing_leaves_a_probe_alone_that_is_not_to_be_trained(tiny_scan: Scan, tmp_path: Path):

@@ -3,90 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from scipy import fft
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.quality.metrics import compare_to_truth, frc, half_bit_threshold, psnr, r_factor, ssim
+from ptycho_core.quality.metrics import compare_to_truth, frc, half_bit_threshold, psnr, ssim
 from ptycho_core.simulation import Simulation, simulate
-from ptycho_core.simulation.forward import intensities
 
-RNG_SEED = 11
 ALL = np.ones((64, 64), bool)
-
-
-def in_batches(model: np.ndarray, measured: np.ndarray, size: int = 3) -> Callable[[], Iterator[tuple]]:
-    return lambda: ((model[i : i + size], measured[i : i + size]) for i in range(0, len(model), size))
-
-
-def amplitudes() -> np.ndarray:
-    return np.random.default_rng(RNG_SEED).uniform(0.5, 4, (10, 8, 8)).astype(np.float32)
 
 
 def complex_noise(seed: int, shape: tuple[int, int] = (128, 128)) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.normal(size=shape) + 1j * rng.normal(size=shape)
-
-
-def test_r_of_scaled_data_is_zero_and_the_scale_is_found() -> None:
-    measured = amplitudes()
-    r = r_factor(in_batches(measured / 3, measured))
-    assert r.value == pytest.approx(0, abs=1e-6)
-    assert r.scale == pytest.approx(3, rel=1e-6)
-
-
-def test_r_of_a_known_perturbation() -> None:
-    # Model 1 everywhere, half of the data 1 + d and half 1 - d: c = 1, residual d for each, mean amplitude 1.
-    measured = np.ones((6, 4, 4))
-    measured[:3] += 0.25
-    measured[3:] -= 0.25
-    r = r_factor(in_batches(np.ones_like(measured), measured))
-    assert r.scale == pytest.approx(1)
-    assert r.value == pytest.approx(0.25)
-
-
-def test_r_does_not_depend_on_the_batches() -> None:
-    measured = amplitudes()
-    model = measured + np.random.default_rng(1).normal(0, 0.2, measured.shape)
-    whole = r_factor(in_batches(model, measured, 10))
-    assert r_factor(in_batches(model, measured, 3)).value == pytest.approx(whole.value)
-
-
-def test_r_leaves_bad_pixels_out() -> None:
-    measured = amplitudes()
-    spoiled = measured.copy()
-    spoiled[:, 2, 3] = 1000
-    good = np.ones((8, 8))
-    good[2, 3] = 0
-    assert r_factor(in_batches(measured, spoiled), good).value == pytest.approx(0, abs=1e-6)
-    assert r_factor(in_batches(measured, spoiled)).value > 0.1
-
-
-def test_r_takes_torch_tensors() -> None:
-    torch = pytest.importorskip("torch")
-    measured = amplitudes()
-    model = measured[::-1].copy()
-    expected = r_factor(in_batches(model, measured))
-    found = r_factor(in_batches(torch.from_numpy(model), torch.from_numpy(measured)), torch.ones(8, 8))
-    assert found.value == pytest.approx(expected.value, rel=1e-5)
-
-
-def test_r_of_no_photons_is_not_a_number() -> None:
-    assert np.isnan(r_factor(in_batches(np.ones((2, 4, 4)), np.zeros((2, 4, 4)))).value)
-    assert np.isnan(r_factor(in_batches(np.zeros((2, 4, 4)), np.ones((2, 4, 4)))).value)
-
-
-def test_r_of_the_truth_is_the_photon_noise(tiny_sim: Simulation) -> None:
-    sim = simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=3e4))
-    truth = sim.truth
-    model = np.sqrt(intensities(truth.object, truth.probe, truth.positions_px))
-    measured = np.sqrt(sim.scan.patterns[:])
-    # For many counts sqrt(k) is Gaussian of variance 1/4: mean |error| is sqrt(2 / pi) / 2.
-    expected = np.sqrt(2 / np.pi) / 2 * measured.size / measured.sum()
-    assert r_factor(in_batches(model, measured)).value == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (63, 80)])

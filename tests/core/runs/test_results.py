@@ -10,7 +10,7 @@ import pytest
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines.checkpoints import export_checkpoint
 from ptycho_core.engines.reconstruct import reconstruct, write_results
-from ptycho_core.runs.results import find_results, r_free_of_checkpoints, set_results_aside
+from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, set_results_aside
 from ptycho_core.runs.run import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.training_runs import SCAN, Training
@@ -55,27 +55,27 @@ def test_metrics_name_the_checkpoint_relative_to_the_run_that_holds_it(run, tmp_
     assert (told["checkpoint"], told["checkpoint_epoch"]) == (str(bundle), None)
 
 
-def test_r_free_is_found_again_by_checkpoint_after_the_run_was_moved(run, tmp_path):
+def test_free_misfit_is_found_again_by_checkpoint_after_the_run_was_moved(run, tmp_path):
     best, last = run.info.best_checkpoint, run.info.last_checkpoint
     of_best, _ = write(run, best)
     of_last, _ = write(run, last)
     moved = tmp_path / "moved"
     run.folder.rename(moved)
-    assert r_free_of_checkpoints(read_run(moved)) == {
-        moved / "checkpoints" / best.name: of_best.metrics["r_free"],
-        moved / "checkpoints" / last.name: of_last.metrics["r_free"],
+    assert free_misfit_of_checkpoints(read_run(moved)) == {
+        moved / "checkpoints" / best.name: of_best.metrics["free_misfit"],
+        moved / "checkpoints" / last.name: of_last.metrics["free_misfit"],
     }
 
 
-def test_r_free_of_another_epoch_another_scan_or_a_polished_object_is_not_the_checkpoints(run):
+def test_free_misfit_of_another_epoch_another_scan_or_a_polished_object_is_not_the_checkpoints(run):
     last = run.info.last_checkpoint
     write(run, last)
     Training(run.folder).go(resume=True, max_epochs=3, checkpoint_save_top_k=1)
-    assert last not in r_free_of_checkpoints(read_run(run.folder))
+    assert last not in free_misfit_of_checkpoints(read_run(run.folder))
     write(run, last, simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan)
     polished, _ = write(run, last, polish_epochs=20)
     assert polished.metrics["polish_epochs"] > 0
-    assert r_free_of_checkpoints(read_run(run.folder)) == {}
+    assert free_misfit_of_checkpoints(read_run(run.folder)) == {}
 
 
 def test_polishing_that_was_stopped_before_it_began_counts_as_none(run):

@@ -38,7 +38,7 @@ def names(dialog):
     return [table.item(row, 1).data(Qt.ItemDataRole.UserRole) for row in range(table.rowCount())]
 
 
-def r_frees(dialog):
+def deviances(dialog):
     return [float(dialog._table.item(row, 2).text()) for row in range(dialog._table.rowCount())]
 
 
@@ -49,7 +49,7 @@ def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small
     assert not dialog._start.isEnabled()
     qtbot.waitUntil(lambda: not dialog._slot.busy, timeout=60_000)
     assert sorted(names(dialog)) == sorted(ORIENTATIONS)
-    assert r_frees(dialog) == sorted(r_frees(dialog))
+    assert deviances(dialog) == sorted(deviances(dialog))
     assert dialog._verdict.text() != orientation_search._LEGEND
     assert not dialog._table.item(0, 0).icon().isNull()
     best = names(dialog)[0]
@@ -87,8 +87,8 @@ def test_too_few_patterns_are_one_sentence(qtbot, dialog, tiny_scan):
     assert "patterns must be 10 or more" in dialog._verdict.text()
 
 
-def trials(**r_frees):
-    return [Trial(name.replace("p", "+").replace("m", "-"), r, r) for name, r in r_frees.items()]
+def trials(**deviances):
+    return [Trial(name.replace("p", "+").replace("m", "-"), r, r) for name, r in deviances.items()]
 
 
 @pytest.mark.parametrize(

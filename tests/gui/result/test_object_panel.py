@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_zoom_and_pan_stay_from_preview_to_preview_and_to_the_reconstruction(pan
     settle("epoch 2")
     assert view_range(panel) == pytest.approx(before)
     panel.show_reconstruction("best", reconstruction())
-    settle("best: R")
+    settle("best: free deviance")
     assert view_range(panel) == pytest.approx(before)
 
 
@@ -103,13 +104,13 @@ def test_a_picture_that_nobody_has_moved_fills_the_panel_at_any_size(panel, sett
 
 def test_another_canvas_is_shown_whole(panel, settle):
     panel.show_reconstruction("one", reconstruction())
-    settle("one: R")
+    settle("one: free deviance")
     zoom_by_hand(panel)
     small = dataclasses.replace(
         reconstruction(), object=reconstruction().object[:60, :60], coverage=reconstruction().coverage[:60, :60]
     )
     panel.show_reconstruction("two", small)
-    settle("two: R")
+    settle("two: free deviance")
     left, right, _, _ = view_range(panel)
     assert right - left > 52
 
@@ -157,15 +158,21 @@ def test_levels_can_be_typed_and_made_automatic_again(panel, settle):
 
 
 def test_the_title_says_how_good_a_reconstruction_is(panel, settle):
-    metrics = {"r": 0.0842, "r_free": 0.0913, "half_scans_resolution_px": 2.5}
+    metrics = {"free_deviance": 0.4913, "free_misfit": 1.0842, "half_scans_resolution_px": 2.5}
     panel.show_reconstruction("epoch 30", reconstruction(metrics=metrics))
-    settle("epoch 30: R 0.084, R_free 0.091, 225 patterns, half scans agree down to ")
+    settle("epoch 30: free deviance 0.4913, free misfit 1.0842, 225 patterns, half scans agree down to ")
     assert panel.title.text().endswith("nm")
 
 
-def test_figures_that_are_not_known_are_left_out(panel, settle):
-    panel.show_reconstruction("foreign", reconstruction(metrics={}))
-    settle("foreign: 225 patterns")
+def test_figures_without_patterns_to_take_them_from_are_dashes(panel, settle):
+    panel.show_reconstruction("all", reconstruction(metrics={"free_deviance": math.nan, "free_misfit": None}))
+    settle("all: free deviance –, free misfit –, 225 patterns")
+
+
+@pytest.mark.parametrize("metrics", [{}, {"r": 0.15, "r_free": 0.16}], ids=["foreign", "of version 0.1"])
+def test_figures_that_a_reconstruction_does_not_have_are_left_out(panel, settle, metrics):
+    panel.show_reconstruction("other", reconstruction(metrics=metrics))
+    settle("other: 225 patterns")
 
 
 def test_previews_do_not_push_aside_what_was_asked_for(panel, settle):
@@ -280,7 +287,7 @@ def test_a_comparison_tells_resolution_and_what_it_is_of(compared):
     assert compared.frc.isVisible()
     assert compared.frc.sentence.text().startswith("A and B agree down to ")
     assert "A: run 1" in compared.comparison.names.text()
-    assert "R_free" in compared.title.text()
+    assert "free misfit" in compared.title.text()
 
 
 def test_a_correlation_needs_two_objects_and_says_so(panel, settle):
@@ -340,7 +347,7 @@ def test_a_comparison_that_is_not_possible_says_why(panel, qtbot):
 
 def test_after_a_comparison_one_object_is_shown_as_before(compared, settle):
     compared.show_reconstruction("best", reconstruction())
-    settle("best: R")
+    settle("best: free deviance")
     assert compared.comparison.isHidden()
     assert [pane.header._title.text() for pane in compared.view.panes] == ["<b>Amplitude</b>", "<b>Phase (rad)</b>"]
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved
 from ptycho_core.runs.run import read_run
-from ptycho_gui.runs.checkpoint_table import EPOCH, R_FREE, RANK, SIZE, TIME, VALUE, CheckpointTable
+from ptycho_gui.runs.checkpoint_table import EPOCH, FREE_MISFIT, RANK, SIZE, TIME, VALUE, CheckpointTable
 
 
 def texts(table):
@@ -76,23 +76,23 @@ def test_a_checkpoint_without_a_finite_loss_is_not_best():
     assert {row[VALUE] for row in texts(table)} == {"–"}
 
 
-def test_r_free_is_shown_until_the_file_is_another_one():
+def test_free_misfit_is_shown_until_the_file_is_another_one():
     table = CheckpointTable()
     last = saved("last", 0, None, 0)
     table.hear(last)
-    table.set_r_free(table.rows[0].path, 0.1234)
-    assert texts(table)[0][R_FREE] == "0.1234"
+    table.set_free_misfit(table.rows[0].path, 0.1234)
+    assert texts(table)[0][FREE_MISFIT] == "0.1234"
     table.hear(dataclasses.replace(last, epoch=1))
-    assert texts(table)[0][R_FREE] == "–"
+    assert texts(table)[0][FREE_MISFIT] == "–"
 
 
-def test_r_free_stays_when_the_same_run_is_read_again_and_goes_with_another_run(trained):
+def test_free_misfit_stays_when_the_same_run_is_read_again_and_goes_with_another_run(trained):
     table = CheckpointTable()
     table.show_run(trained.info)
-    table.set_r_free(trained.info.best_checkpoint, 0.25)
+    table.set_free_misfit(trained.info.best_checkpoint, 0.25)
     table.show_run(read_run(trained.folder))
-    assert texts(table)[0][R_FREE] == "0.2500"
+    assert texts(table)[0][FREE_MISFIT] == "0.2500"
     table.show_run(None)
     assert table.rowCount() == 0
     table.show_run(trained.info)
-    assert texts(table)[0][R_FREE] == "–"
+    assert texts(table)[0][FREE_MISFIT] == "–"

@@ -42,14 +42,14 @@ def test_a_run_is_rebuilt_from_its_directory(folder):
     assert opened.info == read_run(folder)
     assert set(opened.columns["epoch"]) == {0, 1, 2}
     assert np.array_equal(opened.reconstruction.object, made.reconstruction.object)
-    assert opened.r_free == {made.checkpoint: made.r_free}
+    assert opened.free_misfit == {made.checkpoint: made.free_misfit}
     assert opened.problem == ""
 
 
 def test_a_run_that_was_not_reconstructed_opens_without_one(folder):
     opened = do(open_run(folder))
     assert opened.reconstruction is None
-    assert opened.r_free == {}
+    assert opened.free_misfit == {}
 
 
 def test_a_damaged_reconstruction_does_not_keep_a_run_from_opening(folder):
@@ -60,12 +60,12 @@ def test_a_damaged_reconstruction_does_not_keep_a_run_from_opening(folder):
     assert "reconstruction.npz" in opened.problem
 
 
-def test_a_listed_run_has_its_picture_and_r_free(folder):
+def test_a_listed_run_has_its_picture_and_free_misfit(folder):
     (before,) = do(list_runs(folder.parent))
-    assert (before.picture, before.r_free) == (None, None)
+    assert (before.picture, before.free_misfit) == (None, None)
     made = reconstruct_best(folder)
     (listed,) = do(list_runs(folder.parent))
-    assert listed.r_free == made.reconstruction.metrics["r_free"]
+    assert listed.free_misfit == made.reconstruction.metrics["free_misfit"]
     assert max(listed.picture.width(), listed.picture.height()) == 320
 
 

@@ -68,10 +68,10 @@ def column(panel, number=1):
 
 def test_a_folder_is_listed_newest_first_and_broken_runs_with_the_reason(listed, trained):
     assert column(listed) == ["second", "first", "damaged"]
-    status, _, scan, settings, best, r_free, epochs, _, duration = cells(listed, 0)
+    status, _, scan, settings, best, free_misfit, epochs, _, duration = cells(listed, 0)
     assert (status, scan, settings, epochs) == ("Finished", "in memory", "standard, network", "3 of 3")
     assert best == f"{trained.info.best_value:.4f}  poisson"
-    assert r_free == "–"
+    assert free_misfit == "–"
     assert duration.endswith("s")
     assert cells(listed, 2)[0] == "Broken"
     assert "run.json" in cells(listed, 2)[2]

@@ -159,19 +159,19 @@ def test_other_runs_are_overlaid_by_name_in_other_colours_and_styles_and_removed
     assert "No run is overlaid" in panel.overlaid.toolTip()
 
 
-def test_r_and_r_free_are_hidden_until_there_are_some(panel, history):
+def test_misfits_are_hidden_until_there_are_some(panel, history):
     panel.show_run(history)
-    assert "R factors" not in tabs(panel)
-    panel.show_figures("epoch 3", 0.18, 0.19)
-    panel.show_figures("epoch 3, polished", 0.15, 0.17)
+    assert "Misfit" not in tabs(panel)
+    panel.show_figures("epoch 3", 1.18, 1.19)
+    panel.show_figures("epoch 3, polished", 1.15, 1.17)
     panel.tabs.setCurrentIndex(5)
-    r, r_free = panel.view._curves
-    assert (r.y.tolist(), r_free.y.tolist()) == ([0.18, 0.15], [0.19, 0.17])
+    fitted, free = panel.view._curves
+    assert (fitted.y.tolist(), free.y.tolist()) == ([1.18, 1.15], [1.19, 1.17])
     assert panel.view.getAxis("bottom")._tickLevels == [[(0, "epoch 3"), (1, "epoch 3, polished")]]
     assert "Epoch 3, polished" in panel.readout.text()
     assert not panel.axis.isEnabled()
     panel.show_run(history)
-    assert "R factors" not in tabs(panel)
+    assert "Misfit" not in tabs(panel)
 
 
 def test_nothing_is_drawn_while_it_is_not_seen(panel, history, qtbot):

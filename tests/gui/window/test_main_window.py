@@ -125,7 +125,7 @@ def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(wi
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.run_bar.state
     assert with_scan.windowTitle() == "scan.npz, run run"
-    qtbot.waitUntil(lambda: "R_free" in with_scan.object.title.text(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "free misfit" in with_scan.object.title.text(), timeout=PATIENCE_MS)
 
 
 def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):

@@ -262,7 +262,7 @@ def test_a_run_is_shown_from_its_directory_alone(driven, scan_path):
     np.testing.assert_array_equal(fresh.reconstruction.object, driven.session.reconstruction.object)
     mine, theirs = fresh.run.history.epochs, driven.session.run.history.epochs
     np.testing.assert_allclose(mine["poisson_val_loss"], theirs["poisson_val_loss"])
-    assert opened[0].r_free
+    assert opened[0].free_misfit
     fresh.shut_down()
 
 
