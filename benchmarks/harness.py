@@ -86,8 +86,8 @@ def ptycho(*words: object) -> Finished:
 
 
 def reconstruct(folder: Path, *words: object) -> tuple[Finished, dict[str, float]]:
-    """Run ``ptycho reconstruct`` and return the process and its metrics."""
-    done = ptycho("reconstruct", folder, *words, "--json")
+    """Run ``ptycho reconstruct --no-halves`` and return the process and its metrics."""
+    done = ptycho("reconstruct", folder, "--no-halves", *words, "--json")
     return done, json.loads(done.output)["metrics"]
 
 

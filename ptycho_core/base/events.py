@@ -29,6 +29,7 @@ class Stage(StrEnum):
     STOPPING = "stopping"
     RECONSTRUCTING = "reconstructing"
     POLISHING = "polishing"
+    COMPARING_HALVES = "comparing two halves of the scan"
 
 
 class Status(StrEnum):

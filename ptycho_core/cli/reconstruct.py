@@ -29,6 +29,12 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--polish", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
     )
+    parser.add_argument(
+        "--no-halves",
+        dest="halves",
+        action="store_false",
+        help="do not compare two halves of the scan, where seconds count: the resolution is not measured then",
+    )
     parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
     add_accelerator(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
@@ -50,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             scan,
             checkpoint,
             polish_epochs=args.polish,
+            halves=args.halves,
             accelerator=accelerator,
             tile=args.tile,
             events=events,

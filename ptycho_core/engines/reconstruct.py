@@ -20,6 +20,7 @@ from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
 from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import polish
@@ -39,6 +40,7 @@ def reconstruct(
     checkpoint_path: str | Path,
     *,
     polish_epochs: int = 0,
+    halves: bool = True,
     accelerator: str = "auto",
     tile: int | None = None,
     events: EventHandler = lambda event: None,
@@ -58,6 +60,8 @@ def reconstruct(
     polish_epochs
         Epochs of the direct engine on the network's object and probe. The state with the lowest deviance of the
         validation patterns, which then take no part, is kept.
+    halves
+        Whether two halves of the scan are compared, which takes a short fit of each: `halves.compare_halves`.
     accelerator
         As in the config.
     tile
@@ -103,12 +107,14 @@ def reconstruct(
         "same_scan": checkpoint.scan == summary,
         "polish_epochs": polished_epochs,
         **_figures(final, object, cover, canvas, parts.free),
-        # Of a polished object what the model makes of its halves tells nothing.
-        **(model.own_metrics(canvas, tile or TILE) if final is model else {}),
     }
     times.append(time.perf_counter())
+    if halves and not token.stop_requested:
+        events(happenings.StageChanged(happenings.Stage.COMPARING_HALVES))
+        metrics |= compare_halves(final, scan, parts, accelerator, token)
+    times.append(time.perf_counter())
     spent = [later - earlier for earlier, later in itertools.pairwise(times)]
-    parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds")
+    parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds", "halves_seconds")
     metrics |= dict(zip(parts_of_time, spent, strict=True))
     _log.info("%s: misfit %.4f, free misfit %.4f", history[-1], metrics["misfit"], metrics["free_misfit"])
     return Reconstruction(

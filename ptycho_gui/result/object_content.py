@@ -99,6 +99,8 @@ _FIGURES = (("free deviance", "free_deviance"), ("free misfit", "free_misfit"))
 def quality(recon: Reconstruction) -> str:
     """Return how good a reconstruction is, in one line for the operator."""
     halves, pixel = recon.metrics.get("half_scans_resolution_px"), recon.pixel_size_m
+    if "half_scans_reason" in recon.metrics:
+        return f"{_figures(recon)}, half scans are not compared: {recon.metrics['half_scans_reason']}"
     if halves is None:
         return _figures(recon)
     length = length_text(halves * max(pixel), True) if pixel else length_text(halves, False)

@@ -147,10 +147,6 @@ class Model(L.LightningModule, ABC):
         """
 
     @abstractmethod
-    def own_metrics(self, canvas: Canvas, tile: int = TILE) -> dict[str, Any]:
-        """Return figures of a reconstruction that only this engine can give."""
-
-    @abstractmethod
     def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
         """Return an object (H, W) as it is now, at bounded cost: whole, or of the middle of these patterns."""
 

@@ -93,10 +93,6 @@ class DirectModel(Model):
             )
         return self.to(canvas.device), "used the checkpoint's object and probe"
 
-    def own_metrics(self, canvas: Canvas, tile: int = TILE) -> dict[str, Any]:
-        """None: the object was fitted to all patterns at once."""
-        return {}
-
     def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
         """Return the whole object."""
         return self.object.detach()

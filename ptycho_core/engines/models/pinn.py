@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
@@ -38,8 +38,6 @@ from ptycho_core.engines.physics import (
     propagate_back,
     replace_modulus,
 )
-from ptycho_core.quality.metrics import FRC, frc
-from ptycho_core.quality.registration import register, soft_window
 from ptycho_core.scan.scan import Scan
 
 Apply = Callable[[UNet, Tensor], Tensor]
@@ -192,12 +190,9 @@ class PinnModel(Model):
         windows = place(batch.positions[:, :target], size, canvas) if batch.hidden else seen
         return self.predict_patterns(object, probe, windows), batch.amplitude[:, :target].flatten(0, 1)
 
+    @torch.inference_mode()
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Run the network once over the canvas, streamed over patterns and in tiles."""
-        return self._pass(canvas, tile).object
-
-    @torch.inference_mode()
-    def _pass(self, canvas: Canvas, tile: int) -> _Pass:
         probe, weight, network = self.probe, self.weight, self.network
         estimate = canvas.estimate(probe, weight)
 
@@ -213,7 +208,7 @@ class PinnModel(Model):
 
             step = canvas.accumulate(change, torch.complex64)
             object = network.refine(number, now, step, estimate.coverage, apply)
-        return _Pass(object, estimate.coverage)
+        return object
 
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.
@@ -245,31 +240,7 @@ class PinnModel(Model):
         other.scan_summary = self.scan_summary
         return other.eval()
 
-    def own_metrics(self, canvas: Canvas, tile: int = TILE) -> dict[str, Any]:
-        """Return the resolution at which two half scans agree."""
-        halves = self.half_scan_correlation(canvas, tile)
-        return {"half_scans_resolution_px": halves and halves.resolution_px}
-
-    def half_scan_correlation(self, canvas: Canvas, tile: int = TILE) -> FRC | None:
-        """Correlate the objects that it makes of every other pattern and of the rest, where both are well lit.
-
-        Both use the same probe, so that errors of the probe do not show. None where no pixel is well lit by both.
-        """
-        a, b = (self._pass(canvas.only(canvas.rows[start::2]), tile) for start in (0, 1))
-        window = soft_window((torch.minimum(a.coverage, b.coverage)[0] >= 1).cpu().numpy())
-        if not window.any():
-            return None
-        aligned = register(b.object[0].cpu().numpy(), a.object[0].cpu().numpy(), window).aligned
-        return frc(a.object[0].cpu().numpy(), aligned, window=window)
-
     def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
         """Reconstruct the patterns nearest to the scan's middle."""
         some = middle(scan, rows, _MIDDLE_PATTERNS)
         return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device))[0]
-
-
-class _Pass(NamedTuple):
-    """What the network makes of a canvas: object and coverage, (1, H, W) each."""
-
-    object: Tensor
-    coverage: Tensor

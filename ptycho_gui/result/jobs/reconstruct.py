@@ -96,7 +96,7 @@ def compare_job(read: Callable[[], Scan], checkpoints: tuple[tuple[str, Path], .
         found = []
         for name, checkpoint in checkpoints:
             token.leave_if_cancelled()
-            found.append((name, reconstruct(scan, checkpoint, accelerator=accelerator, events=emit)))
+            found.append((name, reconstruct(scan, checkpoint, halves=False, accelerator=accelerator, events=emit)))
         return tuple(found)
 
     return job

@@ -49,7 +49,7 @@ def direct(tiny_scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def on_cpu(scan: Scan, checkpoint: Path, **options) -> Reconstruction:
-    return reconstruct(scan, checkpoint, accelerator="cpu", **options)
+    return reconstruct(scan, checkpoint, accelerator="cpu", **{"halves": False} | options)
 
 
 def another(sim: Simulation, **changes) -> Scan:
@@ -267,6 +267,17 @@ def test_modes_come_orthogonal_and_ordered_by_power(tiny_scan: Scan, tmp_path: P
     powers = np.diag(gram).real
     assert np.all(np.diff(powers) < 0)
     np.testing.assert_allclose(gram - np.diag(powers), 0, atol=1e-3 * powers[0])
+
+
+@pytest.mark.parametrize(("engine", "polish_epochs"), [("network", 0), ("network", 1), ("direct", 0)])
+def test_halves_of_any_engines_reconstruction_are_compared(tiny_scan: Scan, engine, polish_epochs, request):
+    checkpoint = request.getfixturevalue(engine)
+    plain, found = (
+        on_cpu(tiny_scan, checkpoint, polish_epochs=polish_epochs, halves=halves) for halves in (False, True)
+    )
+    assert 1 <= found.metrics["half_scans_resolution_px"] < 16
+    assert {"half_scans_resolution_px", "half_scans_reason"}.isdisjoint(plain.metrics)
+    assert np.array_equal(found.object, plain.object)
 
 
 def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, tmp_path: Path):

@@ -164,6 +164,11 @@ def test_the_title_says_how_good_a_reconstruction_is(panel, settle):
     assert panel.title.text().endswith("nm")
 
 
+def test_the_title_says_why_half_scans_are_not_compared(panel, settle):
+    panel.show_reconstruction("few", reconstruction(metrics={"half_scans_reason": "20 patterns are too few"}))
+    settle("few: 225 patterns, half scans are not compared: 20 patterns are too few")
+
+
 def test_figures_without_patterns_to_take_them_from_are_dashes(panel, settle):
     panel.show_reconstruction("all", reconstruction(metrics={"free_deviance": math.nan, "free_misfit": None}))
     settle("all: free deviance –, free misfit –, 225 patterns")

@@ -1,0 +1,96 @@
+"""Two halves of a scan, each with an object and a probe of its own: down to which detail they agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptycho_core.base.errors import InputError, TrainingError
+from ptycho_core.base.events import StopToken
+from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.data import Amplitudes, Split
+from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.direct import DirectModel, vacuum
+from ptycho_core.engines.polish import polish
+from ptycho_core.engines.trainer import device_of
+from ptycho_core.quality.metrics import WELL_COVERED, frc, scanned_box
+from ptycho_core.quality.registration import register, soft_window
+from ptycho_core.scan.scan import Scan
+
+PATTERNS = 400
+"""Of a larger scan, those in its middle are compared: that many tell the resolution as well as all."""
+EPOCHS = (10, 40)
+VIEWS = 4000
+"""Patterns that both fits together look at, repeats counted, as far as the least and the most epochs allow."""
+_FEWEST_PATTERNS = 16
+_COMMON = 0.5
+
+
+def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, stop: StopToken) -> dict[str, Any]:
+    """Reconstruct every other pattern and the rest by short fits of the direct engine, and correlate the two objects.
+
+    Each half starts from vacuum and the model's probe and background, and goes on with a probe of its own, whether
+    the run improved the probe or not. Free patterns take no part.
+
+    Parameters
+    ----------
+    model
+        After reconstruction.
+    scan, parts
+        The scan, and which patterns train and validate; in each half the validation patterns say which
+        epoch is best.
+    accelerator
+        As in the config.
+    stop
+        A stop leaves the comparison out.
+
+    Returns
+    -------
+    dict
+        ``half_scans_resolution_px``, half a period in pixels, 1 where they agree in everything; or, where that cannot
+        be had, ``half_scans_reason``, a sentence.
+    """
+    rows = middle(scan, np.sort(np.concatenate([parts.train, parts.validation])), PATTERNS)
+    validates = np.isin(rows, parts.validation)
+    train, validation = np.flatnonzero(~validates), np.flatnonzero(validates)
+    halves = train[::2], train[1::2]
+    if len(halves[1]) < _FEWEST_PATTERNS:
+        return _none(f"{len(train)} patterns are too few: each half needs {_FEWEST_PATTERNS} or more")
+    scan = scan.take(rows)
+    config = model.config.replace(probe_trainable=True, preview_seconds=0.0)
+    whole = Canvas.of_scan(scan, Amplitudes(scan), train, device_of(accelerator))
+    try:
+        box = scanned_box(whole.shape, whole.positions[train])
+    except InputError as error:
+        return _none(str(error))
+    lit = [whole.only(half).light(model.probe.detach())[0].cpu().numpy() for half in halves]
+    covered = np.minimum(*lit) >= WELL_COVERED * np.median(np.maximum(*lit)[box])
+    window = soft_window(covered & box)
+    if covered[box].mean() < _COMMON or not window.any():
+        return _none(
+            f"the two halves both light only {covered[box].mean():.0%} of the scan: patterns lie too far apart"
+        )
+    epochs = min(EPOCHS[1], max(EPOCHS[0], -(-VIEWS // len(train))))
+    objects = []
+    for half in halves:
+        start = vacuum(whole.shape)
+        own = DirectModel.from_model(model, config, start)
+        split = Split(half, validation, half[:0])
+        try:
+            fitted, epoch = polish(
+                own, scan, whole.only(half), split, start[None], epochs, accelerator, lambda event: None, stop
+            )
+        except TrainingError:
+            return _none("the fit of half the patterns diverged")
+        if stop.stop_requested:
+            return _none("the comparison was stopped")
+        if not epoch:
+            return _none("half the patterns explain the rest no better than an empty picture does")
+        objects.append(fitted.object.detach().cpu().numpy())
+    aligned = register(objects[1], objects[0], window).aligned
+    return {"half_scans_resolution_px": frc(objects[0], aligned, window=window).resolution_px or 1.0}
+
+
+def _none(reason: str) -> dict[str, Any]:
+    return {"half_scans_reason": reason}
