@@ -17,7 +17,7 @@ demo: $(installed)
 
 test: $(installed)
 	-packaging/setup-system .venv tests
-	$(bin)/pytest
+	$(bin)/pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 # Other programs, each in an environment of its own, read what is written here, and the other way round.
 interchange: $(installed)

@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on each core
 
 import pytest
 

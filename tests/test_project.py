@@ -250,12 +250,14 @@ def files(*folders: str) -> set[str]:
     return {path.relative_to(ROOT).as_posix() for path in found if "__pycache__" not in path.parts}
 
 
+@pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_both_packages_what_they_show_and_nothing_else(archive):
     names = {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
     assert names == files("ptycho_core", "ptycho_gui") | {f"ptycho_gui/shipped/{n}" for n in files("resources", "docs")}
     assert sum(entry.compress_size for entry in archive.infolist()) < 10e6
 
 
+@pytest.mark.xdist_group("wheel")
 def test_the_wheel_states_version_licence_and_commands(archive):
     information = f"ptycho-{ptycho_core.__version__}.dist-info"
     metadata = archive.read(f"{information}/METADATA").decode()
@@ -267,6 +269,7 @@ def test_the_wheel_states_version_licence_and_commands(archive):
     assert "ptycho-gui = ptycho_gui.app:main" in commands
 
 
+@pytest.mark.xdist_group("wheel")
 def test_installed_from_the_wheel_alone_everything_that_is_shown_is_found(wheel, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path)], check=True)
     python = tmp_path / "bin" / "python"
@@ -275,7 +278,7 @@ def test_installed_from_the_wheel_alone_everything_that_is_shown_is_found(wheel,
     ask = (
         "from ptycho_gui.kit.resource_files import resource; [print(resource(n)) for n in ('resources/icons', 'docs')]"
     )
-    done = subprocess.run([python, "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-I", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
     icons, docs = map(Path, done.stdout.splitlines())
     assert icons.is_relative_to(tmp_path)
     assert docs.is_relative_to(tmp_path)

@@ -7,6 +7,8 @@ import sys
 import pytest
 from PySide6.QtGui import QImage
 
+pytestmark = pytest.mark.xdist_group("one screen at a time")
+
 WINDOW = """
 import sys
 from PySide6.QtWidgets import *
@@ -111,4 +113,4 @@ def test_a_program_that_ends_is_reported_with_what_it_said(desktop):
 
 def test_the_window_manager_closes_a_window(program):
     program.close_window("Small window")
-    assert program.process.wait(10) == 0
+    assert program.process.wait(60) == 0

@@ -14,6 +14,8 @@ from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 
+pytestmark = pytest.mark.xdist_group("one screen at a time")
+
 BIN = Path(sys.executable).parent
 SLOW_S = 120.0
 
@@ -92,7 +94,7 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
     desktop.screenshot("exported")
 
     program.press("ctrl+q")
-    program.process.wait(30)
+    program.process.wait(60)
     assert program.process.returncode == 0, program.said()
     assert zipfile.is_zipfile(bundle)
 

@@ -1,4 +1,4 @@
-"""Fixtures of the window's tests: offscreen, and a test that leaves a thread or a timer running fails."""
+"""Fixtures of the window's tests: offscreen, patient, and a test that leaves a thread or a timer running fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,32 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from PySide6.QtCore import QThread, QTimer
+from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
+
+PATIENCE_MS = 120_000
+"""What never happens is told late; what happens late, on a machine that does much else, is no fault."""
+
+
+class PatientBot(QtBot):
+    """Waits for as long as `PATIENCE_MS` for whatever is waited for."""
+
+    def waitUntil(self, callback, *, timeout=PATIENCE_MS):
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal, *, timeout=PATIENCE_MS, **options):
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+    def waitSignals(self, signals, *, timeout=PATIENCE_MS, **options):
+        return super().waitSignals(signals, timeout=timeout, **options)
+
+    def waitExposed(self, widget, *, timeout=PATIENCE_MS):
+        return super().waitExposed(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp, request):
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +60,7 @@ def nothing_left_running(qapp, monkeypatch):
         thing = reference()
         if thing is None or not isValid(thing):
             continue
-        if isinstance(thing, QThread) and not thing.wait(5000):
+        if isinstance(thing, QThread) and not thing.wait(PATIENCE_MS):
             left.append(f"{thing} still runs; it was started at\n{where}")
         if isinstance(thing, QTimer) and thing.isActive() and not thing.isSingleShot():
             left.append(f"{thing} is still active; it was started at\n{where}")

@@ -41,7 +41,7 @@ from PySide6.QtGui import QImage
 
 TOOLS = {"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool"}
 WIDGET_MAP = Path(__file__).parent / "widget_map"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 def missing_tools() -> str:

@@ -66,7 +66,7 @@ class Writer:
 
     def close(self) -> None:
         """Have the file closed and the program ended."""
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=120)
 
     def die(self) -> None:
         """End the program without a chance to close the file."""

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 
@@ -19,16 +18,12 @@ def test_versions_are_those_of_the_imported_packages():
     assert "torch" in found
 
 
-def test_asking_imports_none_of_the_packages_and_is_quick():
+def test_asking_imports_none_of_the_packages():
     code = (
-        "import sys, time; import ptycho_core.base.environment as e;"
-        "start = time.perf_counter(); e.versions(); e.host();"
-        "assert time.perf_counter() - start < 0.5; assert not {'torch', 'numpy', 'lightning'} & set(sys.modules)"
+        "import sys; import ptycho_core.base.environment as e; e.versions(); e.host();"
+        "assert not {'torch', 'numpy', 'lightning'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    start = time.perf_counter()
-    versions(), host()
-    assert time.perf_counter() - start < 0.05
 
 
 def test_the_host_has_cpus_and_memory_and_is_ready_for_json():

@@ -41,7 +41,7 @@ def make(qtbot, tmp_path):
 
 
 def settle(qtbot, dialog: MappingDialog, words: str) -> None:
-    qtbot.waitUntil(lambda: words in dialog.status.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: words in dialog.status.text())
 
 
 @pytest.fixture

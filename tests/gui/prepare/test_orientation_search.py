@@ -47,7 +47,7 @@ def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small
     assert not dialog._use.isEnabled()
     dialog._start.click()
     assert not dialog._start.isEnabled()
-    qtbot.waitUntil(lambda: not dialog._slot.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not dialog._slot.busy)
     assert sorted(names(dialog)) == sorted(ORIENTATIONS)
     assert deviances(dialog) == sorted(deviances(dialog))
     assert dialog._verdict.text() != orientation_search._LEGEND
@@ -62,9 +62,9 @@ def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small
 def test_a_stopped_search_keeps_what_it_has_and_says_so(qtbot, dialog, small):
     dialog.show_scan(small, ())
     dialog.start()
-    qtbot.waitUntil(lambda: len(names(dialog)) >= 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(names(dialog)) >= 1)
     dialog._stop.click()
-    qtbot.waitUntil(lambda: not dialog._slot.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dialog._slot.busy)
     assert 1 <= len(names(dialog)) < 8
     assert "stopped" in dialog._verdict.text()
 
@@ -72,10 +72,10 @@ def test_a_stopped_search_keeps_what_it_has_and_says_so(qtbot, dialog, small):
 def test_what_was_found_for_another_scan_is_forgotten(qtbot, dialog, small, tiny_scan):
     dialog.show_scan(small, ())
     dialog.start()
-    qtbot.waitUntil(lambda: len(names(dialog)) >= 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(names(dialog)) >= 1)
     dialog.show_scan(tiny_scan, ())
     assert names(dialog) == []
-    qtbot.waitUntil(lambda: not dialog._slot.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dialog._slot.busy)
     assert names(dialog) == []
     assert dialog._verdict.text() == orientation_search._LEGEND
 
@@ -83,7 +83,7 @@ def test_what_was_found_for_another_scan_is_forgotten(qtbot, dialog, small, tiny
 def test_too_few_patterns_are_one_sentence(qtbot, dialog, tiny_scan):
     dialog.show_scan(tiny_scan.take(range(5)), ())
     dialog.start()
-    qtbot.waitUntil(lambda: not dialog._slot.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not dialog._slot.busy)
     assert "patterns must be 10 or more" in dialog._verdict.text()
 
 

@@ -22,7 +22,6 @@ from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, SMALL
 
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
-PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def opened(qtbot, folder):
 
 @pytest.fixture
 def with_scan(window, qtbot, scan_path):
-    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.loader.opened):
         window.open_path(scan_path)
     qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
     return window
@@ -56,7 +55,7 @@ def run_to_the_end(window, qtbot, folder, **settings):
     window.session.draft.load({**SMALL, **settings})
     window.training.output_folder = folder
     qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
-    with qtbot.waitSignal(window.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.idle):
         window.commands["start"].trigger()
 
 
@@ -83,7 +82,7 @@ def test_an_invalid_grouping_disables_start_with_the_reason_and_its_fix_enables_
 
 
 def test_an_assumption_is_answered_in_the_scan_panel(with_scan, qtbot):
-    with qtbot.waitSignal(with_scan.session.loader.opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.loader.opened):
         with_scan.scan.setting_chosen.emit("energy_ev", "8800")
     assert with_scan.session.loader.looked.scan.geometry.energy_ev == 8800
 
@@ -91,7 +90,7 @@ def test_an_assumption_is_answered_in_the_scan_panel(with_scan, qtbot):
 def test_a_file_that_is_no_scan_is_explained_and_the_window_goes_on(with_scan, qtbot, tmp_path):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(b"no HDF5")
-    with qtbot.waitSignal(with_scan.session.loader.failed, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.loader.failed):
         with_scan.open_path(bad)
     assert str(bad) in with_scan.message_bar.text
     assert with_scan.commands["start"].isEnabled()
@@ -103,7 +102,7 @@ def test_a_scan_that_is_dropped_is_opened(window, qtbot, scan_path):
     drop = QDropEvent(
         QPointF(200, 200), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     )
-    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.loader.opened):
         window.dropEvent(drop)
 
 
@@ -125,13 +124,13 @@ def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(wi
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.run_bar.state
     assert with_scan.windowTitle() == "scan.npz, run run"
-    qtbot.waitUntil(lambda: "free misfit" in with_scan.object.title.text(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "free misfit" in with_scan.object.title.text())
 
 
 def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
     first = with_scan.training.output_folder
     with_scan.session.draft.load(SMALL)
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["start"].trigger()
     assert with_scan.session.run.folder == first
     qtbot.waitUntil(lambda: with_scan.training.output_folder not in (None, first))
@@ -141,7 +140,7 @@ def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert "raise Epochs in Training" in with_scan.commands["resume"].toolTip()
     with_scan.session.draft.set("max_epochs", 5)
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
     assert read_run(tmp_path / "run").epochs_done == 5
 
@@ -150,7 +149,7 @@ def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     shown = with_scan.session.reconstruction
     with_scan.session.draft.load({**SMALL, "max_epochs": 5, "learning_rate": 0.5})
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
     assert "learning_rate cannot change" in with_scan.message_bar.text
     assert with_scan.session.reconstruction is shown
@@ -164,7 +163,7 @@ def test_a_message_moves_nothing_and_goes_when_something_new_begins(with_scan, q
     assert with_scan.message_bar.isVisible()
     assert with_scan.rect().contains(with_scan.message_bar.geometry())
     assert with_scan.data.rect() == before
-    with qtbot.waitSignal(with_scan.session.loader.opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.loader.opened):
         with_scan.commands["reload"].trigger()
     assert with_scan.message_bar.text == ""
 
@@ -177,7 +176,7 @@ def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_sc
     record.write_text(json.dumps(body))
     with_scan.preferences.set_text("unfinished_run", str(tmp_path / "run"))
     with_scan.open_unfinished()
-    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.message_bar.text, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.message_bar.text)
     assert with_scan.commands["resume"].isEnabled()
 
 
@@ -187,7 +186,7 @@ def test_while_a_run_is_on_only_what_makes_sense_can_be_done(with_scan, qtbot, t
     assert with_scan.commands["stop"].isEnabled()
     for name in ("start", "resume", "apply", "reconstruct"):
         assert not with_scan.commands[name].isEnabled(), name
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["stop"].trigger()
     assert not with_scan.commands["stop"].isEnabled()
 
@@ -220,9 +219,9 @@ def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_sc
     with_scan.session.heard.connect(lambda events: saved.extend(e for e in events if isinstance(e, CheckpointSaved)))
     qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())
     with_scan.commands["start"].trigger()
-    qtbot.waitUntil(lambda: bool(saved), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(saved))
     with_scan.close()
-    qtbot.waitUntil(lambda: not with_scan.isVisible(), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not with_scan.isVisible())
     info = read_run(tmp_path / "run")
     assert info.status == "stopped"
     assert info.last_checkpoint.is_file()
@@ -232,7 +231,7 @@ def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
     asked = answering(monkeypatch, QMessageBox.StandardButton.Yes)
     with_scan.session.draft.load(LONG)
     with_scan.commands["start"].trigger()
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["cancel"].trigger()
     assert "the epoch at hand is lost" in asked[0]
     assert with_scan.run_bar.state.startswith("Cancelled")
@@ -244,7 +243,7 @@ def test_what_is_queued_runs_with_the_settings_it_was_queued_with(with_scan, qtb
     qtbot.waitUntil(lambda: with_scan.commands["enqueue"].isEnabled())
     with_scan.commands["enqueue"].trigger()
     with_scan.session.draft.load({**SMALL, "max_epochs": 7})
-    with qtbot.waitSignal(with_scan.session.idle, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(with_scan.session.idle):
         with_scan.queue.run_requested.emit()
     assert read_run(tmp_path / "queued").config.max_epochs == 1
 
@@ -304,16 +303,16 @@ def test_the_demo_scan_is_simulated_opened_and_trained_on(window, qtbot, tmp_pat
     shown = []
     window.session.run_shown.connect(shown.append)
     window.run_demo(tmp_path / "demo")
-    qtbot.waitUntil(lambda: bool(shown), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(shown))
     assert window.session.draft.value("preset") == "quick"
     assert (tmp_path / "demo/scan.npz").is_file()
 
 
 def test_another_scan_opened_in_place_of_the_demo_is_not_trained_on(window, qtbot, tmp_path, scan_path):
     window.run_demo(tmp_path / "demo")
-    with qtbot.waitSignal(window.session.loader.began, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.loader.began):
         pass
-    with qtbot.waitSignal(window.session.loader.opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.loader.opened):
         window.open_path(scan_path)
     assert window.session.loader.source.path == scan_path
     assert window.session.run is None

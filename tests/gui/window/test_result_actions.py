@@ -21,8 +21,6 @@ from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, Training
 
-PATIENCE_MS = 20_000
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -39,9 +37,9 @@ def window(qtbot, tmp_path, trained):
     window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
     qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
     window.show()
-    with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.run_opened):
         window.open_path(trained)
-    qtbot.waitUntil(lambda: not window.session.loader.busy, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not window.session.loader.busy)
     yield window
     bridge.stop()
 
@@ -58,7 +56,7 @@ def accepting(monkeypatch, dialog, change=lambda dialog: None):
 
 
 def said(window, qtbot, text):
-    qtbot.waitUntil(lambda: text in window.message_bar.text, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: text in window.message_bar.text)
 
 
 def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_says_where(
@@ -75,7 +73,7 @@ def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_sa
 
 def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot, tmp_path, monkeypatch):
     window.results.reconstruct_best()
-    qtbot.waitUntil(lambda: window.session.reconstruction is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: window.session.reconstruction is not None)
 
     def choose(dialog):
         dialog.target.field.set_path(tmp_path / "out")
@@ -95,7 +93,7 @@ def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot,
     wanted = Application(window.session.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu")
     accepting(monkeypatch, ApplyDialog)
     monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
-    with qtbot.waitSignal(window.session.reconstructed, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.reconstructed):
         window.commands["apply"].trigger()
     assert (tmp_path / "applied/reconstruction/product.h5").is_file()
     assert not (tmp_path / "applied/run.json").exists()
@@ -106,7 +104,7 @@ def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, t
     others = [shutil.copytree(trained, tmp_path / name) for name in ("one", "two")]
     for other in others:
         window.runs.overlay_requested.emit(other)
-    qtbot.waitUntil(lambda: len(window.curves.overlays) == 2, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(window.curves.overlays) == 2)
     window.runs.remove_overlay_requested.emit(others[0])
     assert [label.rpartition("/")[2] for label in window.curves.overlays] == ["two"]
 
@@ -114,10 +112,10 @@ def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, t
 def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the_list(window, qtbot, trained, tmp_path):
     shutil.copytree(trained, tmp_path / "one")
     window.runs.set_folder(tmp_path)
-    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1)
     window.runs.view.selectRow(0)
     window.runs.overlay.trigger()
-    qtbot.waitUntil(lambda: len(window.curves.overlays) == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(window.curves.overlays) == 1)
     assert window.runs.overlay.text() == "Remo&ve overlay"
     window.curves.overlaid.menu().actions()[0].trigger()
     assert window.runs.overlay.text() == "O&verlay"
@@ -126,21 +124,21 @@ def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the
 def test_a_run_whose_curves_cannot_be_read_is_not_marked_as_overlaid(window, qtbot, trained, tmp_path):
     gone = shutil.copytree(trained, tmp_path / "one")
     window.runs.set_folder(tmp_path)
-    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1)
     window.runs.view.selectRow(0)
     shutil.rmtree(gone)
     window.runs.overlay.trigger()
-    qtbot.waitUntil(lambda: "there is no run in" in window.message_bar.text, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: "there is no run in" in window.message_bar.text)
     assert window.runs.overlay.text() == "O&verlay"
 
 
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "copy")
-    with qtbot.waitSignal(window.session.run_opened, timeout=PATIENCE_MS):
+    with qtbot.waitSignal(window.session.run_opened):
         window.open_path(folder)
     worst = window.checkpoints.table.rows[1].path
     window.checkpoints.delete_requested.emit(worst)
-    qtbot.waitUntil(lambda: worst not in [row.path for row in window.checkpoints.table.rows], timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: worst not in [row.path for row in window.checkpoints.table.rows])
     assert not worst.exists()
     assert str(worst) not in [saved.path for saved in window.session.run.info.checkpoints]
     assert str(worst) not in [saved.path for saved in window.session.run.history.checkpoints]
@@ -148,7 +146,7 @@ def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot
 
 def test_the_prepared_scan_is_saved_in_another_format(window, qtbot, tmp_path, monkeypatch):
     target = tmp_path / "prepared.cxi"
-    qtbot.waitUntil(lambda: window.session.loader.looked is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: window.session.loader.looked is not None)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(target), ""))
     window.commands["save_scan"].trigger()
     said(window, qtbot, str(target))
@@ -164,7 +162,7 @@ def test_a_file_of_no_known_format_offers_to_say_what_is_what(window, qtbot, tmp
     )
     monkeypatch.setattr(MappingDialog, "exec", lambda self: opened.append(self) or self.done(0))
     window.open_path(path)
-    qtbot.waitUntil(lambda: bool(opened), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(opened))
     assert "unknown.npz is of no known format" in asked[0]
 
 

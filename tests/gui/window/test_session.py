@@ -18,7 +18,6 @@ from ptycho_gui.window.session import Session
 from tests.helpers.training_runs import SCAN, SMALL
 
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
-PATIENCE_MS = 60_000
 
 
 class Driven:
@@ -33,12 +32,12 @@ class Driven:
         self.session.run_shown.connect(self.shown.append)
 
     def open(self, path):
-        with self.qtbot.waitSignal(self.session.loader.opened, timeout=PATIENCE_MS):
+        with self.qtbot.waitSignal(self.session.loader.opened):
             self.session.loader.open(ScanSource(path))
         return self
 
     def until_idle(self, begin, *arguments):
-        with self.qtbot.waitSignal(self.session.idle, timeout=PATIENCE_MS):
+        with self.qtbot.waitSignal(self.session.idle):
             begin(*arguments)
         return self
 
@@ -48,7 +47,7 @@ class Driven:
         return self
 
     def wait_for(self, kind):
-        self.qtbot.waitUntil(lambda: any(isinstance(event, kind) for event in self.events), timeout=PATIENCE_MS)
+        self.qtbot.waitUntil(lambda: any(isinstance(event, kind) for event in self.events))
 
     def ends(self):
         return [(event.status, event.reason) for event in self.events if isinstance(event, RunFinished)]
@@ -145,8 +144,8 @@ def stopped_run(driven, name="run"):
 def test_a_run_that_cannot_be_opened_to_be_resumed_leaves_the_next_one_that_is_opened_alone(driven):
     stopped = stopped_run(driven)
     driven.session.resume_run(driven.folder / "gone")
-    driven.qtbot.waitUntil(lambda: bool(driven.messages) and driven.messages[-1][0] == "error", timeout=PATIENCE_MS)
-    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+    driven.qtbot.waitUntil(lambda: bool(driven.messages) and driven.messages[-1][0] == "error")
+    with driven.qtbot.waitSignal(driven.session.run_opened):
         driven.session.open_run(stopped)
     assert driven.session.why_not_resume() is None
     assert not driven.session.busy
@@ -161,7 +160,7 @@ def test_a_run_that_was_to_be_resumed_while_another_one_trained_is_only_opened_a
     assert driven.messages[-1] == ("warning", "Another run can be opened when nothing runs any more.")
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
-    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+    with driven.qtbot.waitSignal(driven.session.run_opened):
         driven.session.open_run(stopped)
     assert not driven.session.busy
 
@@ -177,7 +176,7 @@ def test_a_run_of_the_list_is_opened_and_goes_on(driven):
 
 def test_a_run_that_was_opened_to_be_resumed_and_cannot_go_on_says_why(driven):
     driven.until_idle(driven.begin)
-    with driven.qtbot.waitSignal(driven.session.run_opened, timeout=PATIENCE_MS):
+    with driven.qtbot.waitSignal(driven.session.run_opened):
         driven.session.resume_run(driven.folder / "run")
     assert driven.messages[-1][0] == "warning"
     assert driven.messages[-1][1].startswith("All 3 epochs are done")
@@ -255,7 +254,7 @@ def test_a_run_is_shown_from_its_directory_alone(driven, scan_path):
     driven.until_idle(driven.begin)
     fresh, opened = Session(), []
     fresh.run_opened.connect(opened.append)
-    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.opened], timeout=PATIENCE_MS):
+    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.opened]):
         fresh.open_run(driven.folder / "run")
     assert fresh.loader.source.path == scan_path
     assert fresh.draft.value("max_epochs") == 3
@@ -271,7 +270,7 @@ def test_an_opened_run_whose_scan_is_gone_says_so_and_still_shows(driven, tmp_pa
     driven.open(elsewhere).until_idle(driven.begin)
     elsewhere.unlink()
     fresh = Session()
-    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.failed], timeout=PATIENCE_MS):
+    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.failed]):
         fresh.open_run(driven.folder / "run")
     assert fresh.run.info.status == "finished"
     fresh.shut_down()
@@ -280,7 +279,7 @@ def test_an_opened_run_whose_scan_is_gone_says_so_and_still_shows(driven, tmp_pa
 def test_two_checkpoints_are_compared(driven):
     driven.until_idle(driven.begin)
     first, second = (Path(saved.path) for saved in driven.session.run.history.checkpoints[:2])
-    with driven.qtbot.waitSignal(driven.session.compared, timeout=PATIENCE_MS) as told:
+    with driven.qtbot.waitSignal(driven.session.compared) as told:
         driven.session.compare(first, second)
     (_, one), (_, other) = told.args
     assert one.object.shape == other.object.shape
@@ -305,14 +304,14 @@ def test_starting_is_refused_with_the_reason(driven):
 def test_a_bad_scan_leaves_the_one_before_open(driven, tmp_path, scan_path):
     bad = tmp_path / "bad.npz"
     bad.write_bytes(b"not a scan")
-    with driven.qtbot.waitSignal(driven.session.loader.failed, timeout=PATIENCE_MS) as told:
+    with driven.qtbot.waitSignal(driven.session.loader.failed) as told:
         driven.session.loader.open(ScanSource(bad))
     assert str(bad) in told.args[0]
     assert driven.session.loader.source.path == scan_path
 
 
 def test_what_the_file_leaves_open_can_be_answered(driven):
-    with driven.qtbot.waitSignal(driven.session.loader.opened, timeout=PATIENCE_MS):
+    with driven.qtbot.waitSignal(driven.session.loader.opened):
         driven.session.loader.answer("data", "amplitude")
     assert driven.session.loader.looked.scan.source.settings == {"data": "amplitude"}
     assert driven.session.draft.looked is driven.session.loader.looked
