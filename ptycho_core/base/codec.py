@@ -168,6 +168,8 @@ def _fields(kind: Any, body: object, source: str, place: str) -> dict[str, Any]:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     values = {}
     for name, value in body.items():
+        if name in getattr(kind, "GONE", ()):
+            continue
         if name not in fields:
             raise InputError(f"{where} has the unknown name {name!r}; {did_you_mean(str(name), fields)}")
         inside = f"{place}.{name}" if place else name

@@ -33,7 +33,7 @@ METRICS = (*STEP_METRICS, *EPOCH_METRICS)
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"max_epochs": 20},
     "standard": {},
-    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 20, "loss": "mae"},
+    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 30},
 }
 """Settings that differ from the defaults, by preset."""
 
@@ -77,6 +77,8 @@ class Config:
     """Every knob of a run: primitives only, JSON there and back."""
 
     LAYOUT: ClassVar[int] = 1
+    GONE: ClassVar[tuple[str, ...]] = ("object_smoothness",)
+    """Settings of version 0.1 that records still name and nothing uses any more."""
 
     preset: str = knob(
         "standard",
@@ -177,7 +179,7 @@ class Config:
         "Go on improving the probe while training.",
     )
     warm_start_epochs: int = knob(
-        5,
+        15,
         int,
         "Model",
         "Epochs of the direct engine that improve the probe before the network trains; 0 for none.",
@@ -191,14 +193,15 @@ class Config:
         "Model",
         "Fit a constant background, in counts per pixel, beside object and probe.",
     )
-    object_smoothness: float = knob(
-        10.0,
+    prior: float | None = knob(
+        None,
         float,
         "Model",
-        "Weight of the direct engine's penalty on differences of neighbouring object pixels, in a warm start and in "
-        "polishing too.",
+        "Weight of the direct engine's preference for an object without noise that keeps edges, in units of the noise; "
+        "auto tries some at the end of a run, as long as the validation patterns agree.",
         minimum=0.0,
-        maximum=1e6,
+        maximum=1e3,
+        none="auto",
     )
 
     max_epochs: int = knob(
@@ -230,12 +233,13 @@ class Config:
         none="none",
         resumable=True,
     )
-    batch_size: int = knob(
-        16,
+    batch_size: int | None = knob(
+        None,
         int,
         "Optimisation",
-        "Groups per step (patterns per step for the direct engine).",
+        "Groups per step, or patterns per step of the direct engine; auto is 16 groups, or up to 48 patterns.",
         minimum=1,
+        none="auto",
         maximum=65536,
     )
     learning_rate: float = knob(
@@ -246,13 +250,14 @@ class Config:
         above=0.0,
         maximum=10.0,
     )
-    optimizer: str = knob("adam", str, "Optimisation", "Optimiser.", choices=("adam", "adamw"))
+    optimizer: str = knob("adam", str, "Optimisation", "Optimiser.", choices=("adam", "adamw"), engines=("pinn",))
     scheduler: str = knob(
         "one_cycle",
         str,
         "Optimisation",
         "How the learning rate changes over the run.",
         choices=("constant", "one_cycle", "cosine", "exponential", "plateau"),
+        engines=("pinn",),
     )
     accumulate_grad_batches: int = knob(
         1,
@@ -269,6 +274,7 @@ class Config:
         "Largest permitted norm of the gradient.",
         above=0.0,
         none="none",
+        engines=("pinn",),
     )
     loss: str = knob(
         "poisson",
@@ -284,6 +290,7 @@ class Config:
         "How the loss goes over from amplitudes (robust at the start) to the Poisson "
         "likelihood; off starts with the likelihood.",
         choices=("off", "linear", "cosine"),
+        engines=("pinn",),
     )
     physics_warmup: float = knob(
         0.1,
@@ -292,6 +299,7 @@ class Config:
         "Part of all steps over which the loss goes over.",
         above=0.0,
         maximum=1.0,
+        engines=("pinn",),
     )
 
     accelerator: str = knob(

@@ -30,6 +30,16 @@ CANVAS_MULTIPLE = 8
 """Canvases of groups are rounded up, so that the network's scales divide them."""
 
 
+GROUPS_PER_STEP = 16
+_MOST_PATTERNS_PER_STEP = 48
+_FEWEST_STEPS = 9
+
+
+def patterns_per_step(count: int) -> int:
+    """Return how many of an epoch's patterns a step of the direct engine takes: fewer of small scans."""
+    return max(1, min(_MOST_PATTERNS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
+
+
 class Placed(NamedTuple):
     """Where a canvas lies: its origin among the scan's positions, (2,) or (g, 1, 2) for each group, and its shape."""
 
@@ -194,7 +204,7 @@ class GroupSampler(EpochSampler):
         self.neighborhoods = Neighborhoods(scan.positions[rows])
         self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
         self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
-        self.batch_size = min(config.batch_size, self.n_groups)
+        self.batch_size = min(config.batch_size or GROUPS_PER_STEP, self.n_groups)
 
     def __len__(self) -> int:
         return max(1, self.n_groups // self.batch_size // self.world)
@@ -226,7 +236,7 @@ class PatternSampler(EpochSampler):
         super().__init__(config.seed, rank=rank, world=world)
         self.canvas, self.rows = canvas, rows
         self.count = min(config.n_groups or len(rows), len(rows))
-        self.batch_size = min(config.batch_size, self.count)
+        self.batch_size = min(config.batch_size or patterns_per_step(self.count), self.count)
 
     def __len__(self) -> int:
         return math.ceil(self.count / self.batch_size / self.world)

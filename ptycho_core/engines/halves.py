@@ -79,7 +79,16 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
         split = Split(half, validation, half[:0])
         try:
             fitted, epoch = polish(
-                own, scan, whole.only(half), split, start[None], epochs, accelerator, lambda event: None, stop
+                own,
+                scan,
+                whole.only(half),
+                split,
+                start[None],
+                epochs,
+                accelerator,
+                lambda event: None,
+                stop,
+                from_afar=True,
             )
         except TrainingError:
             return _none("the fit of half the patterns diverged")

@@ -25,13 +25,11 @@ WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
 _SHORT_FIT: dict[str, Any] = {
     "engine": "direct",
-    "batch_size": 8,
+    "loss": "poisson",
+    "batch_size": None,
     "n_groups": None,
     "learning_rate": 1e-3,
-    "optimizer": "adam",
-    "scheduler": "one_cycle",
     "accumulate_grad_batches": 1,
-    "gradient_clip_val": None,
     "num_workers": 0,
     "devices": 1,
     "num_nodes": 1,
@@ -54,7 +52,7 @@ def refine_probe(
         scan = scan.take(rows)
         amplitudes, none = Amplitudes(scan), rows[:0]
         parts = Split(np.arange(len(rows)), none, none)
-    config = model.config.replace(**_SHORT_FIT, loss="mae", probe_trainable=True, max_epochs=model.warm_start_epochs)
+    config = model.config.replace(**_SHORT_FIT, probe_trainable=True, max_epochs=model.warm_start_epochs)
     direct = DirectModel.from_model(model, config, vacuum(scan_canvas(scan).shape))
     _fit(direct, scan, amplitudes, parts, obey, emit)
     model.adopt_probe(direct)
@@ -70,6 +68,8 @@ def polish(
     accelerator: str,
     emit: EventHandler,
     stop: StopToken,
+    *,
+    from_afar: bool = False,
 ) -> tuple[DirectModel, int]:
     """Let the direct engine go on from an object and a model's probe and background.
 
@@ -87,6 +87,8 @@ def polish(
         As in the config.
     emit, stop
         Observer and token.
+    from_afar
+        Whether the object is no picture yet.
 
     Returns
     -------
@@ -95,8 +97,9 @@ def polish(
     epochs
         After which that was.
     """
-    config = model.config.replace(**_SHORT_FIT, loss="poisson", accelerator=accelerator, max_epochs=epochs)
+    config = model.config.replace(**_SHORT_FIT, accelerator=accelerator, max_epochs=epochs)
     direct = DirectModel.from_model(model, config, object[0]).to(canvas.device)
+    direct.from_afar = from_afar
     best = KeepBest(direct, canvas, parts)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):

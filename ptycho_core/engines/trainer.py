@@ -122,7 +122,7 @@ def build_trainer(
         max_epochs=config.max_epochs,
         max_steps=-1 if config.max_steps is None else config.max_steps,
         accumulate_grad_batches=config.accumulate_grad_batches,
-        gradient_clip_val=config.gradient_clip_val,
+        gradient_clip_val=config.gradient_clip_val if KNOBS["gradient_clip_val"].serves(config.engine) else None,
         logger=list(loggers),
         log_every_n_steps=1,
         callbacks=[_KeepSignals(), *callbacks],

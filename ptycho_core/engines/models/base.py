@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Any, Self
 
 import lightning as L
@@ -191,37 +190,29 @@ class Model(L.LightningModule, ABC):
         Those are the hidden patterns of the batch if there are any, else all of them.
         """
 
-    def penalty(self) -> Tensor | float:
-        """What is added to the loss besides the misfit."""
-        return 0.0
-
-    def physics_weight(self) -> float:
-        """Share of the Poisson likelihood in the loss, 0 to 1, at this step."""
-        config = self.config
-        if config.loss == "mae":
-            return 0.0
-        if config.physics_schedule == "off":
-            return 1.0
-        warmup = config.physics_warmup * self.trainer.estimated_stepping_batches
-        part = min(1.0, self.trainer.global_step / max(1.0, warmup))
-        return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
+    @abstractmethod
+    def loss_of(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch, and log it with `log_training`."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning: the loss of a batch."""
-        expected, amplitude = self.predict(batch)
-        counts = amplitude.square()
-        share = self.physics_weight()
-        mae = losses.mean_absolute_error(expected, amplitude, self.weight)
-        poisson = losses.poisson_deviance(expected, counts, self.weight)
-        if self.config.loss == "mae":
-            loss = mae
-        elif share == 1:
-            loss = poisson
-        else:
-            loss = share * poisson + (1 - share) * losses.amplitude_error(expected, amplitude, self.weight)
-        mean: dict[str, Any] = {"on_epoch": True, "batch_size": len(amplitude), "sync_dist": True}
-        self.log("poisson_train_loss", poisson.detach(), on_step=True, **mean)
-        self.log("mae_train_loss", mae.detach(), on_step=False, **mean)
+        return self.loss_of(batch)
+
+    def log_training(self, poisson: Tensor, mae: Tensor, share: float, patterns: int) -> None:
+        """Log what every engine does of a batch.
+
+        Parameters
+        ----------
+        poisson, mae
+            Mean half deviance, and mean absolute difference of amplitudes, per good pixel.
+        share
+            Of the Poisson likelihood in the loss, 0 to 1.
+        patterns
+            How many the means are over.
+        """
+        mean: dict[str, Any] = {"on_epoch": True, "batch_size": patterns, "sync_dist": True}
+        self.log("poisson_train_loss", poisson, on_step=True, **mean)
+        self.log("mae_train_loss", mae, on_step=False, **mean)
         self.log_dict(
             {
                 "physics_weight": share,
@@ -231,7 +222,6 @@ class Model(L.LightningModule, ABC):
             on_step=True,
             on_epoch=False,
         )
-        return loss + self.penalty()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning: log the gradient before it is clipped."""
@@ -251,32 +241,6 @@ class Model(L.LightningModule, ABC):
             mean.update(value, len(amplitude))
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
 
-    @abstractmethod
-    def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
-        """Return all parameters in groups, each with its learning rate as a multiple of the config's."""
-
-    def configure_optimizers(self) -> Any:
-        """Lightning: optimiser and schedule of the config."""
-        config = self.config
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        groups = [
-            {"params": [p for p in parameters if p.requires_grad], "lr": config.learning_rate * rate}
-            for parameters, rate in self.rates()
-        ]
-        optimizer = kind([group for group in groups if group["params"]], lr=config.learning_rate)
-        if config.scheduler == "plateau":
-            reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
-            plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
-        else:
-            total = max(1, int(self.trainer.estimated_stepping_batches))
-            # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
-            # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
-            schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total))
-            )
-            plan = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": plan}
-
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows) -> Tensor:
         """Expected counts (b, N, N) of the patterns in these windows of the object."""
         return intensity(propagate(exit_waves(probe, gather(canvas, windows))), self.background)
@@ -284,19 +248,3 @@ class Model(L.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is."""
         checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
-
-
-def _part_of_peak(schedule: str, part: float) -> float:
-    """Return the learning rate over its peak, after a part of all steps."""
-    match schedule:
-        case "one_cycle":  # a rise over the first 0.2, then down to nearly nothing (Smith and Topin 2017)
-            rise = 0.2
-            if part < rise:
-                return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
-            return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)
-        case "cosine":
-            return max(1e-3, (1 + math.cos(math.pi * part)) / 2)
-        case "exponential":  # to a hundredth
-            return float(0.01**part)
-        case _:
-            return 1.0

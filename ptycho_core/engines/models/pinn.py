@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from ptycho_core.base.config import Config
+from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas, Place, middle
 from ptycho_core.engines.data import (
     CANVAS_MULTIPLE,
@@ -163,13 +165,65 @@ class PinnModel(Model):
         """As the config has them: the network relies on the probe."""
         return self.config.warm_start_epochs
 
-    def rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
-        """The probe, which the network has to rely on, changes slowly; a background has far to go."""
+    def physics_weight(self) -> float:
+        """Share of the Poisson likelihood in the loss, 0 to 1, at this step."""
+        config = self.config
+        if config.loss == "mae":
+            return 0.0
+        if config.physics_schedule == "off":
+            return 1.0
+        warmup = config.physics_warmup * self.trainer.estimated_stepping_batches
+        part = min(1.0, self.trainer.global_step / max(1.0, warmup))
+        return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """Return the likelihood, amplitudes, or a mixture, as far as training is."""
+        expected, amplitude = self.predict(batch)
+        counts = amplitude.square()
+        share = self.physics_weight()
+        mae = losses.mean_absolute_error(expected, amplitude, self.weight)
+        poisson = losses.poisson_deviance(expected, counts, self.weight)
+        if self.config.loss == "mae":
+            loss = mae
+        elif share == 1:
+            loss = poisson
+        else:
+            loss = share * poisson + (1 - share) * losses.amplitude_error(expected, amplitude, self.weight)
+        self.log_training(poisson.detach(), mae.detach(), share, len(amplitude))
+        return loss
+
+    def _rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
+        """Parameters in groups, each with its learning rate as a multiple of the config's.
+
+        The probe, which the network has to rely on, changes slowly; a background has far to go.
+        """
         return [
             (self.network.parameters(), 1.0),
             ([self.probe_parts], PROBE_RATE),
             ([self.background_root], BACKGROUND_RATE),
         ]
+
+    def configure_optimizers(self) -> Any:
+        """Lightning: optimiser and schedule of the config."""
+        config = self.config
+        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+        groups = [
+            {"params": [p for p in parameters if p.requires_grad], "lr": config.learning_rate * rate}
+            for parameters, rate in self._rates()
+        ]
+        optimizer = kind([group for group in groups if group["params"]], lr=config.learning_rate)
+        if config.scheduler == "plateau":
+            reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
+            plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
+        else:
+            total = max(1, int(self.trainer.estimated_stepping_batches))
+            # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
+            # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
+            schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total))
+            )
+            plan = {"scheduler": schedule, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": plan}
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> GroupSampler:
         """Groups of neighbours, each on a canvas of its own."""
@@ -244,3 +298,19 @@ class PinnModel(Model):
         """Reconstruct the patterns nearest to the scan's middle."""
         some = middle(scan, rows, _MIDDLE_PATTERNS)
         return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device))[0]
+
+
+def _part_of_peak(schedule: str, part: float) -> float:
+    """Return the learning rate over its peak, after a part of all steps."""
+    match schedule:
+        case "one_cycle":  # a rise over the first 0.2, then down to nearly nothing (Smith and Topin 2017)
+            rise = 0.2
+            if part < rise:
+                return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
+            return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)
+        case "cosine":
+            return max(1e-3, (1 + math.cos(math.pi * part)) / 2)
+        case "exponential":  # to a hundredth
+            return float(0.01**part)
+        case _:
+            return 1.0

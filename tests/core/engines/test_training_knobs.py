@@ -218,12 +218,12 @@ def test_modes_width_refinement_and_background_shape_the_model(training, other):
     assert training.all(RunStarted)[0].parameters > 4 * other.all(RunStarted)[0].parameters
 
 
-def test_smoothness_smooths_the_direct_engines_object(training, other):
+def test_a_prior_smooths_the_direct_engines_object(training, other):
     def roughness(run):
         return float(run.last["state_dict"]["object_parts"].diff(dim=0).square().mean())
 
-    rough = roughness(training.go(engine="direct", object_smoothness=0, max_epochs=5))
-    assert roughness(other.go(engine="direct", object_smoothness=1000, max_epochs=5)) < rough / 2
+    rough = roughness(training.go(engine="direct", prior=0, max_epochs=5))
+    assert roughness(other.go(engine="direct", prior=30, max_epochs=5)) < rough / 2
 
 
 def test_groups_have_gridsize_squared_patterns(training, other, batches_seen):

@@ -1,0 +1,335 @@
+"""The arithmetic of the direct engine: misfit, gradients and light of a batch in one pass, and steps divided by light.
+
+Model of a pattern at the position q + f (q whole pixels, f a fraction)::
+
+    psi_m(r) = P_m(r - f) O(r + q),    lambda = gain sum_m |F psi_m|^2 + background.
+
+A pixel of the object is corrected by what all patterns of a batch say of it, divided by the light that they sent
+through it, as in ePIE and its successors (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009); Maiden, Johnson and
+Li, Optica 4, 736 (2017), with momentum). Pixels in the dark then move no faster than lit ones. What the patterns say
+comes from the Moreau envelope of their half deviance: for rho = 0 the projection onto the measured amplitudes, which
+converges from afar, for large rho the gradient of the Poisson likelihood, which is right where counts are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ptycho_core.engines import subpixel
+from ptycho_core.engines.physics import Windows, propagate, propagate_back, squared_modulus
+
+_DARKEST = 1e-6
+_CHUNK = 16
+"""Patterns at a time on a processor: what its cache holds."""
+
+
+@dataclass
+class Light:
+    """What the steps are divided by, added up over the batches since the last step: the curvature of the misfit.
+
+    Each in the units of the gradient of the mean misfit per pixel over the parameter: ``object`` (H, W), ``probe``
+    (N, N) for all modes, ``gain`` (n,) for each pattern and ``background`` (), or 0 where nothing was added.
+    """
+
+    object: Tensor | float = 0.0
+    probe: Tensor | float = 0.0
+    gain: Tensor | float = 0.0
+    background: Tensor | float = 0.0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.object = self.probe = self.gain = self.background = 0.0
+
+
+@dataclass
+class Seen:
+    """What a pass over a batch saw besides the envelope: means per good pixel.
+
+    Parameters
+    ----------
+    deviance
+        Half Poisson deviance.
+    absolute
+        ``|sqrt(lambda) - A|``.
+    """
+
+    deviance: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+    absolute: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """A batch, and how it is looked at.
+
+    Parameters
+    ----------
+    counts
+        (b, N, N), DC in the corner.
+    windows
+        Where they lie on the canvas.
+    weight
+        (N, N) or (b, N, N), 0 where a pixel is bad, or None.
+    rho
+        Of the envelope: 0 for amplitudes, larger for the likelihood.
+    rows
+        (b,) places of the patterns among the gains; None where all gains are 1.
+    """
+
+    counts: Tensor
+    windows: Windows
+    weight: Tensor | None
+    rho: float
+    rows: Tensor | None = None
+    light: Light = field(default_factory=Light)
+    seen: Seen = field(default_factory=Seen)
+
+
+def misfit(object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, patterns: Patterns) -> Tensor:
+    """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
+
+    Parameters
+    ----------
+    object
+        (H, W) complex64.
+    probe
+        (M, N, N) complex64 in sqrt(counts).
+    log_gain
+        (n,) logarithms of the patterns' brightness.
+    background
+        () counts per pixel.
+    patterns
+        The batch; its ``light`` gets what belongs to the gradients, its ``seen`` what was seen on the way.
+    """
+    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, patterns)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def expected_counts(
+    object: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None, background: Tensor | float = 0.0
+) -> Tensor:
+    """Return lambda (b, N, N) of patterns in these windows of an object (H, W)."""
+    copies = subpixel.to_knots(probe)
+    probes = subpixel.mix(subpixel.weights(windows.fraction), copies)
+    waves = propagate(probes * _read(object, windows)[:, None])
+    light = squared_modulus(waves).sum(dim=1)
+    return (light if gain is None else light * gain[:, None, None]) + background
+
+
+def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tensor]:
+    """Return the correction t of each pixel, by which waves at the detector descend as t psi, and the loss.
+
+    ``a = argmin a^2 - k log a^2 + rho (a - sqrt(lambda))^2`` and ``t = (a / sqrt(lambda) - 1) (2 + rho) / 2``, so that
+    the slope at the solution is the same for every rho. rho = 0 gives ``a = sqrt(k)``.
+    """
+    ratio = counts / expected
+    if rho == 0:
+        change = ratio.sqrt_().sub_(1)
+        return change, expected * change.square()
+    change = ratio.mul_(4 * (1 + rho)).add_(rho * rho).sqrt_().add_(rho).mul_(1 / (2 * (1 + rho))).sub_(1)
+    scale = (2 + rho) / 2
+    loss = expected * change.square() * scale
+    return change.mul_(scale), loss
+
+
+class _Misfit(torch.autograd.Function):
+    """One pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, patterns: Patterns
+    ) -> Tensor:
+        fits_probe, fits_gain, fits_background = ctx.needs_input_grad[1:4]
+        windows, weight, rows = patterns.windows, patterns.weight, patterns.rows
+        count, size = len(patterns.counts), windows.size
+        copies = subpixel.to_knots(probe)
+        knots = subpixel.weights(windows.fraction)
+        to_object, light = torch.zeros_like(object), torch.zeros_like(object.real)
+        to_copies, on_probe = torch.zeros_like(copies), torch.zeros_like(probe[0].real)
+        to_gain, on_gain = torch.zeros_like(log_gain), torch.zeros_like(log_gain)
+        to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
+        sums = torch.zeros(3, device=object.device)
+        chunk = _CHUNK if object.device.type == "cpu" else count
+        for start in range(0, count, chunk):
+            part = slice(start, min(start + chunk, count))
+            here = _part(windows, part)
+            probes, patches = subpixel.mix(knots[part], copies), _read(object, here)[:, None]
+            waves = propagate(probes * patches)
+            expected = own = squared_modulus(waves).sum(dim=1)
+            gain = None
+            if rows is not None:
+                gain = log_gain[rows[part]].exp()[:, None, None]
+                expected = own = own * gain
+            expected = (expected + background).clamp_min_(_DARKEST)
+            counts = patterns.counts[part]
+            good = None if weight is None else weight if weight.ndim == 2 else weight[part]
+            deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
+            absolute = (expected.sqrt() - counts.sqrt()).abs_()
+            change, losses = envelope(expected, counts, patterns.rho)
+            if good is not None:
+                change, losses = change * good, losses * good
+                deviance, absolute = deviance * good, absolute * good
+            sums += torch.stack([losses.sum(), deviance.sum(), absolute.sum()])
+            if rows is not None and fits_gain:
+                right = 1.0 if good is None else good
+                to_gain[rows[part]] = -(right * (counts - expected) * (own / expected)).sum(dim=(1, 2))
+                on_gain[rows[part]] = (right * own.square() / expected).sum(dim=(1, 2))
+            if fits_background:
+                right = torch.ones_like(counts) if good is None else good.expand_as(counts)
+                bright = expected.clamp_min(0.1)
+                to_background -= (right * (counts - expected) / bright).sum()
+                on_background += (right / bright).sum()
+            back = propagate_back(waves.mul_(change[:, None]))
+            if gain is not None:
+                back = back * gain[:, None]
+            through = squared_modulus(probes).sum(dim=1)
+            _add(to_object, (probes.conj() * back).sum(dim=1), here)
+            _add(light, through if gain is None else through * gain, here)
+            if fits_probe:
+                to_copies += subpixel.unmix(knots[part], patches.conj() * back)
+                shown = squared_modulus(patches[:, 0])
+                on_probe += (shown if gain is None else shown * gain).sum(dim=0)
+        pixels = _pixels(weight, count, size)
+        # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
+        ctx.gradients = (
+            to_object.mul_(-2 / pixels),
+            subpixel.from_knots(to_copies).mul_(-2 / pixels) if fits_probe else None,
+            to_gain.mul_(1 / pixels),
+            to_background.mul_(1 / pixels),
+        )
+        ctx.lights = (light.mul_(2 / pixels), on_probe.mul_(2 / pixels), on_gain / pixels, on_background / pixels)
+        ctx.patterns = patterns
+        loss: Tensor
+        loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        total = ctx.patterns.light
+        for name, light in zip(("object", "probe", "gain", "background"), ctx.lights, strict=True):
+            setattr(total, name, getattr(total, name) + grad * light)
+        found = [None if g is None else g * grad for g in ctx.gradients]
+        return *(g if needed else None for g, needed in zip(found, ctx.needs_input_grad, strict=False)), None
+
+
+def _pixels(weight: Tensor | None, count: int, size: int) -> float:
+    if weight is None:
+        return float(count * size * size)
+    return max(1.0, float(weight.sum()) * (count if weight.ndim == 2 else 1))
+
+
+def _part(windows: Windows, part: slice) -> Windows:
+    return Windows(windows.start[part], windows.fraction[part], windows.size, windows.canvas)
+
+
+def _read(canvas: Tensor, windows: Windows) -> Tensor:
+    """(b, N, N) patches of a canvas (H, W) at whole pixels."""
+    _, height, width = windows.canvas
+    size = windows.size
+    last = height * width - (size - 1) * (width + 1)
+    view = canvas.contiguous().as_strided((last, size, size), (1, width, 1))
+    patches: Tensor = view[windows.start]
+    return patches
+
+
+def _add(canvas: Tensor, patches: Tensor, windows: Windows) -> None:
+    """Add patches (b, N, N) onto a canvas (H, W), in place."""
+    size, width = windows.size, windows.canvas[2]
+    if canvas.device.type == "cpu":  # whole windows one after another are several times faster than single pixels
+        for start, patch in zip(windows.start.tolist(), patches, strict=True):
+            y, x = divmod(start, width)
+            canvas[y : y + size, x : x + size] += patch
+        return
+    steps = torch.arange(size, device=canvas.device)
+    flat = windows.start[:, None, None] + steps[:, None] * width + steps
+    canvas.view(-1).index_add_(0, flat.reshape(-1), patches.reshape(-1))
+
+
+def edge_prior(object: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Return gradient and curvature of a norm of the object's differences that keeps edges.
+
+    The Huber norm of ``(d O / dy, d O / dx)``: total variation (Rudin, Osher and Fatemi, Physica D 60, 259 (1992)),
+    quadratic below ``width``.
+
+    Parameters
+    ----------
+    object
+        (H, W) complex.
+    width
+        Difference from which on it counts as an edge.
+    """
+    dy, dx = object[1:, :-1] - object[:-1, :-1], object[:-1, 1:] - object[:-1, :-1]
+    slope = 1 / (squared_modulus(dy) + squared_modulus(dx)).sqrt().clamp_min(width)
+    gy, gx = dy * slope, dx * slope
+    gradient, curvature = torch.zeros_like(object), torch.zeros_like(object.real)
+    gradient[1:, :-1] += gy
+    gradient[:-1, 1:] += gx
+    gradient[:-1, :-1] -= gy + gx
+    curvature[1:, :-1] += slope
+    curvature[:-1, 1:] += slope
+    curvature[:-1, :-1] += 2 * slope
+    return gradient, 2 * curvature
+
+
+class LightDescent(torch.optim.Optimizer):
+    """Nesterov's momentum on gradients divided by light.
+
+    Parameters
+    ----------
+    groups
+        Each one parameter: ``params`` (p,), ``divisor``, a function that gives what its gradient is divided by, in its
+        shape or one that spreads to it, and ``newton``, whether the quotient is a step of its own: taken damped,
+        bounded and without momentum.
+    lr
+        Length of a step, of the quotient.
+    momentum
+        Part of the step before that goes on.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "divisor": None, "newton": False})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take a step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                quotient = parameter.grad / group["divisor"]()
+                if group["newton"]:
+                    parameter.sub_(quotient.clamp_(-_BOUND, _BOUND), alpha=_DAMPING)
+                    continue
+                state = self.state[parameter]
+                if "velocity" not in state:
+                    state["velocity"] = torch.zeros_like(parameter)
+                velocity, move = state["velocity"], quotient.mul_(-group["lr"])
+                velocity.mul_(group["momentum"]).add_(move)
+                parameter.add_(velocity, alpha=group["momentum"]).add_(move)
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state without the divisors, which are functions."""
+        state: dict[str, Any] = super().state_dict()
+        for group in state["param_groups"]:
+            group.pop("divisor")
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take a state, keeping the divisors."""
+        divisors = [group["divisor"] for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, divisor in zip(self.param_groups, divisors, strict=True):
+            group["divisor"] = divisor
+
+
+_BOUND, _DAMPING = 0.3, 0.7
+"""Largest step of Newton's kind, and the part of it that is taken."""
