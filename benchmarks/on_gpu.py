@@ -58,8 +58,8 @@ def trained(name: str, config: ptycho.Config, scan: ptycho.Scan, folder: Path) -
     started = time.perf_counter()
     try:
         ptycho.train(config, scan, folder)
-    except PtychoError as error:
-        yield Row(f"{name}: failed", str(error))
+    except (PtychoError, RuntimeError) as error:  # the others are still worth measuring
+        yield Row(f"{name}: failed", f"{type(error).__name__}: {error}"[:300])
         return
     seconds = time.perf_counter() - started
     speeds = ptycho.read_metrics(folder)["patterns_per_second"]

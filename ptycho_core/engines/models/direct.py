@@ -58,7 +58,6 @@ class DirectModel(Model):
         self.light = Light()
         self.from_afar = True
         """Whether the fit begins with amplitudes."""
-        self._no_gains = torch.zeros(0)
         self._total_light: Tensor | float = 0.0
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
@@ -183,7 +182,7 @@ class DirectModel(Model):
         patterns = Patterns(
             batch.amplitude.flatten(0, 1).square(), self._windows(batch), self.weight, self._rho(part), light=self.light
         )
-        loss = misfit(self.object, self.probe, self._no_gains, self.background, patterns)
+        loss = misfit(self.object, self.probe, self.object_parts.new_zeros(0), self.background, patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
         return loss
