@@ -71,7 +71,7 @@ def assert_same(a: Reconstruction, b: Reconstruction) -> None:
 
 
 def moved_intensities(object: np.ndarray, probe: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """What the direct engine models: the object at whole pixels, the probe moved by the rest, here by Fourier shifts."""
+    """What the direct engine models: the object at whole pixels, the probe moved by the rest, by Fourier shifts."""
     size, found = probe.shape[-1], []
     ramp = -2j * np.pi * np.fft.fftfreq(size)
     for y, x in positions:
