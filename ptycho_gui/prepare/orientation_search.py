@@ -84,7 +84,7 @@ class OrientationSearch(QDialog):
             return
         self._slot.cancel()
         self._scan, self._steps, self._tried = scan, steps, {}
-        self._verdict.setText(_LEGEND)
+        self.words.setText(_LEGEND)
         self._fill()
         self._update()
 
@@ -93,7 +93,7 @@ class OrientationSearch(QDialog):
         if self._scan is not None:
             self._tried = {}
             self._fill()
-            self._verdict.setText(_LEGEND)
+            self.words.setText(_LEGEND)
             self._searched = self._scan, self._steps
             self._slot.start(orientation_job(self._scan, self._steps))
             self._update()
@@ -113,43 +113,43 @@ class OrientationSearch(QDialog):
         super().reject()
 
     def _lay_out(self) -> None:
-        self._table = QTableWidget(0, 3)
-        self._table.setAccessibleName("Orientations, the best first")
-        self._table.setHorizontalHeaderLabels(["Picture", "Patterns are turned", "Deviance"])
-        self._table.setIconSize(QSize(_PICTURE_PX, _PICTURE_PX))
-        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self._table.setTabKeyNavigation(False)
-        self._table.verticalHeader().setDefaultSectionSize(_PICTURE_PX + 6)
-        self._table.verticalHeader().setVisible(False)
-        self._table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._table.itemSelectionChanged.connect(self._update)
-        self._table.doubleClicked.connect(self._choose)
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName("Orientations, the best first")
+        self.table.setHorizontalHeaderLabels(["Picture", "Patterns are turned", "Deviance"])
+        self.table.setIconSize(QSize(_PICTURE_PX, _PICTURE_PX))
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setTabKeyNavigation(False)
+        self.table.verticalHeader().setDefaultSectionSize(_PICTURE_PX + 6)
+        self.table.verticalHeader().setVisible(False)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.table.itemSelectionChanged.connect(self._update)
+        self.table.doubleClicked.connect(self._choose)
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress of the search")
-        self._verdict = QLabel(_LEGEND, wordWrap=True)
-        self._start, self._stop, self._use = QPushButton("&Search"), QPushButton("S&top"), QPushButton("&Use this")
-        self._start.setIcon(icon("search"))
-        self._stop.setIcon(icon("stop"))
-        self._use.setIcon(icon("ok"))
-        self._start.setToolTip("Try all orientations; less than a minute as a rule")
-        self._stop.setToolTip("Leave off searching")
-        self._use.setToolTip("Add the step that turns the patterns so, and apply all steps")
-        self._start.clicked.connect(self.start)
-        self._stop.clicked.connect(self._slot.cancel)
-        self._use.clicked.connect(self._choose)
+        self.words = QLabel(_LEGEND, wordWrap=True)
+        self.search, self.stop, self.use = QPushButton("&Search"), QPushButton("S&top"), QPushButton("&Use this")
+        self.search.setIcon(icon("search"))
+        self.stop.setIcon(icon("stop"))
+        self.use.setIcon(icon("ok"))
+        self.search.setToolTip("Try all orientations; less than a minute as a rule")
+        self.stop.setToolTip("Leave off searching")
+        self.use.setToolTip("Add the step that turns the patterns so, and apply all steps")
+        self.search.clicked.connect(self.start)
+        self.stop.clicked.connect(self._slot.cancel)
+        self.use.clicked.connect(self._choose)
         close = QPushButton("&Close")
         close.setToolTip("Close and change nothing (Esc)")
         close.clicked.connect(self.reject)
         buttons = QHBoxLayout()
-        for button in (self._start, self._stop):
+        for button in (self.search, self.stop):
             buttons.addWidget(button)
         buttons.addStretch(1)
-        for button in (self._use, close):
+        for button in (self.use, close):
             buttons.addWidget(button)
         column = QVBoxLayout(self)
-        for widget in (self._verdict, self._table, self._bar):
+        for widget in (self.words, self.table, self._bar):
             column.addWidget(widget)
         column.addLayout(buttons)
         self.resize(460, 680)
@@ -169,9 +169,9 @@ class OrientationSearch(QDialog):
     def _show_verdict(self, trials: list[Trial]) -> None:
         if not self._is_present():
             return
-        self._verdict.setText(verdict(trials))
-        self._table.selectRow(0)
-        self._table.setFocus()
+        self.words.setText(verdict(trials))
+        self.table.selectRow(0)
+        self.table.setFocus()
 
     def _is_present(self) -> bool:
         """Tell whether what the search says is about the scan that is shown."""
@@ -180,16 +180,16 @@ class OrientationSearch(QDialog):
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
         if self._is_present():
-            self._verdict.setText(failure.sentence)
+            self.words.setText(failure.sentence)
 
     @Slot()
     def _show_cancelled(self) -> None:
         if self._is_present():
-            self._verdict.setText("The search was stopped: orientations that are not listed were not tried.")
+            self.words.setText("The search was stopped: orientations that are not listed were not tried.")
 
     def _fill(self) -> None:
         ranked = sorted(self._tried.values(), key=lambda tried: tried.trial.deviance)
-        self._table.setRowCount(len(ranked))
+        self.table.setRowCount(len(ranked))
         bold = QFont(self.font())
         bold.setBold(True)
         for row, tried in enumerate(ranked):
@@ -205,7 +205,7 @@ class OrientationSearch(QDialog):
             items[1].setData(Qt.ItemDataRole.UserRole, name)
             items[2].setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column, item in enumerate(items):
-                self._table.setItem(row, column, item)
+                self.table.setItem(row, column, item)
 
     @Slot()
     def _choose(self) -> None:
@@ -215,18 +215,18 @@ class OrientationSearch(QDialog):
             self.chosen.emit(name)
 
     def _selected(self) -> str:
-        rows = self._table.selectionModel().selectedRows()
-        item = self._table.item(rows[0].row(), 1) if rows else None
+        rows = self.table.selectionModel().selectedRows()
+        item = self.table.item(rows[0].row(), 1) if rows else None
         return str(item.data(Qt.ItemDataRole.UserRole)) if item else ""
 
     @Slot()
     def _update(self) -> None:
         busy, selected = self._slot.busy, self._selected()
         self._bar.setVisible(busy)
-        allow(self._start, "The search runs." if busy else None)
-        allow(self._stop, None if busy else "Nothing runs.")
+        allow(self.search, "The search runs." if busy else None)
+        allow(self.stop, None if busy else "Nothing runs.")
         not_chosen = None if selected else "Choose an orientation first."
-        allow(self._use, "Wait for the search to end, or stop it." if busy else not_chosen)
+        allow(self.use, "Wait for the search to end, or stop it." if busy else not_chosen)
 
 
 def verdict(trials: list[Trial]) -> str:

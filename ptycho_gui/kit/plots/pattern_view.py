@@ -27,7 +27,7 @@ class PatternView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.plot = ImagePlot("Pattern")
-        self._counts: NDArray[np.floating] | None = None
+        self.counts: NDArray[np.floating] | None = None
         self._bad: NDArray[np.bool_] | None = None
         self._automatic = (0.0, 1.0)
         self._chosen: tuple[float, float] | None = None
@@ -48,12 +48,12 @@ class PatternView(QWidget):
 
     def show_counts(self, counts: NDArray[np.floating], automatic: tuple[float, float]) -> None:
         """Show counts (N, N); ``automatic`` are the levels unless others were chosen."""
-        self._counts, self._automatic = counts, automatic
+        self.counts, self._automatic = counts, automatic
         self._show()
 
     def clear(self) -> None:
         """Show nothing."""
-        self._counts = None
+        self.counts = None
         self.set_bad_pixels(None)
         self.plot.clear()
 
@@ -79,15 +79,15 @@ class PatternView(QWidget):
 
     def _show(self) -> None:
         self.plot.bar.axis.setLogMode(self._logarithmic)
-        if self._counts is None:
+        if self.counts is None:
             return
         low, high = self.levels
         if self._logarithmic:
             low = max(low, _LEAST_PART * high, _SMALLEST)
-            image = np.log10(np.maximum(self._counts, np.float32(low)))
+            image = np.log10(np.maximum(self.counts, np.float32(low)))
             self.plot.show_image(image, (float(np.log10(low)), float(np.log10(max(high, 2 * low)))))
         else:
-            self.plot.show_image(self._counts, (low, high))
+            self.plot.show_image(self.counts, (low, high))
         self.levels_changed.emit(low, high, self._chosen is None)
 
     @Slot()
@@ -106,8 +106,8 @@ class PatternView(QWidget):
 
     @Slot(object)
     def _read_out(self, pixel: tuple[int, int] | None) -> None:
-        if pixel is None or self._counts is None:
+        if pixel is None or self.counts is None:
             self.plot.header.read_out("")
             return
         bad = ", bad pixel" if self._bad is not None and self._bad[pixel] else ""
-        self.plot.header.read_out(f"row {pixel[0]}, column {pixel[1]}: {self._counts[pixel]:.5g}{bad}")
+        self.plot.header.read_out(f"row {pixel[0]}, column {pixel[1]}: {self.counts[pixel]:.5g}{bad}")

@@ -79,22 +79,22 @@ class Header(QWidget):
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = QLabel(f"<b>{title}</b>")
-        self._readout = QLabel()
-        self._readout.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title = QLabel(f"<b>{title}</b>")
+        self.readout = QLabel()
+        self.readout.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(self)
         row.setContentsMargins(2, 0, 2, 0)
-        row.addWidget(self._title)
-        row.addWidget(self._readout, 1)
+        row.addWidget(self.title)
+        row.addWidget(self.readout, 1)
 
     def set_title(self, title: str) -> None:
         """Change the title."""
-        self._title.setText(f"<b>{title}</b>")
+        self.title.setText(f"<b>{title}</b>")
 
     def read_out(self, text: str) -> None:
         """Say what is under the mouse; empty for nothing."""
-        self._readout.setText(text)
+        self.readout.setText(text)
 
 
 def set_axis_length(axis: Any, name: str, pixel_m: float | None) -> None:

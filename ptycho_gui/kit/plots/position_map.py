@@ -37,8 +37,8 @@ class PositionMap(QWidget):
         self.plot.setAccessibleName("Position map")
         self.plot_item: pg.PlotItem = self.plot.plot_item
         self.plot_item.invertY(True)
-        self._positions: NDArray[np.float64] = np.empty((0, 2))
-        self._values: NDArray[np.float64] | None = None
+        self.positions: NDArray[np.float64] = np.empty((0, 2))
+        self.values: NDArray[np.float64] | None = None
         self._pixel_m: tuple[float, float] | None = None
         self._label = ""
         self._dots = Dots()
@@ -57,7 +57,7 @@ class PositionMap(QWidget):
         column.addWidget(self.header)
         column.addWidget(self.plot, 1)
         self.plot.apply_colours()
-        self.show_positions(self._positions)
+        self.show_positions(self.positions)
 
     def show_positions(
         self,
@@ -79,10 +79,10 @@ class PositionMap(QWidget):
         label
             What the values are.
         """
-        n = len(self._positions)
-        more = 0 < n <= len(positions) and np.array_equal(self._positions, positions[:n])
-        same = n == len(positions) and np.array_equal(self._positions, positions)
-        self._positions, self._values, self._pixel_m, self._label = positions, values, pixel_size_m, label
+        n = len(self.positions)
+        more = 0 < n <= len(positions) and np.array_equal(self.positions, positions[:n])
+        same = n == len(positions) and np.array_equal(self.positions, positions)
+        self.positions, self.values, self._pixel_m, self._label = positions, values, pixel_size_m, label
         for name, pixel in zip(("left", "bottom"), pixel_size_m or (None, None), strict=True):
             set_axis_length(self.plot_item.getAxis(name), "y" if name == "left" else "x", pixel)
         self.plot_item.setAspectLocked(True, ratio=pixel_size_m[1] / pixel_size_m[0] if pixel_size_m else 1)
@@ -96,14 +96,14 @@ class PositionMap(QWidget):
 
     def mark(self, index: int | None) -> None:
         """Put a ring around one place, or around none."""
-        place = self._positions[index] if index is not None and index < len(self._positions) else None
+        place = self.positions[index] if index is not None and index < len(self.positions) else None
         self._ring.setData([] if place is None else [place[1]], [] if place is None else [place[0]])
 
     def _colour(self, values: NDArray[np.float64] | None) -> None:
         known = np.empty(0) if values is None else values[np.isfinite(values)]
         self._bar.setVisible(len(known) > 0)
         if values is None or not len(known):
-            self._dots.set_values(np.full(len(self._positions), np.nan))
+            self._dots.set_values(np.full(len(self.positions), np.nan))
             return
         self._dots.set_values(values)
         self._bar.set_label(self._label)
@@ -111,12 +111,12 @@ class PositionMap(QWidget):
 
     def _index_at(self, scene_position: QPointF) -> int | None:
         """Return the pattern nearest to a place on the screen, if one is within reach."""
-        if not len(self._positions) or not self.plot_item.getViewBox().sceneBoundingRect().contains(scene_position):
+        if not len(self.positions) or not self.plot_item.getViewBox().sceneBoundingRect().contains(scene_position):
             return None
         view = self.plot_item.getViewBox()
         there = view.mapSceneToView(scene_position)
         wide, high = view.viewPixelSize()
-        off = (self._positions - (there.y(), there.x())) / (high, wide)
+        off = (self.positions - (there.y(), there.x())) / (high, wide)
         squared = np.einsum("ij,ij->i", off, off)
         nearest = int(squared.argmin())
         return nearest if math.sqrt(squared[nearest]) <= _REACH_PX else None
@@ -135,12 +135,12 @@ class PositionMap(QWidget):
         self.header.read_out("" if index is None else self._describe(index))
 
     def _describe(self, index: int) -> str:
-        y, x = self._positions[index]
+        y, x = self.positions[index]
         if self._pixel_m:
             where = f"({x * self._pixel_m[1] * 1e6:.4g}, {y * self._pixel_m[0] * 1e6:.4g}) µm"
         else:
             where = f"({x:.4g}, {y:.4g}) px"
-        value = "" if self._values is None or not np.isfinite(self._values[index]) else f": {self._values[index]:.6g}"
+        value = "" if self.values is None or not np.isfinite(self.values[index]) else f": {self.values[index]:.6g}"
         return f"pattern {index} at {where}{value}"
 
     @Slot()

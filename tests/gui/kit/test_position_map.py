@@ -93,4 +93,4 @@ def test_the_marked_place_has_the_ring(map_):
 def test_hovering_reads_out_pattern_place_and_value(map_):
     map_.show_positions(POSITIONS, np.array([1.0, 2.0, 3.0, 4567.0]))
     map_._hover(map_.plot_item.getViewBox().mapViewToScene(QPointF(40, 30)))
-    assert map_.header._readout.text() == "pattern 3 at (40, 30) px: 4567"
+    assert map_.header.readout.text() == "pattern 3 at (40, 30) px: 4567"

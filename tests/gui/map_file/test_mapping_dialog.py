@@ -89,7 +89,7 @@ def test_file_tree_is_a_sound_model(qtmodeltester, path):
 def test_guess_is_filled_in_and_shown_at_once(dialog, path):
     assert dialog.open_button.isEnabled()
     assert dialog.form.key_field("patterns").key == "entry/eiger/frames"
-    np.testing.assert_allclose(dialog.places._positions, M.positions, atol=1e-6)
+    np.testing.assert_allclose(dialog.places.positions, M.positions, atol=1e-6)
     assert "12 patterns of 16 x 16 pixels" in dialog.status.text()
     dialog.open_button.click()
     assert dialog.result() == QDialog.DialogCode.Accepted
@@ -101,7 +101,7 @@ def test_previews_follow_what_is_chosen(qtbot, dialog):
     dialog.form.coordinates["x"].multiplier.setText("-1")
     assert not dialog.open_button.isEnabled()
     qtbot.waitUntil(dialog.open_button.isEnabled)
-    np.testing.assert_allclose(dialog.places._positions, M.positions * (1, -1), atol=1e-6)
+    np.testing.assert_allclose(dialog.places.positions, M.positions * (1, -1), atol=1e-6)
 
 
 def test_problem_is_said_below_the_fields_that_it_is_about(qtbot, dialog):
@@ -109,7 +109,7 @@ def test_problem_is_said_below_the_fields_that_it_is_about(qtbot, dialog):
     settle(qtbot, dialog, "Not a scan yet")
     assert "has no key 'entry/scan/stage_z'" in problems(dialog)
     assert not dialog.open_button.isEnabled()
-    assert dialog.pattern._counts is not None  # what can be shown still is
+    assert dialog.pattern.counts is not None  # what can be shown still is
     dialog.form.key_field("y").say("")
     qtbot.waitUntil(lambda: "Choose the arrays with y and x" in problems(dialog))
     dialog.form.key_field("y").say("entry/scan/stage_y")

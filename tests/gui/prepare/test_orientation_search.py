@@ -9,7 +9,6 @@ from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
 from ptycho_core.scan.steps import Crop, Orient
-from ptycho_gui.prepare import orientation_search
 from ptycho_gui.prepare.orientation_search import OrientationSearch, verdict
 from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
 
@@ -34,27 +33,27 @@ def short_fits(monkeypatch):
 
 
 def names(dialog):
-    table = dialog._table
+    table = dialog.table
     return [table.item(row, 1).data(Qt.ItemDataRole.UserRole) for row in range(table.rowCount())]
 
 
 def deviances(dialog):
-    return [float(dialog._table.item(row, 2).text()) for row in range(dialog._table.rowCount())]
+    return [float(dialog.table.item(row, 2).text()) for row in range(dialog.table.rowCount())]
 
 
 def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small, short_fits):
     dialog.show_scan(small, ())
-    assert not dialog._use.isEnabled()
-    dialog._start.click()
-    assert not dialog._start.isEnabled()
-    qtbot.waitUntil(lambda: not dialog._slot.busy)
+    assert not dialog.use.isEnabled()
+    dialog.search.click()
+    assert not dialog.search.isEnabled()
+    qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
     assert sorted(names(dialog)) == sorted(ORIENTATIONS)
     assert deviances(dialog) == sorted(deviances(dialog))
-    assert dialog._verdict.text() != orientation_search._LEGEND
-    assert not dialog._table.item(0, 0).icon().isNull()
+    assert "Search tries" not in dialog.words.text()
+    assert not dialog.table.item(0, 0).icon().isNull()
     best = names(dialog)[0]
     with qtbot.waitSignal(dialog.chosen) as told:
-        dialog._use.click()
+        dialog.use.click()
     assert told.args == [best]
     assert not dialog.isVisible()
 
@@ -63,10 +62,10 @@ def test_a_stopped_search_keeps_what_it_has_and_says_so(qtbot, dialog, small):
     dialog.show_scan(small, ())
     dialog.start()
     qtbot.waitUntil(lambda: len(names(dialog)) >= 1)
-    dialog._stop.click()
-    qtbot.waitUntil(lambda: not dialog._slot.busy)
+    dialog.stop.click()
+    qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
     assert 1 <= len(names(dialog)) < 8
-    assert "stopped" in dialog._verdict.text()
+    assert "stopped" in dialog.words.text()
 
 
 def test_what_was_found_for_another_scan_is_forgotten(qtbot, dialog, small, tiny_scan):
@@ -75,16 +74,16 @@ def test_what_was_found_for_another_scan_is_forgotten(qtbot, dialog, small, tiny
     qtbot.waitUntil(lambda: len(names(dialog)) >= 1)
     dialog.show_scan(tiny_scan, ())
     assert names(dialog) == []
-    qtbot.waitUntil(lambda: not dialog._slot.busy)
+    qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
     assert names(dialog) == []
-    assert dialog._verdict.text() == orientation_search._LEGEND
+    assert "Search tries" in dialog.words.text()
 
 
 def test_too_few_patterns_are_one_sentence(qtbot, dialog, tiny_scan):
     dialog.show_scan(tiny_scan.take(range(5)), ())
     dialog.start()
-    qtbot.waitUntil(lambda: not dialog._slot.busy)
-    assert "patterns must be 10 or more" in dialog._verdict.text()
+    qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
+    assert "patterns must be 10 or more" in dialog.words.text()
 
 
 def trials(**deviances):

@@ -230,7 +230,7 @@ def test_the_crosshair_reads_out_amplitude_phase_and_place(panel, settle):
     panel.show_reconstruction("best", reconstruction())
     settle("best")
     panel.view.panes[0].hovered.emit((30.0, 40.0))
-    amplitude, phase = (pane.header._readout.text() for pane in panel.view.panes)
+    amplitude, phase = (pane.header.readout.text() for pane in panel.view.panes)
     assert float(amplitude) == pytest.approx(abs(reconstruction().object[40, 30]), rel=1e-3)
     assert phase.endswith(" rad")
     assert panel._place.text() == f"x {30 * PIXEL[1] * 1e6:.3f} µm, y {40 * PIXEL[0] * 1e6:.3f} µm"
@@ -306,13 +306,13 @@ def test_a_correlation_needs_two_objects_and_says_so(panel, settle):
 
 def test_side_by_side_the_same_quantity_of_both_is_shown_in_the_same_levels(compared):
     left, right = compared.view.panes
-    assert left.header._title.text() == "<b>A: Phase (rad)</b>"
-    assert right.header._title.text() == "<b>B: Phase (rad)</b>"
+    assert left.header.title.text() == "<b>A: Phase (rad)</b>"
+    assert right.header.title.text() == "<b>B: Phase (rad)</b>"
     assert left.bar.levels() == right.bar.levels()
     left.bar.region.setRegion((63, 220))
     assert right.bar.levels() == pytest.approx(left.bar.levels(), rel=0.02)
     compared.comparison.quantity.setCurrentIndex(0)
-    assert left.header._title.text() == "<b>A: Amplitude</b>"
+    assert left.header.title.text() == "<b>A: Amplitude</b>"
 
 
 def test_blinking_shows_both_in_turn_at_the_chosen_interval(compared, qtbot):
@@ -329,10 +329,10 @@ def test_a_key_flips_and_by_hand_nothing_else_does(compared, qtbot):
     compared.comparison.blink.click()
     assert not compared.comparison._timer.isActive()
     pane = compared.view.panes[0]
-    assert pane.header._title.text() == "<b>A: Amplitude</b>"
+    assert pane.header.title.text() == "<b>A: Amplitude</b>"
     pane.plot.setFocus()
     qtbot.keyClick(pane.plot, Qt.Key.Key_I)
-    assert pane.header._title.text() == "<b>B: Amplitude</b>"
+    assert pane.header.title.text() == "<b>B: Amplitude</b>"
     assert "B" in pane._note.toPlainText()
 
 
@@ -356,7 +356,7 @@ def test_after_a_comparison_one_object_is_shown_as_before(compared, settle):
     compared.show_reconstruction("best", reconstruction())
     settle("best: free deviance")
     assert compared.comparison.isHidden()
-    assert [pane.header._title.text() for pane in compared.view.panes] == ["<b>Amplitude</b>", "<b>Phase (rad)</b>"]
+    assert [pane.header.title.text() for pane in compared.view.panes] == ["<b>Amplitude</b>", "<b>Phase (rad)</b>"]
 
 
 def test_keys_work_while_the_focus_is_in_the_panel(panel, settle, qtbot):

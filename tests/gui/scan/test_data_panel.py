@@ -44,7 +44,7 @@ def shown(qtbot, panel, looked):
 
 
 def title(panel):
-    return panel.browser.view.plot.header._title.text()
+    return panel.browser.view.plot.header.title.text()
 
 
 def wait_for(qtbot, panel, index):
@@ -56,7 +56,7 @@ def wait_until_drawn(qtbot, panel):
 
 
 def test_the_first_pattern_is_shown_at_first(shown, looked):
-    np.testing.assert_array_equal(shown.browser.view._counts, looked.scan.patterns[0])
+    np.testing.assert_array_equal(shown.browser.view.counts, looked.scan.patterns[0])
 
 
 @pytest.mark.parametrize("way", ["map", "counts", "slider", "number", "next"])
@@ -73,7 +73,7 @@ def test_a_pattern_is_selected_in_any_view_and_shown_in_all(qtbot, shown, looked
             getattr(browser, way).setValue(17)
     assert selected.args == [17]
     wait_for(qtbot, shown, 17)
-    np.testing.assert_array_equal(browser.view._counts, looked.scan.patterns[17])
+    np.testing.assert_array_equal(browser.view.counts, looked.scan.patterns[17])
     y, x = looked.scan.positions[17]
     assert [values.tolist() for values in shown.map._ring.getData()] == [[x], [y]]
     assert shown.counts._line.value() == 17
@@ -88,10 +88,10 @@ def test_selecting_by_a_call_is_not_told_back(qtbot, shown):
 
 def test_mean_and_maximum_are_those_of_all_patterns(shown, looked):
     shown.browser.what.setCurrentIndex(MEAN)
-    np.testing.assert_allclose(shown.browser.view._counts, looked.seen.mean, rtol=1e-6)
+    np.testing.assert_allclose(shown.browser.view.counts, looked.seen.mean, rtol=1e-6)
     assert title(shown) == "<b>Mean of 60 patterns</b>"
     shown.browser.what.setCurrentIndex(MAXIMUM)
-    np.testing.assert_array_equal(shown.browser.view._counts, looked.seen.highest)
+    np.testing.assert_array_equal(shown.browser.view.counts, looked.seen.highest)
 
 
 def test_selecting_leaves_the_mean_for_the_pattern(qtbot, shown):
@@ -124,7 +124,7 @@ def test_masked_pixels_are_marked_and_read_out(shown):
     view = shown.browser.view
     assert np.argwhere(view._marks.image[..., 3]).tolist() == [[3, 4]]
     view._read_out((3, 4))
-    assert view.plot.header._readout.text().endswith("bad pixel")
+    assert view.plot.header.readout.text().endswith("bad pixel")
     shown.browser.mark_bad.setChecked(False)
     assert view._marks.image is None
 
@@ -132,7 +132,7 @@ def test_masked_pixels_are_marked_and_read_out(shown):
 def test_hovering_reads_out_the_counts_under_the_mouse(shown, looked):
     plot = shown.browser.view.plot
     plot._hover(plot.plot_item.getViewBox().mapViewToScene(QPointF(16.5, 14.5)))
-    assert plot.header._readout.text() == f"row 14, column 16: {looked.scan.patterns[0][14, 16]:.5g}"
+    assert plot.header.readout.text() == f"row 14, column 16: {looked.scan.patterns[0][14, 16]:.5g}"
 
 
 def test_playing_goes_through_the_patterns_until_it_is_paused(qtbot, shown):
@@ -145,7 +145,7 @@ def test_playing_goes_through_the_patterns_until_it_is_paused(qtbot, shown):
 
 def test_an_empty_pattern_is_an_outlier_of_the_counts(shown):
     assert shown.counts.outlying.tolist() == [7]
-    assert "1 outlier" in shown.counts.header._title.text()
+    assert "1 outlier" in shown.counts.header.title.text()
 
 
 def test_a_click_on_the_counts_selects_the_nearest_pattern(qtbot, shown, looked):
@@ -161,12 +161,12 @@ def test_counts_of_a_sample_are_completed(qtbot, shown, looked, monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 6 * 32 * 32 * 4)
     shown.show_scan(dataclasses.replace(looked, seen=survey(looked.scan.patterns)))
     wait_until_drawn(qtbot, shown)
-    assert np.count_nonzero(np.isfinite(shown.map._values)) == len(shown.counts._rows) == 6
-    assert "6 of 60 counted" in shown.map.header._title.text()
+    assert np.count_nonzero(np.isfinite(shown.map.values)) == len(shown.counts._rows) == 6
+    assert "6 of 60 counted" in shown.map.header.title.text()
     shown.show_scan(looked)
     wait_until_drawn(qtbot, shown)
-    assert shown.map.header._title.text() == "<b>Positions</b>"
-    np.testing.assert_array_equal(shown.map._values, looked.seen.sums)
+    assert shown.map.header.title.text() == "<b>Positions</b>"
+    np.testing.assert_array_equal(shown.map.values, looked.seen.sums)
     assert shown.counts.outlying.tolist() == [7]
 
 
@@ -180,10 +180,10 @@ def test_the_probe_shows_each_mode_with_its_power(qtbot, shown, looked):
 
 
 def test_a_guessed_probe_is_called_a_guess(qtbot, shown, looked):
-    assert "guess" not in shown.probe.header._title.text()
+    assert "guess" not in shown.probe.header.title.text()
     shown.show_scan(dataclasses.replace(looked, scan=looked.scan.replace(probe=None)))
     wait_until_drawn(qtbot, shown)
-    assert "guessed" in shown.probe.header._title.text()
+    assert "guessed" in shown.probe.header.title.text()
 
 
 def test_the_selected_pattern_stays_when_the_scan_is_read_again(qtbot, shown, looked, tiny_scan):
@@ -217,7 +217,7 @@ def test_a_pattern_that_cannot_be_read_says_why(qtbot, panel, looked):
             raise OSError("the disk is gone")
 
     panel.show_scan(dataclasses.replace(looked, scan=looked.scan.replace(patterns=Patterns(Gone()))))
-    qtbot.waitUntil(lambda: "the disk is gone" in panel.browser.view.plot.header._readout.text())
+    qtbot.waitUntil(lambda: "the disk is gone" in panel.browser.view.plot.header.readout.text())
 
 
 def test_all_counts_are_seen_however_far_one_had_zoomed_in(qtbot):

@@ -47,7 +47,7 @@ def loader(qtbot):
 
 
 def wait_for(qtbot, panel, index):
-    title = panel.browser.view.plot.header._title
+    title = panel.browser.view.plot.header.title
     qtbot.waitUntil(lambda: title.text() == f"<b>Pattern {index}</b>" and not panel._draw.isActive())
 
 
@@ -92,7 +92,7 @@ def test_a_refresh_adds_what_was_written_and_keeps_the_pattern_pan_and_zoom(qtbo
         np.testing.assert_allclose(plot.plot_item.viewRange()[0], before[0])
     panel.select(39)
     wait_for(qtbot, panel, 39)
-    np.testing.assert_array_equal(panel.browser.view._counts, files.counts(40)[39])
+    np.testing.assert_array_equal(panel.browser.view.counts, files.counts(40)[39])
 
 
 def test_a_refresh_of_a_view_that_was_not_moved_shows_all_that_there_is(qtbot, writer, panel):
