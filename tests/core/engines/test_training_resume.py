@@ -135,21 +135,20 @@ def test_a_failure_after_resuming_leaves_what_was_there(training, monkeypatch):
     assert training.go(max_epochs=4, resume=True).info.status == "finished"
 
 
-@pytest.fixture
-def moved(tmp_path):
-    """A finished run of three epochs whose scan lies elsewhere by now."""
-    training = Training(tmp_path / "out")
-    written = write_scan(SCAN, tmp_path / "scan.npz")
-    training.go(scan=read_scan(written))
-    written.rename(tmp_path / "moved.npz")
-    return training
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    """A folder with a finished run of three epochs, "out", and its scan, which now lies at "moved.npz"."""
+    folder = tmp_path_factory.mktemp("moved")
+    written = write_scan(SCAN, folder / "scan.npz")
+    Training(folder / "out").go(scan=read_scan(written))
+    written.rename(folder / "moved.npz")
+    return folder
 
 
 def test_resume_reads_the_scan_again_from_where_it_is_now(moved, tmp_path):
     heard, counting = [], CountsBatches()
-    info = resume(
-        moved.folder, scan_file=tmp_path / "moved.npz", max_epochs=5, events=heard.append, callbacks=[counting]
-    )
+    run = shutil.copytree(moved / "out", tmp_path / "out")
+    info = resume(run, scan_file=moved / "moved.npz", max_epochs=5, events=heard.append, callbacks=[counting])
     assert (info.status, info.epochs_done) == ("finished", 5)
     assert [event.epoch for event in heard if isinstance(event, EpochDone)] == [3, 4]
     assert counting.batches == list(range(10, 16))
@@ -166,4 +165,4 @@ def test_resume_reads_the_scan_again_from_where_it_is_now(moved, tmp_path):
 )
 def test_resume_refuses_what_would_make_another_run(moved, changes, sentence):
     with pytest.raises(InputError, match=sentence):
-        resume(moved.folder, **changes)
+        resume(moved / "out", **changes)

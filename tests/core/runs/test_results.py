@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from tests.helpers.training_runs import SCAN, Training
 
 
 @pytest.fixture
-def run(tmp_path):
-    return Training(tmp_path / "out").go(max_epochs=2, checkpoint_save_top_k=1)
+def run(tmp_path, trained):
+    folder = shutil.copytree(trained.folder, tmp_path / "out")
+    return Training(folder, info=read_run(folder))
 
 
 def write(run, checkpoint, scan=SCAN, **settings):
@@ -70,7 +72,7 @@ def test_free_misfit_is_found_again_by_checkpoint_after_the_run_was_moved(run, t
 def test_free_misfit_of_another_epoch_another_scan_or_a_polished_object_is_not_the_checkpoints(run):
     last = run.info.last_checkpoint
     write(run, last)
-    Training(run.folder).go(resume=True, max_epochs=3, checkpoint_save_top_k=1)
+    Training(run.folder).go(resume=True, max_epochs=4, checkpoint_save_top_k=2)
     assert last not in free_misfit_of_checkpoints(read_run(run.folder))
     write(run, last, simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan)
     polished, _ = write(run, last, polish_epochs=20)
