@@ -12,6 +12,7 @@ Other small scans: ``simulate(dataclasses.replace(tiny_sim.spec, background=0.5)
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
@@ -21,6 +22,8 @@ import pytest
 
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs in the background ignore Ctrl-C
 
 
 @pytest.fixture(scope="session")
