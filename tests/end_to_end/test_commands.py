@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,8 @@ from ptycho_core import cli
 from ptycho_core.runs.run import read_metrics, read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
+from tests.helpers.commands import PTYCHO
 
-PTYCHO = [sys.executable, "-c", "import sys; from ptycho_core.cli import main; sys.exit(main())"]
 SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --num-workers 0 --n_images 12 --accelerator cpu"
 COLUMNS = (
     "epoch step learning_rate poisson_train_loss_step poisson_train_loss_epoch poisson_val_loss mae_train_loss "

@@ -23,13 +23,9 @@ from ptycho_core.runs import run as runs
 from ptycho_core.runs.run import start_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
+from tests.helpers.commands import PTYCHO, ptycho
 
-PTYCHO = [sys.executable, "-c", "import sys; from ptycho_core.cli import main; sys.exit(main())"]
 TRAIN = ["train", "--train_data_file", "scan.npz", "--output_dir", "out"]
-
-
-def call(*words, **options):
-    return subprocess.run([*PTYCHO, *map(str, words)], capture_output=True, text=True, **options)
 
 
 def config_of(*words):
@@ -43,7 +39,7 @@ def scan_path(tmp_path_factory):
 
 
 def test_version():
-    done = call("--version")
+    done = ptycho("--version")
     assert (done.returncode, done.stdout) == (0, f"ptycho {__version__}\n")
 
 
@@ -186,7 +182,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
 
 
 def test_an_error_shows_its_traceback_only_to_those_who_debug(tmp_path):
-    plain, debugged = call("runs", tmp_path / "gone"), call("runs", tmp_path / "gone", "--debug")
+    plain, debugged = ptycho("runs", tmp_path / "gone"), ptycho("runs", tmp_path / "gone", "--debug")
     assert (plain.returncode, debugged.returncode) == (2, 2)
     assert "Traceback" not in plain.stderr
     assert "Traceback" in debugged.stderr
@@ -229,7 +225,7 @@ def test_a_reader_that_has_left_is_no_error(tmp_path):
 
 
 def test_grouping_problems_come_one_per_line_with_the_flags_that_fix_them(scan_path, tmp_path):
-    done = call(
+    done = ptycho(
         "train",
         "--train-data-file",
         scan_path,

@@ -8,7 +8,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import RunFinished
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
 from ptycho_core.runs.run import find_runs, read_run
-from tests.core.runs.test_runs import finished_run, saved, start
+from tests.helpers.run_folders import finished_run, saved, start
 
 
 @pytest.fixture

@@ -19,11 +19,9 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import (
     BatchDone,
     CheckpointRemoved,
-    CheckpointSaved,
     EpochDone,
     PreviewReady,
     RunFailed,
-    RunFinished,
     RunStarted,
     to_json,
 )
@@ -31,41 +29,12 @@ from ptycho_core.base.process import ProcessMark
 from ptycho_core.formats import read_scan
 from ptycho_core.runs import recorded_scan
 from ptycho_core.runs import run as runs
-from ptycho_core.runs.run import BrokenRun, find_runs, read_metrics, read_run, resume_run, start_run
+from ptycho_core.runs.run import BrokenRun, find_runs, read_metrics, read_run, resume_run
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
-
-SCAN = {"path": "/data/scan.npz", "size": 12, "sha256": "ab" * 32}
-COMMAND = "ptycho train --train_data_file /data/scan.npz --output_dir out"
-
-
-def start(folder, **config):
-    return start_run(folder, config=Config(**config), scan=SCAN, command=COMMAND)
-
-
-def saved(folder, name, epoch, value, rank=1, mode="min"):
-    path = folder / "checkpoints" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"weights of " + name.encode())
-    return CheckpointSaved(str(path), epoch, epoch * 10, "poisson_val_loss", value, rank, mode)
-
-
-def finish(run, best=None):
-    run.record(RunFinished(str(run.info.folder), "finished", "all epochs done", best, {"poisson_val_loss": 0.5}))
-
-
-def finished_run(folder, **config):
-    run = start(folder, **config)
-    run.info.logs.mkdir(parents=True)
-    (run.info.logs / "metrics.csv").write_text(f"epoch,step\n{run.info.log_version},0\n")
-    run.record(saved(folder, "last.ckpt", 1, None, rank=0))
-    run.record(EpochDone(1, 20, {}, 1.0))
-    (folder / "reconstruction").mkdir()
-    (folder / "reconstruction" / "metrics.json").write_text(str(run.info.log_version))
-    finish(run)
-    return run
+from tests.helpers.run_folders import COMMAND, SCAN, finish, finished_run, saved, start
 
 
 def test_a_run_is_rebuilt_from_its_directory_alone(tmp_path):
@@ -234,7 +203,7 @@ def test_a_run_whose_process_was_killed_is_interrupted_and_its_folder_is_free(tm
     code = f"""
 import sys, pathlib
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from tests.core.runs.test_runs import start
+from tests.helpers.run_folders import start
 start(pathlib.Path({str(tmp_path)!r}))
 print("started", flush=True)
 sys.stdin.read()

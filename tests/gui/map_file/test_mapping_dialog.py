@@ -18,8 +18,8 @@ from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import read_mapping
 from ptycho_gui.map_file.file_tree import FileTreeModel
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
-from tests.core.formats.mapping.test_proposal import lab_file
 from tests.helpers import scan_files as files
+from tests.helpers.scan_files import lab_file
 
 M = files.TINY
 

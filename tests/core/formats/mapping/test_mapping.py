@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from ptycho_core.formats import read_scan
 from ptycho_core.runs import recorded_scan
 from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
+from tests.helpers.commands import ptycho
 
 M = files.TINY
 N = files.N_PATTERNS
@@ -422,11 +421,6 @@ def test_positions_file_beside_a_mapping_that_needs_none_is_refused(tmp_path):
 
 
 # The command line
-
-
-def ptycho(*words: object) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from ptycho_core.cli import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
 
 
 def test_command_line_reads_by_a_mapping(tmp_path):

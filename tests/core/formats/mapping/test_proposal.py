@@ -18,31 +18,11 @@ from ptycho_core.formats.mapping.proposal import propose, propose_mapping
 from ptycho_core.formats.mapping.saved_mappings import find_for, save_named
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import Mapping, read_mapping
-from tests.core.formats.mapping.test_mapping import ptycho
 from tests.helpers import scan_files as files
+from tests.helpers.commands import ptycho
+from tests.helpers.scan_files import lab_file
 
 M = files.TINY
-
-
-def lab_file(path: Path, m: files.Measurement = M, **more: object) -> Path:
-    """A laboratory's own layout: raster, motors in micrometres without a unit, geometry with and without units."""
-    with h5py.File(path, "w") as file:
-        file["entry/eiger/frames"] = m.counts.reshape(-1, m.columns, m.size, m.size)
-        file["entry/eiger/pixel_mask"] = np.eye(m.size, dtype=np.uint32)
-        file["entry/eiger/dark_frames"] = m.counts[:3]
-        file["entry/eiger/x_pixel_size"] = files.PITCH_M
-        file["entry/eiger/distance"] = files.DISTANCE_M * 1e3
-        file["entry/eiger/distance"].attrs["units"] = "mm"
-        file["entry"].attrs["photon_energy_keV"] = files.ENERGY_EV / 1e3
-        file["entry/source/energy"] = 6.0
-        file["entry/source/energy"].attrs["units"] = "GeV"
-        y, x = m.positions.T.reshape(2, -1, m.columns) * m.pixel_m * 1e6
-        file["entry/scan/stage_y"], file["entry/scan/stage_x"] = y, x
-        file["entry/illumination"] = m.probe
-        file["entry/title"] = "night shift"
-        for key, value in more.items():
-            file[key] = value
-    return path
 
 
 def tree(path: Path, **options: float) -> Node:
