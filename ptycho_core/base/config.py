@@ -178,6 +178,13 @@ class Config:
         "Model",
         "Go on improving the probe while training.",
     )
+    probe_search: bool = knob(
+        True,
+        bool,
+        "Model",
+        "Before training, try beams of other defocus and astigmatism on the scan's middle, and start from one of them "
+        "where it explains the patterns clearly better than the scan's own probe.",
+    )
     warm_start_epochs: int = knob(
         15,
         int,

@@ -23,6 +23,7 @@ class Stage(StrEnum):
     """What goes on, in words for the operator."""
 
     LOADING = "loading"
+    SEARCHING = "searching for the beam"
     WARMING_UP = "warming up the probe"
     TRAINING = "training"
     VALIDATING = "validating"
@@ -61,6 +62,14 @@ class StageChanged:
 
     stage: Stage
     epoch: int = 0
+
+
+@dataclass(frozen=True)
+class ProbeSearched:
+    """The search for the beam is over. ``why`` says in a sentence what it found; ``changed``, whether that is used."""
+
+    changed: bool
+    why: str
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ class RunFailed:
 Event = (
     RunStarted
     | StageChanged
+    | ProbeSearched
     | BatchDone
     | EpochDone
     | CheckpointSaved

@@ -51,6 +51,8 @@ class _Lines:
                 say(start_line(event))
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 say(event.stage)
+            case events.ProbeSearched():
+                say(event.why)
             case events.EpochDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 say(f"{epoch}  {figures(event.metrics)}  {duration(event.elapsed_s)}")
@@ -73,6 +75,8 @@ class _Bar:
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 self.bar.update(self.task, description=event.stage)
+            case events.ProbeSearched():
+                self.bar.console.print(event.why, markup=False, highlight=False)
             case events.BatchDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 self.bar.update(self.task, description=epoch, completed=event.step + 1)

@@ -33,6 +33,7 @@ from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import refine_probe
+from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
@@ -267,11 +268,21 @@ class _Training:
         )
 
     def _model(self, amplitudes: Amplitudes, warm: bool) -> Model:
-        model = MODELS[self.config.engine].from_scan(self.scan, self.config)
+        scan = self._with_probe(amplitudes) if warm and self.config.probe_search else self.scan
+        model = MODELS[self.config.engine].from_scan(scan, self.config)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
             refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
         return model
+
+    def _with_probe(self, amplitudes: Amplitudes) -> Scan:
+        """Return the scan with the beam that a search finds, if that is clearly better."""
+        if self.token.stop_requested:
+            return self.scan
+        self.emit(happenings.StageChanged(happenings.Stage.SEARCHING))
+        found = search_probe(self.scan, amplitudes, self.parts.train, stop=self.token)
+        self.emit(happenings.ProbeSearched(found.probe is not None, found.why))
+        return self.scan if found.probe is None else self.scan.replace(probe=found.probe)
 
     def _callbacks(self) -> list[L.Callback]:
         config = self.config

@@ -2,6 +2,9 @@
 
 The mean pattern is close to the probe's own far field, whose phase is unknown. Its largest part is the defocus: of
 a range of quadratic phases, the one is taken with which some patterns best predict others. No torch here.
+
+It is a quick guess, by back-projections alone, for what wants a probe at once: a scan is shown and its overlap judged
+when it is opened. Training searches in earnest (`engines.probe_search`).
 """
 
 from __future__ import annotations

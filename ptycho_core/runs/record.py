@@ -53,6 +53,8 @@ class RunInfo:
         k of ``lightning_logs/version_<k>``.
     checkpoints
         The files in ``checkpoints/``; ranks are up to date.
+    probe_search
+        What the search for the beam found, in a sentence; empty where there was none.
     epochs_done
         Over all its resumptions.
     metrics
@@ -76,6 +78,7 @@ class RunInfo:
     reason: str = ""
     ended: datetime | None = None
     device: str = ""
+    probe_search: str = ""
     epochs_done: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     free_indexes: tuple[int, ...] = ()

@@ -97,6 +97,8 @@ class Run:
         match event:
             case events.RunStarted():
                 self.update(device=event.device)
+            case events.ProbeSearched():
+                self.update(probe_search=event.why)
             case events.EpochDone():
                 self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
             case events.CheckpointSaved() | events.CheckpointRemoved():
@@ -132,6 +134,8 @@ def _log_event(event: events.Event) -> None:
         case events.RunStarted():
             epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
             _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
+        case events.ProbeSearched():
+            _log.info("%s", event.why)
         case events.EpochDone():
             known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]
             _log.debug("epoch %d is done: %s", event.epoch + 1, ", ".join(known))

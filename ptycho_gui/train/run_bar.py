@@ -21,6 +21,7 @@ _FINE = 1000
 
 _WORDS: dict[Stage | Status, tuple[str, str]] = {
     Stage.LOADING: ("load", "Loading"),
+    Stage.SEARCHING: ("search", "Searching for the beam"),
     Stage.WARMING_UP: ("refresh", "Warming up the probe"),
     Stage.TRAINING: ("play", "Training"),
     Stage.VALIDATING: ("search", "Validating"),

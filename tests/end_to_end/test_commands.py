@@ -18,7 +18,7 @@ from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO
 
-SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --num-workers 0 --n_images 12 --accelerator cpu"
+SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n_images 12 --accelerator cpu --no-probe-search"
 COLUMNS = (
     "epoch step learning_rate poisson_train_loss_step poisson_train_loss_epoch poisson_val_loss mae_train_loss "
     "mae_val_loss physics_weight training_stage grad_norm patterns_per_second"

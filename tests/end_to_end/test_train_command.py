@@ -20,7 +20,7 @@ from ptycho_core.simulation.files import write_simulation
 
 SMALL = (
     "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n-groups 16 --accelerator cpu --preview-seconds 0 "
-    "--scheduler constant --physics-schedule off"
+    "--scheduler constant --physics-schedule off --no-probe-search"
 )
 OURS = ("warning: ", "loading", "warming up", "CPU (", "epoch ", "finished: ", "stopped: ", "best checkpoint: ")
 OURS += ("resume with: ", "reconstruct with: ", "ptycho: ")

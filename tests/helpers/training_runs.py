@@ -23,6 +23,7 @@ SCAN = simulate(SimulationSpec(size=16, n_patterns=36, step_px=2, jitter_px=0.5)
 SMALL: dict[str, Any] = {
     "model_width": 2,
     "warm_start_epochs": 0,
+    "probe_search": False,
     "batch_size": 4,
     "n_groups": 12,
     "max_epochs": 3,

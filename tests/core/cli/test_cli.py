@@ -286,6 +286,8 @@ def test_times_read_as_they_are_said(seconds, text):
 
 STREAM = [
     events.RunStarted("out", "the CPU, because there is no GPU", 2, 10, 275_000),
+    events.StageChanged("searching for the beam"),
+    events.ProbeSearched(True, "found a better beam"),
     events.StageChanged("warming up the probe"),
     events.StageChanged("training"),
     events.BatchDone(0, 0, {"poisson_train_loss_step": 2.0}),
@@ -300,6 +302,8 @@ def test_away_from_a_terminal_progress_is_a_line_per_stage_and_epoch(capsys):
             show(event)
     assert capsys.readouterr().err.splitlines() == [
         "the CPU, because there is no GPU; 275,000 parameters, 10 steps per epoch, 2 epochs to do in out",
+        "searching for the beam",
+        "found a better beam",
         "warming up the probe",
         "epoch 1/2  poisson_val_loss 0.5123  4.2 s",
     ]

@@ -32,6 +32,7 @@ SPEC = SimulationSpec(
     counts_per_pixel=100,
 )
 DIRECT = Config(
+    probe_search=False,
     engine="direct",
     max_epochs=10,
     batch_size=4,

@@ -31,7 +31,14 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import Simulation, forward, simulate
 
 NETWORK = Config(
-    max_epochs=6, n_groups=40, batch_size=4, model_width=4, learning_rate=3e-3, accelerator="cpu", preview_seconds=0
+    probe_search=False,
+    max_epochs=6,
+    n_groups=40,
+    batch_size=4,
+    model_width=4,
+    learning_rate=3e-3,
+    accelerator="cpu",
+    preview_seconds=0,
 )
 DIRECT = NETWORK.replace(engine="direct", max_epochs=8, n_groups=None, batch_size=8, learning_rate=1e-3)
 SCORES = ("free_deviance", "free_misfit", "misfit", "r_free")

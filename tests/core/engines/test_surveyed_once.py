@@ -22,7 +22,7 @@ from ptycho_core.scan.steps import Crop, MaskRectangle, OrientPositions
 from ptycho_core.scan.survey import rows_to_look_at, survey, survey_of
 from tests.helpers import scan_files as files
 
-QUICK = build_config({"engine": "direct", "max_epochs": 1, "accelerator": "cpu"})
+QUICK = build_config({"engine": "direct", "max_epochs": 1, "accelerator": "cpu", "probe_search": False})
 N = 40
 
 

@@ -156,7 +156,7 @@ def test_a_run_on_a_file_that_grows_ends_well_and_is_not_mistaken_for_one_on_the
         if type(event).__name__ == "RunStarted":
             writer.write(40)
 
-    config = Config(engine="direct", max_epochs=2, batch_size=8, num_workers=0, preview_seconds=0)
+    config = Config(engine="direct", max_epochs=2, batch_size=8, preview_seconds=0, probe_search=False)
     info = train(config, scan, tmp_path / "run", events=grow)
     assert info.status == "finished"
     assert info.scan["shape"][0] == 20

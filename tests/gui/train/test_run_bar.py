@@ -42,6 +42,7 @@ def test_without_a_run_it_is_idle_and_no_clock_ticks(bar):
     ("event", "state"),
     [
         (StageChanged("loading"), "Loading"),
+        (StageChanged("searching for the beam"), "Searching for the beam"),
         (StageChanged("warming up the probe"), "Warming up the probe"),
         (StageChanged("training", 2), "Training epoch 3 of 50"),
         (StageChanged("validating", 2), "Validating epoch 3 of 50"),

@@ -39,7 +39,7 @@ PROBES = {
     "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 225},
     "flat_topped": {"probe": "flat_top", "defocus_m": 0.0},
 }
-DIRECT = Config(engine="direct", max_epochs=25, accelerator="cpu", preview_seconds=0)
+DIRECT = Config(engine="direct", max_epochs=25, accelerator="cpu", preview_seconds=0, probe_search=False)
 NETWORK = Config(
     max_epochs=8,
     n_groups=80,
@@ -47,6 +47,7 @@ NETWORK = Config(
     model_width=8,
     learning_rate=3e-3,
     warm_start_epochs=10,
+    probe_search=False,
     accelerator="cpu",
     preview_seconds=0,
 )

@@ -1,0 +1,493 @@
+"""Searches for the beam of a scan whose probe is out of focus, astigmatic or missing.
+
+A wrong defocus leaves every engine without an image, and the probe's own refinement does not find out of it. So before
+training many beams are tried: with each, an object is fitted to about a hundred patterns of the scan's middle in an
+epoch or two by the solver's own steps, and the half deviance of some patterns that the fit did not see tells how good
+it is. Nothing else ranks.
+
+1. A scan of defocus, from focused to as wide as the window, of every family of `beams.families`.
+2. Astigmatism around the best few.
+3. Simplexes (Nelder and Mead, The Computer Journal 7, 308 (1965)) in defocus and astigmatism; spherical aberration and
+   coma too, where one of them helps at once.
+4. Where these end, and the scan's own probe, get a longer fit, in which the probe learns. The scan's own is kept unless
+   another is clearly better, pattern by pattern.
+
+How much is tried is bounded by work, not by the clock, so that two searches find the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptycho_core.base.events import Cancelled, StopToken
+from ptycho_core.engines import beams
+from ptycho_core.engines.beams import Family, Terms
+from ptycho_core.engines.canvas import middle
+from ptycho_core.engines.data import Amplitudes, group_canvas
+from ptycho_core.engines.models.direct import LEAST_LIGHT, vacuum
+from ptycho_core.engines.physics import place, scale_probe, to_corner
+from ptycho_core.engines.solver import Light, Patterns, expected_counts, misfit
+from ptycho_core.quality.deviance import half_deviance
+from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Scan
+from ptycho_core.simulation.forward import fourier, inverse_fourier
+
+PATTERNS = 110
+HELD_OUT = 16
+FEWEST_PATTERNS = 12
+"""With fewer there is nothing to judge by."""
+WORK = 270e6
+"""Patterns times pixels times epochs that a search may take: seconds of one core."""
+CLEARLY = 3.0
+"""Standard errors, over the held-out patterns, by which a beam has to beat the scan's own probe."""
+
+_PIXELS = 2**26
+"""Read at most: 256 MiB."""
+_BATCH, _FEWEST_STEPS = 16, 6
+"""Patterns of a step; fewer where an epoch would be of so few steps that a probe hardly learns in it."""
+_SPACING = 3.0
+"""Radians between trials of defocus: the valley is about twice as wide to either side."""
+_ASTIGMATISM = (3.0, 6.0)
+_SURVIVORS = 3
+_TRIALS = (40, 25, 25)
+"""Of the simplexes from the best, the second best and the scan's own probe."""
+_FIRST_STEP = 1.0
+"""Radians, of a simplex."""
+_PRECISE = 0.05
+"""Radians at which a simplex has converged."""
+_LEAST_GAIN = 0.03
+"""Part of the deviance that a higher aberration has to take off before all of them are searched."""
+_ABERRATION_TRIALS = 50
+_WHOLE = 256
+"""Pixels of the detector that the last fits look at, at most."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A beam that was tried.
+
+    Parameters
+    ----------
+    family
+        Its name.
+    terms
+        Radians at the far field's edge, in the order of `beams.TERMS`.
+    deviance
+        Mean half deviance of the patterns that were held out.
+    """
+
+    family: str
+    terms: Terms
+    deviance: float
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What was found.
+
+    Parameters
+    ----------
+    probe
+        (1, N, N) complex64 to start from; None where the scan's own, or a quick guess, is to stay.
+    why
+        A sentence for the operator.
+    trials
+        All, in order.
+    """
+
+    probe: NDArray[np.complex64] | None
+    why: str
+    trials: tuple[Trial, ...] = ()
+
+
+def search_probe(
+    scan: Scan,
+    amplitudes: Amplitudes,
+    rows: NDArray[np.int64],
+    *,
+    stop: StopToken | None = None,
+    tried: Callable[[Trial], None] = lambda trial: None,
+) -> SearchResult:
+    """Find the beam with which patterns explain each other best.
+
+    Parameters
+    ----------
+    scan
+        With its probe, or without.
+    amplitudes
+        Of the scan.
+    rows
+        The patterns to look at: those that train.
+    stop
+        A stop ends the search without a result, a cancel raises `Cancelled`.
+    tried
+        Told each trial when it is done.
+    """
+    if len(rows) < FEWEST_PATTERNS:
+        return SearchResult(None, f"did not search for the beam: {len(rows)} patterns are too few to judge by")
+    token = stop or StopToken()
+    search = _Search(scan, amplitudes, rows, token, tried)
+    if not search.mean.any():
+        return SearchResult(None, "did not search for the beam: the patterns in the scan's middle are empty")
+    try:
+        return search.go()
+    except Cancelled:
+        token.leave_if_cancelled()
+        return SearchResult(None, "the search for the beam was stopped", tuple(search.trials))
+
+
+class _Found(NamedTuple):
+    """A beam and its score; compared by the score."""
+
+    deviance: float
+    family: int
+    terms: Terms
+
+
+class _Final(NamedTuple):
+    """What a longer fit makes of a probe."""
+
+    deviance: NDArray[np.float64]
+    """Of each held-out pattern."""
+    still: Tensor
+    """The probe from which it began."""
+    learned: Tensor
+
+    @property
+    def mean(self) -> float:
+        return float(self.deviance.mean())
+
+
+class _Search:
+    """One call of `search_probe`."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        amplitudes: Amplitudes,
+        rows: NDArray[np.int64],
+        stop: StopToken,
+        tried: Callable[[Trial], None],
+    ) -> None:
+        self.scan, self.stop, self.tried = scan, stop, tried
+        self.trials: list[Trial] = []
+        self.work = 0.0
+        near = middle(scan, rows, min(PATTERNS, max(2 * FEWEST_PATTERNS, _PIXELS // scan.size**2)))
+        self.counts = torch.fft.fftshift(amplitudes[near].square(), dim=(-2, -1))
+        self.positions = scan.positions[near]
+        self.fit, self.held = _parts(self.positions)
+        mean = self.counts.mean(dim=0).double().numpy()
+        self.mean = mean if scan.mask is None else beams.filled(mean, scan.mask)
+        self.edge = beams.edge_of(self.mean) if self.mean.any() else 0.0
+        self.own = scan.probe if scan.probe is not None and scan.probe.any() else None
+
+    def go(self) -> SearchResult:
+        """Search, and return the beam."""
+        self.families = beams.families(self.own, self.mean, self.edge)
+        size = beams.crop_for(self.mean, self.edge)
+        few = max(48, int(len(self.fit) * min(1.0, (96 / size) ** 2)))
+        coarse, fine = self._bench(size, self.fit[:few]), self._bench(size, self.fit)
+        found = self._defoci(coarse)
+        found = sorted(found + self._bent(coarse, _distinct(found, _SURVIVORS)))
+        ends = self._refined(fine, found)
+        return self._result(_distinct(ends, len(ends)))
+
+    def _bench(self, size: int, fit: NDArray[np.int64]) -> _Bench:
+        """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
+        n = self.scan.size
+        low = n // 2 - size // 2
+        inner = slice(low, low + size)
+        weight = None
+        if self.scan.mask is not None:
+            weight = torch.from_numpy(self.scan.mask[inner, inner].astype(np.float32))
+        counts, positions = self.counts[:, inner, inner], self.positions * (size / n)
+        return _Bench(counts, positions, weight, fit, self.held, self.edge, self.stop)
+
+    def _over(self, part: float) -> bool:
+        return self.work > part * WORK
+
+    def _try(self, bench: _Bench, family: int, terms: Terms, epochs: int) -> _Found:
+        if self.stop.stop_requested:
+            raise Cancelled
+        deviance, _ = bench.judge(bench.probe(self.families[family], terms), epochs)
+        self.work += bench.work * epochs
+        trial = Trial(self.families[family].name, terms, float(deviance.mean()))
+        self.trials.append(trial)
+        self.tried(trial)
+        return _Found(trial.deviance, family, terms)
+
+    def _defoci(self, bench: _Bench) -> list[_Found]:
+        """Scan the defocus of every family, the best first."""
+        found: list[_Found] = []
+        for number, family in enumerate(self.families):
+            # So many radians move the ray at the edge by half the window.
+            steps = np.ceil(family.reach * np.pi * self.edge / 2 / _SPACING)
+            defoci = np.arange(-steps, steps + 1) * _SPACING - (family.curvature if family.reach == 1 else 0.0)
+            for defocus in [0.0, *sorted((float(d) for d in defoci if abs(d) > 1e-6), key=abs)]:
+                if defocus and self._over(0.45):
+                    break
+                found.append(self._try(bench, number, (defocus,), 1))
+        return sorted(found)
+
+    def _bent(self, bench: _Bench, best: list[_Found]) -> list[_Found]:
+        """Try astigmatism with the best defoci."""
+        ring = [(m * c, m * s) for m in _ASTIGMATISM for c, s in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+        around = [(of, (of.terms[0], u, v)) for of in best for u, v in ring]
+        return [self._try(bench, of.family, terms, 1) for of, terms in around if not self._over(0.6)]
+
+    def _refined(self, bench: _Bench, found: list[_Found]) -> list[_Found]:
+        """Refine the best two, and the best of the scan's own probe where it is neither: the best first."""
+        starts = _distinct(found, 2)
+        if self.own is not None and all(start.family for start in starts):
+            starts.append(next(f for f in found if f.family == 0))
+        ends = [
+            self._descend(bench, start, 3, _TRIALS[number], until=0.65 + 0.06 * number)
+            for number, start in enumerate(starts)
+        ]
+        ends.sort()
+        if not self._over(0.75):
+            ends[0] = self._descend(bench, ends[0], 6, _ABERRATION_TRIALS, until=0.8, least_gain=_LEAST_GAIN)
+        return ends
+
+    def _descend(
+        self, bench: _Bench, start: _Found, terms: int, most: int, *, until: float, least_gain: float = 0.0
+    ) -> _Found:
+        """Refine the first so many terms of a beam, until so much of the work is done."""
+
+        def cost(numbers: NDArray[np.float64]) -> float:
+            return self._try(bench, start.family, tuple(map(float, numbers)), 2).deviance
+
+        begin = np.zeros(terms)
+        begin[: len(start.terms)] = start.terms
+        found, value = _simplex(cost, begin, _FIRST_STEP, most, lambda: self._over(until), least_gain)
+        return _Found(value, start.family, tuple(map(float, found)))
+
+    def _result(self, ends: list[_Found]) -> SearchResult:
+        """Let the best beams and the scan's own probe learn, and decide."""
+        n = self.scan.size
+        size = min(n, max(_WHOLE, beams.crop_for(self.mean, self.edge)))
+        bench = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
+        finals = [self._final(bench, bench.probe(self.families[end.family], end.terms)) for end in ends]
+        number = min(range(len(finals)), key=lambda i: finals[i].mean)
+        best, end = finals[number], ends[number]
+        if self.own is None:
+            informed = _standard_errors(bench.featureless() - best.deviance)
+            doubt = "" if informed > CLEARLY else ", but hardly better than their mean does: do not trust it yet"
+            why = f"found the beam from the patterns, which it explains to a half deviance of {best.mean:.4g}{doubt}"
+        else:
+            own = self._final(bench, bench.given(self.own))
+            clear = _standard_errors(own.deviance - best.deviance)
+            if clear <= CLEARLY:
+                why = f"kept the scan's own probe: of {len(self.trials)} beams tried none is clearly better"
+                return SearchResult(
+                    None, f"{why} (half deviance {own.mean:.4g}, best {best.mean:.4g})", tuple(self.trials)
+                )
+            why = f"found a better beam than the scan's own probe: half deviance {best.mean:.4g} for {own.mean:.4g}"
+        # The probe that learned on these patterns, or the one before: whichever serves a new object better.
+        still, learned = (bench.judge(probe, 4)[0].mean() for probe in (best.still, best.learned))
+        if learned < still and size == n:
+            probe = best.learned.numpy()
+        else:
+            probe = self._bench(n, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
+        return SearchResult(probe, f"{why} ({self._described(end)})", tuple(self.trials))
+
+    def _final(self, bench: _Bench, probe: Tensor) -> _Final:
+        if self.stop.stop_requested:
+            raise Cancelled
+        deviance, learned = bench.judge(probe, 6, learn_from=2)
+        return _Final(deviance, probe, learned)
+
+    def _described(self, end: _Found) -> str:
+        """Say how the beam was made, its defocus in metres where the geometry tells."""
+        defocus, *others = end.terms
+        named = [f"{t:+.1f} rad of {name}" for t, name in zip(others, beams.TERMS[1:], strict=False) if abs(t) > 0.5]
+        moved, pixel, energy = f"{defocus:+.1f} rad of defocus", self.scan.pixel_size_m, self.scan.geometry.energy_ev
+        if pixel is not None and energy is not None:
+            along = -defocus * (self.scan.size * pixel[0] / self.edge) ** 2 / np.pi
+            moved += f" ({1e3 * along * energy / PLANCK_TIMES_C_EV_M:+.3g} mm)"
+        return ", ".join([self.families[end.family].name, moved, *named])
+
+
+class _Bench:
+    """Short fits of an object to patterns of one size, and how well they predict others.
+
+    Parameters
+    ----------
+    counts
+        (n, N, N), DC in the middle.
+    positions
+        (n, 2) in pixels of the object.
+    weight
+        (N, N) 0 where a pixel is bad, or None.
+    fit, held
+        Places of the patterns to fit and to predict.
+    edge
+        Of the far field.
+    stop
+        Asked for a cancel after each epoch.
+    """
+
+    def __init__(
+        self,
+        counts: Tensor,
+        positions: NDArray[np.float64],
+        weight: Tensor | None,
+        fit: NDArray[np.int64],
+        held: NDArray[np.int64],
+        edge: float,
+        stop: StopToken,
+    ) -> None:
+        self.size, self.edge, self.stop = counts.shape[-1], edge, stop
+        self.weight = None if weight is None else to_corner(weight)
+        self.good = None if self.weight is None else self.weight.expand(len(held), -1, -1).numpy()
+        self.counts = to_corner(counts)
+        good = self.counts if self.weight is None else self.counts * self.weight
+        self.brightest = float(good.sum(dim=(1, 2)).max())
+        origin, shape = group_canvas(positions[None], self.size)
+        self.shape = shape
+        places = torch.from_numpy((positions - origin[0, 0]).astype(np.float32))
+        # The same batches for every beam, so that all see the same steps.
+        order = np.random.default_rng(0).permutation(fit)
+        count = max(1, round(len(fit) / _BATCH), min(_FEWEST_STEPS, len(fit) // 4))
+        self.batches = [
+            (self.counts[batch], place(places[batch], self.size, (1, *shape)))
+            for batch in map(torch.from_numpy, np.array_split(order, count))
+        ]
+        self.fitted, self.held = self.counts[torch.from_numpy(fit)], self.counts[torch.from_numpy(held)]
+        self.held_windows = place(places[torch.from_numpy(held)], self.size, (1, *shape))
+        self.work = float((len(fit) + len(held) / 3) * self.size**2)
+        """Of an epoch."""
+
+    def probe(self, family: Family, terms: Terms) -> Tensor:
+        """Return a beam (1, N, N) at the brightness of the patterns."""
+        far_field = beams.cut(family.far_field, self.size) * np.exp(1j * beams.phase(self.size, self.edge, terms))
+        return self._bright(inverse_fourier(far_field)[None])
+
+    def given(self, probe: NDArray[np.complex64]) -> Tensor:
+        """Return a probe (M, n, n), seen by the part of the detector that is looked at."""
+        same = probe.shape[-1] == self.size
+        return self._bright(probe if same else inverse_fourier(beams.cut(fourier(probe), self.size)))
+
+    def _bright(self, probe: NDArray[np.complexfloating]) -> Tensor:
+        return scale_probe(torch.from_numpy(np.ascontiguousarray(probe, dtype=np.complex64)), self.brightest)
+
+    def judge(self, probe: Tensor, epochs: int, learn_from: int | None = None) -> tuple[NDArray[np.float64], Tensor]:
+        """Fit an object, and from an epoch on the probe; return what it is like after the best epoch.
+
+        With wrong positions a fit soon gets worse, and beams that fit nothing but the mean would win in the end.
+
+        Returns
+        -------
+        deviance
+            Half deviance of each held-out pattern.
+        probe
+            (M, N, N).
+        """
+        object, none = vacuum(self.shape), torch.zeros(())
+        best = np.full(len(self.held), np.inf), probe
+        for epoch in range(epochs):
+            self.stop.leave_if_cancelled()
+            learns = learn_from is not None and epoch >= learn_from
+            for counts, windows in self.batches:
+                light = Light()
+                object, probe = object.detach().requires_grad_(), probe.detach().requires_grad_(learns)
+                patterns = Patterns(counts, windows, self.weight, 0.0, light=light)
+                torch.autograd.backward(misfit(object, probe, none[None], none, patterns))
+                assert isinstance(light.object, Tensor)
+                assert object.grad is not None
+                object = object.detach() - object.grad / (light.object + LEAST_LIGHT * light.object.max())
+                if learns:
+                    assert isinstance(light.probe, Tensor)
+                    assert probe.grad is not None
+                    probe = probe.detach() - probe.grad / light.probe.max()
+            expected = expected_counts(object, probe.detach(), self.held_windows)
+            deviance = self._deviance(expected)
+            if deviance.mean() < best[0].mean():  # never where it is not a number
+                best = deviance, probe.detach()
+        return best
+
+    def featureless(self) -> NDArray[np.float64]:
+        """Return the half deviance of each held-out pattern from the mean of the others: that of knowing nothing."""
+        return self._deviance(self.fitted.mean(dim=0).expand_as(self.held))
+
+    def _deviance(self, expected: Tensor) -> NDArray[np.float64]:
+        values = half_deviance(self.held.numpy(), expected.numpy())
+        return np.asarray(np.average(values, axis=(1, 2), weights=self.good))
+
+
+def _parts(positions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return places of patterns to fit, the innermost first, and to predict, from the inner half: these need others."""
+    away = np.linalg.norm(positions - np.median(positions, axis=0), axis=1)
+    order = np.argsort(away, kind="stable")
+    count = max(2, min(HELD_OUT, len(order) // 6))
+    inner = max(2 * count, int(0.6 * len(order)))
+    held = np.random.default_rng(0).choice(order[:inner], count, replace=False)
+    return order[~np.isin(order, held)], np.sort(held)
+
+
+def _standard_errors(differences: NDArray[np.float64]) -> float:
+    spread = differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(differences.mean() / max(spread, 1e-12))
+
+
+def _distinct(found: list[_Found], count: int) -> list[_Found]:
+    """Return the best that are no neighbours of better ones."""
+    kept: list[_Found] = []
+    for one in found:
+        terms = np.array((*one.terms, 0.0, 0.0)[:3])
+        same = (other for other in kept if other.family == one.family)
+        if all(np.linalg.norm(terms - (*other.terms, 0.0, 0.0)[:3]) >= 1.2 * _SPACING for other in same):
+            kept.append(one)
+    return kept[:count]
+
+
+def _simplex(
+    cost: Callable[[NDArray[np.float64]], float],
+    start: NDArray[np.float64],
+    step: float,
+    most: int,
+    over: Callable[[], bool],
+    least_gain: float,
+) -> tuple[NDArray[np.float64], float]:
+    """Descend to the lowest cost in at most so many trials; stay where no first step gains a part of the cost."""
+    points = [start, *(start + step * axis for axis in np.eye(len(start)))]
+    values = [cost(point) for point in points]
+    if min(values) > (1 - least_gain) * values[0]:
+        return start, values[0]
+    used = len(points)
+    while used < most and not over():
+        order = np.argsort(values, kind="stable")
+        points, values = [points[i] for i in order], [values[i] for i in order]
+        if max(abs(point - points[0]).max() for point in points) < _PRECISE:
+            break
+        centre = np.mean(points[:-1], axis=0)
+        away = centre - points[-1]
+        mirrored = cost(centre + away)
+        used += 1
+        if values[0] <= mirrored < values[-2]:
+            points[-1], values[-1] = centre + away, mirrored
+            continue
+        if mirrored < values[0]:
+            factor, kept = 2.0, (centre + away, mirrored)
+        else:
+            factor, kept = (
+                (0.5, (centre + away, mirrored)) if mirrored < values[-1] else (-0.5, (points[-1], values[-1]))
+            )
+        value = cost(centre + factor * away)
+        used += 1
+        if value < kept[1]:
+            points[-1], values[-1] = centre + factor * away, value
+        elif factor == 2.0:
+            points[-1], values[-1] = kept
+        else:
+            points = [points[0], *(points[0] + 0.5 * (point - points[0]) for point in points[1:])]
+            values = [values[0], *(cost(point) for point in points[1:])]
+            used += len(points) - 1
+    lowest = int(np.argmin(values))
+    return points[lowest], values[lowest]
