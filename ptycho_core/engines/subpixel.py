@@ -18,6 +18,8 @@ KNOTS_PER_AXIS = 4
 _PER_AXIS = torch.arange(KNOTS_PER_AXIS, dtype=torch.float64)
 KNOTS = 0.5 + 0.5 * torch.cos(math.pi * (2 * _PER_AXIS + 1) / (2 * KNOTS_PER_AXIS))
 """Fractions of a pixel in [0, 1] between which a probe is interpolated: those of least error (Chebyshev)."""
+_POLYNOMIALS = torch.linalg.inv(torch.linalg.vander(KNOTS))
+"""(K powers, K knots): coefficients of Lagrange's polynomials."""
 
 
 def to_knots(probe: Tensor) -> Tensor:
@@ -35,13 +37,13 @@ def from_knots(copies: Tensor) -> Tensor:
 
 def weights(fraction: Tensor) -> Tensor:
     """Return the weights (b, K K) of the knots for fractions (b, 2) of a pixel, y and x."""
-    return _outer(_lagrange(fraction[:, 0])[0], _lagrange(fraction[:, 1])[0])
+    return _outer(_lagrange(fraction[:, 0]), _lagrange(fraction[:, 1]))
 
 
 def slopes(fraction: Tensor) -> tuple[Tensor, Tensor]:
     """Return the derivatives of `weights` by the fractions along y and along x."""
-    (y, dy), (x, dx) = _lagrange(fraction[:, 0]), _lagrange(fraction[:, 1])
-    return _outer(dy, x), _outer(y, dx)
+    y, x = fraction[:, 0], fraction[:, 1]
+    return _outer(_lagrange(y, derivative=True), _lagrange(x)), _outer(_lagrange(y), _lagrange(x, derivative=True))
 
 
 def mix(weights: Tensor, copies: Tensor) -> Tensor:
@@ -64,18 +66,14 @@ def _ramps(size: int, device: torch.device) -> Tensor:
     return both.reshape(-1, 1, size, size).to(torch.complex64).to(device)
 
 
-def _lagrange(fraction: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (b, K) of the knots for fractions (b,), and their derivatives; in float64 until the end."""
-    knots = KNOTS.to(fraction.device) if fraction.device.type != "mps" else KNOTS.float().to(fraction.device)
-    away = fraction.to(knots.dtype)[:, None] - knots
-    columns, derivatives = [], []
-    for k in range(KNOTS_PER_AXIS):
-        others = [j for j in range(KNOTS_PER_AXIS) if j != k]
-        scale = (knots[k] - knots[others]).prod()
-        columns.append(away[:, others].prod(dim=1) / scale)
-        left_out = [away[:, [j for j in others if j != left]].prod(dim=1) for left in others]
-        derivatives.append(torch.stack(left_out).sum(dim=0) / scale)
-    return torch.stack(columns, dim=1).float(), torch.stack(derivatives, dim=1).float()
+def _lagrange(fraction: Tensor, derivative: bool = False) -> Tensor:
+    """Weights (b, K) of the knots for fractions (b,), or their derivatives; in float64 until the end."""
+    polynomials = _POLYNOMIALS.to(fraction.device) if fraction.device.type != "mps" else _POLYNOMIALS.float().to("mps")
+    at = fraction.to(polynomials.dtype)[:, None]
+    degrees = torch.arange(KNOTS_PER_AXIS, device=at.device)
+    powers = degrees * at ** (degrees - 1).clamp_min(0) if derivative else at**degrees
+    found: Tensor = powers @ polynomials
+    return found.float()
 
 
 def _outer(y: Tensor, x: Tensor) -> Tensor:
