@@ -24,22 +24,22 @@ def test_an_untouched_draft_is_the_default_config(draft):
 
 
 def test_what_is_set_wins_over_the_preset_and_what_is_not_follows_it(draft):
-    draft.set("loss", "poisson")
+    draft.set("model_width", 12)
     draft.set("max_epochs", 7)
     draft.set("preset", "best")
     assert draft.config() == build_config({"preset": "best", "max_epochs": 7})
-    assert draft.value("loss") == PRESETS["best"]["loss"]
+    assert draft.value("model_width") == PRESETS["best"]["model_width"]
 
 
 def test_a_setting_is_changed_where_it_differs_from_what_the_preset_gives(draft):
     draft.set("preset", "best")
     assert draft.is_changed("preset")
-    assert not draft.is_changed("loss")
-    draft.set("loss", "poisson")
-    assert draft.is_changed("loss")
-    draft.reset("loss")
-    assert draft.value("loss") == "mae"
-    assert not draft.is_changed("loss")
+    assert not draft.is_changed("model_width")
+    draft.set("model_width", 12)
+    assert draft.is_changed("model_width")
+    draft.reset("model_width")
+    assert draft.value("model_width") == 16
+    assert not draft.is_changed("model_width")
     assert draft.settings() == {"preset": "best"}
 
 
