@@ -21,6 +21,8 @@ from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, OrientPositions, P
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 
+pytestmark = pytest.mark.xdist_group("one plain fit")
+
 SPEC = SimulationSpec(
     size=64,
     n_patterns=49,

@@ -30,6 +30,8 @@ from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import Simulation, forward, simulate
 
+pytestmark = pytest.mark.xdist_group("one network")
+
 NETWORK = Config(
     probe_search=False,
     max_epochs=6,

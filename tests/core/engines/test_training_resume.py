@@ -16,6 +16,8 @@ from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from tests.helpers.training_runs import SCAN, CountsBatches, Training, apart_from_speed
 
+pytestmark = pytest.mark.xdist_group("one whole run")
+
 FOUR = {"max_epochs": 4, "checkpoint_save_top_k": 2}
 
 
