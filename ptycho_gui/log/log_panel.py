@@ -51,37 +51,37 @@ class LogPanel(QWidget):
         self.lines = LogLines(self)
         self.shown = LogFilter(self.lines, self)
 
-        self._level = QComboBox()
-        self._level.setToolTip("The least important messages that are shown")
-        self._level.setAccessibleName("Messages shown")
-        self._level.addItems(list(LEVELS))
-        self._level.setCurrentText("Information")
-        self._level.currentIndexChanged.connect(self._filter)
-        self._words = QLineEdit(clearButtonEnabled=True, placeholderText="words in a message")
-        self._words.setToolTip("Show only the messages that contain these words")
-        self._words.setAccessibleName("Words to find in the log")
-        self._words.textChanged.connect(self._filter)
+        self.level = QComboBox()
+        self.level.setToolTip("The least important messages that are shown")
+        self.level.setAccessibleName("Messages shown")
+        self.level.addItems(list(LEVELS))
+        self.level.setCurrentText("Information")
+        self.level.currentIndexChanged.connect(self._filter)
+        self.words = QLineEdit(clearButtonEnabled=True, placeholderText="words in a message")
+        self.words.setToolTip("Show only the messages that contain these words")
+        self.words.setAccessibleName("Words to find in the log")
+        self.words.textChanged.connect(self._filter)
         self.copy_button = QPushButton(icon("copy"), "Copy for a &bug report")
         self.copy_button.setToolTip("Copy the whole log, the versions, the settings and the run's folder")
         self.copy_button.clicked.connect(self.copy_report)
         self._said = QLabel()
-        self._view = self._make_view()
+        self.view = self._make_view()
 
         row = QHBoxLayout()
-        for text, field in (("&Show", self._level), ("Fin&d", self._words)):
+        for text, field in (("&Show", self.level), ("Fin&d", self.words)):
             label = QLabel(text)
             label.setBuddy(field)
             row.addWidget(label)
             row.addWidget(field)
-        self._words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._words.setMaximumWidth(320)
+        self.words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.words.setMaximumWidth(320)
         row.addStretch()
         row.addWidget(self._said)
         row.addWidget(self.copy_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
         column.addLayout(row)
-        column.addWidget(self._view, 1)
+        column.addWidget(self.view, 1)
 
     @Slot(object)
     def add(self, entry: LogEntry) -> None:
@@ -150,23 +150,23 @@ class LogPanel(QWidget):
 
     @Slot()
     def _take_in(self) -> None:
-        bar = self._view.verticalScrollBar()
+        bar = self.view.verticalScrollBar()
         at_end = bar.value() == bar.maximum()
         entries, self._waiting = self._waiting, []
         self.lines.add(entries)
         if entries:
             self._said.clear()
         if at_end:
-            self._view.scrollToBottom()
+            self.view.scrollToBottom()
 
     @Slot()
     def _filter(self) -> None:
-        self.shown.show_only(LEVELS[self._level.currentText()], self._words.text())
-        self._view.scrollToBottom()
+        self.shown.show_only(LEVELS[self.level.currentText()], self.words.text())
+        self.view.scrollToBottom()
 
     @Slot()
     def _copy_lines(self) -> None:
-        rows = sorted(index.row() for index in self._view.selectionModel().selectedRows())
+        rows = sorted(index.row() for index in self.view.selectionModel().selectedRows())
         cells = [[self.shown.index(row, column).data() or "" for column in range(len(COLUMNS))] for row in rows]
         QGuiApplication.clipboard().setText("\n".join("\t".join(row).strip() for row in cells))
 

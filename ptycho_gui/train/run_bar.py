@@ -52,20 +52,20 @@ class RunBar(QFrame):
         self._state = QElidingLabel()
         self._state.setAccessibleName("State")
         self._state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._bar = QProgressBar(format="%p %")
-        self._bar.setAccessibleName("Progress")
-        self._bar.setFixedWidth(self.fontMetrics().averageCharWidth() * 26)
+        self.progress = QProgressBar(format="%p %")
+        self.progress.setAccessibleName("Progress")
+        self.progress.setFixedWidth(self.fontMetrics().averageCharWidth() * 26)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(8, 3, 8, 3)
         self._row.setSpacing(10)
         self._row.addWidget(self._icon)
-        self._row.addWidget(self._bar)
+        self._row.addWidget(self.progress)
         self._row.addWidget(self._state, 1)
         self._elapsed = self._figure("Elapsed", "0:00:00", "Time since the run began, or was resumed")
         self._left = self._figure("Left", "about 0:00:00", "At the pace of the latest epochs; the run may end sooner")
-        self._speed = self._figure("Speed", "000 000 patterns/s", "Patterns that are trained on per second")
-        self._device = self._figure("Device", "CPU (16 threads)", "The device that computes")
-        self._memory = self._figure(
+        self.speed = self._figure("Speed", "000 000 patterns/s", "Patterns that are trained on per second")
+        self.device = self._figure("Device", "CPU (16 threads)", "The device that computes")
+        self.memory = self._figure(
             "Memory", "00.0 GB, machine 100 %", "Memory of this program, and the part of the machine's that is in use"
         )
         self._timer = QTimer(self, interval=_EVERY_MS)
@@ -128,9 +128,9 @@ class RunBar(QFrame):
         self._state.setText(words)
         self._state.setToolTip(words)
         going_on, fraction = self._progress()
-        self._bar.setVisible(going_on)
-        self._bar.setRange(0, 0 if fraction is None else _FINE)
-        self._bar.setValue(round(_FINE * (fraction or 0.0)))
+        self.progress.setVisible(going_on)
+        self.progress.setRange(0, 0 if fraction is None else _FINE)
+        self.progress.setValue(round(_FINE * (fraction or 0.0)))
         self._tick()
         if going_on and self.isVisible():
             if not self._timer.isActive():
@@ -146,15 +146,15 @@ class RunBar(QFrame):
         device = history.device if history else ""
         self._say(self._elapsed, _clock(history.elapsed_s) if history else "")
         self._say(self._left, "" if left is None else f"about {_clock(left)}")
-        self._say(self._speed, "" if speed is None else f"{_thousands(speed)} patterns/s")
-        self._say(self._device, device.partition(",")[0])
-        self._device.setToolTip(device or "The device that computes")
+        self._say(self.speed, "" if speed is None else f"{_thousands(speed)} patterns/s")
+        self._say(self.device, device.partition(",")[0])
+        self.device.setToolTip(device or "The device that computes")
         machine = psutil.virtual_memory()
         own = psutil.Process().memory_info().rss / 1e9
         full = f"machine {machine.percent:.0f} %"
         if machine.percent >= _NEARLY_FULL:
             full = f'<span style="color: {theme.colours().warning}">{full}, nearly full</span>'
-        self._say(self._memory, f"{own:.1f} GB, {full}")
+        self._say(self.memory, f"{own:.1f} GB, {full}")
 
     def _say(self, label: QLabel, value: str) -> None:
         label.setVisible(bool(value))

@@ -67,11 +67,11 @@ class PyramidPlot(QWidget):
         self.bar.hide()
         self._scale_bar = ScaleBar(self.view)
         self._scale_bar.hide()
-        self._note = pg.TextItem()
-        self._note.setParentItem(self.view)
-        self._note.setPos(4, 4)
-        self._note.setZValue(30)
-        self._note.hide()
+        self.note = pg.TextItem()
+        self.note.setParentItem(self.view)
+        self.note.setPos(4, 4)
+        self.note.setZValue(30)
+        self.note.hide()
         self.bar.sigLevelsChanged.connect(self._tell_levels)
         self.view.sigRangeChangedManually.connect(self._tell_moved)
         self.view.sigResized.connect(self._fit_note)
@@ -130,8 +130,8 @@ class PyramidPlot(QWidget):
             Stands large above it.
         """
         large = f"<span style='font-size: xx-large; font-weight: bold'>{letter}</span>" if letter else ""
-        self._note.setHtml("<br>".join(filter(None, (large, text))))
-        self._note.setVisible(bool(text or letter))
+        self.note.setHtml("<br>".join(filter(None, (large, text))))
+        self.note.setVisible(bool(text or letter))
         self._fit_note()
 
     def darken(self, on: bool) -> None:
@@ -165,10 +165,10 @@ class PyramidPlot(QWidget):
 
     @Slot(object)
     def _fit_note(self, _: object = None) -> None:
-        self._note.setTextWidth(-1)
+        self.note.setTextWidth(-1)
         widest = self.view.width() - 8
-        if self._note.boundingRect().width() > widest > 0:
-            self._note.setTextWidth(widest)
+        if self.note.boundingRect().width() > widest > 0:
+            self.note.setTextWidth(widest)
 
     @Slot()
     def _apply_colours(self) -> None:
@@ -178,8 +178,8 @@ class PyramidPlot(QWidget):
         self._dark.setLookupTable(np.array([(*clear, 0), (*clear, _DARKENED)], np.uint8))
         behind = pg.mkColor(colours.background)
         behind.setAlphaF(0.75)
-        self._note.fill = pg.mkBrush(behind)
-        self._note.setColor(colours.foreground)
+        self.note.fill = pg.mkBrush(behind)
+        self.note.setColor(colours.foreground)
         for line in self._cross:
             line.setPen(pg.mkPen(colours.series[1], style=Qt.PenStyle.DashLine))
         self._scale_bar.apply_colours()

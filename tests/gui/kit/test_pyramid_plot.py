@@ -58,7 +58,7 @@ def test_pixels_are_as_wide_as_they_are_on_the_sample(plot):
 
 def test_a_long_note_is_wrapped_to_the_width_of_the_picture(plot):
     plot.write("display only: ramp removed, unwrapped, and a good many further things that one ought to know")
-    assert plot._note.boundingRect().width() <= plot.view.width()
+    assert plot.note.boundingRect().width() <= plot.view.width()
 
 
 def test_nothing_is_shown_after_an_empty_image(plot):

@@ -151,14 +151,14 @@ def test_it_shows_what_is_important_enough_and_has_the_words(panel, qtbot):
         [entry("read star.npz"), entry("a detail", logging.DEBUG), entry("it failed\nTraceback of STAR", logging.ERROR)]
     )
     assert shown(panel) == ["read star.npz", "it failed", "Traceback of STAR"]
-    panel._level.setCurrentText("Everything")
+    panel.level.setCurrentText("Everything")
     assert len(shown(panel)) == 4
-    panel._level.setCurrentText("Errors")
+    panel.level.setCurrentText("Errors")
     assert shown(panel) == ["it failed", "Traceback of STAR"]
-    panel._level.setCurrentText("Information")
-    qtbot.keyClicks(panel._words, "star")
+    panel.level.setCurrentText("Information")
+    qtbot.keyClicks(panel.words, "star")
     assert shown(panel) == ["read star.npz", "it failed", "Traceback of STAR"]
-    qtbot.keyClicks(panel._words, ".npz")
+    qtbot.keyClicks(panel.words, ".npz")
     assert shown(panel) == ["read star.npz"]
 
 
@@ -187,8 +187,8 @@ def test_a_bug_report_has_the_log_versions_settings_and_the_run(panel, tmp_path,
 
 def test_selected_lines_are_copied_by_the_keyboard(panel, qtbot):
     panel.lines.add([entry("one"), entry("two")])
-    panel._view.setFocus()
-    qtbot.keyClick(panel._view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
-    qtbot.keyClick(panel._view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    panel.view.setFocus()
+    qtbot.keyClick(panel.view, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(panel.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()
     assert [line.split("\t")[1:] for line in lines] == [["info", "one"], ["info", "two"]]

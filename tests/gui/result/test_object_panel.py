@@ -208,11 +208,11 @@ def test_what_is_done_for_display_only_is_written_onto_the_phase(panel, settle, 
     panel.show_reconstruction("tilted", tilted(reconstruction()))
     settle("tilted")
     panel.ramp.click()
-    note = panel.view.panes[1]._note
+    note = panel.view.panes[1].note
     qtbot.waitUntil(lambda: "display only: ramp removed" in note.toPlainText())
     panel.unwrap.click()
     qtbot.waitUntil(lambda: "ramp removed, unwrapped" in note.toPlainText())
-    assert panel.view.panes[0]._note.toPlainText() == ""
+    assert panel.view.panes[0].note.toPlainText() == ""
     panel.ramp.click()
     panel.unwrap.click()
     qtbot.waitUntil(lambda: note.toPlainText() == "")
@@ -233,16 +233,16 @@ def test_the_crosshair_reads_out_amplitude_phase_and_place(panel, settle):
     amplitude, phase = (pane.header.readout.text() for pane in panel.view.panes)
     assert float(amplitude) == pytest.approx(abs(reconstruction().object[40, 30]), rel=1e-3)
     assert phase.endswith(" rad")
-    assert panel._place.text() == f"x {30 * PIXEL[1] * 1e6:.3f} µm, y {40 * PIXEL[0] * 1e6:.3f} µm"
+    assert panel.place.text() == f"x {30 * PIXEL[1] * 1e6:.3f} µm, y {40 * PIXEL[0] * 1e6:.3f} µm"
     panel.view.panes[1].hovered.emit(None)
-    assert panel._place.text() == ""
+    assert panel.place.text() == ""
 
 
 def test_lengths_are_pixels_where_the_pixel_size_is_not_known(panel, settle):
     panel.show_reconstruction("best", reconstruction(geometry=dataclasses.replace(GEOMETRY, distance_m=None)))
     settle("best")
     panel.view.panes[0].hovered.emit((30.0, 40.0))
-    assert panel._place.text() == "x 30, y 40 px"
+    assert panel.place.text() == "x 30, y 40 px"
 
 
 def test_positions_are_marked_where_they_are_known(panel, settle):
@@ -333,7 +333,7 @@ def test_a_key_flips_and_by_hand_nothing_else_does(compared, qtbot):
     pane.plot.setFocus()
     qtbot.keyClick(pane.plot, Qt.Key.Key_I)
     assert pane.header.title.text() == "<b>B: Amplitude</b>"
-    assert "B" in pane._note.toPlainText()
+    assert "B" in pane.note.toPlainText()
 
 
 def test_no_time_runs_while_the_panel_is_hidden(compared):
@@ -348,7 +348,7 @@ def test_no_time_runs_while_the_panel_is_hidden(compared):
 def test_a_comparison_that_is_not_possible_says_why(panel, qtbot):
     other = reconstruction(geometry=dataclasses.replace(GEOMETRY, distance_m=4.0))
     panel.compare(("run 1", reconstruction()), ("run 2", other))
-    qtbot.waitUntil(lambda: "pixels of different sizes" in panel._nothing.text())
+    qtbot.waitUntil(lambda: "pixels of different sizes" in panel.nothing.text())
     assert not panel.export.isEnabled()
 
 
@@ -398,7 +398,7 @@ def test_after_clearing_the_next_preview_is_ranged_anew(panel, settle):
     zoom_by_hand(panel)
     assert not shows_all(panel)
     panel.clear()
-    assert "No object yet" in panel._nothing.text()
+    assert "No object yet" in panel.nothing.text()
     panel.show_preview(preview(), PIXEL)
     settle("Live")
     assert shows_all(panel)
@@ -408,7 +408,7 @@ def test_what_was_cleared_while_it_was_prepared_is_not_shown(panel, qtbot):
     panel.show_reconstruction("best", reconstruction())
     with qtbot.waitSignal(panel._jobs.ended):
         panel.clear()
-    assert "No object yet" in panel._nothing.text()
+    assert "No object yet" in panel.nothing.text()
     assert not panel.export.isEnabled()
 
 

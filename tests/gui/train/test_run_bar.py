@@ -71,18 +71,18 @@ def test_the_figures_of_the_run_are_shown(bar, history):
     for step in range(4):
         history.hear(BatchDone(0, step, {"patterns_per_second": 6250.0}))
     bar.show_state(history)
-    assert "6 250 patterns/s" in bar._speed.text()
-    assert "CPU (2 threads)" in bar._device.text()
-    assert "because" not in bar._device.text()
-    assert "because" in bar._device.toolTip()
-    assert "GB" in bar._memory.text()
-    assert bar._bar.value() == round(1000 * 4 / 200)
+    assert "6 250 patterns/s" in bar.speed.text()
+    assert "CPU (2 threads)" in bar.device.text()
+    assert "because" not in bar.device.text()
+    assert "because" in bar.device.toolTip()
+    assert "GB" in bar.memory.text()
+    assert bar.progress.value() == round(1000 * 4 / 200)
 
 
 def test_an_activity_stands_beside_the_run_and_alone_without_one(bar, history):
     bar.set_activity("Loading scan.npz", 0.25)
     assert bar.state == "Loading scan.npz"
-    assert bar._bar.value() == 250
+    assert bar.progress.value() == 250
     assert timer(bar).isActive()
     history.hear(StageChanged("training", 0))
     bar.show_state(history)
