@@ -249,7 +249,7 @@ class _Training:
             raise Cancelled
         if self.last is not None and not trainer.global_step:  # stopped before the first batch
             self.last.save(trainer)
-        self._finish(*self._outcome(trainer))
+        self._finish(*self._outcome(trainer, model))
 
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
@@ -303,11 +303,13 @@ class _Training:
             callbacks.append(self.last)
         return callbacks
 
-    def _outcome(self, trainer: L.Trainer) -> tuple[Status, str]:
+    def _outcome(self, trainer: L.Trainer, model: Model) -> tuple[Status, str]:
         if self.token.stop_requested:
             return Status.STOPPED, self.token.reason
         if self.obey.late:
             return Status.FINISHED, f"the time limit of {self.config.max_time:g} min is reached"
+        if model.ended:
+            return Status.FINISHED, model.ended
         if self.early is not None and self.early.stopped_epoch:
             return Status.FINISHED, f"{self.config.monitor} has not improved for {self.early.patience} epochs"
         if self.config.max_steps is not None and trainer.global_step >= self.config.max_steps:

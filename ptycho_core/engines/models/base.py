@@ -64,6 +64,8 @@ class Model(L.LightningModule, ABC):
         self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
         """Of the scan that it is trained on, as `start.scan_summary`; saved in every checkpoint."""
+        self.ended = ""
+        """Why the model ended its training by itself, in a sentence; empty where it did not."""
 
     @classmethod
     @abstractmethod

@@ -30,6 +30,7 @@ from ptycho_core.base.events import (
 )
 from ptycho_core.engines import data
 from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
@@ -337,3 +338,13 @@ def test_a_handler_that_fails_ends_the_run_as_failed(training):
         training.go(on=fail)
     assert read_run(training.folder).status == "failed"
     assert len(training.ends) == 1
+
+
+def test_a_model_that_ends_by_itself_says_why(training, monkeypatch):
+    def enough(self):
+        if self.current_epoch == 1:
+            self.ended, self.trainer.should_stop = "two epochs are enough", True
+
+    monkeypatch.setattr(DirectModel, "on_train_epoch_end", enough)
+    info = training.go(engine="direct", max_epochs=5).info
+    assert (info.status, info.reason, info.epochs_done) == ("finished", "two epochs are enough", 2)
