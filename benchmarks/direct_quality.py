@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import Row, main, ptycho, reconstruct, scores
 
-FLAGS = "--engine direct --loss mae --batch-size 8 --max-epochs 10"
+FLAGS = "--engine direct"
 HOW = f"`ptycho train --train-data-file siemens-star.npz --output-dir out {FLAGS}`, `ptycho reconstruct out`"
 
 

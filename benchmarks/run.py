@@ -22,6 +22,7 @@ from ptycho_core.base.environment import host, versions
 
 HERE = Path(__file__).parent
 BENCHMARKS = (
+    "against_truth",
     "help_time",
     "window_opens",
     "heartbeat",
