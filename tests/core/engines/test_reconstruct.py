@@ -294,7 +294,10 @@ def test_modes_come_orthogonal_and_ordered_by_power(tiny_scan: Scan, tmp_path: P
 
 
 @pytest.mark.parametrize(("engine", "polish_epochs"), [("network", 0), ("network", 1), ("direct", 0)])
-def test_halves_of_any_engines_reconstruction_are_compared(tiny_scan: Scan, engine, polish_epochs, request):
+def test_halves_of_any_engines_reconstruction_are_compared(
+    tiny_scan: Scan, engine, polish_epochs, request, monkeypatch
+):
+    monkeypatch.setattr("ptycho_core.engines.halves.VIEWS", 1)
     checkpoint = request.getfixturevalue(engine)
     plain, found = (
         on_cpu(tiny_scan, checkpoint, polish_epochs=polish_epochs, halves=halves) for halves in (False, True)
