@@ -200,6 +200,22 @@ class Config:
         "Model",
         "Fit a constant background, in counts per pixel, beside object and probe.",
     )
+    positions: str = knob(
+        "check",
+        str,
+        "Model",
+        "Whether the direct engine moves each pattern to where it explains the data best: refine does, and the network "
+        "trains on the positions that its warm start found; check only says at the end whether it would help.",
+        choices=("off", "check", "refine"),
+    )
+    intensity: str = knob(
+        "check",
+        str,
+        "Model",
+        "Whether the direct engine fits one factor of brightness per pattern: refine does; check only says at the end "
+        "whether it would help.",
+        choices=("off", "check", "refine"),
+    )
     prior: float | None = knob(
         None,
         float,

@@ -129,6 +129,17 @@ class PreviewReady:
 
 
 @dataclass(frozen=True)
+class RefinementChecked:
+    """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence."""
+
+    knob: str
+    before: float
+    after: float
+    helps: bool
+    message: str
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """Terminal. ``status`` is neither running nor failed; ``reason`` says why."""
 
@@ -156,6 +167,7 @@ Event = (
     | CheckpointSaved
     | CheckpointRemoved
     | PreviewReady
+    | RefinementChecked
     | RunFinished
     | RunFailed
 )

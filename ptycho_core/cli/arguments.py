@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ptycho_core.base.config import KNOBS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.knobs import Knob
 from ptycho_core.scan.steps import STEPS, Step
@@ -77,6 +77,8 @@ def add_knobs(parser: argparse.ArgumentParser, knobs: Mapping[str, Knob], defaul
         group = groups[setting.section]
         dest = f"knob {name}"
         flags = [f"--{flag}" for flag in (name.replace("_", "-"), *setting.flags)]
+        if flags[0] in parser._option_string_actions:
+            continue  # `_FileOrKnob` takes it
         default = setting.text(getattr(defaults, name))
         users = f"; {' and '.join(setting.engines)} engine only" if setting.engines else ""
         help = f"{setting.help} [{setting.valid()}; default {default}{users}]".replace("%", "%%")
@@ -93,6 +95,21 @@ def given_knobs(args: argparse.Namespace, knobs: Mapping[str, Knob]) -> dict[str
     """Return the settings that were given as flags, parsed and checked."""
     texts = {name: getattr(args, f"knob {name}") for name in knobs if hasattr(args, f"knob {name}")}
     return {name: knobs[name].parse(name, text) for name, text in texts.items()}
+
+
+class _FileOrKnob(argparse.Action):
+    """Takes a word that a setting of the same name knows for that setting, and anything else for a file."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Argparse: the flag was met."""
+        is_knob = values in KNOBS[self.dest].choices
+        setattr(namespace, *((f"knob {self.dest}", values) if is_knob else (self.dest, Path(str(values)))))
 
 
 class _AddStep(argparse.Action):
@@ -126,10 +143,19 @@ def add_accelerator(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say how a scan file is to be read, and what is done to the scan then."""
+def add_reading(parser: argparse.ArgumentParser, *, trains: bool = False) -> None:
+    """Add the flags that say how a scan file is to be read, and what is done to the scan then.
+
+    Of a command that ``trains``, ``--positions`` takes the setting of that name too.
+    """
     group = parser.add_argument_group("Reading the scan")
-    group.add_argument("--positions", type=Path, metavar="FILE", help="file of positions, where the scan's has none")
+    file = "file of positions, where the scan's has none"
+    if trains:
+        knob = KNOBS["positions"]
+        help = f"{file}; or a setting: {knob.help} [{knob.valid()}; default {knob.text(Config.positions)}]"
+        group.add_argument("--positions", action=_FileOrKnob, metavar="FILE|WORD", help=help)
+    else:
+        group.add_argument("--positions", type=Path, metavar="FILE", help=file)
     group.add_argument(
         "--format", metavar="NAME", help="read it as this format, whatever its content looks like (docs/formats.md)"
     )

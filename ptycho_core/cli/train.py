@@ -34,7 +34,7 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="JSON file of settings, which flags override",
     )
-    add_reading(parser)
+    add_reading(parser, trains=True)
     add_knobs(parser, KNOBS, Config())
 
 

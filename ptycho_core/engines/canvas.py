@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ptycho_core.base.config import Config
 from ptycho_core.engines.data import Amplitudes, Placed, group_canvas, scan_canvas
 from ptycho_core.engines.physics import Estimate, Windows, backproject, coverage, place
 from ptycho_core.scan.scan import Scan
@@ -45,22 +46,42 @@ class Canvas:
     ) -> None:
         self.amplitudes, self.rows, self.size, self.device = amplitudes, rows, scan.size, device
         self.shape = placed.shape
-        self.positions = scan.positions - placed.origin
+        self.recorded = self.positions = scan.positions - placed.origin
 
     @classmethod
-    def of_scan(cls, scan: Scan, amplitudes: Amplitudes, rows: NDArray[np.int64], device: torch.device) -> Canvas:
-        """Return the canvas of the whole scan, whichever patterns are used."""
-        return cls(scan, amplitudes, rows, device, scan_canvas(scan))
+    def of_scan(
+        cls,
+        scan: Scan,
+        amplitudes: Amplitudes,
+        rows: NDArray[np.int64],
+        device: torch.device,
+        config: Config | None = None,
+    ) -> Canvas:
+        """Return the canvas of the whole scan, whichever patterns are used, for a model of this config."""
+        return cls(scan, amplitudes, rows, device, scan_canvas(scan, config))
 
     @classmethod
-    def of_rows(cls, scan: Scan, amplitudes: Amplitudes, rows: NDArray[np.int64], device: torch.device) -> Canvas:
-        """Return the smallest canvas that holds the patterns used."""
-        return cls(scan, amplitudes, rows, device, scan_canvas(scan.take(rows)))
+    def of_rows(
+        cls,
+        scan: Scan,
+        amplitudes: Amplitudes,
+        rows: NDArray[np.int64],
+        device: torch.device,
+        config: Config | None = None,
+    ) -> Canvas:
+        """Return the smallest canvas that holds the patterns used, for a model of this config."""
+        return cls(scan, amplitudes, rows, device, scan_canvas(scan.take(rows), config))
 
     def only(self, rows: NDArray[np.int64]) -> Canvas:
         """Return the same canvas with other patterns."""
         other = copy.copy(self)
         other.rows = rows
+        return other
+
+    def moved(self, shifts: Tensor) -> Canvas:
+        """Return the same canvas with its patterns (n, 2) pixels from their recorded places; none for all there."""
+        other = copy.copy(self)
+        other.positions = self.recorded + shifts.detach().cpu().double().numpy() if len(shifts) else self.recorded
         return other
 
     def pieces(self) -> Iterator[Piece]:

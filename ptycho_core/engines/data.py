@@ -155,10 +155,15 @@ def group_canvas(positions: NDArray[np.float64], size: int) -> Placed:
     return Placed(lowest - size // 2, (height, width))
 
 
-def scan_canvas(scan: Scan) -> Placed:
-    """Return the canvas that holds the windows of all patterns of a scan: its origin (2,) and shape."""
-    origin, shape = group_canvas(scan.positions[None], scan.size)
-    return Placed(origin[0, 0], shape)
+def scan_canvas(scan: Scan, config: Config | None = None) -> Placed:
+    """Return the canvas that holds the windows of all patterns of a scan: its origin (2,) and shape.
+
+    Where the config lets positions move, it has a margin for them, of an eighth of a pattern.
+    """
+    margin = scan.size // 8 if config is not None and config.positions == "refine" else 0
+    origin, (height, width) = group_canvas(scan.positions[None], scan.size)
+    wider = -(-2 * margin // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
+    return Placed(origin[0, 0] - margin, (height + wider, width + wider))
 
 
 class EpochSampler(Sampler[Deal]):

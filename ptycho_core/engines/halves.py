@@ -58,7 +58,7 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
     if len(halves[1]) < _FEWEST_PATTERNS:
         return _none(f"{len(train)} patterns are too few: each half needs {_FEWEST_PATTERNS} or more")
     scan = scan.take(rows)
-    config = model.config.replace(probe_trainable=True, preview_seconds=0.0)
+    config = model.config.replace(probe_trainable=True, positions="off", preview_seconds=0.0)
     whole = Canvas.of_scan(scan, Amplitudes(scan), train, device_of(accelerator))
     try:
         box = scanned_box(whole.shape, whole.positions[train])

@@ -45,17 +45,24 @@ def refine_probe(
 ) -> None:
     """Improve a model's probe and background by its ``warm_start_epochs`` of the direct engine.
 
-    It fits the training patterns, of a large scan those in its middle: the probe is the same everywhere.
+    It fits the training patterns, of a large scan those in its middle: the probe is the same everywhere. Where the
+    config refines what belongs to each pattern alone it fits them all, and finds it for the held-out ones too.
     """
-    rows = middle(scan, parts.train, WARM_START_PATTERNS)
+    each = max(len(model.shifts), len(model.log_gain))
+    rows = parts.train if each else middle(scan, parts.train, WARM_START_PATTERNS)
     if len(rows) < len(parts.train):
         scan = scan.take(rows)
         amplitudes, none = Amplitudes(scan), rows[:0]
         parts = Split(np.arange(len(rows)), none, none)
     config = model.config.replace(**_SHORT_FIT, probe_trainable=True, max_epochs=model.warm_start_epochs)
-    direct = DirectModel.from_model(model, config, vacuum(scan_canvas(scan).shape))
+    direct = DirectModel.from_model(model, config, vacuum(scan_canvas(scan, config).shape), each)
     _fit(direct, scan, amplitudes, parts, obey, emit)
     model.adopt_probe(direct)
+    if each:
+        held_out = np.sort(np.concatenate([parts.validation, parts.free]))
+        canvas = Canvas.of_scan(scan, amplitudes, held_out, direct.device, config)
+        direct.settle(canvas)
+        model.adopt_patterns(direct)
 
 
 def polish(
@@ -98,7 +105,7 @@ def polish(
         After which that was.
     """
     config = model.config.replace(**_SHORT_FIT, accelerator=accelerator, max_epochs=epochs)
-    direct = DirectModel.from_model(model, config, object[0]).to(canvas.device)
+    direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.from_afar = from_afar
     best = KeepBest(direct, canvas, parts)
     best.look(0)
@@ -113,14 +120,15 @@ class KeepBest(L.Callback):
 
     def __init__(self, model: Model, canvas: Canvas, parts: Split) -> None:
         self.model = model
-        self.canvas = canvas.only(parts.validation if len(parts.validation) else parts.train)
+        self.held_out = len(parts.validation) > 0
+        self.canvas = canvas.only(parts.validation if self.held_out else parts.train)
         self.deviance = float("inf")
         self.epoch = 0
         self.state: dict[str, Any] = {}
 
     def look(self, epoch: int) -> None:
         """Keep this state if it is the best so far."""
-        deviance = self.model.misfit_of(self.model.object_of(self.canvas), self.canvas).deviance
+        deviance = self.model.misfit_of(self.model.object_of(self.canvas), self.canvas, held_out=self.held_out).deviance
         if deviance < self.deviance or not self.state:
             self.deviance, self.epoch, self.state = deviance, epoch, copy.deepcopy(self.model.state_dict())
 

@@ -398,7 +398,7 @@ class _Bench:
                 light = Light()
                 object, probe = object.detach().requires_grad_(), probe.detach().requires_grad_(learns)
                 patterns = Patterns(counts, windows, self.weight, 0.0, light=light)
-                torch.autograd.backward(misfit(object, probe, none[None], none, patterns))
+                torch.autograd.backward(misfit(object, probe, none[None], none, none.new_zeros(0, 2), patterns))
                 assert isinstance(light.object, Tensor)
                 assert object.grad is not None
                 object = object.detach() - object.grad / (light.object + LEAST_LIGHT * light.object.max())

@@ -27,7 +27,7 @@ from ptycho_core.engines.polish import polish
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
-from ptycho_core.runs.record import RECONSTRUCTION, read_metrics
+from ptycho_core.runs.record import RECONSTRUCTION, read_metrics, read_run
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -81,7 +81,7 @@ def reconstruct(
     trained = checkpoint.model()
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
-    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator))
+    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator), trained.config)
     summary = scan_summary(scan)
     times.append(time.perf_counter())
 
@@ -100,6 +100,11 @@ def reconstruct(
     times.append(time.perf_counter())
 
     probe = order_modes(final.probe.detach())
+    canvas = canvas.moved(final.shifts)
+    if moved := _moved(canvas):
+        history.append(
+            f"moved the patterns by {moved['positions_rms_px']:.3g} pixels (rms) from where they were recorded"
+        )
     cover = canvas.light(probe)
     metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
@@ -107,11 +112,14 @@ def reconstruct(
         "same_scan": checkpoint.scan == summary,
         "polish_epochs": polished_epochs,
         **_figures(final, object, cover, canvas, parts.free),
+        **moved,
+        **_checks(checkpoint_path),
     }
     times.append(time.perf_counter())
     if halves and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.COMPARING_HALVES))
-        metrics |= compare_halves(final, scan, parts, accelerator, token)
+        there = scan.replace(positions=scan.positions + canvas.positions - canvas.recorded)
+        metrics |= compare_halves(final, there, parts, accelerator, token)
     times.append(time.perf_counter())
     spent = [later - earlier for earlier, later in itertools.pairwise(times)]
     parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds", "halves_seconds")
@@ -129,7 +137,25 @@ def reconstruct(
         history=tuple(history),
         name=scan.source.path.stem if scan.source.path else "",
         loss_history=_loss_history(checkpoint_path),
+        recorded_positions_px=None if canvas.positions is canvas.recorded else canvas.recorded[rows],
     )
+
+
+def _moved(canvas: Canvas) -> dict[str, float]:
+    """Return how far the patterns are from where they were recorded, where they were moved."""
+    if canvas.positions is canvas.recorded:
+        return {}
+    moved = (canvas.positions - canvas.recorded)[canvas.rows]
+    return {"positions_rms_px": float(np.sqrt(np.square(moved).sum(axis=1).mean()))}
+
+
+def _checks(checkpoint_path: Path) -> dict[str, Any]:
+    """Return what the run that the checkpoint lies in found of knobs at ``check``: ``positions_check`` and so on."""
+    try:
+        checks = read_run(checkpoint_path.absolute().parent.parent).checks
+    except InputError:
+        return {}
+    return {f"{knob}_check": told for knob, told in checks.items()}
 
 
 def _figures(
@@ -137,7 +163,7 @@ def _figures(
 ) -> dict[str, float | int]:
     """Return how well object and probe explain the patterns, and what they cover."""
     lit = cover[0] > LIT
-    fitted, unseen = (model.misfit_of(object, some) for some in (canvas, canvas.only(free)))
+    fitted, unseen = model.misfit_of(object, canvas), model.misfit_of(object, canvas.only(free), held_out=True)
     return {
         "free_deviance": unseen.deviance,
         "free_misfit": unseen.misfit,

@@ -13,8 +13,8 @@ converges from afar, for large rho the gradient of the Poisson likelihood, which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ from ptycho_core.engines import subpixel
 from ptycho_core.engines.physics import Windows, propagate, propagate_back, squared_modulus
 
 _DARKEST = 1e-6
+_NO_LIGHT = 1e-20
+_RIDGE = 0.05
 _CHUNK = 16
 """Patterns at a time on a processor: what its cache holds."""
 
@@ -33,17 +35,19 @@ class Light:
     """What the steps are divided by, added up over the batches since the last step: the curvature of the misfit.
 
     Each in the units of the gradient of the mean misfit per pixel over the parameter: ``object`` (H, W), ``probe``
-    (N, N) for all modes, ``gain`` (n,) for each pattern and ``background`` (), or 0 where nothing was added.
+    (N, N) for all modes, ``gain`` (n,) and ``shifts`` (n, 2, 2) for each pattern and ``background`` (), or 0 where
+    nothing was added.
     """
 
     object: Tensor | float = 0.0
     probe: Tensor | float = 0.0
     gain: Tensor | float = 0.0
     background: Tensor | float = 0.0
+    shifts: Tensor | float = 0.0
 
     def clear(self) -> None:
         """Begin anew."""
-        self.object = self.probe = self.gain = self.background = 0.0
+        self.object = self.probe = self.gain = self.background = self.shifts = 0.0
 
 
 @dataclass
@@ -77,7 +81,7 @@ class Patterns:
     rho
         Of the envelope: 0 for amplitudes, larger for the likelihood.
     rows
-        (b,) places of the patterns among the gains; None where all gains are 1.
+        (b,) places of the patterns in the scan; None where neither gains nor shifts are asked for.
     """
 
     counts: Tensor
@@ -89,7 +93,9 @@ class Patterns:
     seen: Seen = field(default_factory=Seen)
 
 
-def misfit(object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, patterns: Patterns) -> Tensor:
+def misfit(
+    object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, shifts: Tensor, patterns: Patterns
+) -> Tensor:
     """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
 
     Parameters
@@ -99,13 +105,15 @@ def misfit(object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, 
     probe
         (M, N, N) complex64 in sqrt(counts).
     log_gain
-        (n,) logarithms of the patterns' brightness.
+        (n,) logarithms of the patterns' brightness; empty where all are 0.
     background
         () counts per pixel.
+    shifts
+        (n, 2) pixels by which positions were moved, already part of the patterns' windows; empty where none are.
     patterns
         The batch; its ``light`` gets what belongs to the gradients, its ``seen`` what was seen on the way.
     """
-    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, patterns)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, shifts, patterns)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -115,7 +123,7 @@ def expected_counts(
     """Return lambda (b, N, N) of patterns in these windows of an object (H, W)."""
     copies = subpixel.to_knots(probe)
     probes = subpixel.mix(subpixel.weights(windows.fraction), copies)
-    waves = propagate(probes * _read(object, windows)[:, None])
+    waves = propagate(probes * read_patches(object, windows)[:, None])
     light = squared_modulus(waves).sum(dim=1)
     return (light if gain is None else light * gain[:, None, None]) + background
 
@@ -136,84 +144,169 @@ def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tens
     return change.mul_(scale), loss
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a pass found: the mean envelope per good pixel; gradients and lights in the order of `Light`."""
+
+    loss: Tensor
+    gradients: tuple[Tensor | None, ...]
+    lights: tuple[Tensor, ...]
+
+
+def steps_of_patterns(
+    object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, shifts: Tensor, patterns: Patterns
+) -> tuple[Tensor, Tensor]:
+    """Return the steps (n,) and (n, 2) by which gains and shifts explain patterns better, 0 where none were seen.
+
+    For patterns that object and probe must not learn from; the parameters are those of `misfit`.
+    """
+    found = _look(object, probe, log_gain, background, shifts, patterns, (False, False, True, False, len(shifts) > 0))
+    gain, shift = found.gradients[2], found.gradients[4]
+    assert gain is not None
+    assert shift is not None
+    return -gain / found.lights[2].clamp_min(_NO_LIGHT), -uphill(shift, found.lights[4])
+
+
+def uphill(gradient: Tensor, light: Tensor) -> Tensor:
+    """Return gradients (n, 2) by shifts over their curvatures (n, 2, 2); 0 where there was no light."""
+    diagonal = light.diagonal(dim1=1, dim2=2)
+    ridge = _RIDGE * diagonal.sum(dim=1).sum() / (diagonal > 0).sum().clamp_min(1)
+    (a, d), b = (diagonal + ridge).clamp_min(_NO_LIGHT).unbind(dim=1), light[:, 0, 1]
+    y, x = gradient.unbind(dim=1)
+    return torch.stack([d * y - b * x, a * x - b * y], dim=1) / (a * d - b * b).clamp_min(_NO_LIGHT**2)[:, None]
+
+
+def _look(
+    object: Tensor,
+    probe: Tensor,
+    log_gain: Tensor,
+    background: Tensor,
+    shifts: Tensor,
+    patterns: Patterns,
+    fits: Sequence[bool],
+) -> _Found:
+    """Pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
+    fits_object, fits_probe, fits_gain, fits_background, fits_shifts = fits
+    fits_shifts = fits_shifts and patterns.rows is not None
+    windows, weight, rows = patterns.windows, patterns.weight, patterns.rows
+    count, size = len(patterns.counts), windows.size
+    copies = subpixel.to_knots(probe)
+    knots = subpixel.weights(windows.fraction)
+    to_object, light = torch.zeros_like(object), torch.zeros_like(object.real)
+    to_copies, on_probe = torch.zeros_like(copies), torch.zeros_like(probe[0].real)
+    to_gain, on_gain = torch.zeros_like(log_gain), torch.zeros_like(log_gain)
+    to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
+    to_shifts, on_shifts = torch.zeros_like(shifts), shifts.new_zeros(*shifts.shape, 2)
+    slopes = _slopes(object) if fits_shifts else ()
+    sums = torch.zeros(3, device=object.device)
+    chunk = _CHUNK if object.device.type == "cpu" else count
+    for start in range(0, count, chunk):
+        part = slice(start, min(start + chunk, count))
+        here = windows_part(windows, part)
+        probes, patches = subpixel.mix(knots[part], copies), read_patches(object, here)[:, None]
+        waves = propagate(probes * patches)
+        expected = own = squared_modulus(waves).sum(dim=1)
+        gain = None
+        if rows is not None and len(log_gain):
+            gain = log_gain[rows[part]].exp()[:, None, None]
+            expected = own = own * gain
+        expected = (expected + background).clamp_min_(_DARKEST)
+        counts = patterns.counts[part]
+        good = None if weight is None else weight if weight.ndim == 2 else weight[part]
+        deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
+        absolute = (expected.sqrt() - counts.sqrt()).abs_()
+        change, losses = envelope(expected, counts, patterns.rho)
+        if good is not None:
+            change, losses = change * good, losses * good
+            deviance, absolute = deviance * good, absolute * good
+        sums += torch.stack([losses.sum(), deviance.sum(), absolute.sum()])
+        if gain is not None and fits_gain:
+            assert rows is not None
+            right = 1.0 if good is None else good
+            to_gain[rows[part]] = -(right * (counts - expected) * (own / expected)).sum(dim=(1, 2))
+            on_gain[rows[part]] = (right * own.square() / expected).sum(dim=(1, 2))
+        if fits_background:
+            right = torch.ones_like(counts) if good is None else good.expand_as(counts)
+            bright = expected.clamp_min(0.1)
+            to_background -= (right * (counts - expected) / bright).sum()
+            on_background += (right / bright).sum()
+        back = propagate_back(waves.mul_(change[:, None]))
+        if gain is not None:
+            back = back * gain[:, None]
+        through = squared_modulus(probes).sum(dim=1)
+        if gain is not None:
+            through = through * gain
+        if fits_object:
+            add_patches(to_object, (probes.conj() * back).sum(dim=1), here)
+            add_patches(light, through, here)
+        if fits_shifts:
+            assert rows is not None
+            y, x = (read_patches(slope, here) for slope in slopes)
+            for axis, slope in enumerate((y, x)):
+                to_shifts[rows[part], axis] = -_product(probes * slope[:, None], back).sum(dim=1)
+            for row, column, pair in ((0, 0, (y, y)), (1, 1, (x, x)), (0, 1, (y, x)), (1, 0, (y, x))):
+                on_shifts[rows[part], row, column] = _product(pair[0] * through, pair[1])
+        if fits_probe:
+            to_copies += subpixel.unmix(knots[part], patches.conj() * back)
+            shown = squared_modulus(patches[:, 0])
+            on_probe += (shown if gain is None else shown * gain).sum(dim=0)
+    pixels = _pixels(weight, count, size)
+    # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
+    gradients = (
+        to_object.mul_(-2 / pixels),
+        subpixel.from_knots(to_copies).mul_(-2 / pixels) if fits_probe else None,
+        to_gain.mul_(1 / pixels),
+        to_background.mul_(1 / pixels),
+        to_shifts.mul_(2 / pixels),
+    )
+    lights = (
+        light.mul_(2 / pixels),
+        on_probe.mul_(2 / pixels),
+        on_gain.mul_(1 / pixels),
+        on_background.mul_(1 / pixels),
+        on_shifts.mul_(2 / pixels),
+    )
+    loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
+    return _Found(loss, gradients, lights)
+
+
 class _Misfit(torch.autograd.Function):
-    """One pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
+    """One pass over a batch."""
 
     @staticmethod
     def forward(
-        ctx: Any, object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, patterns: Patterns
+        ctx: Any,
+        object: Tensor,
+        probe: Tensor,
+        log_gain: Tensor,
+        background: Tensor,
+        shifts: Tensor,
+        patterns: Patterns,
     ) -> Tensor:
-        fits_probe, fits_gain, fits_background = ctx.needs_input_grad[1:4]
-        windows, weight, rows = patterns.windows, patterns.weight, patterns.rows
-        count, size = len(patterns.counts), windows.size
-        copies = subpixel.to_knots(probe)
-        knots = subpixel.weights(windows.fraction)
-        to_object, light = torch.zeros_like(object), torch.zeros_like(object.real)
-        to_copies, on_probe = torch.zeros_like(copies), torch.zeros_like(probe[0].real)
-        to_gain, on_gain = torch.zeros_like(log_gain), torch.zeros_like(log_gain)
-        to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
-        sums = torch.zeros(3, device=object.device)
-        chunk = _CHUNK if object.device.type == "cpu" else count
-        for start in range(0, count, chunk):
-            part = slice(start, min(start + chunk, count))
-            here = _part(windows, part)
-            probes, patches = subpixel.mix(knots[part], copies), _read(object, here)[:, None]
-            waves = propagate(probes * patches)
-            expected = own = squared_modulus(waves).sum(dim=1)
-            gain = None
-            if rows is not None:
-                gain = log_gain[rows[part]].exp()[:, None, None]
-                expected = own = own * gain
-            expected = (expected + background).clamp_min_(_DARKEST)
-            counts = patterns.counts[part]
-            good = None if weight is None else weight if weight.ndim == 2 else weight[part]
-            deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
-            absolute = (expected.sqrt() - counts.sqrt()).abs_()
-            change, losses = envelope(expected, counts, patterns.rho)
-            if good is not None:
-                change, losses = change * good, losses * good
-                deviance, absolute = deviance * good, absolute * good
-            sums += torch.stack([losses.sum(), deviance.sum(), absolute.sum()])
-            if rows is not None and fits_gain:
-                right = 1.0 if good is None else good
-                to_gain[rows[part]] = -(right * (counts - expected) * (own / expected)).sum(dim=(1, 2))
-                on_gain[rows[part]] = (right * own.square() / expected).sum(dim=(1, 2))
-            if fits_background:
-                right = torch.ones_like(counts) if good is None else good.expand_as(counts)
-                bright = expected.clamp_min(0.1)
-                to_background -= (right * (counts - expected) / bright).sum()
-                on_background += (right / bright).sum()
-            back = propagate_back(waves.mul_(change[:, None]))
-            if gain is not None:
-                back = back * gain[:, None]
-            through = squared_modulus(probes).sum(dim=1)
-            _add(to_object, (probes.conj() * back).sum(dim=1), here)
-            _add(light, through if gain is None else through * gain, here)
-            if fits_probe:
-                to_copies += subpixel.unmix(knots[part], patches.conj() * back)
-                shown = squared_modulus(patches[:, 0])
-                on_probe += (shown if gain is None else shown * gain).sum(dim=0)
-        pixels = _pixels(weight, count, size)
-        # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
-        ctx.gradients = (
-            to_object.mul_(-2 / pixels),
-            subpixel.from_knots(to_copies).mul_(-2 / pixels) if fits_probe else None,
-            to_gain.mul_(1 / pixels),
-            to_background.mul_(1 / pixels),
-        )
-        ctx.lights = (light.mul_(2 / pixels), on_probe.mul_(2 / pixels), on_gain / pixels, on_background / pixels)
-        ctx.patterns = patterns
-        loss: Tensor
-        loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
+        fits = ctx.needs_input_grad[:5]
+        ctx.found, ctx.patterns = _look(object, probe, log_gain, background, shifts, patterns, fits), patterns
+        loss: Tensor = ctx.found.loss
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        total = ctx.patterns.light
-        for name, light in zip(("object", "probe", "gain", "background"), ctx.lights, strict=True):
-            setattr(total, name, getattr(total, name) + grad * light)
-        found = [None if g is None else g * grad for g in ctx.gradients]
-        return *(g if needed else None for g, needed in zip(found, ctx.needs_input_grad, strict=False)), None
+        total, found = ctx.patterns.light, ctx.found
+        for part, light in zip(fields(Light), found.lights, strict=True):
+            setattr(total, part.name, getattr(total, part.name) + grad * light)
+        gradients = [None if g is None else g * grad for g in found.gradients]
+        return *(g if needed else None for g, needed in zip(gradients, ctx.needs_input_grad, strict=False)), None
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Re sum conj(a) b over the last two axes."""
+    return (a.real * b.real + a.imag * b.imag).sum(dim=(-2, -1))
+
+
+def _slopes(object: Tensor) -> tuple[Tensor, Tensor]:
+    """(H, W) each: the object's derivatives along y and x."""
+    fy, fx = (torch.fft.fftfreq(side, device=object.device) * (2 * torch.pi) for side in object.shape)
+    spectrum = torch.fft.fft2(object)
+    return torch.fft.ifft2(spectrum * (1j * fy[:, None])), torch.fft.ifft2(spectrum * (1j * fx))
 
 
 def _pixels(weight: Tensor | None, count: int, size: int) -> float:
@@ -222,11 +315,12 @@ def _pixels(weight: Tensor | None, count: int, size: int) -> float:
     return max(1.0, float(weight.sum()) * (count if weight.ndim == 2 else 1))
 
 
-def _part(windows: Windows, part: slice) -> Windows:
+def windows_part(windows: Windows, part: slice) -> Windows:
+    """Return the windows of some of the patterns."""
     return Windows(windows.start[part], windows.fraction[part], windows.size, windows.canvas)
 
 
-def _read(canvas: Tensor, windows: Windows) -> Tensor:
+def read_patches(canvas: Tensor, windows: Windows) -> Tensor:
     """(b, N, N) patches of a canvas (H, W) at whole pixels."""
     _, height, width = windows.canvas
     size = windows.size
@@ -236,7 +330,7 @@ def _read(canvas: Tensor, windows: Windows) -> Tensor:
     return patches
 
 
-def _add(canvas: Tensor, patches: Tensor, windows: Windows) -> None:
+def add_patches(canvas: Tensor, patches: Tensor, windows: Windows) -> None:
     """Add patches (b, N, N) onto a canvas (H, W), in place."""
     size, width = windows.size, windows.canvas[2]
     if canvas.device.type == "cpu":  # whole windows one after another are several times faster than single pixels
@@ -283,7 +377,8 @@ class LightDescent(torch.optim.Optimizer):
     groups
         Each one parameter: ``params`` (p,), ``divisor``, a function that gives what its gradient is divided by, in its
         shape or one that spreads to it, and ``newton``, whether the quotient is a step of its own: taken damped,
-        bounded and without momentum.
+        bounded and without momentum; or, in place of a divisor, ``move``, a function of the gradient and the state that
+        returns what is added.
     lr
         Length of a step, of the quotient.
     momentum
@@ -291,7 +386,7 @@ class LightDescent(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "divisor": None, "newton": False})
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "divisor": None, "newton": False, "move": None})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -303,6 +398,9 @@ class LightDescent(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
+                    continue
+                if group["move"] is not None:
+                    parameter.add_(group["move"](parameter.grad, self.state[parameter]))
                     continue
                 quotient = parameter.grad / group["divisor"]()
                 if group["newton"]:
@@ -317,18 +415,19 @@ class LightDescent(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state without the divisors, which are functions."""
+        """Return the state without what are functions."""
         state: dict[str, Any] = super().state_dict()
         for group in state["param_groups"]:
             group.pop("divisor")
+            group.pop("move")
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state, keeping the divisors."""
-        divisors = [group["divisor"] for group in self.param_groups]
+        """Take a state, keeping the functions."""
+        functions = [{name: group[name] for name in ("divisor", "move")} for group in self.param_groups]
         super().load_state_dict(state_dict)
-        for group, divisor in zip(self.param_groups, divisors, strict=True):
-            group["divisor"] = divisor
+        for group, own in zip(self.param_groups, functions, strict=True):
+            group.update(own)
 
 
 _BOUND, _DAMPING = 0.3, 0.7

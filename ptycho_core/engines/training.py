@@ -27,6 +27,7 @@ from ptycho_core.engines.callbacks import (
     Report,
     StopEarly,
 )
+from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.engines.models import MODELS
@@ -34,6 +35,7 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import refine_probe
 from ptycho_core.engines.probe_search import search_probe
+from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
@@ -247,9 +249,18 @@ class _Training:
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
             raise Cancelled
+        self._check(model, amplitudes)
         if self.last is not None and not trainer.global_step:  # stopped before the first batch
             self.last.save(trainer)
         self._finish(*self._outcome(trainer, model))
+
+    def _check(self, fitted: Model, amplitudes: Amplitudes) -> None:
+        """Say whether refinement would explain the validation patterns better, where that is asked for."""
+        if self.run is None or self.token.stop_requested:
+            return
+        canvas = Canvas.of_scan(self.scan, amplitudes, self.parts.validation, fitted.device, self.config)
+        for told in check_refinement(fitted, self.scan, canvas, self.parts):
+            self.emit(told)
 
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""

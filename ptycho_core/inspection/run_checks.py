@@ -51,6 +51,14 @@ def check_settings(
             f"the test data file, or take engine {other}"
         )
         problems.append(Problem("test_scan", message, fixes=(Fix(f"engine {other}", "engine", other),)))
+    if test_scan is not None and ENGINES[config.engine].serves_one_scan:
+        for name in ("positions", "intensity"):
+            if getattr(config, name) == "refine":
+                message = (
+                    f"{name} refine fits something to each pattern of one scan, which a test scan does not share: "
+                    f"leave out the test data file, or set {name} to off"
+                )
+                problems.append(Problem(name, message, fixes=(Fix(f"{name} off", name, "off"),)))
     if KNOBS["gridsize"].serves(config.engine):
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
         plan = GroupingPlan(config.gridsize, config.neighbor_count)

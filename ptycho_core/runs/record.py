@@ -59,6 +59,8 @@ class RunInfo:
         Over all its resumptions.
     metrics
         The latest, by their names in metrics.csv.
+    checks
+        What each knob that stood at ``check`` was found to be worth, by its name: `events.RefinementChecked`.
     resumed
         For each time that the run was resumed: when, from which status, by which command.
     """
@@ -86,6 +88,7 @@ class RunInfo:
     best_checkpoint: Path | None = None
     checkpoints: tuple[CheckpointSaved, ...] = ()
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     resumed: tuple[dict[str, str], ...] = ()
 
     @property

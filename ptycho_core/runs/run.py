@@ -105,6 +105,8 @@ class Run:
                 table = checkpoint_table(self.info.checkpoints, event)
                 best = Path(table[0].path) if table and table[0].rank else None
                 self.update(checkpoints=table, best_checkpoint=best)
+            case events.RefinementChecked():
+                self.update(checks={**self.info.checks, event.knob: dataclasses.asdict(event)})
             case events.RunFinished():
                 best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
                 self.update(
@@ -143,6 +145,8 @@ def _log_event(event: events.Event) -> None:
             _log.log(logging.INFO if event.rank == 1 else logging.DEBUG, "saved %s", event.path)
         case events.CheckpointRemoved():
             _log.debug("removed %s", event.path)
+        case events.RefinementChecked():
+            _log.info("%s", event.message)
         case events.RunFinished():
             _log.info("the run in %s is %s: %s", event.run_dir, event.status, event.reason)
 

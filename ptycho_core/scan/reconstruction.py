@@ -38,6 +38,8 @@ class Reconstruction:
         The scan's history and what was done since.
     loss_history
         Rows (epoch, loss), one per epoch of training.
+    recorded_positions_px
+        (n, 2) float64: where the scan has the patterns, if refinement moved them to ``positions_px``; else None.
     """
 
     object: NDArray[np.complex64]
@@ -52,6 +54,7 @@ class Reconstruction:
     loss_history: tuple[tuple[int, float], ...] = ()
     name: str = ""
     comments: str = ""
+    recorded_positions_px: NDArray[np.float64] | None = None
 
     @property
     def pixel_size_m(self) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
-from ptycho_core.base.events import PreviewReady, Status
+from ptycho_core.base.events import PreviewReady, RefinementChecked, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
@@ -184,6 +184,7 @@ class MainWindow(QMainWindow):
         session.heard.connect(self._hear)
         session.recorded.connect(self.runs.refresh)
         session.idle.connect(self._close_if_asked)
+        self.message_bar.fix_chosen.connect(self._fix)
         self.message_bar.log_requested.connect(lambda: self.docks.show("log"))
         self.queue.add_requested.connect(self._enqueue)
         self.queue.run_requested.connect(session.start_queue)
@@ -390,6 +391,10 @@ class MainWindow(QMainWindow):
         for event in events:
             if isinstance(event, PreviewReady):
                 self.object.show_preview(event, self.session.pixel_size_m())
+            elif isinstance(event, RefinementChecked):
+                if event.helps:
+                    fix = Fix(f"{event.knob} refine", event.knob, "refine")
+                    self.message_bar.show_message("info", f"{event.message}.", fix)
             else:
                 self.checkpoints.hear(event)
         if (run := self.session.run) is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
+from ptycho_core.base.errors import Fix
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
 
@@ -19,6 +20,8 @@ class MessageBar(QFrame):
     """One message over the lower edge of its parent, which keeps its layout; hidden while there is none."""
 
     log_requested = Signal()
+    fix_chosen = Signal(object)
+    """The `Fix` that the message offers."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -30,6 +33,9 @@ class MessageBar(QFrame):
         self._log = QPushButton("Show &log")
         self._log.setToolTip("Show the log, which has the details")
         self._log.clicked.connect(self.log_requested)
+        self._fix: Fix | None = None
+        self._use = QPushButton()
+        self._use.clicked.connect(self._choose)
         close = QToolButton(autoRaise=True)
         close.setText("×")
         close.setAccessibleName("Close message")
@@ -40,6 +46,7 @@ class MessageBar(QFrame):
         row.setContentsMargins(10, 6, 6, 6)
         row.addWidget(self._icon)
         row.addWidget(self._text, 1)
+        row.addWidget(self._use)
         row.addWidget(self._log)
         row.addWidget(close)
         self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
@@ -52,7 +59,7 @@ class MessageBar(QFrame):
         """What is shown; empty while nothing is."""
         return "" if self.isHidden() else self._text.text()
 
-    def show_message(self, severity: str, text: str) -> None:
+    def show_message(self, severity: str, text: str, fix: Fix | None = None) -> None:
         """Show a message in the place of the one before.
 
         Parameters
@@ -61,18 +68,30 @@ class MessageBar(QFrame):
             A key of `SEVERITIES`.
         text
             Sentences for the operator.
+        fix
+            What a button does about it; a note that has one stays.
         """
         self._severity = severity
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
         self._log.setVisible(severity == "error")
+        self._fix = fix
+        self._use.setVisible(fix is not None)
+        if fix is not None:
+            self._use.setText(f"&Use {fix.label}")
+            self._use.setToolTip(f"Set it for the next run: {fix.label}")
         self._colour()
         self.show()
         self.raise_()
         self._place()
-        if severity == "info":
+        if severity == "info" and fix is None:
             self._timer.start()
         else:
             self._timer.stop()
+
+    @Slot()
+    def _choose(self) -> None:
+        self.hide()
+        self.fix_chosen.emit(self._fix)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Qt: stay at the edge of the parent."""

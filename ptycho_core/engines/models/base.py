@@ -43,12 +43,14 @@ class Model(L.LightningModule, ABC):
         (M, N, N) complex64 in sqrt(counts).
     weight
         (N, N) 1 for good and 0 for bad detector pixels, DC in the corner, or None when all are good.
+    patterns
+        Of the scan, which the config may give shifts and brightness of their own.
     """
 
     weight: Tensor | None
     probe_scale: Tensor
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None) -> None:
+    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> None:
         super().__init__()
         self.config = config
         body = config.to_dict()
@@ -59,6 +61,11 @@ class Model(L.LightningModule, ABC):
         self.probe_parts = nn.Parameter(torch.view_as_real(probe / scale).clone(), requires_grad=config.probe_trainable)
         start = math.sqrt(_DARKEST_BACKGROUND) if config.background else 0.0
         self.background_root = nn.Parameter(torch.tensor(start), requires_grad=config.background)
+        moved, bright = (patterns if knob == "refine" else 0 for knob in (config.positions, config.intensity))
+        self.shifts = nn.Parameter(torch.zeros(moved, 2), requires_grad=False)
+        """(n, 2) pixels from the recorded positions, or (0, 2): none are refined."""
+        self.log_gain = nn.Parameter(torch.zeros(bright), requires_grad=False)
+        """(n,) logarithms of the patterns' brightness, or (0,): none is fitted."""
         # Left to itself, the mean leaves out what is not a number.
         means = {name: MeanMetric(nan_strategy="disable") for name in ("poisson", "mae")}
         self.validation = nn.ModuleDict(means)
@@ -161,13 +168,36 @@ class Model(L.LightningModule, ABC):
         return blocks.mean(dim=(1, 3)).cpu().numpy(), self.probe[0].detach().cpu().numpy(), binning
 
     @torch.inference_mode()
-    def misfit_of(self, object: Tensor, canvas: Canvas) -> Misfit:
-        """Return how an object (1, H, W) and the probe explain the patterns of a canvas; NaN without patterns."""
+    def misfit_of(self, object: Tensor, canvas: Canvas, *, held_out: bool = False, settled: bool = False) -> Misfit:
+        """Return how an object (1, H, W) and the probe explain the patterns of a canvas; NaN without patterns.
+
+        Patterns are where the model moved them. Of those that were held out of the fit, what belongs to each alone is
+        found first from half of its pixels (unless ``settled``: they stay as they are), and the other half judges.
+        """
+        if held_out and not settled:
+            self.settle(canvas)
+        canvas, weight = canvas.moved(self.shifts), self.judging_weight() if held_out else self.weight
         probe, total = self.probe, losses.MisfitSum()
+        rows = torch.from_numpy(canvas.rows).to(canvas.device)
         for amplitude, windows, where in canvas.pieces():
-            expected = self.predict_patterns(object[(slice(None), *where)], probe, windows)
-            total.add(expected, amplitude, self.weight)
+            now, rows = rows[: len(amplitude)], rows[len(amplitude) :]
+            expected = self.predict_patterns(object[(slice(None), *where)], probe, windows, self.gains(now))
+            total.add(expected, amplitude, weight)
         return total.result()
+
+    def settle(self, canvas: Canvas) -> None:
+        """Find shift and brightness of a canvas' patterns from half of their pixels, where the model has them."""
+
+    def judging_weight(self) -> Tensor | None:
+        """Return the weight (N, N) of the pixels that judge patterns held out of the fit."""
+        if not len(self.shifts) and not len(self.log_gain):
+            return self.weight
+        half = half_of_pixels(self.probe_parts.shape[1], self.device)
+        return 1 - half if self.weight is None else self.weight * (1 - half)
+
+    def gains(self, rows: Tensor) -> Tensor | None:
+        """Return the brightness (b,) of patterns; None where it is 1 for all."""
+        return self.log_gain[rows].exp() if len(self.log_gain) else None
 
     @property
     def probe(self) -> Tensor:
@@ -179,6 +209,12 @@ class Model(L.LightningModule, ABC):
         state = other.state_dict()
         names = ("probe_parts", "probe_scale", "background_root")
         self.load_state_dict({name: state[name] for name in names}, strict=False)
+
+    def adopt_patterns(self, other: Model) -> None:
+        """Go on with what another model of the same scan knows of each pattern."""
+        for own, known in ((self.shifts, other.shifts), (self.log_gain, other.log_gain)):
+            if len(own) == len(known):
+                own.data.copy_(known.data)
 
     @property
     def background(self) -> Tensor:
@@ -233,9 +269,10 @@ class Model(L.LightningModule, ABC):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning: how well hidden patterns are predicted."""
         expected, amplitude = self.predict(batch)
+        weight = self.judging_weight()
         values = {
-            "poisson": losses.poisson_deviance(expected, amplitude.square(), self.weight),
-            "mae": losses.mean_absolute_error(expected, amplitude, self.weight),
+            "poisson": losses.poisson_deviance(expected, amplitude.square(), weight),
+            "mae": losses.mean_absolute_error(expected, amplitude, weight),
         }
         for name, value in values.items():
             mean = self.validation[name]
@@ -243,10 +280,29 @@ class Model(L.LightningModule, ABC):
             mean.update(value, len(amplitude))
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
 
-    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows) -> Tensor:
-        """Expected counts (b, N, N) of the patterns in these windows of the object."""
-        return intensity(propagate(exit_waves(probe, gather(canvas, windows))), self.background)
+    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
+        """Expected counts (b, N, N) of the patterns in these windows of the object, of brightness (b,)."""
+        light = intensity(propagate(exit_waves(probe, gather(canvas, windows))))
+        return (light if gain is None else light * gain[:, None, None]) + self.background
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is."""
         checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning: version 0.1 knew nothing of single patterns."""
+        for name in ("shifts", "log_gain"):
+            checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
+
+
+def patterns_of(state: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
+    """Return the number of patterns that a state knows of, and the state with all that one has today."""
+    none = {"shifts": torch.zeros(0, 2), "log_gain": torch.zeros(0)}
+    whole = {**none, **state}
+    return max(len(whole[name]) for name in none), whole
+
+
+def half_of_pixels(size: int, device: torch.device) -> Tensor:
+    """(N, N): 1 and 0 as on a chessboard."""
+    steps = torch.arange(size, device=device)
+    return ((steps[:, None] + steps) % 2).float()

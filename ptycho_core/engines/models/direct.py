@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
+import logging
 import math
 from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -14,12 +18,37 @@ from torch.utils.data import Sampler
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.canvas import Canvas
-from ptycho_core.engines.data import Amplitudes, Batch, Deal, FixedSampler, PatternSampler, Split, chunks, scan_canvas
-from ptycho_core.engines.models.base import TILE, Model
+from ptycho_core.engines.data import (
+    REGION,
+    Amplitudes,
+    Batch,
+    Deal,
+    FixedSampler,
+    PatternSampler,
+    Split,
+    chunks,
+    scan_canvas,
+)
+from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
-from ptycho_core.engines.physics import Windows, place
-from ptycho_core.engines.solver import Light, LightDescent, Patterns, edge_prior, expected_counts, misfit
+from ptycho_core.engines.physics import Windows, place, squared_modulus
+from ptycho_core.engines.solver import (
+    Light,
+    LightDescent,
+    Patterns,
+    add_patches,
+    edge_prior,
+    expected_counts,
+    misfit,
+    read_patches,
+    steps_of_patterns,
+    uphill,
+    windows_part,
+)
+from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.scan import Scan
+
+_log = logging.getLogger(__name__)
 
 RATE = 200.0
 """Length of a step at its peak, of the gradient over the light, as a multiple of the config's learning rate."""
@@ -28,8 +57,27 @@ LEAST_LIGHT = 0.05
 """The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
 AMPLITUDES_UNTIL = 0.3
 """Part of the fit with projections onto amplitudes, which converge from afar; then the likelihood."""
+AMPLITUDES_WITH_POSITIONS_UNTIL = 0.7
+"""The same where positions are refined: those that are far off are found from afar as well."""
 LIKELIHOOD = 20.0
 """rho of the envelope from then on."""
+PATTERNS_FROM = 2
+"""Epoch from which on each pattern's place and brightness are refined."""
+STEP = 2.0
+"""Of a shift, as a multiple of what its exit wave asks for: of that wave's change, amplitudes see about half."""
+INERTIA = 0.5
+"""Momentum of the shifts."""
+MOST_SHARE = 0.8
+LARGEST_SHIFT = 0.6
+"""Pixels of a step."""
+LARGEST_GAIN = 0.3
+"""Of a step, of the logarithm."""
+SEARCHED, SEARCH_EVERY = 3, 8
+"""Pixels around a held-out pattern in which it is looked for, and epochs between."""
+SETTLING_STEPS = 6
+"""Of a held-out pattern, once it is found."""
+LEAST_REACH = 16
+"""A pattern may move by half the probe's diameter, or by this part of its own width where the beam is narrow."""
 RUNGS = (0.1, 0.3, 0.9)
 """Weights of the prior that are tried one after another, in units of the object's noise, until validation objects."""
 RUNG = 0.1
@@ -43,7 +91,7 @@ class DirectModel(Model):
 
     Parameters
     ----------
-    config, probe, weight
+    config, probe, weight, patterns
         As for `Model`.
     object
         (H, W) complex to start from.
@@ -51,36 +99,43 @@ class DirectModel(Model):
 
     prior: Tensor
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, object: Tensor) -> None:
-        super().__init__(config, probe, weight)
+    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, object: Tensor, patterns: int = 0) -> None:
+        super().__init__(config, probe, weight, patterns)
+        for own in (self.shifts, self.log_gain):
+            own.requires_grad_(len(own) > 0)
         self.object_parts = nn.Parameter(torch.view_as_real(object).clone())
         self.register_buffer("prior", torch.tensor(0.0))
         self.light = Light()
         self.from_afar = True
         """Whether the fit begins with amplitudes."""
+        self._settled: list[Tensor] = []
+        self.put_back: set[int] = set()
+        """Patterns that refinement moved too far, and that are where they were recorded again."""
         self._total_light: Tensor | float = 0.0
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from vacuum and the scan's own probe or a guess."""
-        object = vacuum(scan_canvas(scan).shape)
-        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan), object)
+        object = vacuum(scan_canvas(scan, config).shape)
+        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan), object, len(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
         """Build the model of a checkpoint."""
+        patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
-        model = cls(config, probe, state.get("weight"), torch.view_as_complex(state["object_parts"]))
+        model = cls(config, probe, state.get("weight"), torch.view_as_complex(state["object_parts"]), patterns)
         model.load_state_dict({"prior": model.prior, **state})  # version 0.1 had none
         return model
 
     @classmethod
-    def from_model(cls, other: Model, config: Config, object: Tensor) -> Self:
-        """Start from an object (H, W) and the probe, the background and the good pixels of another model."""
+    def from_model(cls, other: Model, config: Config, object: Tensor, patterns: int = 0) -> Self:
+        """Start from an object (H, W) and what another model knows: probe, background, good pixels, patterns."""
         weight = None if other.weight is None else other.weight.cpu()
-        model = cls(config, other.probe.detach().cpu(), weight, object.cpu())
+        model = cls(config, other.probe.detach().cpu(), weight, object.cpu(), patterns)
         model.adopt_probe(other)
+        model.adopt_patterns(other)
         return model
 
     @property
@@ -90,22 +145,101 @@ class DirectModel(Model):
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> PatternSampler:
         """Single patterns on the canvas of the scan."""
-        return PatternSampler(scan_canvas(scan), rows, self.config, rank=rank, world=world)
+        return PatternSampler(scan_canvas(scan, self.config), rows, self.config, rank=rank, world=world)
 
     def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
         """Hidden patterns, predicted from the object."""
-        return FixedSampler(chunks(parts.validation, scan_canvas(trained)), rank=rank, world=world)
+        return FixedSampler(chunks(parts.validation, scan_canvas(trained, self.config)), rank=rank, world=world)
 
     def _windows(self, batch: Batch) -> Windows:
-        return place(batch.positions, self.probe_parts.shape[1], (1, *self.object_parts.shape[:2]))
+        positions = batch.positions
+        if len(self.shifts):
+            positions = positions + self.shifts.detach()[batch.indexes]
+        return place(positions, self.probe_parts.shape[1], (1, *self.object_parts.shape[:2]))
+
+    def _patterns(self, batch: Batch, part: float) -> Patterns:
+        """Return a batch as the solver takes it, after this part of the fit."""
+        rows = batch.indexes.flatten() if len(self.shifts) or len(self.log_gain) else None
+        counts = batch.amplitude.flatten(0, 1).square()
+        return Patterns(counts, self._windows(batch), self.weight, self._rho(part), rows, self.light)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
-        return self.predict_patterns(self.object[None], self.probe, self._windows(batch)), batch.amplitude.flatten(0, 1)
+        if batch.hidden:
+            if self._knows_patterns() and self.current_epoch % SEARCH_EVERY == 0:
+                self._search(batch)
+            self._settle(batch)
+            self._settled.append(batch.indexes.flatten())
+        gains = self.gains(batch.indexes.flatten())
+        expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), gains)
+        return expected, batch.amplitude.flatten(0, 1)
 
-    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows) -> Tensor:
+    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of the patterns in these windows of the object, the probe moved to their places."""
-        return expected_counts(canvas[0], probe, windows, background=self.background)
+        return expected_counts(canvas[0], probe, windows, gain, self.background)
+
+    def settle(self, canvas: Canvas) -> None:
+        """Find shift and brightness of a canvas' patterns from half of their pixels."""
+        for start in range(0, len(canvas.rows), REGION):
+            rows = canvas.rows[start : start + REGION]
+            positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32))
+            amplitudes, positions, indexes = (
+                part[None].to(canvas.device) for part in (canvas.amplitudes[rows], positions, torch.from_numpy(rows))
+            )
+            batch = Batch(amplitudes, positions, indexes, canvas.shape)
+            self._search(batch)
+            for _ in range(SETTLING_STEPS):
+                self._settle(batch)
+
+    @torch.no_grad()
+    def _search(self, batch: Batch) -> None:
+        """Put each of a batch's patterns where half of its pixels are explained best, of places around."""
+        if not len(self.shifts):
+            return
+        rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
+        half, start = self._asking_weight(), self.shifts[rows]
+        best = start
+        gains, amplitude = self.gains(rows), batch.amplitude.flatten(0, 1)
+        least = torch.full((len(rows),), math.inf, device=self.device)
+        for there in sorted(
+            itertools.product(range(-SEARCHED, SEARCHED + 1), repeat=2), key=lambda yx: math.hypot(*yx)
+        ):
+            self.shifts.data[rows] = self._on_canvas(recorded, start + start.new_tensor(there))
+            expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), gains)
+            error = ((expected.sqrt() - amplitude).square() * half).sum(dim=(1, 2))
+            better = error < least
+            best = torch.where(better[:, None], self.shifts[rows], best)
+            least = torch.minimum(least, error)
+        self.shifts.data[rows] = best
+
+    def _asking_weight(self) -> Tensor:
+        """Return the weight (N, N) of the pixels that held-out patterns are settled by; the others judge them."""
+        half = half_of_pixels(self.probe_parts.shape[1], self.device)
+        return half if self.weight is None else half * self.weight
+
+    @torch.no_grad()
+    def _settle(self, batch: Batch) -> None:
+        """Take a step with what belongs to each of a batch's patterns alone, by half of their pixels."""
+        if not len(self.shifts) and not len(self.log_gain):
+            return
+        patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(), rho=0.0)
+        brighter, further = steps_of_patterns(
+            self.object, self.probe, self.log_gain, self.background, self.shifts, patterns
+        )
+        if len(self.log_gain):
+            self.log_gain.data += brighter.clamp(-LARGEST_GAIN, LARGEST_GAIN)
+        if len(self.shifts):
+            rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
+            # Half of the pixels give half of the gradient.
+            moved = self.shifts[rows] + limited(further[rows] * 2 * STEP, LARGEST_SHIFT)
+            self.shifts.data[rows] = self._on_canvas(recorded, moved)
+
+    def _on_canvas(self, recorded: Tensor, shifts: Tensor) -> Tensor:
+        """Return shifts cut off where the windows of recorded positions (b, 2) would leave the canvas."""
+        size = self.probe_parts.shape[1]
+        lowest = size // 2 - recorded
+        highest = recorded.new_tensor(self.object_parts.shape[:2]) - (size - size // 2) - 1 - recorded
+        return torch.minimum(torch.maximum(shifts, lowest), highest)
 
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Its own object; the canvas is the one that it was fitted on."""
@@ -136,8 +270,14 @@ class DirectModel(Model):
         """Return the part of the run after which priors are tried."""
         return 1 - RUNG * len(RUNGS) if self._tries_priors() else 1.0
 
+    def _amplitudes_until(self) -> float:
+        """Return the part of the run with projections onto amplitudes."""
+        if not self.from_afar:
+            return 0.0
+        return (AMPLITUDES_WITH_POSITIONS_UNTIL if len(self.shifts) else AMPLITUDES_UNTIL) * self._climb_from()
+
     def _rho(self, part: float) -> float:
-        if self.config.loss == "mae" or (self.from_afar and part < AMPLITUDES_UNTIL * self._climb_from()):
+        if self.config.loss == "mae" or part < self._amplitudes_until():
             return 0.0
         return LIKELIHOOD
 
@@ -147,7 +287,7 @@ class DirectModel(Model):
         if part >= climb and climb < 1:
             within = 0.4 + 0.6 * math.fmod((part - climb) / RUNG, 1.0)
             return 0.3 + 0.7 * (1 + math.cos(math.pi * within)) / 2
-        start = AMPLITUDES_UNTIL * climb if self.from_afar else 0.0
+        start = self._amplitudes_until()
         late = min(1.0, max(0.0, (part - start) / (climb - start)))
         return 0.05 + 0.95 * (1 + math.cos(math.pi * late)) / 2
 
@@ -158,6 +298,10 @@ class DirectModel(Model):
             groups.append({"params": [self.probe_parts], "divisor": self._probe_divisor})
         if self.background_root.requires_grad:
             groups.append({"params": [self.background_root], "divisor": self._background_divisor, "newton": True})
+        if len(self.shifts):
+            groups.append({"params": [self.shifts], "move": self._move_shifts})
+        if len(self.log_gain):
+            groups.append({"params": [self.log_gain], "move": self._move_gains})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
         total = max(1, int(self.trainer.estimated_stepping_batches))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._part_of_rate(step / total))
@@ -176,20 +320,51 @@ class DirectModel(Model):
     def _background_divisor(self) -> Tensor:
         return torch.as_tensor(self.light.background).clamp_min(1e-12) * 4 * self.background.clamp_min(1e-6)
 
+    def _knows_patterns(self) -> bool:
+        """Whether the object says enough of each pattern by now."""
+        return not self.from_afar or self.current_epoch >= PATTERNS_FROM
+
+    def _move_shifts(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Return what is added to the shifts: steps with momentum, limited, the gauge held, runaways put back."""
+        light = self.light.shifts
+        assert isinstance(light, Tensor)
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(self.shifts)
+        if not self._knows_patterns():
+            return torch.zeros_like(self.shifts)
+        seen, velocity = light[:, 0, 0] > 0, state["velocity"]
+        step = limited(uphill(gradient, light) * -self._stride, LARGEST_SHIFT)
+        velocity[seen] = limited(INERTIA * velocity + step, 2 * LARGEST_SHIFT)[seen]
+        shifts = torch.where(seen[:, None], self.shifts + velocity, self.shifts)
+        positions, train, gauge = self._known
+        shifts = shifts - gauge @ torch.linalg.lstsq(gauge[train], shifts[train]).solution
+        far = shifts.norm(dim=1) > self._reach
+        if bool(far.any()):
+            self.put_back |= set(map(int, torch.nonzero(far).flatten()))
+            shifts[far] = velocity[far] = 0.0
+        return self._on_canvas(positions, shifts) - self.shifts
+
+    def _move_gains(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Return what is added to the logarithms of the gains: Newton's steps; their mean stays 0."""
+        light = self.light.gain
+        assert isinstance(light, Tensor)
+        if not self._knows_patterns():
+            return torch.zeros_like(self.log_gain)
+        gains = self.log_gain - (gradient / light.clamp_min(1e-20)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
+        return gains - gains[self._known[1]].mean() - self.log_gain
+
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
-        part = self._part_done()
-        patterns = Patterns(
-            batch.amplitude.flatten(0, 1).square(), self._windows(batch), self.weight, self._rho(part), light=self.light
-        )
-        loss = misfit(self.object, self.probe, self.object_parts.new_zeros(0), self.background, patterns)
+        patterns = self._patterns(batch, self._part_done())
+        loss = misfit(self.object, self.probe, self.log_gain, self.background, self.shifts, patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning: add the prior, and what other processes saw of the light; log the gradient."""
-        for name in ("object", "probe", "background"):
+        own = ["gain"] * (len(self.log_gain) > 0) + ["shifts"] * (len(self.shifts) > 0)
+        for name in ("object", "probe", "background", *own):
             setattr(self.light, name, self.trainer.strategy.reduce(getattr(self.light, name), reduce_op="mean"))
         self._total_light = self._total_light + self.light.object
         if self.prior > 0 and self.object_parts.grad is not None:
@@ -208,10 +383,68 @@ class DirectModel(Model):
         if "prior" not in checkpoint["state_dict"]:
             checkpoint["state_dict"]["prior"] = self.prior
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
+        super().on_load_checkpoint(checkpoint)
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
         self._kept, self._total_light = (math.inf, {}), 0.0
+        if not len(self.shifts) and not len(self.log_gain):
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        recorded = data.scan.positions - scan_canvas(data.scan, self.config).origin
+        positions = torch.from_numpy(recorded.astype(np.float32)).to(self.device)
+        train = torch.from_numpy(data.parts.train).to(self.device)
+        # Free to turn, stretch and shear, all positions together would follow what is still wrong with the probe.
+        middle, spread = positions[train].mean(dim=0), positions[train].std(dim=0).clamp_min(1.0)
+        gauge = torch.cat([torch.ones_like(positions[:, :1]), (positions - middle) / spread], dim=1)
+        self._known = positions, train, gauge
+        self._stride = STEP / (1 - self._own_share(positions[train])) if len(self.shifts) else 0.0
+        diameter = probe_diameter(self.probe.detach().cpu().numpy())
+        self._reach = max(diameter / 2, self.probe_parts.shape[1] / LEAST_REACH)
+
+    def on_fit_end(self) -> None:
+        """Lightning: say which patterns ran away."""
+        if self.put_back and self.trainer.is_global_zero:
+            _log.warning(
+                "refinement moved %d of %d patterns by more than %.3g pixels: they are back where they were recorded",
+                len(self.put_back),
+                len(self.shifts),
+                self._reach,
+            )
+
+    def _own_share(self, positions: Tensor) -> float:
+        """Return the mean share that patterns at positions (b, 2) have in the light on what they see, below 1.
+
+        The object follows a pattern by that much when it moves: what is left of its misfit asks for too short a step.
+        """
+        light = squared_modulus(self.probe.detach()).sum(dim=0)
+        windows = place(positions, len(light), (1, *self.object_parts.shape[:2]))
+        total = torch.zeros_like(self.object.detach().real)
+        for some in range(0, len(positions), REGION):
+            part = windows_part(windows, slice(some, some + REGION))
+            add_patches(total, light.expand(len(part.start), -1, -1), part)
+        shares = [
+            (light.square() / read_patches(total, windows_part(windows, slice(some, some + REGION))).clamp_min(1e-12))
+            .sum(dim=(1, 2))
+            .div(light.sum())
+            for some in range(0, len(positions), REGION)
+        ]
+        return min(MOST_SHARE, float(torch.cat(shares).mean()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Lightning: each process has settled some of the patterns that validate; all go on with all of them."""
+        rows, self._settled = self._settled, []
+        if self.trainer.world_size == 1 or not (len(self.shifts) or len(self.log_gain)):
+            return
+        settled = torch.zeros(max(len(self.shifts), len(self.log_gain)), device=self.device)
+        settled[torch.cat(rows)] = 1
+        count = self.trainer.strategy.reduce(settled, reduce_op="sum")
+        for own in (self.shifts, self.log_gain):
+            if len(own):
+                mine = own.data * settled.view(-1, *[1] * (own.ndim - 1))
+                total = self.trainer.strategy.reduce(mine, reduce_op="sum")
+                known = count.view(-1, *[1] * (own.ndim - 1))
+                own.data = torch.where(known > 0, total / known.clamp_min(1), own.data)
 
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
@@ -229,7 +462,7 @@ class DirectModel(Model):
             return
         value = float(self.trainer.callback_metrics.get("poisson_val_loss", math.nan))
         if value < self._kept[0]:
-            names = ("object_parts", "probe_parts", "background_root", "prior")
+            names = ("object_parts", "probe_parts", "background_root", "prior", "shifts", "log_gain")
             state = self.state_dict()
             self._kept = value, {name: copy.deepcopy(state[name]) for name in names}
             if round(rung) < len(RUNGS):
@@ -252,6 +485,13 @@ class DirectModel(Model):
     def _trained_patterns(self) -> int:
         data = getattr(self.trainer, "datamodule", None)
         return max(1, len(data.parts.train)) if data is not None else 1
+
+
+def limited(steps: Tensor, most: float) -> Tensor:
+    """Return steps (n, 2), the longer ones cut to this length."""
+    lengths = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
+    shorter: Tensor = steps * (most / lengths.clamp_min(1e-9)).clamp(max=1.0)
+    return shorter
 
 
 def vacuum(shape: tuple[int, int]) -> Tensor:

@@ -24,7 +24,7 @@ from ptycho_core.engines.data import (
     Split,
     regions,
 )
-from ptycho_core.engines.models.base import TILE, Model
+from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
 from ptycho_core.engines.models.unet import UNet, in_tiles
 from ptycho_core.engines.physics import (
@@ -140,23 +140,25 @@ class PinnModel(Model):
 
     Parameters
     ----------
-    config, probe, weight
+    config, probe, weight, patterns
         As for `Model`.
     """
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None) -> None:
-        super().__init__(config, probe, weight)
+    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> None:
+        super().__init__(config, probe, weight, patterns)
         self.network = ObjectNetwork(config.model_width, config.refinement_steps)
 
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from an untrained network and the scan's own probe or a guess."""
-        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan))
+        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan), len(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
         """Build the model of a checkpoint."""
-        model = cls(config, torch.view_as_complex(state["probe_parts"]) * state["probe_scale"], state.get("weight"))
+        patterns, state = patterns_of(state)
+        probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
+        model = cls(config, probe, state.get("weight"), patterns)
         model.load_state_dict(state)
         return model
 
@@ -175,6 +177,13 @@ class PinnModel(Model):
         warmup = config.physics_warmup * self.trainer.estimated_stepping_batches
         part = min(1.0, self.trainer.global_step / max(1.0, warmup))
         return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
+
+    def on_fit_start(self) -> None:
+        """Lightning: a fit begins, at the positions that the warm start found."""
+        if len(self.shifts):
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            moved = self.shifts.detach().cpu().double().numpy()
+            data.scan = data.scan.replace(positions=data.scan.positions + moved)
 
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the likelihood, amplitudes, or a mixture, as far as training is."""
@@ -248,6 +257,7 @@ class PinnModel(Model):
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Run the network once over the canvas, streamed over patterns and in tiles."""
         probe, weight, network = self.probe, self.weight, self.network
+        canvas = canvas.moved(self.shifts)
         estimate = canvas.estimate(probe, weight)
 
         def apply(unet: UNet, image: Tensor) -> Tensor:
@@ -272,7 +282,9 @@ class PinnModel(Model):
         """
         weight = pixel_weight(scan)
         if self.scan_summary == summary:
-            return self.with_probe(self.probe.detach(), weight).to(canvas.device), "used the checkpoint's probe"
+            same = self.with_probe(self.probe.detach(), weight, len(scan))
+            same.adopt_patterns(self)
+            return same.to(canvas.device), "used the checkpoint's probe"
         candidates = {"the scan's own probe": starting_probe(scan, self.config.probe_modes)}
         if self.probe.shape[-1] == scan.size:
             candidates["the checkpoint's probe"] = at_brightness(self.probe.detach(), scan)
@@ -286,9 +298,9 @@ class PinnModel(Model):
         best = min(explained, key=lambda name: explained[name])
         return models[best], f"used {best}"
 
-    def with_probe(self, probe: Tensor, weight: Tensor | None) -> PinnModel:
-        """Return the same trained network with another probe and other good pixels."""
-        other = PinnModel(self.config, probe, weight)
+    def with_probe(self, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> PinnModel:
+        """Return the same trained network with another probe, other good pixels and other patterns."""
+        other = PinnModel(self.config, probe, weight, patterns)
         other.network.load_state_dict(self.network.state_dict())
         other.background_root.data.copy_(self.background_root.data)
         other.scan_summary = self.scan_summary
@@ -297,7 +309,7 @@ class PinnModel(Model):
     def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
         """Reconstruct the patterns nearest to the scan's middle."""
         some = middle(scan, rows, _MIDDLE_PATTERNS)
-        return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device))[0]
+        return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device, self.config))[0]
 
 
 def _part_of_peak(schedule: str, part: float) -> float:

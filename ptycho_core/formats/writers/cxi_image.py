@@ -51,6 +51,8 @@ def write_cxi_image(recon: Reconstruction, path: Path) -> None:
         entry["title"] = recon.name or "reconstruction"
         write_instrument(entry, recon.geometry, recon.probe.shape[-1])
         write_translation(entry, recon.positions_px, recon.geometry, recon.probe.shape[-1])
+        if recon.recorded_positions_px is not None:
+            entry["sample_1/geometry_1/recorded_positions_px"] = recon.recorded_positions_px
         image = _write_image(entry, "image_1", recon.object, recon.pixel_size_m)
         image["mask"] = np.where(recon.coverage > 0, np.uint32(PIXEL_INSIDE_SUPPORT), np.uint32(0))
         _write_process(image.create_group("process_1"), recon)

@@ -29,13 +29,18 @@ _ARRAYS: dict[str, tuple[int, type[np.generic]]] = {
 """Number of axes and type of each array of a reconstruction."""
 
 
+RECORDED = "recorded_positions_px"
+"""Key of the positions before refinement, there only where it moved them."""
+
+
 def write_npz(recon: Reconstruction, path: Path) -> None:
     """Write a reconstruction as NPZ.
 
     Keys: ``object`` (H, W) complex64, ``probe`` (M, N, N) complex64 in sqrt(counts), ``coverage`` (H, W) float32,
     ``positions_px`` (n, 2) float64 (y, x) on the canvas of probe pixel (N//2, N//2), ``pattern_index`` (n,) int64,
     ``pixel_size_m`` (2,) float64 (y, x), NaN if unknown; and as JSON texts ``metrics``, ``config`` and ``metadata``
-    (geometry, history, loss history, name, comments).
+    (geometry, history, loss history, name, comments). Where refinement moved the patterns, ``recorded_positions_px``
+    (n, 2) says where they were recorded.
 
     Raises
     ------
@@ -43,6 +48,8 @@ def write_npz(recon: Reconstruction, path: Path) -> None:
         The file cannot be written.
     """
     arrays: dict[str, NDArray[Any]] = {key: getattr(recon, key) for key in _ARRAYS}
+    if recon.recorded_positions_px is not None:
+        arrays[RECORDED] = recon.recorded_positions_px
     arrays["pixel_size_m"] = np.array(recon.pixel_size_m or (np.nan, np.nan))
     for key, value in (("metrics", recon.metrics), ("config", recon.config), ("metadata", metadata_of(recon))):
         arrays[key] = np.array(json.dumps(json_ready(value)))
@@ -73,6 +80,8 @@ def read_npz(store: Store) -> Reconstruction:
     texts = {key: read_json(store, key) for key in ("metrics", "config", "metadata")}
     with reading(store.path, "'metadata'"):
         fields = fields_from_metadata(texts["metadata"])
+    if RECORDED in store:
+        arrays[RECORDED] = store.numbers(RECORDED, np.float64)
     return Reconstruction(**arrays, metrics=texts["metrics"], config=texts["config"], **fields)
 
 

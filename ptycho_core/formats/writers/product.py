@@ -21,7 +21,7 @@ from ptycho_core.formats.readers.ptychodus import ENERGIES_EV
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store, reading
 from ptycho_core.formats.writers.disk_file import DiskFile
-from ptycho_core.formats.writers.npz import fields_from_metadata, metadata_of, read_json
+from ptycho_core.formats.writers.npz import RECORDED, fields_from_metadata, metadata_of, read_json
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Geometry
 
@@ -87,6 +87,8 @@ def _write(recon: Reconstruction, file: h5py.File) -> None:
     file["loss_values"] = np.array([loss for _, loss in recon.loss_history], np.float64)
     ours = file.create_group(_OURS)
     ours["coverage"] = recon.coverage
+    if recon.recorded_positions_px is not None:
+        ours[RECORDED] = recon.recorded_positions_px
     for key, value in (("metrics", recon.metrics), ("config", recon.config), ("metadata", metadata_of(recon))):
         # of fixed length: HDF5 never returns from reading a damaged string of variable length
         ours[key] = np.bytes_(json.dumps(json_ready(value)))
@@ -154,7 +156,10 @@ def _our_fields(store: Store) -> dict[str, Any]:
     with reading(store.path, f"'{_OURS}/metadata'"):
         fields = fields_from_metadata(texts["metadata"])
     coverage = store.numbers(store.require(f"{_OURS}/coverage"), np.float32)
-    return {**fields, "metrics": texts["metrics"], "config": texts["config"], "coverage": coverage}
+    fields.update(metrics=texts["metrics"], config=texts["config"], coverage=coverage)
+    if f"{_OURS}/{RECORDED}" in store:
+        fields[RECORDED] = store.numbers(f"{_OURS}/{RECORDED}", np.float64)
+    return fields
 
 
 def _foreign_fields(store: Store, pixel: tuple[float, float]) -> dict[str, Any]:

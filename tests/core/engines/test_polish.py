@@ -145,8 +145,8 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
 
     misfit_of = DirectModel.misfit_of
 
-    def noted(*args) -> Misfit:
-        found = misfit_of(*args)
+    def noted(*args, **options) -> Misfit:
+        found = misfit_of(*args, **options)
         seen.append(found.deviance)
         return found
 

@@ -28,6 +28,7 @@ def unknowns():
         probe.requires_grad_(),
         torch.tensor([0.1, -0.2, 0.0, 0.3, 0.2]).requires_grad_(),
         torch.tensor(0.4).requires_grad_(),
+        torch.zeros(5, 2).requires_grad_(),
     )
 
 
@@ -39,7 +40,7 @@ def patterns_of(rho: float, weight: torch.Tensor | None = None, gains: bool = Tr
 
 def by_autograd(unknowns, patterns: Patterns) -> torch.Tensor:
     """The likelihood from the forward model in single steps."""
-    object, probe, log_gain, background = unknowns
+    object, probe, log_gain, background, _ = unknowns
     expected = expected_counts(object, probe, patterns.windows, log_gain.exp(), background)
     good = torch.ones(N, N) if patterns.weight is None else patterns.weight
     counts = patterns.counts
@@ -57,8 +58,8 @@ def masks() -> dict[str, torch.Tensor | None]:
 @pytest.mark.parametrize("kind", ["none", "one", "each"])
 def test_for_large_rho_the_gradients_are_those_of_the_likelihood(unknowns, kind):
     patterns = patterns_of(300.0, masks()[kind])
-    found = torch.autograd.grad(misfit(*unknowns, patterns), unknowns)
-    wanted = torch.autograd.grad(by_autograd(unknowns, patterns), unknowns)
+    found = torch.autograd.grad(misfit(*unknowns, patterns), unknowns[:4])
+    wanted = torch.autograd.grad(by_autograd(unknowns, patterns), unknowns[:4])
     for one, other in zip(found[:2], wanted[:2], strict=True):
         torch.testing.assert_close(2 * one, other, rtol=5e-2, atol=2e-2 * float(other.abs().max()))
     torch.testing.assert_close(found[2], wanted[2], rtol=1e-3, atol=1e-5)

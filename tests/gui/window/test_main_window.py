@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDropEvent
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication, QLabel, QMessageBox, QScrollArea, QTabBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractScrollArea,
+    QApplication,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QTabBar,
+    QWidget,
+)
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.base.events import CheckpointSaved
+from ptycho_core.base.events import CheckpointSaved, RefinementChecked
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_gui.kit import theme
@@ -337,3 +346,19 @@ def test_nothing_of_torch_is_imported_by_the_window_itself(tmp_path):
 def test_the_window_says_goodbye_to_all_its_threads(window):
     window.close()
     assert QApplication.instance() is not None
+
+
+def test_what_a_check_proposes_is_set_by_a_button_of_its_message(with_scan, qtbot):
+    told = RefinementChecked("positions", 0.5, 0.4, True, "Refined positions would explain it better")
+    with_scan._hear((told,))
+    assert told.message in with_scan.message_bar.text
+    (button,) = (b for b in with_scan.message_bar.findChildren(QPushButton) if "positions refine" in b.text())
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert with_scan.session.draft.value("positions") == "refine"
+    assert with_scan.message_bar.isHidden()
+
+
+def test_a_check_that_asks_for_nothing_leaves_the_message_bar_alone(with_scan):
+    with_scan.message_bar.hide()
+    with_scan._hear((RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help"),))
+    assert with_scan.message_bar.isHidden()

@@ -1,0 +1,162 @@
+"""What belongs to each pattern alone: its place and its brightness, refined, checked, exported."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import RefinementChecked
+from ptycho_core.engines.checkpoints import load_checkpoint
+from ptycho_core.engines.data import split
+from ptycho_core.engines.reconstruct import reconstruct
+from ptycho_core.engines.training import train
+from ptycho_core.formats.writers.exports import export, read_reconstruction
+from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+
+OFF = Config(
+    engine="direct", positions="off", intensity="off", max_epochs=40, accelerator="cpu", preview_seconds=0, prior=0.0
+)
+SPEC = SimulationSpec(
+    size=32,
+    n_patterns=100,
+    step_px=4.0,
+    jitter_px=1.0,
+    defocus_m=2.5e-3,
+    guess_defocus_error_m=0.0,
+    counts_per_pixel=100,
+)
+JITTERED = dataclasses.replace(SPEC, position_error_px=1.0, seed=3)
+
+
+@pytest.fixture(scope="module")
+def jittered() -> Simulation:
+    """A scan whose recorded positions are off by a pixel along each axis."""
+    return simulate(JITTERED)
+
+
+@pytest.fixture(scope="module")
+def refined(jittered: Simulation, tmp_path_factory: pytest.TempPathFactory) -> RunInfo:
+    return train(OFF.replace(positions="refine"), jittered.scan, tmp_path_factory.mktemp("refined") / "run")
+
+
+@pytest.fixture(scope="module")
+def found(jittered: Simulation, refined: RunInfo) -> Reconstruction:
+    return reconstruct(jittered.scan, refined.last_checkpoint, accelerator="cpu", halves=False)
+
+
+@pytest.fixture(scope="module")
+def flickering() -> tuple[Scan, np.ndarray]:
+    """A scan whose patterns differ in brightness, and the logarithms by which they do."""
+    scan = simulate(SPEC).scan
+    logs = np.random.default_rng(1).normal(0, 0.2, len(scan))
+    bright = np.random.default_rng(2).poisson(scan.patterns[:] * np.exp(logs)[:, None, None])
+    return scan.replace(patterns=Patterns(bright.astype(np.float32))), logs
+
+
+def off_by(positions: np.ndarray, truth: np.ndarray) -> float:
+    """Root mean square error along an axis, the shift of all together apart."""
+    error = positions - truth
+    return float(np.sqrt(np.square(error - np.median(error, axis=0)).mean()))
+
+
+def test_positions_that_are_a_pixel_off_are_found(jittered: Simulation, found: Reconstruction):
+    truth = jittered.truth.positions_px[found.pattern_index]
+    assert found.recorded_positions_px is not None
+    assert off_by(found.recorded_positions_px, truth) > 0.9
+    assert off_by(found.positions_px, truth) < 0.35
+
+
+def test_patterns_that_validate_are_found_by_half_of_their_pixels(jittered: Simulation, refined: RunInfo):
+    shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
+    rows = split(len(jittered.scan), refined.config).validation
+    recorded, truth = jittered.scan.positions[rows], jittered.truth.positions_px[rows]
+    assert off_by(recorded + shifts[rows], truth) < 0.6 * off_by(recorded, truth)
+
+
+def test_refinement_tells_how_far_it_moved_the_patterns(found: Reconstruction):
+    moved = found.positions_px - found.recorded_positions_px
+    assert found.metrics["positions_rms_px"] == pytest.approx(np.sqrt(np.square(moved).sum(axis=1).mean()))
+    assert any("moved the patterns" in line for line in found.history)
+
+
+def test_all_patterns_together_are_neither_moved_nor_stretched_nor_turned(jittered: Simulation, refined: RunInfo):
+    shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
+    rows = split(len(jittered.scan), refined.config).train
+    positions = jittered.scan.positions[rows]
+    affine = np.column_stack([np.ones(len(rows)), positions - positions.mean(axis=0)])
+    common = affine @ np.linalg.lstsq(affine, shifts[rows], rcond=None)[0]
+    assert np.sqrt(np.square(shifts[rows]).mean()) > 0.5
+    assert np.abs(common).max() < 0.1
+
+
+def test_refined_and_recorded_positions_are_exported(found: Reconstruction, tmp_path: Path):
+    for name in ("a.npz", "a.h5"):
+        back = read_reconstruction(export(found, tmp_path / name)[0])
+        np.testing.assert_allclose(back.positions_px, found.positions_px, atol=1e-6)
+        np.testing.assert_array_equal(back.recorded_positions_px, found.recorded_positions_px)
+    with h5py.File(export(found, tmp_path / "a.cxi")[0]) as file:
+        places = file["entry_1/sample_1/geometry_1"]
+        pixel = np.array(found.pixel_size_m)
+        np.testing.assert_allclose(places["translation"][:][:, 1::-1] / pixel, found.positions_px, atol=1e-6)
+        np.testing.assert_array_equal(places["recorded_positions_px"], found.recorded_positions_px)
+
+
+def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simulation, tmp_path: Path):
+    heard: list[RefinementChecked] = []
+    few = OFF.replace(max_epochs=12)
+
+    def hear(event) -> None:
+        if isinstance(event, RefinementChecked):
+            heard.append(event)
+
+    plain = train(few, jittered.scan, tmp_path / "off", events=hear)
+    assert not heard
+    checked = train(few.replace(positions="check"), jittered.scan, tmp_path / "check", events=hear)
+    (told,) = heard
+    assert told.helps
+    assert told.after < 0.97 * told.before
+    assert "set positions to refine" in told.message
+    assert read_run(checked.folder).checks["positions"]["message"] == told.message
+    one, other = (load_checkpoint(run.last_checkpoint).tensors for run in (plain, checked))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    result = reconstruct(jittered.scan, checked.last_checkpoint, accelerator="cpu", halves=False)
+    assert result.metrics["positions_check"]["helps"]
+    assert result.recorded_positions_px is None
+
+
+def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
+    heard: list[RefinementChecked] = []
+    config = OFF.replace(positions="check", intensity="check")
+    train(config, simulate(SPEC).scan, tmp_path / "run", events=heard.append)
+    told = {event.knob: event for event in heard if isinstance(event, RefinementChecked)}
+    assert set(told) == {"positions", "intensity"}
+    assert not any(event.helps for event in told.values())
+
+
+def test_brightness_of_each_pattern_is_found_and_checked(flickering: tuple[Scan, np.ndarray], tmp_path: Path):
+    scan, logs = flickering
+    config = OFF.replace(max_epochs=20, positions="off")
+    heard: list[RefinementChecked] = []
+    plain = train(config.replace(intensity="check"), scan, tmp_path / "check", events=heard.append)
+    (told,) = (event for event in heard if isinstance(event, RefinementChecked))
+    assert told.helps
+    run = train(config.replace(intensity="refine"), scan, tmp_path / "refine")
+    gains = load_checkpoint(run.last_checkpoint).tensors["log_gain"].numpy()
+    rows = split(len(scan), config).train
+    assert gains[rows].mean() == pytest.approx(0, abs=1e-3)
+    assert np.std(gains[rows] - logs[rows]) < 0.3 * np.std(logs[rows])
+    before, after = (
+        reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False).metrics["free_misfit"]
+        for run in (plain, run)
+    )
+    assert after < 0.7 * before
