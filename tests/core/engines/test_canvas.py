@@ -16,7 +16,7 @@ from ptycho_core.engines import data
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.models import base
-from ptycho_core.engines.models.direct import DirectModel, vacuum
+from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import backproject, coverage, place
@@ -155,7 +155,7 @@ def test_misfit_is_that_of_object_probe_and_background_against_the_counts(tiny_s
     object = torch.ones(1, *canvas.shape, dtype=torch.complex64)
     object[0, :height, :width] = torch.from_numpy(truth.object)
     np.testing.assert_allclose(canvas.positions, truth.positions_px)
-    model = DirectModel(Config(background=True), torch.from_numpy(truth.probe), None, vacuum(canvas.shape))
+    model = PinnModel(Config(background=True), torch.from_numpy(truth.probe), None)
     model.background_root.data.fill_(0.5)
     expected = forward.intensities(truth.object, truth.probe, truth.positions_px[rows], 0.25)
     counts = scan.patterns[:][rows]
