@@ -37,13 +37,13 @@ class Case:
 
 
 WIDE = SimulationSpec(
-    size=128, aperture=0.35, defocus_m=4e-3, guess_defocus_error_m=-0.8e-3, counts_per_pixel=30, modulus_min=0.85
+    size=128, aperture=0.35, defocus_m=2.4e-3, guess_defocus_error_m=-0.5e-3, counts_per_pixel=30, modulus_min=0.85
 )
 NARROW = dataclasses.replace(WIDE, defocus_m=6e-4, guess_defocus_error_m=-1.2e-4)
 CASES = {
     "wide beam": Case(WIDE),
     "wide beam, one count per pixel": Case(dataclasses.replace(WIDE, counts_per_pixel=1, object="lines")),
-    "wide beam, guess of half the defocus": Case(dataclasses.replace(WIDE, guess_defocus_error_m=-2e-3, seed=3)),
+    "wide beam, guess of half the defocus": Case(dataclasses.replace(WIDE, guess_defocus_error_m=-1.2e-3, seed=3)),
     "narrow beam": Case(dataclasses.replace(NARROW, object="lines", seed=4)),
     "narrow beam, one count per pixel": Case(dataclasses.replace(NARROW, counts_per_pixel=1)),
 }
