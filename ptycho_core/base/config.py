@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ptycho_core.base.codec import decode, decode_fields, encode, read_json
-from ptycho_core.base.errors import Fix, InputError, Problem
+from ptycho_core.base.errors import Fix, InputError, Problem, did_you_mean
 from ptycho_core.base.knobs import Knob, knob
 
 STEP_METRICS = (
@@ -564,11 +564,14 @@ def build_config(*layers: dict[str, Any], **settings: Any) -> Config:
     Raises
     ------
     InputError
-        A value is not valid.
+        A name is unknown, or a value is not valid.
     """
     merged: dict[str, Any] = {}
     for layer in (*layers, settings):
         merged.update(layer)
+    for name in merged:
+        if name not in KNOBS:
+            raise InputError(f"there is no setting {name!r}; {did_you_mean(name, KNOBS, 'see docs/commands.md')}")
     preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
     return Config(**{**PRESETS[preset], **merged})
 

@@ -249,9 +249,9 @@ class DirectModel(Model):
         """Return itself, where this is the scan that it was fitted to."""
         if self.scan_summary != summary or self.object.shape != canvas.shape:
             raise InputError(
-                f"the checkpoint holds the object of the scan that the direct engine was fitted to, "
-                f"{self.scan_summary} on {tuple(self.object.shape)} pixels, and this is another, {summary} on "
-                f"{canvas.shape}: give that scan, or a checkpoint of the network engine"
+                f"the checkpoint holds the object of the scan that the direct engine was fitted to "
+                f"({_in_words(self.scan_summary, tuple(self.object.shape))}), and this is another "
+                f"({_in_words(summary, canvas.shape)}): give that scan, or a checkpoint of the network engine"
             )
         return self.to(canvas.device), "used the checkpoint's object and probe"
 
@@ -469,7 +469,7 @@ class DirectModel(Model):
                 self.prior.fill_(RUNGS[round(rung)] * unit)
         elif self._kept[1]:
             self.load_state_dict({**self.state_dict(), **self._kept[1]})
-            self.ended = "validation asks for no stronger prior"
+            self.ended = "a stronger prior explains the validation patterns worse"
             self.trainer.should_stop = True
 
     def _noise_unit(self, epoch_light: Tensor) -> float:
@@ -492,6 +492,13 @@ def limited(steps: Tensor, most: float) -> Tensor:
     lengths = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
     shorter: Tensor = steps * (most / lengths.clamp_min(1e-9)).clamp(max=1.0)
     return shorter
+
+
+def _in_words(summary: dict[str, Any], canvas: tuple[int, ...]) -> str:
+    return (
+        f"{summary.get('patterns')} patterns of {summary.get('size')} pixels, up to {summary.get('brightest')} counts "
+        f"each, on a canvas of {canvas[0]} x {canvas[1]}"
+    )
 
 
 def vacuum(shape: tuple[int, int]) -> Tensor:

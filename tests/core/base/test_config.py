@@ -173,3 +173,8 @@ def test_what_makes_the_model_or_chooses_the_data_cannot_change_in_a_resumed_run
     fixed = {"engine", "gridsize", "seed", "deterministic", "model_width", "loss", "scheduler", "batch_size"}
     assert resumable.isdisjoint(fixed)
     assert {"max_epochs", "max_time", "num_workers", "accelerator", "logger"} <= resumable
+
+
+def test_an_unknown_setting_is_named_with_the_one_most_like_it():
+    with pytest.raises(InputError, match=r"there is no setting 'max_epoch'; did you mean max_epochs\?"):
+        build_config(max_epoch=3)
