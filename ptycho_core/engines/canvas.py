@@ -79,9 +79,17 @@ class Canvas:
         return other
 
     def moved(self, shifts: Tensor) -> Canvas:
-        """Return the same canvas with its patterns (n, 2) pixels from their recorded places; none for all there."""
+        """Return the same canvas with its patterns (n, 2) pixels from their recorded places; none for all there.
+
+        A pattern that would lie over the canvas' edge stays inside.
+        """
         other = copy.copy(self)
-        other.positions = self.recorded + shifts.detach().cpu().double().numpy() if len(shifts) else self.recorded
+        if len(shifts):
+            moved = self.recorded + shifts.detach().cpu().double().numpy()
+            low = self.size // 2
+            other.positions = np.clip(moved, low, np.array(self.shape) - self.size - 1 + low)
+        else:
+            other.positions = self.recorded
         return other
 
     def pieces(self) -> Iterator[Piece]:

@@ -152,10 +152,11 @@ class DirectModel(Model):
         return FixedSampler(chunks(parts.validation, scan_canvas(trained, self.config)), rank=rank, world=world)
 
     def _windows(self, batch: Batch) -> Windows:
-        positions = batch.positions
-        if len(self.shifts):
-            positions = positions + self.shifts.detach()[batch.indexes]
-        return place(positions, self.probe_parts.shape[1], (1, *self.object_parts.shape[:2]))
+        positions, size, shape = batch.positions, self.probe_parts.shape[1], self.object_parts.shape[:2]
+        if len(self.shifts):  # one that would lie over the canvas' edge stays inside
+            highest = torch.tensor(shape, device=positions.device) - size - 1 + size // 2
+            positions = (positions + self.shifts.detach()[batch.indexes]).clamp_min(size // 2).minimum(highest)
+        return place(positions, size, (1, *shape))
 
     def _patterns(self, batch: Batch, part: float) -> Patterns:
         """Return a batch as the solver takes it, after this part of the fit."""

@@ -193,3 +193,13 @@ def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
     assert binning == 3
     assert object.shape == (16, 14)
     assert object[2, 5] == 7 + 16j
+
+
+def test_patterns_that_are_moved_over_the_edge_stay_on_the_canvas(tiny_scan):
+    canvas = Canvas.of_scan(tiny_scan, Amplitudes(tiny_scan), np.arange(60), torch.device("cpu"))
+    for by in (-50.0, 50.0):
+        for _, windows, (rows, columns) in canvas.moved(torch.full((60, 2), by)).pieces():
+            assert rows.start >= 0 <= columns.start
+            assert rows.stop <= canvas.shape[0]
+            assert columns.stop <= canvas.shape[1]
+            assert windows.canvas[1:] == (rows.stop - rows.start, columns.stop - columns.start)
