@@ -376,7 +376,8 @@ class DirectModel(Model):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Lightning: after a step, light is gathered anew."""
-        if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+        batches = batch_idx + 1  # after the last of an epoch there is a step, however few were gathered
+        if batches % self.trainer.accumulate_grad_batches == 0 or batches == self.trainer.num_training_batches:
             self.light.clear()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

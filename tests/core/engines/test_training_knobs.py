@@ -14,6 +14,7 @@ from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.scan_data import ScanData
@@ -376,3 +377,17 @@ def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(set
     model = PinnModel.from_scan(SCAN, config)
     loader = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN)).train_dataloader()
     assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == expected
+
+
+def test_light_is_gathered_anew_after_the_last_step_of_an_epoch(training, monkeypatch):
+    left, end = [], DirectModel.on_train_epoch_end
+
+    def noted(self):
+        left.append(self.light.object)
+        end(self)
+
+    monkeypatch.setattr(DirectModel, "on_train_epoch_end", noted)
+    training.go(
+        engine="direct", batch_size=20, accumulate_grad_batches=2, max_epochs=2, positions="off", intensity="off"
+    )
+    assert left == [0.0, 0.0]
