@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ptycho_core import Scan, read_scan
 from ptycho_core.engines.losses import amplitude_error
-from ptycho_core.engines.physics import exit_waves, gather, intensity, place, propagate, scale_probe, to_corner
+from ptycho_core.engines.physics import exit_waves, gather, intensity, place, scale_probe
+from ptycho_core.engines.propagators import FAR_FIELD
 
 
 def fit(scan: Scan, epochs: int = 30, batch_size: int = 16, rate: float = 0.05) -> tuple[Tensor, Tensor, list[float]]:
     """Return object (H, W), probe (M, N, N), and the mean loss of each epoch; photon noise alone gives about 0.5."""
-    amplitudes = to_corner(torch.from_numpy(scan.patterns[:])).sqrt()
+    amplitudes = torch.from_numpy(FAR_FIELD.arranged(scan.patterns[:])).sqrt()
     corner = np.floor(scan.positions.min(axis=0)) - scan.size // 2
     positions = torch.from_numpy((scan.positions - corner).astype(np.float32))
     height, width = (int(p) + scan.size // 2 + 2 for p in positions.amax(dim=0))
@@ -36,7 +37,7 @@ def fit(scan: Scan, epochs: int = 30, batch_size: int = 16, rate: float = 0.05) 
         total = 0.0
         for rows in torch.randperm(len(scan)).split(batch_size):
             patches = gather(object, place(positions[rows], scan.size, (1, height, width)))
-            waves = propagate(exit_waves(brightness * probe, patches))
+            waves = FAR_FIELD.forward(exit_waves(brightness * probe, patches))
             loss = amplitude_error(intensity(waves), amplitudes[rows])
             optimizer.zero_grad()
             loss.backward()

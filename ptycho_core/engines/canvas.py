@@ -13,6 +13,7 @@ from torch import Tensor
 from ptycho_core.base.config import Config
 from ptycho_core.engines.data import Amplitudes, Placed, group_canvas, scan_canvas
 from ptycho_core.engines.physics import Estimate, Windows, backproject, coverage, place
+from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.scan.scan import Scan
 
 LIT = 0.1
@@ -45,6 +46,7 @@ class Canvas:
         self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[np.int64], device: torch.device, placed: Placed
     ) -> None:
         self.amplitudes, self.rows, self.size, self.device = amplitudes, rows, scan.size, device
+        self.propagator = propagator_of(scan)
         self.shape = placed.shape
         self.recorded = self.positions = scan.positions - placed.origin
 
@@ -114,7 +116,9 @@ class Canvas:
     @torch.inference_mode()
     def estimate(self, probe: Tensor, weight: Tensor | None) -> Estimate:
         """Back-project all patterns with a probe (M, N, N), of their pixels those of weight 1."""
-        numerator = self.accumulate(lambda a, w, _: backproject(a, probe, w, weight).numerator, torch.complex64)
+        numerator = self.accumulate(
+            lambda a, w, _: backproject(a, probe, w, weight, self.propagator).numerator, torch.complex64
+        )
         return Estimate(numerator, self.light(probe))
 
     @torch.inference_mode()

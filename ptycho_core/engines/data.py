@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ptycho_core.base.config import Config
+from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, merged_groups
 from ptycho_core.scan.scan import Scan
 
@@ -62,7 +63,7 @@ class Deal(NamedTuple):
 class Batch(NamedTuple):
     """A deal with its data.
 
-    ``amplitude`` (g, c, N, N), DC in the corner; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
+    ``amplitude`` (g, c, N, N), as the propagator has it; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
     ``indexes`` (g, c), the patterns' places in the scan. The first ``hidden`` patterns of each group are to be
     predicted.
     """
@@ -95,7 +96,7 @@ def split(n: int, config: Config, *, validate: bool = True) -> Split:
 
 
 class Amplitudes:
-    """Square roots of a scan's counts, DC in the corner, bad pixels 0; kept in memory if they fit.
+    """Square roots of a scan's counts, as its propagator has them, bad pixels 0; kept in memory if they fit.
 
     Parameters
     ----------
@@ -104,8 +105,8 @@ class Amplitudes:
     """
 
     def __init__(self, scan: Scan) -> None:
-        self.patterns = scan.patterns
-        self.mask = None if scan.mask is None else np.fft.ifftshift(scan.mask)
+        self.patterns, self._arranged = scan.patterns, propagator_of(scan).arranged
+        self.mask = None if scan.mask is None else self._arranged(scan.mask)
         self.kept = self._read(np.arange(len(scan))) if scan.patterns.nbytes <= IN_MEMORY_BYTES else None
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
@@ -113,7 +114,7 @@ class Amplitudes:
         return self._read(rows) if self.kept is None else self.kept[torch.from_numpy(rows)]
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
-        counts = np.fft.ifftshift(self.patterns[rows], axes=(1, 2))
+        counts = self._arranged(self.patterns[rows])
         if self.mask is not None:
             counts = np.where(self.mask, counts, np.float32(0))
         return torch.from_numpy(counts).sqrt_()

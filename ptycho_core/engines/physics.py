@@ -1,9 +1,7 @@
 """Wave optics of ptychography on torch tensors: windows on a canvas, exit waves, back-projection.
 
-Conventions. Arrays are (..., y, x). The Fourier transform is `torch.fft.fft2` with ``norm="ortho"`` and no
-shifts: a shift of the exit wave changes only the phase of its transform, so measured amplitudes are stored
-once with DC in the corner (`to_corner`) instead of shifting every batch. A position (y, x) is the canvas
-coordinate of probe pixel (N//2, N//2).
+Conventions. Arrays are (..., y, x). Measured amplitudes and weights of pixels lie as the propagator has waves at the
+detector (`Propagator.arranged`). A position (y, x) is the canvas coordinate of probe pixel (N//2, N//2).
 """
 
 from __future__ import annotations
@@ -14,14 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator
+
 EPSILON = 0.02
 """Back-projected pixels lit by less than this part of the brightest probe pixel fade to vacuum."""
-
-
-def to_corner(pattern: Tensor) -> Tensor:
-    """Move DC from pixel (N//2, N//2) of (..., N, N) to the corner."""
-    corner: Tensor = torch.fft.ifftshift(pattern, dim=(-2, -1))
-    return corner
 
 
 @dataclass(frozen=True)
@@ -147,18 +141,6 @@ def scatter(patches: Tensor, windows: Windows) -> Tensor:
     return canvas
 
 
-def propagate(wave: Tensor) -> Tensor:
-    """To the detector: orthonormal transform of (..., N, N), DC in the corner."""
-    result: Tensor = torch.fft.fft2(wave, norm="ortho")
-    return result
-
-
-def propagate_back(wave: Tensor) -> Tensor:
-    """From the detector: the inverse of `propagate`."""
-    result: Tensor = torch.fft.ifft2(wave, norm="ortho")
-    return result
-
-
 def squared_modulus(wave: Tensor) -> Tensor:
     """|wave|^2 without the square root and division that the gradient of ``abs`` needs."""
     return wave.real.square() + wave.imag.square()
@@ -185,7 +167,7 @@ def replace_modulus(waves_at_detector: Tensor, amplitude: Tensor, weight: Tensor
     waves_at_detector
         (b, M, N, N).
     amplitude
-        (b, N, N), DC in the corner.
+        (b, N, N).
     weight
         (N, N), 1 where a pixel is good and 0 where it is bad, or None.
     """
@@ -225,7 +207,13 @@ def coverage(probe: Tensor, windows: Windows) -> Tensor:
     return scatter((light / light.max()).expand(len(windows.start), -1, -1), windows)
 
 
-def backproject(amplitude: Tensor, probe: Tensor, windows: Windows, weight: Tensor | None = None) -> Estimate:
+def backproject(
+    amplitude: Tensor,
+    probe: Tensor,
+    windows: Windows,
+    weight: Tensor | None = None,
+    propagator: Propagator = FAR_FIELD,
+) -> Estimate:
     """Estimate the object from amplitudes alone, with the probe's own phase at the detector.
 
     ``psi_i = F^-1[A_i exp(i arg F P)]``; a featureless object gives back exactly 1 where it was lit.
@@ -233,16 +221,18 @@ def backproject(amplitude: Tensor, probe: Tensor, windows: Windows, weight: Tens
     Parameters
     ----------
     amplitude
-        (b, N, N) square roots of counts, DC in the corner.
+        (b, N, N) square roots of counts.
     probe
         (M, N, N) complex.
     windows
         Where the patterns lie.
     weight
         (N, N) 1 for good and 0 for bad pixels, or None.
+    propagator
+        To the detector.
     """
-    at_detector = propagate(probe)[None].expand(len(amplitude), -1, -1, -1)
-    waves = propagate_back(replace_modulus(at_detector, amplitude, weight))
+    at_detector = propagator.forward(probe)[None].expand(len(amplitude), -1, -1, -1)
+    waves = propagator.back(replace_modulus(at_detector, amplitude, weight))
     return Estimate(project(waves, probe, windows), coverage(probe, windows))
 
 

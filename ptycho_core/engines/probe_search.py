@@ -32,7 +32,8 @@ from ptycho_core.engines.beams import Family, Terms
 from ptycho_core.engines.canvas import middle
 from ptycho_core.engines.data import Amplitudes, group_canvas
 from ptycho_core.engines.models.direct import LEAST_LIGHT, vacuum
-from ptycho_core.engines.physics import place, scale_probe, to_corner
+from ptycho_core.engines.physics import place, scale_probe
+from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
 from ptycho_core.engines.solver import Light, Patterns, expected_counts, misfit
 from ptycho_core.quality.deviance import half_deviance
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Scan
@@ -129,6 +130,9 @@ def search_probe(
     tried
         Told each trial when it is done.
     """
+    if propagator_of(scan) is not FAR_FIELD:
+        why = "did not search for the beam: in the near field patterns show it, and the fit finds the rest"
+        return SearchResult(None, why)
     if len(rows) < FEWEST_PATTERNS:
         return SearchResult(None, f"did not search for the beam: {len(rows)} patterns are too few to judge by")
     token = stop or StopToken()
@@ -344,9 +348,9 @@ class _Bench:
         stop: StopToken,
     ) -> None:
         self.size, self.edge, self.stop = counts.shape[-1], edge, stop
-        self.weight = None if weight is None else to_corner(weight)
+        self.weight = None if weight is None else _to_corner(weight)
         self.good = None if self.weight is None else self.weight.expand(len(held), -1, -1).numpy()
-        self.counts = to_corner(counts)
+        self.counts = _to_corner(counts)
         good = self.counts if self.weight is None else self.counts * self.weight
         self.brightest = float(good.sum(dim=(1, 2)).max())
         origin, shape = group_canvas(positions[None], self.size)
@@ -419,6 +423,12 @@ class _Bench:
     def _deviance(self, expected: Tensor) -> NDArray[np.float64]:
         values = half_deviance(self.held.numpy(), expected.numpy())
         return np.asarray(np.average(values, axis=(1, 2), weights=self.good))
+
+
+def _to_corner(patterns: Tensor) -> Tensor:
+    """Move DC from pixel (N//2, N//2) of (..., N, N) to the corner."""
+    corner: Tensor = torch.fft.ifftshift(patterns, dim=(-2, -1))
+    return corner
 
 
 def _parts(positions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,7 +2,9 @@
 
 Model of a pattern at the position q + f (q whole pixels, f a fraction)::
 
-    psi_m(r) = P_m(r - f) O(r + q),    lambda = gain sum_m |F psi_m|^2 + background.
+    psi_m(r) = P_m(r - f) O(r + q),    lambda = gain sum_m |D psi_m|^2 + background,
+
+D the propagator to the detector, which in the near field also moves the frame by -f, back to the beam.
 
 A pixel of the object is corrected by what all patterns of a batch say of it, divided by the light that they sent
 through it, as in ePIE and its successors (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009); Maiden, Johnson and
@@ -21,7 +23,8 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines import subpixel
-from ptycho_core.engines.physics import Windows, propagate, propagate_back, squared_modulus
+from ptycho_core.engines.physics import Windows, squared_modulus
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 
 _DARKEST = 1e-6
 _NO_LIGHT = 1e-20
@@ -73,7 +76,7 @@ class Patterns:
     Parameters
     ----------
     counts
-        (b, N, N), DC in the corner.
+        (b, N, N), as the propagator has them.
     windows
         Where they lie on the canvas.
     weight
@@ -82,6 +85,8 @@ class Patterns:
         Of the envelope: 0 for amplitudes, larger for the likelihood.
     rows
         (b,) places of the patterns in the scan; None where neither gains nor shifts are asked for.
+    propagator
+        To the detector.
     """
 
     counts: Tensor
@@ -91,6 +96,7 @@ class Patterns:
     rows: Tensor | None = None
     light: Light = field(default_factory=Light)
     seen: Seen = field(default_factory=Seen)
+    propagator: Propagator = FAR_FIELD
 
 
 def misfit(
@@ -118,12 +124,17 @@ def misfit(
 
 
 def expected_counts(
-    object: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None, background: Tensor | float = 0.0
+    object: Tensor,
+    probe: Tensor,
+    windows: Windows,
+    gain: Tensor | None = None,
+    background: Tensor | float = 0.0,
+    propagator: Propagator = FAR_FIELD,
 ) -> Tensor:
     """Return lambda (b, N, N) of patterns in these windows of an object (H, W)."""
     copies = subpixel.to_knots(probe)
     probes = subpixel.mix(subpixel.weights(windows.fraction), copies)
-    waves = propagate(probes * read_patches(object, windows)[:, None])
+    waves = propagator.forward(probes * read_patches(object, windows)[:, None], windows.fraction)
     light = squared_modulus(waves).sum(dim=1)
     return (light if gain is None else light * gain[:, None, None]) + background
 
@@ -204,7 +215,7 @@ def _look(
         part = slice(start, min(start + chunk, count))
         here = windows_part(windows, part)
         probes, patches = subpixel.mix(knots[part], copies), read_patches(object, here)[:, None]
-        waves = propagate(probes * patches)
+        waves = patterns.propagator.forward(probes * patches, here.fraction)
         expected = own = squared_modulus(waves).sum(dim=1)
         gain = None
         if rows is not None and len(log_gain):
@@ -230,7 +241,7 @@ def _look(
             bright = expected.clamp_min(0.1)
             to_background -= (right * (counts - expected) / bright).sum()
             on_background += (right / bright).sum()
-        back = propagate_back(waves.mul_(change[:, None]))
+        back = patterns.propagator.back(waves.mul_(change[:, None]), here.fraction)
         if gain is not None:
             back = back * gain[:, None]
         through = squared_modulus(probes).sum(dim=1)

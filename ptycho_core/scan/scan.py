@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.source import ScanSource
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from ptycho_core.scan.survey import Survey
 
 PLANCK_TIMES_C_EV_M = 1.23984198e-6
-"""h c in eV m: wavelength[m] = this / energy[eV]."""
+"""h c in eV m: a photon's wavelength[m] = this / energy[eV]."""
+ELECTRON_EV = 510998.95
+"""Rest energy of an electron (CODATA 2018)."""
+SOURCES = ("photons", "electrons")
 
 
 class ArraySource(Protocol):
@@ -131,28 +136,71 @@ class Geometry:
     Parameters
     ----------
     energy_ev
-        Photon energy.
+        Of a photon, or the kinetic energy of an electron.
     distance_m
         From sample to detector.
     detector_pixel_m
         Detector pixel pitch (y, x).
     object_pixel_m
         Object pixel size (y, x) where a file states it directly; else it follows from the others.
+    source
+        One of `SOURCES`.
+    magnification
+        Of the sample's shadow on the detector, where that is in the near field: 1 in a parallel beam, and
+        ``1 + distance / defocus`` in the cone of light behind a focus. None in the far field.
     """
 
     energy_ev: float | None = None
     distance_m: float | None = None
     detector_pixel_m: tuple[float, float] | None = None
     object_pixel_m: tuple[float, float] | None = None
+    source: str = SOURCES[0]
+    magnification: float | None = None
+
+    @property
+    def wavelength_m(self) -> float | None:
+        """``h c / E`` of photons; of electrons ``h c / sqrt(E (E + 2 m c^2))``, E their kinetic energy."""
+        if not self.energy_ev:
+            return None
+        beyond = 2 * ELECTRON_EV if self.source == "electrons" else 0.0
+        return PLANCK_TIMES_C_EV_M / math.sqrt(self.energy_ev * (self.energy_ev + beyond))
 
     def pixel_size_m(self, size: int) -> tuple[float, float] | None:
-        """Object pixel size (y, x) of patterns of ``size`` pixels: wavelength x distance / (size x pitch)."""
+        """Object pixel size (y, x) of patterns of ``size`` pixels.
+
+        wavelength x distance / (size x pitch), or in the near field pitch / magnification.
+        """
         if self.object_pixel_m is not None:
             return self.object_pixel_m
-        if not (self.energy_ev and self.distance_m and self.detector_pixel_m):
+        pitch = self.detector_pixel_m
+        if self.magnification is not None:
+            return pitch and (pitch[0] / self.magnification, pitch[1] / self.magnification)
+        if not (self.wavelength_m and self.distance_m and pitch):
             return None
-        span = PLANCK_TIMES_C_EV_M / self.energy_ev * self.distance_m / size
-        return span / self.detector_pixel_m[0], span / self.detector_pixel_m[1]
+        span = self.wavelength_m * self.distance_m / size
+        return span / pitch[0], span / pitch[1]
+
+    @property
+    def fresnel_spread(self) -> tuple[float, float] | None:
+        """(y, x) the reciprocal of a pixel's Fresnel number in the near field; None in the far field.
+
+        wavelength x effective distance / pixel^2, the effective distance of a cone of light being distance /
+        magnification. Detail of q cycles per pixel is blurred over q times so many pixels.
+
+        Raises
+        ------
+        InputError
+            Something that it takes is not known.
+        """
+        if self.magnification is None:
+            return None
+        pixel = self.pixel_size_m(1)
+        missing = [name for name in ("energy_ev", "distance_m") if not getattr(self, name)]
+        missing += [] if pixel else ["detector_pixel_m"]
+        if missing or pixel is None or self.wavelength_m is None or self.distance_m is None:
+            raise InputError(f"the near field needs {' and '.join(missing)}")
+        reach = self.wavelength_m * self.distance_m / self.magnification
+        return reach / pixel[0] ** 2, reach / pixel[1] ** 2
 
 
 _IN_MEMORY = ScanSource(format="memory")
@@ -212,6 +260,11 @@ class Scan:
     def pixel_size_m(self) -> tuple[float, float] | None:
         """Object pixel size (y, x), or None where the geometry is not known."""
         return self.geometry.pixel_size_m(self.size)
+
+    @property
+    def fresnel_spread(self) -> tuple[float, float] | None:
+        """As `Geometry.fresnel_spread`: None in the far field."""
+        return self.geometry.fresnel_spread
 
     def replace(self, note: str | None = None, **changes: Any) -> Scan:
         """Return a copy with some fields changed and, if given, a sentence added to its history."""

@@ -17,7 +17,8 @@ from ptycho_core.base.config import Config
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
-from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity, propagate
+from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Scan
 
@@ -42,22 +43,32 @@ class Model(L.LightningModule, ABC):
     probe
         (M, N, N) complex64 in sqrt(counts).
     weight
-        (N, N) 1 for good and 0 for bad detector pixels, DC in the corner, or None when all are good.
+        (N, N) 1 for good and 0 for bad detector pixels, as the propagator has them, or None when all are good.
     patterns
         Of the scan, which the config may give shifts and brightness of their own.
+    propagator
+        To the detector.
     """
 
     weight: Tensor | None
     probe_scale: Tensor
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        probe: Tensor,
+        weight: Tensor | None,
+        patterns: int = 0,
+        propagator: Propagator = FAR_FIELD,
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.propagator = config, propagator
         body = config.to_dict()
         self.save_hyperparameters(body)
         scale = probe.abs().max()
         self.register_buffer("probe_scale", scale)
         self.register_buffer("weight", weight)
+        self.register_buffer("propagation", propagator.state)
         self.probe_parts = nn.Parameter(torch.view_as_real(probe / scale).clone(), requires_grad=config.probe_trainable)
         start = math.sqrt(_DARKEST_BACKGROUND) if config.background else 0.0
         self.background_root = nn.Parameter(torch.tensor(start), requires_grad=config.background)
@@ -282,7 +293,7 @@ class Model(L.LightningModule, ABC):
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of the patterns in these windows of the object, of brightness (b,)."""
-        light = intensity(propagate(exit_waves(probe, gather(canvas, windows))))
+        light = intensity(self.propagator.forward(exit_waves(probe, gather(canvas, windows))))
         return (light if gain is None else light * gain[:, None, None]) + self.background
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -290,16 +301,15 @@ class Model(L.LightningModule, ABC):
         checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning: version 0.1 knew nothing of single patterns."""
-        for name in ("shifts", "log_gain"):
+        """Lightning: version 0.1 knew nothing of single patterns, nor of a near field."""
+        for name in ("shifts", "log_gain", "propagation"):
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
 
 
 def patterns_of(state: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
     """Return the number of patterns that a state knows of, and the state with all that one has today."""
-    none = {"shifts": torch.zeros(0, 2), "log_gain": torch.zeros(0)}
-    whole = {**none, **state}
-    return max(len(whole[name]) for name in none), whole
+    whole = {"shifts": torch.zeros(0, 2), "log_gain": torch.zeros(0), "propagation": FAR_FIELD.state, **state}
+    return max(len(whole[name]) for name in ("shifts", "log_gain")), whole
 
 
 def half_of_pixels(size: int, device: torch.device) -> Tensor:

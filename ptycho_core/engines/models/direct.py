@@ -32,6 +32,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import Windows, place, squared_modulus
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
     Light,
     LightDescent,
@@ -91,7 +92,7 @@ class DirectModel(Model):
 
     Parameters
     ----------
-    config, probe, weight, patterns
+    config, probe, weight, patterns, propagator
         As for `Model`.
     object
         (H, W) complex to start from.
@@ -99,8 +100,16 @@ class DirectModel(Model):
 
     prior: Tensor
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, object: Tensor, patterns: int = 0) -> None:
-        super().__init__(config, probe, weight, patterns)
+    def __init__(
+        self,
+        config: Config,
+        probe: Tensor,
+        weight: Tensor | None,
+        object: Tensor,
+        patterns: int = 0,
+        propagator: Propagator = FAR_FIELD,
+    ) -> None:
+        super().__init__(config, probe, weight, patterns, propagator)
         for own in (self.shifts, self.log_gain):
             own.requires_grad_(len(own) > 0)
         self.object_parts = nn.Parameter(torch.view_as_real(object).clone())
@@ -118,14 +127,16 @@ class DirectModel(Model):
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from vacuum and the scan's own probe or a guess."""
         object = vacuum(scan_canvas(scan, config).shape)
-        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan), object, len(scan))
+        probe, weight = starting_probe(scan, config.probe_modes), pixel_weight(scan)
+        return cls(config, probe, weight, object, len(scan), propagator_of(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
         """Build the model of a checkpoint."""
         patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
-        model = cls(config, probe, state.get("weight"), torch.view_as_complex(state["object_parts"]), patterns)
+        object, propagator = torch.view_as_complex(state["object_parts"]), of_state(state["propagation"])
+        model = cls(config, probe, state.get("weight"), object, patterns, propagator)
         model.load_state_dict({"prior": model.prior, **state})  # version 0.1 had none
         return model
 
@@ -133,7 +144,7 @@ class DirectModel(Model):
     def from_model(cls, other: Model, config: Config, object: Tensor, patterns: int = 0) -> Self:
         """Start from an object (H, W) and what another model knows: probe, background, good pixels, patterns."""
         weight = None if other.weight is None else other.weight.cpu()
-        model = cls(config, other.probe.detach().cpu(), weight, object.cpu(), patterns)
+        model = cls(config, other.probe.detach().cpu(), weight, object.cpu(), patterns, other.propagator)
         model.adopt_probe(other)
         model.adopt_patterns(other)
         return model
@@ -162,7 +173,8 @@ class DirectModel(Model):
         """Return a batch as the solver takes it, after this part of the fit."""
         rows = batch.indexes.flatten() if len(self.shifts) or len(self.log_gain) else None
         counts = batch.amplitude.flatten(0, 1).square()
-        return Patterns(counts, self._windows(batch), self.weight, self._rho(part), rows, self.light)
+        windows, rho = self._windows(batch), self._rho(part)
+        return Patterns(counts, windows, self.weight, rho, rows, self.light, propagator=self.propagator)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
@@ -177,7 +189,7 @@ class DirectModel(Model):
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of the patterns in these windows of the object, the probe moved to their places."""
-        return expected_counts(canvas[0], probe, windows, gain, self.background)
+        return expected_counts(canvas[0], probe, windows, gain, self.background, self.propagator)
 
     def settle(self, canvas: Canvas) -> None:
         """Find shift and brightness of a canvas' patterns from half of their pixels."""

@@ -36,10 +36,9 @@ from ptycho_core.engines.physics import (
     gather,
     place,
     project,
-    propagate,
-    propagate_back,
     replace_modulus,
 )
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.scan.scan import Scan
 
 Apply = Callable[[UNet, Tensor], Tensor]
@@ -102,24 +101,38 @@ class ObjectNetwork(nn.Module):
         assert isinstance(unet, UNet)
         return object + self.step[number] * step + _complex(apply(unet, torch.stack(parts, dim=1)))
 
-    def forward(self, amplitude: Tensor, probe: Tensor, windows: Windows, weight: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        amplitude: Tensor,
+        probe: Tensor,
+        windows: Windows,
+        weight: Tensor | None,
+        propagator: Propagator = FAR_FIELD,
+    ) -> Tensor:
         """Objects (g, H, W) of groups whose patterns lie in these windows."""
-        estimate = backproject(amplitude, probe, windows, weight)
+        estimate = backproject(amplitude, probe, windows, weight, propagator)
         object = self.begin(estimate, _directly)
         for number in range(len(self.rounds)):
-            change = residual(object, amplitude, probe, windows, weight)
+            change = residual(object, amplitude, probe, windows, weight, propagator)
             object = self.refine(number, object, change, estimate.coverage, _directly)
         return object
 
 
-def residual(object: Tensor, amplitude: Tensor, probe: Tensor, windows: Windows, weight: Tensor | None) -> Tensor:
+def residual(
+    object: Tensor,
+    amplitude: Tensor,
+    probe: Tensor,
+    windows: Windows,
+    weight: Tensor | None,
+    propagator: Propagator = FAR_FIELD,
+) -> Tensor:
     """Back-projected difference between the measured modulus and the one that the object gives, (g, H, W).
 
     ``sum_i S_i[conj(P) d_i] / max |P|^2`` with ``d_i = F^-1[A_i exp(i arg F(P O_i))] - P O_i``: the update of a
     parallel iterative engine (Thibault et al. 2009), before its division by the coverage.
     """
-    waves = propagate(exit_waves(probe, gather(object, windows)))
-    return project(propagate_back(replace_modulus(waves, amplitude, weight) - waves), probe, windows)
+    waves = propagator.forward(exit_waves(probe, gather(object, windows)))
+    return project(propagator.back(replace_modulus(waves, amplitude, weight) - waves), probe, windows)
 
 
 def _directly(unet: UNet, image: Tensor) -> Tensor:
@@ -140,25 +153,33 @@ class PinnModel(Model):
 
     Parameters
     ----------
-    config, probe, weight, patterns
+    config, probe, weight, patterns, propagator
         As for `Model`.
     """
 
-    def __init__(self, config: Config, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> None:
-        super().__init__(config, probe, weight, patterns)
+    def __init__(
+        self,
+        config: Config,
+        probe: Tensor,
+        weight: Tensor | None,
+        patterns: int = 0,
+        propagator: Propagator = FAR_FIELD,
+    ) -> None:
+        super().__init__(config, probe, weight, patterns, propagator)
         self.network = ObjectNetwork(config.model_width, config.refinement_steps)
 
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from an untrained network and the scan's own probe or a guess."""
-        return cls(config, starting_probe(scan, config.probe_modes), pixel_weight(scan), len(scan))
+        probe, weight = starting_probe(scan, config.probe_modes), pixel_weight(scan)
+        return cls(config, probe, weight, len(scan), propagator_of(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
         """Build the model of a checkpoint."""
         patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
-        model = cls(config, probe, state.get("weight"), patterns)
+        model = cls(config, probe, state.get("weight"), patterns, of_state(state["propagation"]))
         model.load_state_dict(state)
         return model
 
@@ -248,7 +269,9 @@ class PinnModel(Model):
         canvas = (groups, *batch.canvas)
         probe = self.probe
         seen = place(batch.positions[:, batch.hidden :], size, canvas)
-        object = self.network(batch.amplitude[:, batch.hidden :].flatten(0, 1), probe, seen, self.weight)
+        object = self.network(
+            batch.amplitude[:, batch.hidden :].flatten(0, 1), probe, seen, self.weight, self.propagator
+        )
         target = batch.hidden or count
         windows = place(batch.positions[:, :target], size, canvas) if batch.hidden else seen
         return self.predict_patterns(object, probe, windows), batch.amplitude[:, :target].flatten(0, 1)
@@ -268,7 +291,7 @@ class PinnModel(Model):
             now = object
 
             def change(amplitude: Tensor, windows: Windows, where: Place, now: Tensor = now) -> Tensor:
-                return residual(now[(slice(None), *where)], amplitude, probe, windows, weight)
+                return residual(now[(slice(None), *where)], amplitude, probe, windows, weight, self.propagator)
 
             step = canvas.accumulate(change, torch.complex64)
             object = network.refine(number, now, step, estimate.coverage, apply)
@@ -280,9 +303,9 @@ class PinnModel(Model):
         On the scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
         which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
-        weight = pixel_weight(scan)
+        weight, propagator = pixel_weight(scan), propagator_of(scan)
         if self.scan_summary == summary:
-            same = self.with_probe(self.probe.detach(), weight, len(scan))
+            same = self.with_probe(self.probe.detach(), weight, len(scan), propagator)
             same.adopt_patterns(self)
             return same.to(canvas.device), "used the checkpoint's probe"
         candidates = {"the scan's own probe": starting_probe(scan, self.config.probe_modes)}
@@ -290,7 +313,10 @@ class PinnModel(Model):
             candidates["the checkpoint's probe"] = at_brightness(self.probe.detach(), scan)
         rows = middle(scan, canvas.rows, _MIDDLE_PATTERNS)
         some = Canvas.of_rows(scan, canvas.amplitudes, rows, canvas.device)
-        models = {name: self.with_probe(probe, weight).to(canvas.device) for name, probe in candidates.items()}
+        models = {
+            name: self.with_probe(probe, weight, propagator=propagator).to(canvas.device)
+            for name, probe in candidates.items()
+        }
         explained = {
             name: model.misfit_of(model.object_of(some.only(rows[::2])), some.only(rows[1::2])).deviance
             for name, model in models.items()
@@ -298,9 +324,11 @@ class PinnModel(Model):
         best = min(explained, key=lambda name: explained[name])
         return models[best], f"used {best}"
 
-    def with_probe(self, probe: Tensor, weight: Tensor | None, patterns: int = 0) -> PinnModel:
-        """Return the same trained network with another probe, other good pixels and other patterns."""
-        other = PinnModel(self.config, probe, weight, patterns)
+    def with_probe(
+        self, probe: Tensor, weight: Tensor | None, patterns: int = 0, propagator: Propagator = FAR_FIELD
+    ) -> PinnModel:
+        """Return the same trained network for another scan: probe, good pixels, patterns and propagator."""
+        other = PinnModel(self.config, probe, weight, patterns, propagator)
         other.network.load_state_dict(self.network.state_dict())
         other.background_root.data.copy_(self.background_root.data)
         other.scan_summary = self.scan_summary

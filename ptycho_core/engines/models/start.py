@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptycho_core.engines.physics import scale_probe, to_corner
+from ptycho_core.engines.physics import scale_probe
 from ptycho_core.engines.probe_modes import add_modes
+from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import survey_of
@@ -39,5 +40,7 @@ def scan_summary(scan: Scan) -> dict[str, Any]:
 
 
 def pixel_weight(scan: Scan) -> Tensor | None:
-    """Return (N, N) float32, 1 for good detector pixels, DC in the corner; None when all are good."""
-    return None if scan.mask is None else to_corner(torch.from_numpy(scan.mask.astype(np.float32)))
+    """Return (N, N) float32, 1 for good detector pixels, as the propagator has them; None when all are good."""
+    if scan.mask is None:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(propagator_of(scan).arranged(scan.mask), dtype=np.float32))

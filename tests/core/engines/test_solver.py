@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ptycho_core.engines.physics import place
+from ptycho_core.engines.propagators import FAR_FIELD, NearField, Propagator
 from ptycho_core.engines.solver import Light, LightDescent, Patterns, edge_prior, envelope, expected_counts, misfit
 from ptycho_core.engines.subpixel import mix, to_knots, weights
 
@@ -32,16 +33,18 @@ def unknowns():
     )
 
 
-def patterns_of(rho: float, weight: torch.Tensor | None = None, gains: bool = True) -> Patterns:
+def patterns_of(
+    rho: float, weight: torch.Tensor | None = None, gains: bool = True, propagator: Propagator = FAR_FIELD
+) -> Patterns:
     counts = torch.poisson(torch.full((5, N, N), 3.0), GENERATOR)
     rows = torch.arange(5) if gains else None
-    return Patterns(counts, place(POSITIONS, N, (1, *SHAPE)), weight, rho, rows)
+    return Patterns(counts, place(POSITIONS, N, (1, *SHAPE)), weight, rho, rows, propagator=propagator)
 
 
 def by_autograd(unknowns, patterns: Patterns) -> torch.Tensor:
     """The likelihood from the forward model in single steps."""
     object, probe, log_gain, background, _ = unknowns
-    expected = expected_counts(object, probe, patterns.windows, log_gain.exp(), background)
+    expected = expected_counts(object, probe, patterns.windows, log_gain.exp(), background, patterns.propagator)
     good = torch.ones(N, N) if patterns.weight is None else patterns.weight
     counts = patterns.counts
     deviance = expected - counts + torch.xlogy(counts, counts) - counts * expected.log()
@@ -55,9 +58,10 @@ def masks() -> dict[str, torch.Tensor | None]:
     return {"none": None, "one": one, "each": each}
 
 
+@pytest.mark.parametrize("propagator", [FAR_FIELD, NearField((5.0, 7.0))], ids=["far", "near"])
 @pytest.mark.parametrize("kind", ["none", "one", "each"])
-def test_for_large_rho_the_gradients_are_those_of_the_likelihood(unknowns, kind):
-    patterns = patterns_of(300.0, masks()[kind])
+def test_for_large_rho_the_gradients_are_those_of_the_likelihood(unknowns, kind, propagator):
+    patterns = patterns_of(300.0, masks()[kind], propagator=propagator)
     found = torch.autograd.grad(misfit(*unknowns, patterns), unknowns[:4])
     wanted = torch.autograd.grad(by_autograd(unknowns, patterns), unknowns[:4])
     for one, other in zip(found[:2], wanted[:2], strict=True):
