@@ -18,9 +18,21 @@ class PtychoError(Exception):
 
 
 class InputError(PtychoError):
-    """A file, an argument or a setting that cannot be used: names it and says what would be right."""
+    """A file, an argument or a setting that cannot be used: names it and says what would be right.
+
+    Parameters
+    ----------
+    sentence
+        For the operator.
+    fixes
+        What would put it right, each a click or a flag away.
+    """
 
     exit_code = 2
+
+    def __init__(self, sentence: str, fixes: Iterable[Fix] = ()) -> None:
+        super().__init__(sentence)
+        self.fixes = tuple(fixes)
 
 
 class UnknownFormatError(InputError):
@@ -35,7 +47,17 @@ class TrainingError(PtychoError):
 
 @dataclass(frozen=True)
 class Fix:
-    """One way out of a problem: set ``field`` to ``value``."""
+    """One way out of a problem: set ``field`` to ``value``.
+
+    Parameters
+    ----------
+    label
+        What that does, in words.
+    field
+        A config field; an answer of `scan.settings.SETTINGS`; or the flag of a preprocessing step, ``--drop-dead``.
+    value
+        Of a step, its settings as the flag takes them. None: a number that only the operator knows.
+    """
 
     label: str
     field: str

@@ -1,15 +1,25 @@
-"""Patterns that a file stores in several arrays."""
+"""Patterns that a file stores in several numbered arrays, and whether all are there that it speaks of."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource
+from ptycho_core.scan.settings import Settings
+
+_COUNTS = ("nimages", "num_images", "num_frames", "nframes", "n_frames", "number_of_frames", "acq_nb_frames")
+"""Names of numbers that say how many patterns were taken; of Eiger's ``nimages`` for each of ``ntrigger``."""
+_FIRST, _LAST = "image_nr_low", "image_nr_high"
+_LISTED = 5
 
 
 class Chunks:
@@ -58,3 +68,174 @@ def one_after_another(path: Path, pieces: dict[str, ArraySource], notes: list[st
         return pieces[first]
     notes.append(f"put the patterns of {len(pieces)} chunks one after another")
     return Chunks(list(pieces.values()))
+
+
+def natural(key: str) -> list[tuple[int, str]]:
+    """Return what sorts ``data_9`` before ``data_10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]
+
+
+def stated_count(store: Store, key: str) -> tuple[int, str] | None:
+    """Return how many patterns a file says that it has, beside the array at ``key``, and where it says so."""
+    top = key.split("/")[0]
+    names = store.keys()
+    for other in names:
+        folder, _, name = other.rpartition("/")
+        if name.lower() in _COUNTS and other.split("/")[0] == top:
+            count = _whole(store, other)
+            triggers = _whole(store, f"{folder}/ntrigger") if name == "nimages" else None
+            if count:
+                return count * (triggers or 1), other
+    return None
+
+
+def _whole(store: Store, key: str) -> int | None:
+    try:
+        if key not in store or math.prod(store.header(key).shape) != 1:
+            return None
+        number = float(store.numbers(key).ravel()[0])
+    except InputError:
+        return None
+    return int(number) if number > 0 and number.is_integer() else None
+
+
+def check_count(store: Store, key: str, n: int, settings: Settings, notes: list[str]) -> None:
+    """Compare the number of patterns with what the file says.
+
+    Raises
+    ------
+    InputError
+        Some are missing, and the operator did not say that they may be.
+    """
+    stated = stated_count(store, key)
+    if stated is not None and n < stated[0] and not store.growing:
+        go_on(store.path, f"'{key}' holds {n} patterns, and '{stated[1]}' says {stated[0]}", settings, notes)
+
+
+def go_on(path: Path, what: str, settings: Settings, notes: list[str]) -> None:
+    """Note that patterns are missing, if the operator said that they may be.
+
+    Raises
+    ------
+    InputError
+        Else: ``what`` is missing, and how to go on without.
+    """
+    if settings.get("missing") == "skip":
+        notes.append(f"went on without what is missing: {what}")
+        return
+    raise InputError(
+        f"{path}: {what}: copy the missing ones beside it, or set missing=skip to go on without them",
+        [Fix("go on without the missing patterns", "missing", "skip")],
+    )
+
+
+def numbered(
+    store: Store, pattern: str, keys: Sequence[str], settings: Settings, notes: list[str]
+) -> tuple[ArraySource, NDArray[np.int64] | None]:
+    """Return the patterns of arrays with numbers in their names, and the place of each in the acquisition.
+
+    Parameters
+    ----------
+    store, pattern
+        The file, and a name with one ``*`` for the number.
+    keys
+        The arrays, in the order of their numbers.
+    settings, notes
+        What the operator set, and where what was done is told.
+
+    Returns
+    -------
+    source, places
+        Places (n,) count from 0; None where nothing is missing.
+
+    Raises
+    ------
+    InputError
+        As `go_on`, where an array of the row is missing or fewer patterns are there than the file says; or it cannot
+        be told how many are missing.
+    """
+    source = one_after_another(store.path, pieces := {key: store.patterns(key) for key in keys}, notes)
+    lengths = [piece.shape[0] for piece in pieces.values()]
+    places = _stated_places(store, keys, lengths)
+    numbers, absent = _gaps(store, pattern, keys)
+    stated = stated_count(store, keys[0])
+    total = stated[0] if stated else None
+    if places is not None and (places != np.arange(len(places))).any():
+        gaps = f"by their {_FIRST}, patterns are missing between those of {len(keys)} arrays"
+        go_on(store.path, f"{gaps}{_named(absent)}", settings, notes)
+        return source, places
+    if places is not None:  # one after another, whatever their names skip
+        absent = [(number, name) for number, name in absent if number > max(numbers)]
+    if total is not None and source.shape[0] >= total:
+        if absent:
+            notes.append(f"all {total} patterns that '{stated[1] if stated else ''}' says are there{_named(absent)}")
+        return source, None
+    inner = [name for number, name in absent if number < max(numbers)]
+    if total is not None and not store.growing:
+        what = f"there are {source.shape[0]} patterns, and '{stated[1] if stated else ''}' says {total}{_named(absent)}"
+    elif absent:
+        what = f"of the arrays '{pattern}' some are missing{_named(absent)}"
+    else:
+        return source, None
+    go_on(store.path, what, settings, notes)
+    if not inner:
+        return source, np.arange(source.shape[0])
+    usual = _usual_length(lengths, len(inner), total)
+    if usual is None:
+        raise InputError(f"{store.path}: {what}: it cannot be told how many patterns they hold; copy them beside it")
+    starts = np.concatenate(
+        [
+            [0],
+            np.cumsum(
+                [dict(zip(numbers, lengths, strict=True)).get(k, usual) for k in range(min(numbers), max(numbers) + 1)]
+            ),
+        ]
+    )
+    at = {number: int(start) for number, start in zip(range(min(numbers), max(numbers) + 1), starts, strict=False)}
+    return source, np.concatenate([at[k] + np.arange(n) for k, n in zip(numbers, lengths, strict=True)])
+
+
+def _stated_places(store: Store, keys: Sequence[str], lengths: list[int]) -> NDArray[np.int64] | None:
+    """Return what the arrays' attributes say of the places of their patterns, from 0; None where they do not."""
+    firsts = [store.attribute(key, _FIRST) for key in keys]
+    lasts = [store.attribute(key, _LAST) for key in keys]
+    if any(np.ndim(one) or not isinstance(one, int | np.integer) for one in (*firsts, *lasts)):
+        return None
+    if [int(last) - int(first) + 1 for first, last in zip(firsts, lasts, strict=True)] != lengths:
+        return None
+    return np.concatenate([int(f) - 1 + np.arange(n) for f, n in zip(firsts, lengths, strict=True)])
+
+
+def _gaps(store: Store, pattern: str, keys: Sequence[str]) -> tuple[list[int], list[tuple[int, str]]]:
+    """Return the numbers in the arrays' names, and numbers and names of those that are missing."""
+    before, _, after = pattern.partition("*")
+
+    def number(key: str) -> int | None:
+        digits = key[len(before) : len(key) - len(after)]
+        return int(digits) if key.startswith(before) and key.endswith(after) and digits.isdecimal() else None
+
+    numbers = [number(key) for key in keys]
+    if None in numbers:
+        return list(range(len(keys))), []
+    known = [one for one in numbers if one is not None]
+    dead = {one: key for key in store.dead_links() if (one := number(key)) is not None}
+    width = len(keys[0]) - len(before) - len(after)
+    inner = [k for k in range(min(known[0], 1), known[-1]) if k not in known and (k > 0 or k in dead)]
+    absent = {k: dead.get(k, f"{before}{k:0{width}d}{after}") for k in sorted({*inner, *dead} - set(known))}
+    return known, list(absent.items())
+
+
+def _usual_length(lengths: list[int], n_missing: int, total: int | None) -> int | None:
+    """Return how many patterns each missing array holds, if that can be told."""
+    if total is not None and (total - sum(lengths)) % n_missing == 0:
+        return (total - sum(lengths)) // n_missing
+    full = set(lengths[:-1])
+    return full.pop() if len(full) == 1 and lengths[-1] <= lengths[0] else None
+
+
+def _named(absent: list[tuple[int, str]]) -> str:
+    if not absent:
+        return ""
+    names = ", ".join(f"'{name}'" for _, name in absent[:_LISTED])
+    more = f" and {len(absent) - _LISTED} more" if len(absent) > _LISTED else ""
+    return f"; {names}{more} {'leads' if len(absent) == 1 else 'lead'} nowhere"

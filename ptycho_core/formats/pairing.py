@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.scan.settings import Settings
 
 
@@ -28,6 +28,8 @@ def pair_by_value(
     position_indexes: NDArray[np.int64],
     settings: Settings,
     notes: list[str],
+    *,
+    invented: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the patterns that have a position, and that position's place.
 
@@ -41,19 +43,23 @@ def pair_by_value(
         (m,) unique and increasing.
     settings, notes
         What the operator set, and where what was done is told.
+    invented
+        Whether one of the two is no list of the files' but counts from 0: then nobody knows where it begins.
 
     Raises
     ------
     InputError
         No index of a pattern is among those of the positions.
     """
-    position_indexes = _counted_alike(pattern_indexes, position_indexes, settings, notes)
+    position_indexes = _counted_alike(pattern_indexes, position_indexes, settings, notes, invented)
     places = np.searchsorted(position_indexes, pattern_indexes).clip(max=len(position_indexes) - 1)
     rows = np.flatnonzero(position_indexes[places] == pattern_indexes)
     if not len(rows):
         raise InputError(
             f"{path}: no pattern's index ({pattern_indexes.min()} to {pattern_indexes.max()}) is among the "
-            f"positions' ({position_indexes.min()} to {position_indexes.max()}); the files belong to different scans"
+            f"positions' ({position_indexes.min()} to {position_indexes.max()}); the files belong to different scans, "
+            "or count differently: set pairing=order",
+            [Fix("pair patterns and positions by order", "pairing", "order")],
         )
     if len(rows) < len(pattern_indexes):
         notes.append(f"left out {len(pattern_indexes) - len(rows)} patterns whose index has no position")
@@ -64,20 +70,36 @@ def pair_by_value(
 
 
 def _counted_alike(
-    pattern_indexes: NDArray[np.int64], position_indexes: NDArray[np.int64], settings: Settings, notes: list[str]
+    pattern_indexes: NDArray[np.int64],
+    position_indexes: NDArray[np.int64],
+    settings: Settings,
+    notes: list[str],
+    invented: bool,
 ) -> NDArray[np.int64]:
     """Return the positions' indexes counted from where those of the patterns are.
 
-    Two lists of consecutive numbers of the same length, one from 0 and the other from 1, are two ways of counting:
-    paired by value, all patterns but one would get the position of their neighbour.
+    Two lists that begin with 0 and with 1 may be two ways of counting: paired by value, all patterns would get the
+    position of their neighbour. A list that nobody wrote down begins anywhere.
     """
-    first = sorted((int(pattern_indexes.min()), int(position_indexes.min())))
-    ranges = (np.sort(pattern_indexes), position_indexes)
-    if first != [0, 1] or len(ranges[0]) != len(ranges[1]) or any((np.diff(r) != 1).any() for r in ranges):
+    firsts = int(pattern_indexes.min()), int(position_indexes.min())
+    settings.get("pairing")
+    if firsts[0] == firsts[1] or not np.intersect1d(pattern_indexes, position_indexes).size:
         return position_indexes
-    reason = "one file counts its patterns from 0 and the other from 1"
-    if settings.assume("pairing", "order", reason) == "value":
+    default = "order"
+    if invented:
+        known, counted = sorted((pattern_indexes, position_indexes), key=lambda one: -int(one.min()))
+        reason = f"the file's numbers begin with {known.min()}, and the others were never written down"
+        if known.min() > 1 and known.max() <= counted.max():
+            default = "value"
+    else:
+        ranges = np.sort(pattern_indexes), position_indexes
+        if sorted(firsts) != [0, 1] or any((np.diff(one) != 1).any() for one in ranges):
+            return position_indexes
+        reason = "one file counts its patterns from 0 and the other from 1"
+        if len(ranges[0]) != len(ranges[1]):
+            default, reason = "value", f"{reason}, and they are not as many"
+    if settings.assume("pairing", default, reason) == "value":
         return position_indexes
-    notes.append(f"paired patterns and positions by order: {reason}")
-    shifted: NDArray[np.int64] = position_indexes - position_indexes.min() + pattern_indexes.min()
+    notes.append(f"paired patterns and positions by order, the first with the first: {reason}")
+    shifted: NDArray[np.int64] = position_indexes - firsts[1] + firsts[0]
     return shifted

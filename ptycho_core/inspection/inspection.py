@@ -160,8 +160,19 @@ def describe(info: dict[str, Any]) -> str:
     lines = [f"{label:<{_LABEL_WIDTH}}{text}" for label, text in summary(info)]
     lines += _section("History", info["history"])
     lines += _section("Assumed", [f"{a['key']}={a['value']}: {a['reason']}" for a in info["assumptions"]])
-    lines += _section("Problems", [f"{p['severity']}: {p['message']}" for p in info["problems"]])
+    lines += _section("Problems", [f"{p['severity']}: {p['message']}{_ways_out(p)}" for p in info["problems"]])
     return "\n".join(lines)
+
+
+def _ways_out(problem: dict[str, Any]) -> str:
+    """Return the flags that put a problem right, as the end of its sentence."""
+    flags = [
+        f"{fix['field']} {fix['value']}".rstrip()
+        if fix["field"].startswith("--")
+        else f"--set {fix['field']}={'NUMBER' if fix['value'] is None else fix['value']}"
+        for fix in problem["fixes"]
+    ]
+    return f" [{' or '.join(flags)}]" if flags else ""
 
 
 def plot_scan(scan: Scan, path: Path) -> None:

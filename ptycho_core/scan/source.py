@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.scan.mapping import Mapping
-from ptycho_core.scan.steps import Step
-from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict, steps_to_flags
+from ptycho_core.scan.steps import STEPS, Step
+from ptycho_core.scan.steps_json import flag_name, step_from_text, steps_from_dict, steps_to_dict, steps_to_flags
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,21 @@ class ScanSource:
     def then(self, step: Step) -> ScanSource:
         """Return how the scan is read and preprocessed with one more step at the end."""
         return dataclasses.replace(self, steps=(*self.steps, step))
+
+    def fixed(self, fix: Fix) -> ScanSource:
+        """Return how the scan is read with an answer or a step more, as the ``fix`` of a problem says.
+
+        Raises
+        ------
+        InputError
+            The fix is neither, or the value is none that it can have.
+        """
+        if not fix.field.startswith("--"):
+            return dataclasses.replace(self, settings={**self.settings, fix.field: str(fix.value)})
+        kind = next((kind for kind in STEPS.values() if f"--{flag_name(kind)}" == fix.field), None)
+        if kind is None:
+            raise InputError(f"there is no step {fix.field}")
+        return self.then(step_from_text(kind, str(fix.value)))
 
     def without_steps(self) -> ScanSource:
         """Return how the scan is read as it is in the file."""

@@ -1,4 +1,4 @@
-"""`ProblemList`: everything that is wrong with a scan, each with what puts it right or shows it."""
+"""`ProblemList`: everything that is wrong with a scan, each with the `Fixes` that put it right, or what shows it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,57 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from ptycho_core.base.errors import Problem
+from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.scan.setting_field import LABELS, SettingField
 
 _CAN_BE_SHOWN = ("patterns", "positions", "mask")
 _WORDS = {"error": "Prevents a reconstruction", "warning": "Warning"}
+
+
+class Fixes(QWidget):
+    """A button for each way out of a problem, or a field where the operator has to say a number; hidden without any."""
+
+    chosen = Signal(object)
+    """`errors.Fix`, its value known."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.hide()
+
+    def show_fixes(self, fixes: Sequence[Fix]) -> None:
+        """Offer these in the place of those before."""
+        while item := self._column.takeAt(0):
+            if widget := item.widget():
+                widget.setParent(None)
+                widget.deleteLater()
+        for fix in fixes:
+            self._column.addWidget(self._typed(fix) if fix.value is None else self._button(fix))
+        self.setVisible(bool(fixes))
+
+    def _button(self, fix: Fix) -> QWidget:
+        button = QPushButton(fix.label[:1].upper() + fix.label[1:])
+        button.setToolTip(f"Read the scan again: {fix.label}")
+        button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        button.clicked.connect(partial(self.chosen.emit, fix))
+        return button
+
+    def _typed(self, fix: Fix) -> QWidget:
+        line = QWidget()
+        row = QHBoxLayout(line)
+        row.setContentsMargins(0, 0, 0, 0)
+        field = SettingField(Assumption(fix.field, "unknown", SETTINGS[fix.field], ""))
+        field.chosen.connect(lambda key, value: self.chosen.emit(Fix(fix.label, key, value)))
+        row.addWidget(QLabel(f"{LABELS[fix.field]}:"))
+        row.addWidget(field, 1)
+        return line
 
 
 class ProblemList(QWidget):
@@ -52,12 +94,13 @@ class _Note(QFrame):
         self._sign.setAccessibleName(_WORDS[problem.severity])
         column = QVBoxLayout()
         column.addWidget(wrapped(f"<b>{_WORDS[problem.severity]}:</b> ", problem.message))
-        for fix in problem.fixes:
-            button = self._button(fix.label[:1].upper() + fix.label[1:], f"Read the scan again: {fix.label}")
-            button.clicked.connect(partial(owner.fix_requested.emit, fix))
-            column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        fixes = Fixes()
+        fixes.show_fixes(problem.fixes)
+        fixes.chosen.connect(owner.fix_requested)
+        column.addWidget(fixes)
         if not problem.fixes and problem.field in _CAN_BE_SHOWN:
-            button = self._button("Show", f"Show the {problem.field} that this is about")
+            button = QPushButton("Show")
+            button.setToolTip(f"Show the {problem.field} that this is about")
             button.clicked.connect(partial(owner.show_requested.emit, problem))
             column.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         row = QHBoxLayout(self)
@@ -77,9 +120,3 @@ class _Note(QFrame):
         self._sign.setPixmap(icon(self._severity).pixmap(QSize(side, side)))
         colour = getattr(theme.colours(), self._severity)
         self.setStyleSheet(f"#problem {{ border: 1px solid {colour}; border-left: 4px solid {colour} }}")
-
-    @staticmethod
-    def _button(text: str, tip: str) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(tip)
-        return button

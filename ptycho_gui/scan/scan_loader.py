@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from ptycho_core.base.errors import UnknownFormatError
+from ptycho_core.base.errors import Fix, UnknownFormatError
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Step
@@ -30,6 +30,8 @@ class ScanLoader(QObject):
     """`Inspection` of the same scan: now all of its patterns were looked at, which were too many to do so at once."""
     failed = Signal(str, str)
     """A sentence, and the file."""
+    advised = Signal(object)
+    """The `errors.Fix`es that may help, after ``failed``: `try_again` takes them."""
     unknown = Signal(object)
     """The path of a file of no known format, after ``failed``: a mapping may read it."""
     left = Signal()
@@ -81,6 +83,16 @@ class ScanLoader(QObject):
         if source := self._latest:
             self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 
+    def fix(self, fix: Fix) -> None:
+        """Open the scan that is open again, with an answer or a step more."""
+        if source := self._latest:
+            self.open(source.fixed(fix))
+
+    def try_again(self, fix: Fix) -> None:
+        """Open the file that could not be opened again, with an answer or a step more."""
+        if self._asked is not None and not self.busy:
+            self.open(self._asked.fixed(fix))
+
     def set_steps(self, steps: tuple[Step, ...]) -> None:
         """Open the scan again with other preprocessing."""
         if source := self._latest:
@@ -119,6 +131,7 @@ class ScanLoader(QObject):
     def _fail(self, failure: Failure) -> None:
         assert self._asked is not None
         self.failed.emit(failure.sentence, str(self._asked.file))
+        self.advised.emit(failure.fixes)
         if issubclass(failure.kind, UnknownFormatError):
             self.unknown.emit(self._asked.file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
@@ -18,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from ptycho_core.base.errors import Fix
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.scan.problem_list import ProblemList
+from ptycho_gui.scan.problem_list import Fixes, ProblemList
 from ptycho_gui.scan.scan_sections import Assumed, History, Summary
 
 
@@ -34,6 +36,8 @@ class ScanPanel(QWidget):
     """Key and value of `scan.settings.SETTINGS`: the scan is to be read again with it."""
     fix_requested = Signal(object)
     """`errors.Fix` of a problem."""
+    retry_requested = Signal(object)
+    """`errors.Fix` of what could not be opened."""
     show_requested = Signal(object)
     """`errors.Problem` to be shown in the views."""
     orientation_search_requested = Signal()
@@ -88,7 +92,12 @@ class ScanPanel(QWidget):
         """Say why a scan could not be opened; the one before stays."""
         self._loading.hide()
         self._sentence.setText(html.escape(sentence, quote=False))
+        self._ways_out.show_fixes(())
         self._error.show()
+
+    def show_ways_out(self, fixes: Sequence[Fix]) -> None:
+        """Offer what may help, below the sentence of `show_error`."""
+        self._ways_out.show_fixes(fixes)
 
     def _invitation(self) -> QWidget:
         page = QWidget()
@@ -168,10 +177,14 @@ class ScanPanel(QWidget):
         side = self.fontMetrics().height()
         sign.setPixmap(icon("error").pixmap(QSize(side, side)))
         sign.setAccessibleName("Error")
-        self._sentence = wrapped("")
+        self._sentence, self._ways_out = wrapped(""), Fixes()
+        self._ways_out.chosen.connect(self.retry_requested)
+        said = QVBoxLayout()
+        said.addWidget(self._sentence)
+        said.addWidget(self._ways_out)
         row = QHBoxLayout(self._error)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
-        row.addWidget(self._sentence, 1)
+        row.addLayout(said, 1)
         self._error.hide()
         return self._error

@@ -19,6 +19,7 @@ LABELS = {
     "dark": "Dark frame",
     "scan_index": "Scan index",
     "pairing": "Pairing",
+    "missing": "Missing patterns",
     "angle": "Sample angle",
     "position_unit": "Position unit",
     "orientation": "Position axes",

@@ -161,6 +161,8 @@ class MainWindow(QMainWindow):
         self.scan.cancel_requested.connect(loader.cancel)
         self.scan.setting_chosen.connect(loader.answer)
         self.scan.fix_requested.connect(self._fix)
+        loader.advised.connect(self.scan.show_ways_out)
+        self.scan.retry_requested.connect(loader.try_again)
         self.scan.show_requested.connect(self._show_problem)
         self.scan.orientation_search_requested.connect(self._search_orientation)
         self.prepare.steps_chosen.connect(loader.set_steps)
@@ -309,8 +311,8 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _fix(self, fix: Fix) -> None:
-        if fix.field in SETTINGS:
-            self.session.loader.answer(fix.field, fix.value)
+        if fix.field in SETTINGS or fix.field.startswith("--"):
+            self.session.loader.fix(fix)
         else:
             self.session.draft.set(fix.field, fix.value)
 

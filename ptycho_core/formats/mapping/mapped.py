@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.chunks import one_after_another
+from ptycho_core.formats.chunks import check_count, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
 from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Quantity
@@ -39,9 +38,9 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     where = _store_of_positions(store, positions, mapping)
     notes = [_summary(mapping, where)]
     axes = settings.get("axes") or "nyx"
-    source, raster = patterns(store, mapping.patterns, axes, notes)
+    source, raster, places = patterns(store, mapping.patterns, axes, settings, notes)
     yx, unit = _positions(where, mapping, source.shape[0], raster, notes)
-    rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, settings, notes)
+    rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, places, settings, notes)
     mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:])
     probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), notes)
     if axes == "nxy":
@@ -87,34 +86,36 @@ def _summary(mapping: Mapping, where: Store) -> str:
     return f"mapped: patterns from '{mapping.patterns}', {y} and {x}{file}"
 
 
-def patterns(store: Store, key: str, axes: str, notes: list[str]) -> tuple[ArraySource, Raster | None]:
+def patterns(
+    store: Store, key: str, axes: str, settings: Settings, notes: list[str]
+) -> tuple[ArraySource, Raster | None, NDArray[np.int64] | None]:
     """Return patterns (n, y, x), or (n, x, y) where the axes say so, and the raster that they had.
+
+    With them the place of each in the acquisition, (n,), where the file says that some are missing.
 
     Raises
     ------
     InputError
-        There is no such array, or it is no stack of patterns.
+        There is no such array, it is no stack of patterns, or one of several is missing.
     """
     if "*" in key and key not in store:
-        keys = sorted(fnmatch.filter(store.keys(), key), key=_natural)
+        keys = sorted(fnmatch.filter(store.keys(), key), key=natural)
         if not keys:
             there = list_keys(store.keys(), key)
             raise InputError(f"{store.path}: no array's name is like '{key}'; it holds {there}")
-        return one_after_another(store.path, {key: store.patterns(key) for key in keys}, notes), None
+        source, places = numbered(store, key, keys, settings, notes)
+        return source, None, places
     store.require(key)
     if axes == "yxn":
-        return fields.last_axis_first(store.patterns(key)), None
-    source = store.patterns(key, raster=True)
-    scan_shape = drop_leading(store.header(key).shape, 3)[:-2]
-    if len(scan_shape) == 1:
-        return source, None
-    notes.append(f"put the {scan_shape[0]} lines of {scan_shape[1]} patterns of the raster one after another")
-    return source, (scan_shape[0], scan_shape[1])
-
-
-def _natural(key: str) -> list[tuple[int, str]]:
-    """Return what sorts ``data_9`` before ``data_10``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", key)]
+        source, raster = fields.last_axis_first(store.patterns(key)), None
+    else:
+        source = store.patterns(key, raster=True)
+        scan_shape = drop_leading(store.header(key).shape, 3)[:-2]
+        raster = None if len(scan_shape) == 1 else (scan_shape[0], scan_shape[1])
+    check_count(store, key, source.shape[0], settings, notes)
+    if raster is not None:
+        notes.append(f"put the {raster[0]} lines of {raster[1]} patterns of the raster one after another")
+    return source, raster, None
 
 
 def _positions(
@@ -192,25 +193,28 @@ def _pair(
     mapping: Mapping,
     n: int,
     yx: NDArray[np.float64],
+    places: NDArray[np.int64] | None,
     settings: Settings,
     notes: list[str],
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.float64], NDArray[np.int64] | None]:
     """Return the rows of the patterns that have a position (None for all), their positions, and their indexes."""
     m = len(yx)
     key, other = mapping.index, mapping.positions.index
-    numbers = None if key is None else fields.indexes(store, store.require(key), n)
-    if (key or other) and settings.get("pairing") != "order":
-        places = np.arange(m) if other is None else fields.indexes(where, where.require(other), m)
+    numbers = places if key is None else fields.indexes(store, store.require(key), n)
+    if (key or other or (places is not None and m != n)) and settings.get("pairing") != "order":
+        of_positions = np.arange(m) if other is None else fields.indexes(where, where.require(other), m)
         pattern_indexes = np.arange(n) if numbers is None else numbers
-        unique, means = pairing.average_repeated(places, yx, notes)
-        rows, found = pairing.pair_by_value(store.path, pattern_indexes, unique, settings, notes)
+        unique, means = pairing.average_repeated(of_positions, yx, notes)
+        invented = bool(key) != bool(other)
+        rows, found = pairing.pair_by_value(store.path, pattern_indexes, unique, settings, notes, invented=invented)
         return rows, means[found], pattern_indexes[rows]
     if m == n:
         return None, yx, numbers
-    if not mapping.positions.separate_file:
-        sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one"
-        raise UnevenError(sentence, mapping.positions.y.key, m, n)
     more, fewer = ("patterns", "positions") if n > m else ("positions", "patterns")
+    if not mapping.positions.separate_file and settings.get("pairing") != "order":
+        sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one: set pairing=order"
+        fix = Fix(f"leave out the last {abs(n - m)} {more}", "pairing", "order")
+        raise UnevenError(f"{sentence} to leave out the last {more}", mapping.positions.y.key, m, n, [fix])
     reason = f"there are {abs(n - m)} more {more} than {fewer}, and no index: the last {more} are left out"
     settings.assume("pairing", "order", reason, choices=("order",))
     notes.append(f"left out the last {abs(n - m)} of {max(n, m)} {more}, which have no {fewer} by their order")

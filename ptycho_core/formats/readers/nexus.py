@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.chunks import check_count
 from ptycho_core.formats.readers import cxi
 from ptycho_core.formats.stores.store import Store, UnevenError
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
@@ -55,6 +56,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     key = store.require(*PATTERNS)
     source = store.patterns(key, raster=True)
     scan_shape = store.header(key).shape[:-2]
+    check_count(store, key, source.shape[0], settings, notes)
     detector = "entry_1/instrument_1/detector_1" if key.startswith("entry_1/") else "entry/instrument/detector"
     if source.shape[0] != scan_shape[-1]:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")

@@ -52,7 +52,10 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
     source = store.patterns(key)
     pattern_indexes = _indexes(store, "indexes", source.shape[0], notes)
     product_indexes, metres = _positions_m(product, notes)
-    rows, places = pairing.pair_by_value(store.path, pattern_indexes, product_indexes, settings, notes)
+    invented = ("indexes" in store) != (_INDEXES in product)
+    rows, places = pairing.pair_by_value(
+        store.path, pattern_indexes, product_indexes, settings, notes, invented=invented
+    )
     mask = None
     if "bad_pixels" in store:
         mask = store.numbers("bad_pixels") == 0

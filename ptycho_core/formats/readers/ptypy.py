@@ -7,13 +7,15 @@ Chunks may be links to files of their own.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
-from ptycho_core.formats.chunks import one_after_another
+from ptycho_core.formats.chunks import go_on, one_after_another
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
@@ -31,7 +33,7 @@ def sniff(store: Store, positions: Store | None) -> bool:
 def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     """Read what the file stores."""
     notes: list[str] = []
-    pieces = _pieces(store)
+    pieces = _pieces(store, settings, notes)
     chunks = list(pieces)
     lengths = [piece.shape[0] for piece in pieces.values()]
     places = [fields.points(store, f"{chunk}/positions", n) for chunk, n in zip(chunks, lengths, strict=True)]
@@ -49,11 +51,19 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     )
 
 
-def _pieces(store: Store) -> dict[str, ArraySource]:
-    """Return the patterns of each chunk; one that is a link to a missing file is an error, not the end."""
-    pieces = {"chunks/0": store.patterns(store.require(_FIRST))}
-    while (chunk := f"chunks/{len(pieces)}") in store:
-        pieces[chunk] = store.patterns(f"{chunk}/data")
+def _pieces(store: Store, settings: Settings, notes: list[str]) -> dict[str, ArraySource]:
+    """Return the patterns of each chunk; one that is missing, or a link to a missing file, is an error, not the end."""
+    names = [*store.groups(), *store.dead_links()]
+    last = max((int(name[7:]) for name in names if re.fullmatch(r"chunks/\d+", name)), default=0)
+    wanted = [f"chunks/{k}" for k in range(last + 1)]
+    there = [chunk for chunk in wanted if f"{chunk}/data" in store]
+    if missing := [f"'{chunk}'" for chunk in wanted if chunk not in there]:
+        go_on(store.path, f"{', '.join(missing)} is missing", settings, notes)
+    pieces = {chunk: store.patterns(f"{chunk}/data") for chunk in there}
+    n, key = sum(piece.shape[0] for piece in pieces.values()), "meta/num_frames"
+    stated = store.number(key) if key in store else 0
+    if n < stated and not missing and not store.growing:
+        go_on(store.path, f"its chunks hold {n} patterns, and '{key}' says {stated:g}", settings, notes)
     return pieces
 
 

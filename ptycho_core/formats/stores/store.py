@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.scan.scan import ArraySource
 
 try:
@@ -41,10 +41,12 @@ class UnevenError(InputError):
         The array.
     count, n_patterns
         How many values and patterns there are.
+    fixes
+        As of `InputError`.
     """
 
-    def __init__(self, sentence: str, key: str, count: int, n_patterns: int) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, key: str, count: int, n_patterns: int, fixes: Iterable[Fix] = ()) -> None:
+        super().__init__(sentence, fixes)
         self.key, self.count, self.n_patterns = key, count, n_patterns
 
 

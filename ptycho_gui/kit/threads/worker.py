@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from ptycho_core.base.errors import PtychoError
+from ptycho_core.base.errors import Fix, InputError, PtychoError
 from ptycho_core.base.events import BatchDone, Cancelled, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
@@ -27,11 +27,12 @@ _EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed: a sentence for the operator, the traceback for the log, and the kind of the error."""
+    """Why a job failed: a sentence for the operator and what would put it right, the traceback, the error's kind."""
 
     sentence: str
     traceback: str
     kind: type[BaseException]
+    fixes: tuple[Fix, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Worker(QThread):
             sentence = str(error) if isinstance(error, PtychoError) else _internal(error)
             _log.error("%s", sentence)
             _log.debug("how it came to the failure above:", exc_info=True)
-            self.failed.emit(Failure(sentence, traceback.format_exc(), type(error)))
+            fixes = error.fixes if isinstance(error, InputError) else ()
+            self.failed.emit(Failure(sentence, traceback.format_exc(), type(error), fixes))
         else:
             bundle.flush()
             self.succeeded.emit(result)

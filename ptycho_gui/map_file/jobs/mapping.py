@@ -21,6 +21,7 @@ from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, s
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, read_mapping, write_mapping
+from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.survey import survey_of
 from ptycho_gui.kit.threads.worker import Job
 
@@ -171,7 +172,8 @@ def _parts(partial: PartialMapping, problem: str) -> Preview:
         try:
             store = stack.enter_context(open_store(partial.path))
             if partial.patterns:
-                source, _ = mapped.patterns(store, partial.patterns, partial.axes, [])
+                anyhow = Settings(partial.path, {"missing": "skip"})
+                source, *_ = mapped.patterns(store, partial.patterns, partial.axes, anyhow, [])
                 middle = source.shape[0] // 2
                 pattern = np.asarray(source[middle : middle + 1])[0].astype(np.float32)
             if partial.coordinates:
