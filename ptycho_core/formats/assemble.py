@@ -377,7 +377,9 @@ def _settle_geometry(stated: Geometry, settings: Settings, path: Path) -> Geomet
         object_pixel_m=(pixel, pixel) if pixel else stated.object_pixel_m,
     )
     for key, value in dataclasses.asdict(geometry).items():
-        if value is not None and not all(SMALLEST_LENGTH < number < 1 / SMALLEST_LENGTH for number in np.ravel(value)):
+        if isinstance(value, str) or value is None:
+            continue
+        if not all(SMALLEST_LENGTH < number < 1 / SMALLEST_LENGTH for number in np.ravel(value)):
             raise InputError(f"{path}: {key} is {value}, which cannot be right; set {key}")
     if geometry.pixel_size_m(1) is None:
         for key in ("energy_ev", "distance_m", "detector_pixel_m"):
