@@ -33,7 +33,7 @@ METRICS = (*STEP_METRICS, *EPOCH_METRICS)
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"max_epochs": 20},
     "standard": {},
-    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 30},
+    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 60},
 }
 """Settings that differ from the defaults, by preset."""
 
@@ -186,10 +186,10 @@ class Config:
         "where it explains the patterns clearly better than the scan's own probe.",
     )
     warm_start_epochs: int = knob(
-        15,
+        30,
         int,
         "Model",
-        "Epochs of the direct engine that improve the probe before the network trains; 0 for none.",
+        "Most epochs of the direct engine before the network trains: it ends when the probe stands; 0 for none.",
         minimum=0,
         maximum=1000,
         engines=("pinn",),

@@ -119,13 +119,17 @@ class CheckpointRemoved:
 
 @dataclass(frozen=True, eq=False)
 class PreviewReady:
-    """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode."""
+    """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode.
+
+    ``stage`` says what goes on; epochs and steps are those of that stage.
+    """
 
     epoch: int
     step: int
     object: NDArray[np.complex64]
     probe: NDArray[np.complex64]
     binning: int = 1
+    stage: Stage = Stage.TRAINING
 
 
 @dataclass(frozen=True)

@@ -161,12 +161,17 @@ class Report(L.Callback):
 
     def _maybe_preview(self, trainer: L.Trainer) -> None:
         now = time.monotonic()
-        if self.preview is None or now < self.next_preview:
+        if now < self.next_preview:
             return
-        object, probe, binning = self.preview()
+        self.show(trainer)
         took = time.monotonic() - now
         self.next_preview = time.monotonic() + max(self.preview_seconds, took / LARGEST_SHARE_OF_PREVIEWS)
-        self.emit(events.PreviewReady(trainer.current_epoch, trainer.global_step, object, probe, binning))
+
+    def show(self, trainer: L.Trainer) -> None:
+        """Make a picture now, if any are made."""
+        if self.preview is not None:
+            object, probe, binning = self.preview()
+            self.emit(events.PreviewReady(trainer.current_epoch, trainer.global_step, object, probe, binning))
 
 
 def _columns(metrics: dict[str, Any]) -> dict[str, float]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 from torch import Tensor
 
-from ptycho_core.base import events as happenings
-from ptycho_core.base.events import Cancelled, EventHandler, StopToken
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import Cancelled, Event, EventHandler, PreviewReady, Stage, StopToken
 from ptycho_core.engines.callbacks import Obey, RefuseNaN, Report
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, scan_canvas
@@ -23,6 +25,10 @@ from ptycho_core.scan.scan import Scan
 
 WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
+STANDS = 0.02
+"""The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
+_FEWEST_EPOCHS = 4
+"""Before the probe may stand: a fit from vacuum begins slowly."""
 _SHORT_FIT: dict[str, Any] = {
     "engine": "direct",
     "loss": "poisson",
@@ -35,34 +41,86 @@ _SHORT_FIT: dict[str, Any] = {
     "num_nodes": 1,
     "strategy": "auto",
     "max_steps": None,
-    "val_fraction": 0.0,
 }
 """What a short fit does differently from the run that it belongs to."""
 
 
-def refine_probe(
-    model: Model, scan: Scan, amplitudes: Amplitudes, parts: Split, *, obey: Obey, emit: EventHandler
-) -> None:
-    """Improve a model's probe and background by its ``warm_start_epochs`` of the direct engine.
+def warm_start(
+    model: Model,
+    scan: Scan,
+    amplitudes: Amplitudes,
+    parts: Split,
+    *,
+    obey: Obey,
+    emit: EventHandler,
+    keep_as: Path | None = None,
+) -> DirectModel:
+    """Fit the direct engine until the probe stands, and let a model go on with its probe and background.
 
-    It fits the training patterns, of a large scan those in its middle: the probe is the same everywhere. Where the
-    config refines what belongs to each pattern alone it fits them all, and finds it for the held-out ones too.
+    It takes ``warm_start_epochs`` of the model at most, on the training patterns, of a large scan those in its middle:
+    the probe is the same everywhere. Where the config refines what belongs to each pattern alone it fits them all, and
+    finds it for the held-out ones too.
+
+    Parameters
+    ----------
+    model
+        Gets probe, background, shifts and brightness.
+    scan, amplitudes, parts
+        The whole scan.
+    obey, emit
+        Stop and observer: it sees pictures, the last one when the fit is over.
+    keep_as
+        The checkpoint of the direct engine to write, if any.
+
+    Returns
+    -------
+    DirectModel
+        The solver as it ended. Its object lies on the canvas of the whole scan, vacuum where nothing was fitted.
     """
     each = max(len(model.shifts), len(model.log_gain))
     rows = parts.train if each else middle(scan, parts.train, WARM_START_PATTERNS)
-    if len(rows) < len(parts.train):
-        scan = scan.take(rows)
-        amplitudes, none = Amplitudes(scan), rows[:0]
-        parts = Split(np.arange(len(rows)), none, none)
-    config = model.config.replace(**_SHORT_FIT, probe_trainable=True, max_epochs=model.warm_start_epochs)
-    direct = DirectModel.from_model(model, config, vacuum(scan_canvas(scan, config).shape), each)
-    _fit(direct, scan, amplitudes, parts, obey, emit)
+    part = scan if len(rows) == len(parts.train) else scan.take(rows)  # else a canvas that is larger than it need be
+    config = _short(model.config, probe_trainable=True, max_epochs=model.warm_start_epochs)
+    placed = scan_canvas(part, config)
+    direct = DirectModel.from_model(model, config, vacuum(placed.shape), each)
+    direct.patient, direct.scan_summary = True, model.scan_summary
+    if part is scan:
+        fitted = parts
+    else:
+        amplitudes, fitted = Amplitudes(part), Split(np.arange(len(rows)), rows[:0], rows[:0])
+    trainer = _fit(direct, part, amplitudes, fitted, obey, emit, Stage.WARMING_UP, LandWhenItStands())
     model.adopt_probe(direct)
     if each:
         held_out = np.sort(np.concatenate([parts.validation, parts.free]))
         canvas = Canvas.of_scan(scan, amplitudes, held_out, direct.device, config)
         direct.settle(canvas)
         model.adopt_patterns(direct)
+    if part is not scan:
+        direct.place_object(placed, scan_canvas(scan, config))
+    if keep_as is not None:
+        trainer.save_checkpoint(keep_as, weights_only=True)
+    return direct
+
+
+class LandWhenItStands(L.Callback):
+    """Brings a patient fit to its end when its probe stands: at a fixed rate the deviance levels off then."""
+
+    def __init__(self) -> None:
+        self.deviance = float("inf")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning: an epoch is done."""
+        assert isinstance(pl_module, DirectModel)
+        before, self.deviance = self.deviance, float(trainer.callback_metrics["poisson_train_loss_epoch"])
+        if trainer.current_epoch + 1 >= _FEWEST_EPOCHS and self.deviance > (1 - STANDS) * before:
+            pl_module.land()
+        if pl_module.landed:
+            trainer.should_stop = True
+
+
+def _short(config: Config, **changes: Any) -> Config:
+    """Return the config of a short fit that belongs to a run of this one."""
+    return config.replace(**_SHORT_FIT, prior=config.prior or 0.0, **changes)
 
 
 def polish(
@@ -104,13 +162,13 @@ def polish(
     epochs
         After which that was.
     """
-    config = model.config.replace(**_SHORT_FIT, accelerator=accelerator, max_epochs=epochs)
+    config = _short(model.config, accelerator=accelerator, max_epochs=epochs)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.from_afar = from_afar
     best = KeepBest(direct, canvas, parts)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):
-        _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, best)
+        _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, Stage.POLISHING, best)
     direct.load_state_dict(best.state)
     return direct.to(canvas.device), best.epoch
 
@@ -144,11 +202,14 @@ def _fit(
     parts: Split,
     obey: Obey,
     emit: EventHandler,
+    stage: Stage,
     *callbacks: L.Callback,
-) -> None:
-    def pictures(event: happenings.Event) -> None:
-        if isinstance(event, happenings.PreviewReady):
-            emit(event)
+) -> L.Trainer:
+    """Fit, showing nothing but pictures, the last one at the end."""
+
+    def pictures(event: Event) -> None:
+        if isinstance(event, PreviewReady):
+            emit(dataclasses.replace(event, stage=stage))
 
     def picture() -> tuple[Any, Any, int]:
         return model.preview(scan, amplitudes, parts.train)
@@ -158,3 +219,5 @@ def _fit(
     data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)
     trainer = build_trainer(model.config, callbacks=[RefuseNaN(), report, obey, *callbacks])
     trainer.fit(model, data)
+    report.show(trainer)
+    return trainer

@@ -33,13 +33,13 @@ from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
-from ptycho_core.engines.polish import refine_probe
+from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
-from ptycho_core.runs.record import CHECKPOINTS, RunInfo, read_run
+from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, start_run
 from ptycho_core.scan.scan import Scan
@@ -283,7 +283,9 @@ class _Training:
         model = MODELS[self.config.engine].from_scan(scan, self.config)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
-            refine_probe(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit)
+            model.scan_summary = scan_summary(self.scan)
+            keep_as = self.folder / WARM_START if self.config.enable_checkpointing else None
+            warm_start(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit, keep_as=keep_as)
         return model
 
     def _with_probe(self, amplitudes: Amplitudes) -> Scan:

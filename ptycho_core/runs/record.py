@@ -24,6 +24,8 @@ from ptycho_core.base.process import ProcessMark
 RECORD = "run.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
+WARM_START = "warm_start.ckpt"
+"""The direct engine's object and probe from which a network began, as a checkpoint of that engine."""
 RECONSTRUCTION = "reconstruction"
 LOGS = "lightning_logs"
 PREVIOUS = "previous"

@@ -5,6 +5,7 @@
     out/run.json                          the record: config, scan, status, checkpoints, metrics
     out/events.jsonl                      what happened, an event a line, appended as it happens
     out/checkpoints/, out/reconstruction/ of the newest run
+    out/warm_start.ckpt                   what the direct engine found before a network trained
     out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
     out/previous/version_<k>/             record, events, checkpoints and reconstruction of the runs before
 """
@@ -34,6 +35,7 @@ from ptycho_core.runs.record import (
     PREVIOUS,
     RECONSTRUCTION,
     RECORD,
+    WARM_START,
     BrokenRun,
     RunInfo,
     checkpoint_table,
@@ -61,7 +63,8 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _STEPS_WAIT_S = 1.0
 
-OWNED = (CHECKPOINTS, RECONSTRUCTION, EVENTS, RECORD)  # the record moves last: a crash before it can be made good
+OWNED = (CHECKPOINTS, WARM_START, RECONSTRUCTION, EVENTS, RECORD)
+"""What moves with a run; the record last: a crash before it can be made good."""
 
 
 class Run:

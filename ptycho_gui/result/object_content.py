@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.events import PreviewReady, StopToken
+from ptycho_core.base.events import PreviewReady, Stage, StopToken
 from ptycho_core.quality.picture import Options, Pictures, Subject
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.plots.lengths import length_text
@@ -63,7 +63,8 @@ def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None
 
         return (subject_of_preview(preview, pixel_size_m),), None
 
-    return Content(f"Live, epoch {preview.epoch + 1}", ("Live",), subjects, live=True)
+    doing = "" if preview.stage == Stage.TRAINING else f", {preview.stage}"
+    return Content(f"Live{doing}, epoch {preview.epoch + 1}", ("Live",), subjects, live=True)
 
 
 def final_content(label: str, recon: Reconstruction) -> Content:

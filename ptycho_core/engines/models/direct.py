@@ -25,6 +25,7 @@ from ptycho_core.engines.data import (
     Deal,
     FixedSampler,
     PatternSampler,
+    Placed,
     Split,
     chunks,
     scan_canvas,
@@ -58,6 +59,8 @@ LEAST_LIGHT = 0.05
 """The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
 AMPLITUDES_UNTIL = 0.3
 """Part of the fit with projections onto amplitudes, which converge from afar; then the likelihood."""
+LANDING = 6
+"""Epochs of the rest, in a fit that stays with amplitudes until the probe stands."""
 AMPLITUDES_WITH_POSITIONS_UNTIL = 0.7
 """The same where positions are refined: those that are far off are found from afar as well."""
 LIKELIHOOD = 20.0
@@ -117,6 +120,9 @@ class DirectModel(Model):
         self.light = Light()
         self.from_afar = True
         """Whether the fit begins with amplitudes."""
+        self.patient = False
+        """Whether it stays with them, at the whole rate, until told to `land`."""
+        self._skipped = 0
         self._settled: list[Tensor] = []
         self.put_back: set[int] = set()
         """Patterns that refinement moved too far, and that are where they were recorded again."""
@@ -153,6 +159,15 @@ class DirectModel(Model):
     def object(self) -> Tensor:
         """(H, W) complex64."""
         return torch.view_as_complex(self.object_parts)
+
+    def place_object(self, here: Placed, there: Placed) -> None:
+        """Put the object of a part of a scan, on its canvas, in the place that it has on the canvas of the whole."""
+        whole = vacuum(there.shape).to(self.device)
+        y, x = (here.origin - there.origin).round().astype(int).tolist()
+        # The smaller canvas is rounded up, and may reach over the edge: there is nothing but vacuum.
+        inside = self.object.detach()[: there.shape[0] - y, : there.shape[1] - x]
+        whole[y : y + len(inside), x : x + inside.shape[1]] = inside
+        self.object_parts.data = torch.view_as_real(whole).clone()
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> PatternSampler:
         """Single patterns on the canvas of the scan."""
@@ -272,8 +287,20 @@ class DirectModel(Model):
         """Return the whole object."""
         return self.object.detach()
 
-    def _part_done(self) -> float:
-        return self.trainer.global_step / max(1, self.trainer.estimated_stepping_batches)
+    def _part_done(self, step: int | None = None) -> float:
+        """Return the part of the fit that is done, after so many steps or now."""
+        done = self.trainer.global_step if step is None else step
+        return (done + self._skipped) / max(1, self.trainer.estimated_stepping_batches)
+
+    def land(self) -> None:
+        """Leave out what a patient fit has still to do with amplitudes; call it at the end of an epoch."""
+        rest = self._amplitudes_until() - self._part_done()
+        self._skipped += max(0, round(rest * self.trainer.estimated_stepping_batches))
+
+    @property
+    def landed(self) -> bool:
+        """Whether nothing is left of the fit."""
+        return self._part_done() >= 1
 
     def _tries_priors(self) -> bool:
         """Whether the end of the run is for priors that validation may choose."""
@@ -287,6 +314,9 @@ class DirectModel(Model):
         """Return the part of the run with projections onto amplitudes."""
         if not self.from_afar:
             return 0.0
+        if self.patient:
+            epochs = self.trainer.max_epochs or 1
+            return max(1 - LANDING / epochs, AMPLITUDES_UNTIL)
         return (AMPLITUDES_WITH_POSITIONS_UNTIL if len(self.shifts) else AMPLITUDES_UNTIL) * self._climb_from()
 
     def _rho(self, part: float) -> float:
@@ -316,8 +346,7 @@ class DirectModel(Model):
         if len(self.log_gain):
             groups.append({"params": [self.log_gain], "move": self._move_gains})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
-        total = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._part_of_rate(step / total))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._part_of_rate(self._part_done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _object_divisor(self) -> Tensor:
@@ -401,7 +430,7 @@ class DirectModel(Model):
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
-        self._kept, self._total_light = (math.inf, {}), 0.0
+        self._kept, self._total_light, self._skipped = (math.inf, {}), 0.0, 0
         if not len(self.shifts) and not len(self.log_gain):
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]

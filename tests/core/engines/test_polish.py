@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import PreviewReady, StopToken
+from ptycho_core.base.events import PreviewReady, Stage, StopToken
 from ptycho_core.engines.callbacks import Obey
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, split
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.polish import KeepBest, polish, refine_probe
+from ptycho_core.engines.polish import KeepBest, polish, warm_start
 from ptycho_core.engines.trainer import quiet_lightning
 from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Patterns, Scan
@@ -31,10 +31,14 @@ def start(scan: Scan, config: Config = CONFIG) -> tuple[PinnModel, Canvas, Split
     return PinnModel.from_scan(scan, config), canvas, parts
 
 
+def warm(model: PinnModel, scan: Scan, canvas: Canvas, parts: Split) -> DirectModel:
+    with quiet_lightning(model.config):
+        return warm_start(model, scan, canvas.amplitudes, parts, obey=Obey(StopToken()), emit=lambda event: None)
+
+
 def warmed(scan: Scan, config: Config = CONFIG) -> PinnModel:
     model, canvas, parts = start(scan, config)
-    with quiet_lightning(config):
-        refine_probe(model, scan, canvas.amplitudes, parts, obey=Obey(StopToken()), emit=lambda event: None)
+    warm(model, scan, canvas, parts)
     return model
 
 
@@ -82,9 +86,31 @@ def test_warm_start_of_a_large_scan_looks_at_its_middle_alone(bright: Simulation
     assert not torch.equal(warmed(bright.scan).probe, start(bright.scan)[0].probe)
 
 
+def test_warm_start_shows_the_middle_where_it_lies_in_the_whole_scan(bright: Simulation, monkeypatch):
+    model, canvas, parts = start(bright.scan)
+    whole = warm(model, bright.scan, canvas, parts)
+    monkeypatch.setattr("ptycho_core.engines.polish.WARM_START_PATTERNS", 20)
+    some = warm(model, bright.scan, canvas, parts)
+    unseen = canvas.only(middle(bright.scan, parts.validation, 2))
+    untouched = whole.misfit_of(torch.ones_like(whole.object)[None], unseen).deviance
+    assert some.object.shape == whole.object.shape
+    assert some.misfit_of(some.object[None], unseen).deviance < 0.5 * untouched
+
+
 def test_warm_start_takes_one_device_and_all_its_epochs_whatever_the_run_has(bright: Simulation):
     config = CONFIG.replace(devices=2, num_nodes=2, strategy="ddp", max_steps=1)
     assert torch.equal(warmed(bright.scan, config).probe, warmed(bright.scan).probe)
+
+
+def test_warm_start_ends_when_the_probe_stands_and_returns_the_solver(bright: Simulation):
+    model, canvas, parts = start(bright.scan, CONFIG.replace(warm_start_epochs=100))
+    solver = warm(model, bright.scan, canvas, parts)
+    assert 4 <= solver.trainer.current_epoch < 60
+    assert torch.equal(solver.probe, model.probe)
+    assert solver.object.shape == canvas.shape
+    unseen = canvas.only(parts.validation)
+    untouched = solver.misfit_of(torch.ones_like(solver.object)[None], unseen).deviance
+    assert solver.misfit_of(solver.object[None], unseen).deviance < 0.3 * untouched
 
 
 def test_warm_start_finds_the_background_too(bright: Simulation):
@@ -168,4 +194,4 @@ def test_polishing_shows_pictures_and_nothing_else(bright: Simulation):
     seen: list[object] = []
     polished(bright.scan, 2, CONFIG.replace(preview_seconds=0.01), emit=seen.append)
     assert seen
-    assert all(isinstance(event, PreviewReady) for event in seen)
+    assert all(isinstance(event, PreviewReady) and event.stage == Stage.POLISHING for event in seen)

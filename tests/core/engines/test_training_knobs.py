@@ -12,6 +12,7 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
+from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
@@ -204,7 +205,11 @@ def test_a_warm_start_improves_the_probe_before_the_network_trains(training, oth
     training.go(probe_trainable=False, warm_start_epochs=2, max_epochs=1)
     assert not torch.allclose(probe(training), starting_probe(SCAN, 1), rtol=1e-2)
     assert "warming up the probe" in {event.stage for event in training.all(StageChanged)}
+    kept = load_checkpoint(training.folder / "warm_start.ckpt").model()
+    assert isinstance(kept, DirectModel)
+    assert torch.equal(kept.probe, probe(training))
     other.go(warm_start_epochs=0, max_epochs=1)
+    assert not (other.folder / "warm_start.ckpt").exists()
     assert "warming up the probe" not in {event.stage for event in other.all(StageChanged)}
 
 
@@ -269,6 +274,7 @@ def test_previews_come_when_asked_for(training, other):
     assert shown
     assert shown[0].object.dtype == shown[0].probe.dtype == np.complex64
     assert shown[0].object.ndim == 2
+    assert [shown[0].stage, shown[-1].stage] == ["warming up the probe", "training"]
     assert other.go(preview_seconds=0, warm_start_epochs=1).all(PreviewReady) == []
 
 
