@@ -80,8 +80,10 @@ def _read(args: argparse.Namespace) -> Scan:
     from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 
     info = read_run(args.folder) if (args.folder / "run.json").exists() else None
-    if info and not reads_as_given(args) and (args.scan is None or is_recorded_file(args.scan, info.scan)):
-        return open_recorded(info.scan, args.scan)
+    if info and not reads_as_given(args):
+        known = info.scan.file
+        if args.scan is None or (known and is_recorded_file(args.scan, known)):
+            return open_recorded(info.scan, args.scan)
     if args.scan is None:
         raise InputError(f"there is no run in {args.folder}, so say which scan to reconstruct with --scan")
     return open_scan(given_source(args, args.scan, args.positions))

@@ -57,7 +57,7 @@ def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
         return row
     return row | {
         "started": found.started.isoformat(),
-        "scan": found.scan["path"],
+        "scan": str(found.scan.path) if found.scan.path else None,
         "preset": found.config.preset,
         "epochs": found.epochs_done,
         "max_epochs": found.config.max_epochs,

@@ -20,6 +20,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved, Status
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.recorded_scan import RecordedScan
 
 RECORD = "run.json"
 EVENTS = "events.jsonl"
@@ -44,7 +45,7 @@ class RunInfo:
     command
         The command line that does the same again.
     scan, test_scan
-        As `recorded_scan.record_scan` returns them.
+        On which it was trained, and which validated it in place of a part of that.
     free_indexes, validation_indexes
         Places in the scan of the patterns that nothing saw, and of those that validated.
     started, updated, ended
@@ -72,12 +73,12 @@ class RunInfo:
     folder: Path
     config: Config
     command: str
-    scan: dict[str, Any]
+    scan: RecordedScan
     process: ProcessMark
     log_version: int
     started: datetime
     updated: datetime
-    test_scan: dict[str, Any] | None = None
+    test_scan: RecordedScan | None = None
     status: Status = Status.RUNNING
     reason: str = ""
     ended: datetime | None = None

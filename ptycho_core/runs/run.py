@@ -43,6 +43,7 @@ from ptycho_core.runs.record import (
     read_metrics,
     read_run,
 )
+from ptycho_core.runs.recorded_scan import RecordedScan
 
 __all__ = [
     "BrokenRun",
@@ -158,9 +159,9 @@ def start_run(
     folder: Path,
     *,
     config: Config,
-    scan: dict[str, Any],
+    scan: RecordedScan,
     command: str,
-    test_scan: dict[str, Any] | None = None,
+    test_scan: RecordedScan | None = None,
 ) -> Run:
     """Make ``folder`` the directory of a new run; what an earlier one left moves to ``previous/version_<k>``.
 
@@ -171,7 +172,7 @@ def start_run(
     config, command
         Of the run.
     scan, test_scan
-        From `recorded_scan.record_scan`.
+        On which it trains, and which validates it in place of a part of that.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Any
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.steps import STEPS, Step
-from ptycho_core.scan.steps_json import flag_name, step_from_text, steps_from_dict, steps_to_dict, steps_to_flags
+from ptycho_core.scan.steps_json import flag_name, step_from_text, steps_to_dict, steps_to_flags
 
 
 @dataclass(frozen=True)
@@ -75,37 +75,6 @@ class ScanSource:
     def without_steps(self) -> ScanSource:
         """Return how the scan is read as it is in the file."""
         return dataclasses.replace(self, steps=())
-
-    def to_record(self) -> dict[str, Any]:
-        """Return what run.json keeps: JSON-ready primitives, with absolute paths."""
-        return {
-            "path": self.path and str(self.path.absolute()),
-            "positions": self.positions_file and {"path": str(self.positions_file.absolute())},
-            "settings": dict(self.settings),
-            "mapping": self.mapping and self.mapping.to_dict(),
-            "preprocessing": steps_to_dict(self.steps),
-            "format": self.format,
-        }
-
-    @classmethod
-    def from_record(cls, recorded: dict[str, Any]) -> ScanSource:
-        """Return what `to_record` wrote; other entries of the record are left alone.
-
-        Raises
-        ------
-        InputError
-            The record names steps or a mapping that this program does not know.
-        """
-        path, positions = recorded["path"], recorded["positions"]
-        mapping = recorded.get("mapping")  # earlier records have none
-        return cls(
-            path=path and Path(path),
-            positions_file=positions and Path(positions["path"]),
-            settings=dict(recorded["settings"]),
-            format=recorded["format"],
-            mapping=mapping and Mapping.from_dict(mapping, "the run's record"),
-            steps=steps_from_dict(recorded["preprocessing"], "the run's record"),
-        )
 
     def to_flags(self, folder: Path) -> list[str]:
         """Return the flags that make a command read its scan file in this way.

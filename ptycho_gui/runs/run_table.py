@@ -58,7 +58,7 @@ def _or_infinite(value: float | None) -> float:
 
 
 def _scan(info: RunInfo) -> str:
-    return Path(info.scan["path"]).name if info.scan["path"] else "in memory"
+    return info.scan.path.name if info.scan.path else "in memory"
 
 
 def _settings(info: RunInfo) -> str:
@@ -191,7 +191,7 @@ class RunTable(QAbstractTableModel):
         if column == STATUS or isinstance(found, BrokenRun):
             return found.reason or found.status
         if column == REASON:
-            return str(found.scan["path"] or "not read from a file")
+            return str(found.scan.path or "not read from a file")
         return _COLUMNS[column].tip
 
 

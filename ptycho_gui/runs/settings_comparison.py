@@ -76,7 +76,7 @@ def _differences(first: RunInfo, second: RunInfo) -> list[tuple[str, str, str, s
         one, other = getattr(first.config, name), getattr(second.config, name)
         if one != other:
             rows.append((label_of(name), knob.help, _word(one, knob.none), _word(other, knob.none)))
-    if first.scan["sha256"] != second.scan["sha256"] or first.scan["history"] != second.scan["history"]:
+    if first.scan.sha256 != second.scan.sha256 or first.scan.history != second.scan.history:
         one, other = _scan(first), _scan(second)
         alike = ", prepared in another way" if one == other else ""
         rows.append(("Scan", "The scan that was trained on, and what was done to it first", one, other + alike))
@@ -84,7 +84,7 @@ def _differences(first: RunInfo, second: RunInfo) -> list[tuple[str, str, str, s
 
 
 def _scan(info: RunInfo) -> str:
-    return str(info.scan["path"] or "in memory")
+    return str(info.scan.path or "in memory")
 
 
 def _word(value: object, none: str | None) -> str:

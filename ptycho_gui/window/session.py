@@ -20,7 +20,6 @@ from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
@@ -357,8 +356,8 @@ class Session(QObject):
         self.reconstruction, self._scan = opened.reconstruction, None
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})
         self.run_shown.emit(self.run)
-        if info.scan["path"]:
-            self.loader.open(ScanSource.from_record(info.scan))
+        if info.scan.path:
+            self.loader.open(info.scan.source)
         self.run_opened.emit(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)

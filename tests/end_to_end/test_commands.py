@@ -62,7 +62,7 @@ def test_the_command_of_the_contract_leaves_what_the_contract_says(here):
     info = read_run(here / "out")
     assert (info.status, info.epochs_done) == ("finished", 6)
     assert info.best_checkpoint.is_file()
-    assert info.scan["path"] == str(here / "scan.npz")
+    assert info.scan.path == here / "scan.npz"
 
 
 def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_elsewhere(here, capsys):

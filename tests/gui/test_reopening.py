@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 
 import h5py
@@ -29,6 +28,7 @@ from ptycho_gui.prepare.jobs.orientation import orientation_job
 from ptycho_gui.runs.queue import QueuedRun, RunQueue
 from ptycho_gui.train.jobs.train import train_job
 from tests.helpers import scan_files as files
+from tests.helpers.run_folders import through_json
 
 MAPPING = Mapping("frames", Positions(Coordinate("motors", "um", 0), Coordinate("motors", "um", 1), separate_file=True))
 STEPS = (Every(2), Crop(12), Orient("-y+x"), MaskPolygon("1,2 3,4.5 6,1"))
@@ -123,9 +123,9 @@ def test_the_dialog_that_applies_a_checkpoint(opened, qtbot, tmp_path):
 
 
 def test_a_run_that_is_resumed_or_reconstructed(opened):
-    recorded = json.loads(json.dumps(record_scan(opened)))
+    recorded = through_json(record_scan(opened))
     assert_same(open_recorded(recorded), opened)
-    assert_same(done(load(ScanSource.from_record(recorded))).scan, opened)
+    assert_same(done(load(recorded.source)).scan, opened)
 
 
 def read_by(words, source, folder):

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from ptycho_core.base.codec import decode, encode
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import CheckpointSaved, EpochDone, RunFinished, Status
+from ptycho_core.runs.recorded_scan import RecordedScan
 from ptycho_core.runs.run import Run, start_run
 
-SCAN = {"path": "/data/scan.npz", "size": 12, "sha256": "ab" * 32}
+SCAN = RecordedScan(
+    path=Path("/data/scan.npz"),
+    size=12,
+    sha256="ab" * 32,
+    positions=None,
+    settings={},
+    format="plain-npz",
+    preprocessing={"version": 1, "steps": []},
+    shape=(36, 16, 16),
+    history=("read scan.npz",),
+)
 COMMAND = "ptycho train --train_data_file /data/scan.npz --output_dir out"
+
+
+def through_json(scan: RecordedScan) -> RecordedScan:
+    """What is read of run.json, where a scan was written into it."""
+    return decode(RecordedScan, json.loads(json.dumps(encode(scan))), "the run's record")
 
 
 def start(folder: Path, **config: Any) -> Run:

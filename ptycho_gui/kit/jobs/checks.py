@@ -124,5 +124,5 @@ def _config_and_scan(path: Path) -> tuple[Config, str] | None:
             info = read_run(path.absolute().parent.parent)
         except InputError:
             return None
-        (count, _, size), config = info.scan["shape"], info.config
+        (count, _, size), config = info.scan.shape, info.config
     return config, f"{count} patterns of {size} x {size} pixels"

@@ -165,7 +165,7 @@ def test_a_run_trains_resumes_and_reconstructs_with_the_steps_that_it_recorded(t
     monkeypatch.chdir(tmp_path)
     flags = "--crop 32 --engine direct --max-epochs 1 --quiet --accelerator cpu --batch-size 16"
     assert cli.main(["train", "--train_data_file", str(path), "--output_dir", "out", *flags.split()]) == 0
-    assert read_run(tmp_path / "out").scan["preprocessing"]["steps"] == [{"step": "crop", "size": 32}]
+    assert read_run(tmp_path / "out").scan.preprocessing["steps"] == [{"step": "crop", "size": 32}]
     assert cli.main(["train", "--resume", "out", "--max-epochs", "2", "--quiet"]) == 0
     assert cli.main(["reconstruct", "out", "--quiet", "--no-halves"]) == 0
     with np.load("out/reconstruction/reconstruction.npz") as file:

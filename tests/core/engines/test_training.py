@@ -177,7 +177,7 @@ def test_what_is_told_of_a_step_is_its_row_of_the_metrics(improving):
 def test_another_scan_validates(training):
     training.go(test_scan=SCAN, val_fraction=0, max_epochs=1)
     assert training.column("poisson_val_loss")
-    assert training.info.test_scan["shape"] == [36, 16, 16]
+    assert training.info.test_scan.shape == (36, 16, 16)
     assert training.info.validation_indexes == ()
 
 

@@ -159,7 +159,7 @@ def test_a_run_on_a_file_that_grows_ends_well_and_is_not_mistaken_for_one_on_the
     config = Config(engine="direct", max_epochs=2, batch_size=8, preview_seconds=0, probe_search=False)
     info = train(config, scan, tmp_path / "run", events=grow)
     assert info.status == "finished"
-    assert info.scan["shape"][0] == 20
+    assert info.scan.shape[0] == 20
     with pytest.raises(InputError, match=r"was still being written when the run read it, and has changed since"):
         open_recorded(info.scan)
 

@@ -18,7 +18,7 @@ from ptycho_core.cli import arguments
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.array_files import read_array
-from ptycho_core.runs import recorded_scan
+from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.scan.steps import (
     STEPS,
     Bin,
@@ -46,6 +46,7 @@ from ptycho_core.scan.steps_json import (
 )
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
+from tests.helpers.run_folders import through_json
 
 STAR = [
     Centre("given", 3, 4),
@@ -303,12 +304,12 @@ def recorded(scan_path, tmp_path):
     np.save(tmp_path / "good.npy", good)
     steps = [MaskFile(str(tmp_path / "good.npy")), Centre("given", 8, 9), Crop(12), Every(2)]
     scan = preprocess(read_scan(scan_path), steps)
-    return scan, json.loads(json.dumps(recorded_scan.record_scan(scan)))
+    return scan, through_json(record_scan(scan))
 
 
 def test_a_run_s_scan_is_preprocessed_again_as_before(recorded):
     scan, info = recorded
-    again = recorded_scan.open_recorded(info)
+    again = open_recorded(info)
     np.testing.assert_array_equal(again.patterns[:], scan.patterns[:])
     np.testing.assert_array_equal(again.mask, scan.mask)
     np.testing.assert_array_equal(again.positions, scan.positions)
@@ -320,10 +321,10 @@ def test_a_run_s_scan_is_refused_where_a_file_that_a_step_takes_has_changed(reco
     _, info = recorded
     np.save(tmp_path / "good.npy", np.eye(16) == 0)
     with pytest.raises(InputError, match=r"cannot be made from .*, because of: masked 16 more pixels as .*good\.npy"):
-        recorded_scan.open_recorded(info)
+        open_recorded(info)
     (tmp_path / "good.npy").unlink()
     with pytest.raises(InputError, match=r"cannot read .*good\.npy"):
-        recorded_scan.open_recorded(info)
+        open_recorded(info)
 
 
 def test_declarations_of_steps_load_no_numpy():

@@ -215,7 +215,7 @@ def test_the_settings_of_two_runs_are_compared_by_what_differs_alone(qtbot, trai
     other = dataclasses.replace(
         trained.info,
         config=trained.info.config.replace(gridsize=3, neighbor_count=12, background=True),
-        scan={**trained.info.scan, "sha256": "ab" * 32, "path": "/data/other.npz"},
+        scan=dataclasses.replace(trained.info.scan, sha256="ab" * 32, size=1, path=Path("/data/other.npz")),
     )
     dialog = SettingsComparison(trained.info, other, ("a", "b"))
     qtbot.addWidget(dialog)

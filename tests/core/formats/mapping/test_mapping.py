@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.runs import recorded_scan
+from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
 from tests.helpers.commands import ptycho
+from tests.helpers.run_folders import through_json
 
 M = files.TINY
 N = files.N_PATTERNS
@@ -323,8 +323,8 @@ def test_scan_is_read_again_by_its_record(tmp_path):
     csv = table(tmp_path / "p.csv", "frame,y,x", np.arange(N), *M.positions.T)
     at = positions(unit="px", separate_file=True, index="frame")
     scan = read_scan(hdf5(tmp_path / "a.h5"), positions_file=csv, mapping=mapping(positions=at))
-    recorded = json.loads(json.dumps(recorded_scan.record_scan(scan)))
-    again = recorded_scan.open_recorded(recorded, (tmp_path / "a.h5").rename(tmp_path / "moved.h5"))
+    recorded = through_json(record_scan(scan))
+    again = open_recorded(recorded, (tmp_path / "a.h5").rename(tmp_path / "moved.h5"))
     assert_as_measured(again)
     assert again.source.mapping == scan.source.mapping
 
