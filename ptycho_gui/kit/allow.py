@@ -12,10 +12,20 @@ WhyNot = Callable[[], str | None]
 _TIP = "tip"
 
 
-def allow(control: QAction | QWidget, why_not: str | None) -> None:
-    """Enable a control, or, if there is a reason against it, disable it and add the reason to its tooltip."""
-    if control.property(_TIP) is None:
-        control.setProperty(_TIP, control.toolTip())
+def allow(control: QAction | QWidget, why_not: str | None, tip: str | None = None) -> None:
+    """Enable a control, or, if there is a reason against it, disable it and add the reason to its tooltip.
+
+    Parameters
+    ----------
+    control
+        Its tooltip is what it says when this is first called.
+    why_not
+        The reason, as a sentence; None or an empty one if there is none.
+    tip
+        What it says of itself from now on, where that changes.
+    """
+    if tip is not None or control.property(_TIP) is None:
+        control.setProperty(_TIP, control.toolTip() if tip is None else tip)
     words = [control.property(_TIP), f"Not now: {why_not}" if why_not else ""]
     control.setEnabled(not why_not)
     control.setToolTip("\n".join(filter(None, words)))

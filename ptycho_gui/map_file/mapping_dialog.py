@@ -175,6 +175,7 @@ class MappingDialog(QDialog):
         self.use.setToolTip("What the selected array is")
         self.use.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.use)
+        menu.setToolTipsVisible(True)
         for role, words in ROLES.items():
             menu.addAction(words).setData(role)
         self.use.setMenu(menu)
@@ -259,8 +260,11 @@ class MappingDialog(QDialog):
         self._allow_use(bool(self.model.key(current)))
         theirs = self.model.is_positions(current)
         for action in self.use.menu().actions():
-            of_positions = action.data() in OF_POSITIONS
-            action.setEnabled(of_positions if theirs else not of_positions or self.form.positions_file is None)
+            of_positions, elsewhere = action.data() in OF_POSITIONS, self.form.positions_file is not None
+            if theirs:
+                allow(action, None if of_positions else "This is in the file of positions.")
+            else:
+                allow(action, "Positions have a file of their own." if of_positions and elsewhere else None)
 
     def _allow_use(self, allowed: bool) -> None:
         allow(self.use, None if allowed else "Select an array or an attribute first.")

@@ -24,6 +24,7 @@ from ptycho_core.formats.mapping.layout import Node, arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
 from ptycho_core.scan.mapping import QUANTITIES, Mapping
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.map_file.jobs.mapping import PartialMapping
 from ptycho_gui.map_file.mapping_fields import CoordinateField, KeyField, QuantityField
 
@@ -70,6 +71,7 @@ _QUANTITIES = {
 _AXES = {"nyx": "n, y, x", "nxy": "n, x, y (MATLAB)", "yxn": "y, x, n"}
 _DATA = {"": "as the numbers tell", "counts": "counts", "amplitude": "amplitudes"}
 _NO_FILE = "this file"
+_FROM_HERE = "They are taken from this file."
 
 
 class MappingForm(QScrollArea):
@@ -151,9 +153,9 @@ class MappingForm(QScrollArea):
         choose.setAutoDefault(False)
         self._drop.setToolTip("Take the positions from this file")
         self._drop.setAccessibleName("No file of positions")
-        self._drop.setEnabled(False)
         choose.clicked.connect(self.positions_wanted)
         self._drop.clicked.connect(self.positions_dropped)
+        allow(self._drop, _FROM_HERE)
         where = QWidget()
         row = QHBoxLayout(where)
         row.setContentsMargins(0, 0, 0, 0)
@@ -210,7 +212,7 @@ class MappingForm(QScrollArea):
         self.positions_file = path
         self._file.setText(path.name if path else _NO_FILE)
         self._file.setToolTip(str(path or ""))
-        self._drop.setEnabled(path is not None)
+        allow(self._drop, None if path else _FROM_HERE)
 
     def say(self, mapping: Mapping) -> None:
         """Show a mapping."""

@@ -22,6 +22,7 @@ from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing.preview import Look, Outcome, StepsPreview
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import MaskThreshold, Step
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.plots.position_map import PositionMap
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -194,7 +195,7 @@ class PreprocessingPreview(QWidget):
     def _show_view(self) -> None:
         view, outcome = self.view.currentText(), self._outcome
         self._pictures.setCurrentIndex(view == _PLACES)
-        self.index.setEnabled(outcome is not None)
+        allow(self.index, None if outcome else "No pattern is shown.")
         self._log.setVisible(view in (_MEAN, _ONE))
         if outcome is None:
             for picture, heading in ((self.before, "Before"), (self.after, "After")):

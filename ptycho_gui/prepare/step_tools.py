@@ -123,8 +123,7 @@ class StepTools(QWidget):
         shape = _SHAPES.get(tool)
         self._on_pattern.choose(None if tool == REGION else shape, 2 * self.radius.value())
         self._on_places.choose(shape if tool == REGION else None)
-        self.radius.setEnabled(tool == "brush")
-        self.radius.setToolTip("Radius of the brush" if tool == "brush" else "Radius of the brush: choose it first")
+        allow(self.radius, None if tool == "brush" else "Choose the brush first.")
         self.tool_chosen.emit(tool)
 
     @Slot(object)

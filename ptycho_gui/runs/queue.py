@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,29 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.icons import icon
 
 COLUMNS = ("State", "Scan", "Settings", "Output folder", "Remark")
-STATES = {"waiting": "queue", "running": "play", "done": "ok", "failed": "error", "skipped": "cancel"}
-"""Icon of each state."""
 
 _MIME = "application/x-ptycho-queued-run"
 _Index = QModelIndex | QPersistentModelIndex
 _NOWHERE = QModelIndex()
+
+
+class QueueState(StrEnum):
+    """What became of a run in the queue."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+_ICONS = {
+    QueueState.WAITING: "queue",
+    QueueState.RUNNING: "play",
+    QueueState.DONE: "ok",
+    QueueState.FAILED: "error",
+    QueueState.SKIPPED: "cancel",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class QueuedRun:
 @dataclass
 class _Entry:
     run: QueuedRun
-    state: str = "waiting"
+    state: QueueState = QueueState.WAITING
     reason: str = ""
 
 
@@ -51,20 +69,20 @@ class RunQueue(QAbstractTableModel):
     @property
     def waiting(self) -> int:
         """How many runs wait."""
-        return sum(entry.state == "waiting" for entry in self._entries)
+        return sum(entry.state == QueueState.WAITING for entry in self._entries)
 
     @property
     def running(self) -> QueuedRun | None:
         """The run that was taken and has not ended."""
-        return next((entry.run for entry in self._entries if entry.state == "running"), None)
+        return next((entry.run for entry in self._entries if entry.state == QueueState.RUNNING), None)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where the runs that wait will write."""
-        return tuple(entry.run.folder for entry in self._entries if entry.state == "waiting")
+        return tuple(entry.run.folder for entry in self._entries if entry.state == QueueState.WAITING)
 
-    def state(self, row: int) -> str:
-        """Return a key of `STATES`."""
+    def state(self, row: int) -> QueueState:
+        """Return what became of the run in a row."""
         return self._entries[row].state
 
     def add(self, run: QueuedRun) -> None:
@@ -76,7 +94,8 @@ class RunQueue(QAbstractTableModel):
             Another run that is not over writes into its folder.
         """
         for entry in self._entries:
-            if entry.state in ("waiting", "running") and entry.run.folder.absolute() == run.folder.absolute():
+            over = entry.state not in (QueueState.WAITING, QueueState.RUNNING)
+            if not over and entry.run.folder.absolute() == run.folder.absolute():
                 raise InputError(f"another run in the queue writes into {run.folder}: choose another output folder")
         end = len(self._entries)
         self.beginInsertRows(_NOWHERE, end, end)
@@ -86,7 +105,7 @@ class RunQueue(QAbstractTableModel):
 
     def remove(self, row: int) -> None:
         """Take a run out, whatever became of it; not the one that runs."""
-        if self._entries[row].state == "running":
+        if self._entries[row].state == QueueState.RUNNING:
             return
         self.beginRemoveRows(_NOWHERE, row, row)
         del self._entries[row]
@@ -96,7 +115,7 @@ class RunQueue(QAbstractTableModel):
     def may_move(self, row: int, to: int) -> bool:
         """Whether the run in a row waits, and so does the one in whose place it would come."""
         rows = range(len(self._entries))
-        return row != to and all(place in rows and self.state(place) == "waiting" for place in (row, to))
+        return row != to and all(place in rows and self.state(place) == QueueState.WAITING for place in (row, to))
 
     def move(self, row: int, to: int) -> None:
         """Put the run in a row into another, if `may_move`."""
@@ -112,29 +131,29 @@ class RunQueue(QAbstractTableModel):
         if self.running is not None:
             return None
         for row, entry in enumerate(self._entries):
-            if entry.state == "waiting":
-                self._set(row, "running", "")
+            if entry.state == QueueState.WAITING:
+                self._set(row, QueueState.RUNNING, "")
                 return entry.run
         return None
 
     def done(self, run: QueuedRun, remark: str = "") -> None:
         """Say that a run ended well, or was stopped in good order."""
-        self._end(run, "done", remark)
+        self._end(run, QueueState.DONE, remark)
 
     def failed(self, run: QueuedRun, reason: str) -> None:
         """Say that a run failed, and why."""
-        self._end(run, "failed", reason)
+        self._end(run, QueueState.FAILED, reason)
 
     def skipped(self, run: QueuedRun, reason: str) -> None:
         """Say that a run was cancelled, or could not begin, and why."""
-        self._end(run, "skipped", reason)
+        self._end(run, QueueState.SKIPPED, reason)
 
-    def _end(self, run: QueuedRun, state: str, reason: str) -> None:
+    def _end(self, run: QueuedRun, state: QueueState, reason: str) -> None:
         for row, entry in enumerate(self._entries):
             if entry.run is run:
                 self._set(row, state, reason)
 
-    def _set(self, row: int, state: str, reason: str) -> None:
+    def _set(self, row: int, state: QueueState, reason: str) -> None:
         self._entries[row].state, self._entries[row].reason = state, reason
         self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
         self.changed.emit()
@@ -163,7 +182,7 @@ class RunQueue(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return _tips(entry)[index.column()]
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
-            return icon(STATES[entry.state])
+            return icon(_ICONS[entry.state])
         return None
 
     def flags(self, index: _Index) -> Qt.ItemFlag:
@@ -171,7 +190,7 @@ class RunQueue(QAbstractTableModel):
         if not index.isValid():
             return Qt.ItemFlag.ItemIsDropEnabled
         flags = Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled
-        return flags | Qt.ItemFlag.ItemIsDragEnabled if self.state(index.row()) == "waiting" else flags
+        return flags | Qt.ItemFlag.ItemIsDragEnabled if self.state(index.row()) == QueueState.WAITING else flags
 
     def supportedDropActions(self) -> Qt.DropAction:
         """Qt: rows move."""

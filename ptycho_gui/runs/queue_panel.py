@@ -6,7 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QAbstractItemView, QVBoxLayout, QWidget
 
 from ptycho_gui.kit.table import Table, TableActions
-from ptycho_gui.runs.queue import RunQueue
+from ptycho_gui.runs.queue import QueueState, RunQueue
 
 _ONE = "Select a run in the queue first."
 
@@ -134,7 +134,7 @@ class QueuePanel(QWidget):
         row = self._row()
         if row is None:
             return _ONE
-        return "This run is at work: stop it first." if self.queue.state(row) == "running" else None
+        return "This run is at work: stop it first." if self.queue.state(row) == QueueState.RUNNING else None
 
     def _move(self, by: int) -> None:
         row = self._row()

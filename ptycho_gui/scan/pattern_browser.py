@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.survey import Survey
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.plots.levels import LevelsButton
 from ptycho_gui.kit.plots.pattern_view import PatternView
@@ -76,6 +77,7 @@ class PatternBrowser(QWidget):
         self.logarithmic.toggled.connect(self.view.set_logarithmic)
         self.mark_bad = QCheckBox("&Bad pixels")
         self.mark_bad.setChecked(True)
+        self.mark_bad.setToolTip("Mark pixels that are masked or hold no counts")
         self.mark_bad.toggled.connect(self.view.mark_bad_pixels)
         self.levels = LevelsButton()
         self.levels.chosen.connect(self.view.set_levels)
@@ -118,13 +120,11 @@ class PatternBrowser(QWidget):
             self.view.clear()
         self.view.set_bad_pixels(bad)
         n_bad = 0 if bad is None else int(bad.sum())
-        self.mark_bad.setEnabled(n_bad > 0)
+        no_scan = self._no_scan()
         self.mark_bad.setText(f"&Bad pixels ({n_bad})" if n_bad else "&Bad pixels")
-        self.mark_bad.setToolTip(
-            "Mark pixels that are masked or hold no counts" if n_bad else "No pixel is masked or bad"
-        )
+        allow(self.mark_bad, no_scan or (None if n_bad else "No pixel is masked or bad."))
         for widget in (self.what, self.levels, self.previous, self.play, self.next, self.slider, self.number):
-            widget.setEnabled(looked is not None)
+            allow(widget, no_scan)
         self._show()
 
     def select(self, index: int) -> None:
@@ -147,6 +147,9 @@ class PatternBrowser(QWidget):
         """Qt: nobody looks, so nothing is played."""
         self._pause()
         super().hideEvent(event)
+
+    def _no_scan(self) -> str | None:
+        return None if self._looked else "Open a scan first."
 
     def _set_index(self, index: int) -> None:
         for box in (self.slider, self.number):
@@ -200,7 +203,7 @@ class PatternBrowser(QWidget):
 
     def _show_playing(self, name: str, text: str) -> None:
         self.play.setIcon(icon(name))
-        self.play.setToolTip(text)
+        allow(self.play, self._no_scan(), text)
         self.play.setAccessibleName(text)
 
     @Slot()

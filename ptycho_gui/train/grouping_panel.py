@@ -23,7 +23,7 @@ _FIGURES = {
     "Overlap there": "Of two probes at that distance: the part of its diameter by which they overlap",
     "Groups per epoch": "How many groups the network sees in each epoch",
 }
-_NOT_USED = "Not used: the direct engine fits object and probe to all patterns, and makes no groups."
+_NOT_USED = "The direct engine fits object and probe to all patterns, and makes no groups."
 _PAUSE_MS = 60
 
 

@@ -14,6 +14,7 @@ from ptycho_core.formats.writers.exports import SCAN_WRITERS
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
@@ -113,6 +114,7 @@ class FileActions(QObject):
     def fill_recent(self, menu: QMenu, before: QAction) -> None:
         """Put the recent files into a menu, those that are missing disabled."""
         self._recent = QMenu("Recent s&cans", menu)
+        self._recent.setToolTipsVisible(True)
         self._recent.aboutToShow.connect(self._list_recent)
         menu.insertMenu(before, self._recent)
 
@@ -161,8 +163,8 @@ class FileActions(QObject):
             text = f"&{number % 10} {path.name} ({path.parent})" + ("" if there else ": missing")
             action = self._recent.addAction(text)
             action.triggered.connect(partial(self._open_recent, path))
-            action.setEnabled(there)
+            allow(action, None if there else "The file is not there.", str(path))
         if not self._recent.isEmpty():
             self._recent.addSeparator()
         clear = self._recent.addAction("&Clear this list", self._preferences.forget_recent)
-        clear.setEnabled(bool(self._preferences.recent))
+        allow(clear, None if self._preferences.recent else "It is empty.", "Forget which scans were opened")

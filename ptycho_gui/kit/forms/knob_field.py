@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVB
 
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.base.knobs import Knob
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.editors import Editor, NumberEditor, editor_of
 from ptycho_gui.kit.forms.labels import label_of
 from ptycho_gui.kit.forms.problem_note import ProblemNote
@@ -82,10 +83,8 @@ class KnobField(QWidget):
         self._mark()
 
     def set_blocked(self, reason: str) -> None:
-        """Disable the field for a reason, which its tooltip tells; enable it if empty."""
+        """Disable the field for a reason, as `allow` does; enable it if empty."""
         self._blocked = reason
-        for widget in (self.label, self.editor, self._reset):
-            widget.setEnabled(not reason)
         self._mark()
 
     def set_label(self, text: str) -> None:
@@ -179,13 +178,14 @@ class KnobField(QWidget):
         font.setBold(changed)
         self.label.setFont(font)
         self._reset.setVisible(changed)
-        tip = f"{self.knob.help}\nValid: {self.knob.valid()}."
+        tip, reset = f"{self.knob.help}\nValid: {self.knob.valid()}.", "Reset"
         if self._default is not MISSING:
             default = self.knob.text(self._default)
             tip += f"\nChanged; the default is {default}." if changed else f"\nThis is the default, {default}."
-            self._reset.setToolTip(f"Reset to the default, {default}")
+            reset = f"Reset to the default, {default}"
         for widget in (self.label, self.editor):
-            widget.setToolTip(self._blocked or tip)
+            allow(widget, self._blocked, tip)
+        allow(self._reset, self._blocked, reset)
         self._show_what_is_wrong()
 
     def _show_what_is_wrong(self) -> None:

@@ -222,12 +222,13 @@ def test_the_wheel_changes_nothing_that_was_not_clicked(make):
 
 def test_a_blocked_field_says_why(make):
     field, _ = make("gridsize")
-    field.set_blocked("the direct engine groups nothing")
+    field.set_blocked("The direct engine groups nothing.")
     assert not field.editor.isEnabled()
-    assert field.editor.toolTip() == "the direct engine groups nothing"
+    assert field.editor.toolTip().endswith("\nNot now: The direct engine groups nothing.")
     field.set_blocked("")
     assert field.editor.isEnabled()
     assert KNOBS["gridsize"].help in field.editor.toolTip()
+    assert "Not now" not in field.editor.toolTip()
 
 
 def test_labels_say_units_and_no_two_settings_share_one():
