@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import conversions
 from ptycho_core.scan.orientation import axes_of
+from ptycho_core.scan.plausible import implausible
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.source import ScanSource
-from ptycho_core.scan.survey import Survey, Surveyor, remember
+from ptycho_core.scan.survey import Survey, Surveyor, flags, remember
 from ptycho_core.scan.units import UNITS
 
 SMALLEST_SIDE = 8
@@ -30,9 +31,14 @@ LARGEST_POSITION_PX = 1e15
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-14, 1e-2
 """No object is looked at more finely or coarsely, be it with electrons or with light."""
 _SAMPLE_VALUES = 2**20
+_LEAST_LEFT = 0.5
+"""Part of the pixels that masking has to leave."""
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
 _FEWEST_JUDGED = 10
+_ASKED_FOR_PIXEL = [
+    Fix("say it", key, None) for key in ("energy_ev", "distance_m", "detector_pixel_m", "object_pixel_m")
+]
 _PIXEL_SETTINGS = "energy_ev, distance_m and detector_pixel_m, or object_pixel_m"
 
 
@@ -106,11 +112,16 @@ def assemble(
     notes = [f"read {path.name} as {format_name}: {stored.source.shape} {stored.source.dtype}", *stored.notes]
     if settings.given:
         notes.append("set by the operator: " + ", ".join(f"{key}={value}" for key, value in settings.given.items()))
-    if stored.source.dtype.kind == "u" and stored.source.dtype.itemsize > 1:
+    if stored.source.dtype.kind in "iu" and stored.source.dtype.itemsize > 1:
         patterns = patterns.then(conversions.flag_largest)
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
     mask = _check_mask(stored.mask, shape, path, notes)
     looked = _Looked(patterns, mask, settings, stored, progress)
+    if found := flags(looked.values, mask):
+        told = " and ".join(f"{value:.10g} in {count} pixels" for value, count in found.items())
+        notes.append(f"took for no counts, as a detector writes it where it does not count: {told} of all patterns")
+        patterns = patterns.then(conversions.FlagValues(tuple(found)))
+        looked = _Looked(patterns, mask, settings, stored, progress)
     patterns, mask, kept = _settle_bad_values(patterns, mask, looked, settings, path, notes)
     if mask is not looked.mask or len(kept) < len(looked.patterns):
         looked = _Looked(patterns, mask, settings, stored, progress)
@@ -236,28 +247,42 @@ def _settle_bad_values(
         patterns = patterns.then(conversions.clear_bad)
     if not what:
         return patterns, mask, kept
-    if treatment is None or (treatment == "zero" and seen.n_not_finite):
-        raise InputError(
-            f"{path} holds {where}{seen.extent}; counts are finite and not negative: set bad_pixels=mask to leave "
-            "these pixels out, bad_pixels=drop to leave these patterns out, bad_pixels=zero if it is noise below zero"
-        )
+    ways = _ways_out(seen, mask, len(patterns))
+    if treatment not in [fix.value for fix in ways]:
+        left = np.count_nonzero(~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels)
+        why = {
+            None: "counts are finite and not negative",
+            "mask": f"masking them leaves {left} of {seen.bad_pixels.size} pixels",
+            "drop": "no pattern is left without",
+            "zero": "only noise below zero may be set to zero",
+        }[treatment]
+        help_ = ", ".join(f"bad_pixels={fix.value} to {fix.label}" for fix in ways)
+        help_ = f"set {help_}" if help_ else "no pixel and no pattern is without, so write the file again"
+        raise InputError(f"{path} holds {where}{seen.extent}; {why}; {help_}", ways)
     if treatment == "zero":
         notes.append(f"set to zero: {where}")
     elif treatment == "mask":
-        mask = ~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels
-        if np.count_nonzero(mask) < mask.size // 2:
-            raise InputError(
-                f"{path} holds {where}: masking them leaves {np.count_nonzero(mask)} of {mask.size} pixels; "
-                "set bad_pixels=drop to leave these patterns out instead"
-            )
         notes.append(f"masked pixels with {where}")
+        mask = ~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels
     else:
         kept = np.setdiff1d(kept, seen.bad_rows)
-        if not len(kept):
-            raise InputError(f"{path} holds {where}: no pattern is left without; set bad_pixels=mask instead")
         patterns = patterns.take(kept)
         notes.append(f"left out {len(seen.bad_rows)} patterns with {where}")
     return patterns, mask, kept
+
+
+def _ways_out(seen: Survey, mask: NDArray[np.bool_] | None, n: int) -> list[Fix]:
+    """Return what can be done about bad values, and leaves a scan."""
+    n_good = seen.bad_pixels.size if mask is None else np.count_nonzero(mask)
+    left = n_good - np.count_nonzero(seen.bad_pixels)
+    fixes = []
+    if left >= n_good * _LEAST_LEFT:
+        fixes.append(Fix("leave these pixels out", "bad_pixels", "mask"))
+    if len(seen.bad_rows) < min(n, len(seen.rows)):
+        fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))
+    if not seen.n_not_finite:
+        fixes.append(Fix("set noise below zero to zero", "bad_pixels", "zero"))
+    return fixes
 
 
 def _to_counts(
@@ -333,8 +358,10 @@ def _centre(
 
 def _images(seen: Survey, change: PatternStep) -> Survey:
     """Return the survey of patterns that were changed in a way that moves pixels and loses none."""
-    mean, highest, bad = change(seen.mean), change(seen.highest), change(seen.bad_pixels)
-    return dataclasses.replace(seen, mean=mean, highest=highest, bad_pixels=bad)
+    mean, bad = change(seen.mean), change(seen.bad_pixels)
+    return dataclasses.replace(
+        seen, mean=mean, highest=change(seen.highest), lowest=change(seen.lowest), bad_pixels=bad
+    )
 
 
 def _central_mass(mean: NDArray[np.float64]) -> float:
@@ -380,7 +407,7 @@ def _settle_geometry(stated: Geometry, settings: Settings, path: Path) -> Geomet
         if isinstance(value, str) or value is None:
             continue
         if not all(SMALLEST_LENGTH < number < 1 / SMALLEST_LENGTH for number in np.ravel(value)):
-            raise InputError(f"{path}: {key} is {value}, which cannot be right; set {key}")
+            raise InputError(f"{path}: {key} is {value}, which cannot be right; set {key}", [Fix("say it", key, None)])
     if geometry.pixel_size_m(1) is None:
         for key in ("energy_ev", "distance_m", "detector_pixel_m"):
             if getattr(geometry, key) is None:
@@ -403,12 +430,17 @@ def _positions_px(
     pixel = geometry.object_pixel_m or _pixel_size_m(geometry, shape)
     if pixel is None:
         raise InputError(
-            f"{path}: positions are in {unit}, and the file does not say how large a pixel is; set {_PIXEL_SETTINGS}"
+            f"{path}: positions are in {unit}, and the file does not say how large a pixel is; set {_PIXEL_SETTINGS}",
+            [fix for fix in _ASKED_FOR_PIXEL if getattr(geometry, fix.field) is None],
         )
     if not all(SMALLEST_PIXEL_M < length < LARGEST_PIXEL_M for length in pixel):
+        wrong = implausible(geometry)
+        help_ = f": {'; '.join(problem.message for problem in wrong)}" if wrong else ""
+        origin = "the file's" if geometry.object_pixel_m else "energy, distance and detector pixel give an"
         raise InputError(
-            f"{path}: energy, distance and detector pixel give an object pixel of {pixel[0]:.3g} x {pixel[1]:.3g} m, "
-            f"which cannot be right; set {_PIXEL_SETTINGS}"
+            f"{path}: {origin} object pixel of {pixel[0]:.3g} x {pixel[1]:.3g} m, which cannot be right; set "
+            f"{_PIXEL_SETTINGS}{help_}",
+            [fix for problem in wrong for fix in problem.fixes] or _ASKED_FOR_PIXEL,
         )
     notes.append(f"converted positions from {unit} to pixels of {pixel[0] * 1e9:.4g} x {pixel[1] * 1e9:.4g} nm")
     with np.errstate(over="ignore"):  # what is too far, or infinite, is refused after this

@@ -31,8 +31,20 @@ def exchange_axes(batch: NDArray[Any]) -> NDArray[Any]:
 
 
 def flag_largest(batch: NDArray[Any]) -> NDArray[np.float32]:
-    """Mark the largest number of an unsigned type as NaN: detectors write it where they did not count."""
+    """Mark the largest number of a whole type as NaN: detectors write it where they did not count."""
     return np.where(batch == np.iinfo(batch.dtype).max, np.float32(np.nan), batch.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class FlagValues:
+    """Mark these numbers, as float32 has them, as NaN."""
+
+    values: tuple[float, ...]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the batch with NaN where one of them is."""
+        stored = batch.astype(np.float32)
+        return np.where(np.isin(stored, np.asarray(self.values, np.float32)), np.float32(np.nan), stored)
 
 
 def clear_bad(batch: NDArray[Any]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Problem
 from ptycho_core.inspection.probe_guess import initial_probe
-from ptycho_core.inspection.scan_checks import check_scan, median_step_px
+from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
 from ptycho_core.scan.grouping import Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey_of
@@ -65,7 +65,8 @@ def inspect(
     seen = survey_of(scan, everything, progress)
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
-    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(check_scan(scan, seen, step_px)))
+    problems = [*check_scan(scan, seen, step_px), *check_overlap(scan, step_px, probe_diameter(probe))]
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(problems))
 
 
 def scan_figures(scan: Scan) -> dict[str, Any]:

@@ -6,19 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.inspection.count_checks import check_counts, listed
+from ptycho_core.scan.plausible import implausible, slips
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.scan.units import UNITS
 
 SMALLEST_STEP_PX = 0.05
 """Neighbouring patterns closer than this cannot be told apart: the unit must be another."""
+SMALLEST_USUAL_STEP_PX = 1.0
+"""Below it a scan is denser than is usual: that may be meant, or a length may be wrong."""
 LARGEST_STEP_M = 1e-4
 SMALLEST_STEP_M = 1e-10
 """Steps of a ptychographic scan lie between these, whatever the radiation."""
 _COLLINEAR = 1e-3
+_STRAY_STEPS, _STRAY_VIEWS = 20.0, 2.0
+_NOT_OVERLAPPING = 1.5
+"""Steps in diameters of the probe from which on nothing can overlap, however the diameter is taken."""
 _FEWEST_GOOD_PIXELS = 0.5
-_PHOTON_EV = (10.0, 1e6)
-_LISTED = 10
 
 
 def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = None) -> list[Problem]:
@@ -40,11 +45,11 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     """
     return [
         *_check_growth(scan),
-        *_check_patterns(seen or survey_of(scan)),
+        *check_counts(scan, seen or survey_of(scan)),
         *_check_positions(scan, median_step_px(scan.positions) if step_px is None else step_px),
         *_check_probe(scan),
         *_check_mask(scan),
-        *_check_geometry(scan),
+        *implausible(scan.geometry),
     ]
 
 
@@ -69,18 +74,6 @@ def _check_growth(scan: Scan) -> list[Problem]:
     return [Problem("growing", message, "warning")]
 
 
-def _check_patterns(seen: Survey) -> list[Problem]:
-    empty = seen.empty_rows
-    if len(empty) == len(seen.rows):
-        return [Problem("patterns", f"all {len(empty)} patterns looked at hold nothing but zeros")]
-    if len(empty):
-        more = f" and {len(empty) - _LISTED} more" if len(empty) > _LISTED else ""
-        listed = ", ".join(map(str, empty[:_LISTED])) + more
-        message = f"{len(empty)} patterns hold nothing but zeros{seen.extent}: {listed}; leave them out of the scan"
-        return [Problem("patterns", message, "warning")]
-    return []
-
-
 def _check_positions(scan: Scan, step: float) -> list[Problem]:
     positions = scan.positions
     if len(positions) == 1:
@@ -89,27 +82,91 @@ def _check_positions(scan: Scan, step: float) -> list[Problem]:
     if spread[0] <= 1e-9 * max(1.0, float(abs(positions).max())):
         return [Problem("positions", f"all {len(positions)} positions are identical; each pattern needs its own place")]
     problems = _check_unit(scan, step)
+    stray = stray_rows(positions, step, scan.size)
+    if len(stray):
+        kept = np.delete(positions, stray, axis=0)
+        problems.append(_stray(positions, stray, kept))
+        spread = np.linalg.svd(kept - kept.mean(axis=0), compute_uv=False)
     if spread[1] < _COLLINEAR * spread[0]:
         message = "all positions lie on one line: the object is only constrained along it, two directions are needed"
         problems.append(Problem("positions", message, "warning"))
-    return problems
+    return problems + _repeated_places(positions, stray)
+
+
+def stray_rows(positions: NDArray[np.float64], step: float, size: int) -> NDArray[np.int64]:
+    """Return the places of positions far from most: beyond a gap of several steps and views, along y or along x.
+
+    Nothing is called astray where that would be half of the scan or more.
+    """
+    gap = max(_STRAY_STEPS * step, _STRAY_VIEWS * size)
+    kept = np.arange(len(positions))
+    while True:
+        before = len(kept)
+        for axis in (0, 1):
+            along = positions[kept, axis]
+            order = np.argsort(along)
+            groups = np.split(order, np.flatnonzero(np.diff(along[order]) > gap) + 1)
+            kept = np.sort(kept[max(groups, key=len)])
+        if len(kept) == before:
+            break
+    stray = np.setdiff1d(np.arange(len(positions)), kept)
+    return stray if len(stray) < len(positions) / 2 else stray[:0]
+
+
+def _stray(positions: NDArray[np.float64], stray: NDArray[np.int64], kept: NDArray[np.float64]) -> Problem:
+    (top, left), (bottom, right) = np.floor(kept.min(axis=0)) - 1, np.ceil(kept.max(axis=0)) + 1
+    height, width = np.ptp(positions, axis=0)
+    noun = "position lies" if len(stray) == 1 else "positions lie"
+    message = (
+        f"{len(stray)} {noun} far from all others: {listed(stray)}, the first at ({positions[stray[0], 0]:.5g}, "
+        f"{positions[stray[0], 1]:.5g}) px; with them the object is {height:.0f} x {width:.0f} pixels, without "
+        f"{bottom - top:.0f} x {right - left:.0f}: leave them out of the scan"
+    )
+    fix = Fix("keep the others", "--region", f"{top:.0f},{left:.0f},{bottom:.0f},{right:.0f}")
+    return Problem("positions", message, "warning", (fix,))
+
+
+def _repeated_places(positions: NDArray[np.float64], stray: NDArray[np.int64]) -> list[Problem]:
+    """Return what is to say of places that come again, where it is not all of them that do."""
+    places = np.ascontiguousarray(positions).view(np.complex128).ravel()
+    _, first, counts = np.unique(places, return_index=True, return_counts=True)
+    repeated = np.setdiff1d(np.setdiff1d(np.arange(len(places)), first), stray)
+    if counts.min() > 1 or not len(repeated):
+        return []
+    message = (
+        f"{len(repeated)} positions repeat an earlier one exactly: {listed(repeated)}; if the stage did not stand "
+        "still, they were not recorded: leave them out of the scan"
+    )
+    fix = Fix("leave out what repeats a place", "--drop-duplicates", "")
+    return [Problem("places", message, "warning", (fix,))]
 
 
 def _check_unit(scan: Scan, step: float) -> list[Problem]:
-    if SMALLEST_STEP_PX <= step <= scan.size:
+    if SMALLEST_USUAL_STEP_PX <= step <= scan.size:
         return []
     unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
-    fixes = tuple(
-        Fix(f"positions are in {other}", "position_unit", other) for other in _units_that_fit(scan, unit, step)
-    )
-    help_ = f"; the unit that would fit: {' or '.join(fix.value for fix in fixes)}" if fixes else ""
+    wrong = [] if UNITS[unit] is None else implausible(scan.geometry)
+    fixes = tuple(fix for problem in wrong for fix in problem.fixes)
+    if fixes:  # a unit that makes up for a wrong distance would hide it
+        help_ = f"; {wrong[0].message}: put that right first"
+    else:
+        units = _units_that_fit(scan, unit, step)
+        fixes = tuple(Fix(f"positions are in {other}", "position_unit", other) for other in units)
+        help_ = f"; the unit that would fit: {' or '.join(units)}" if units else ""
+        if UNITS[unit] is not None and step > 0:
+            meant = slips(scan.geometry, scan.size, (step / (scan.size / 2), step / SMALLEST_USUAL_STEP_PX))
+            help_ += f"; or what gives the pixel size: {', '.join(fix.label for fix in meant)}" if meant else ""
+            fixes += tuple(meant)
+    told = f"neighbouring positions lie {step:.3g} px apart (read as {unit})"
+    if SMALLEST_STEP_PX <= step < SMALLEST_USUAL_STEP_PX:
+        return [Problem("positions", f"{told}, less than a pixel: few scans are as dense{help_}", "warning", fixes)]
     size = "hardly a step" if step < SMALLEST_STEP_PX else f"more than a pattern's {scan.size} px, so nothing overlaps"
-    message = f"neighbouring positions lie {step:.3g} px apart (read as {unit}), {size}{help_}"
-    return [Problem("positions", message, "error", fixes)]
+    return [Problem("positions", f"{told}, {size}{help_}", "error", fixes)]
 
 
-def _units_that_fit(scan: Scan, unit: str, step_px: float) -> list[str]:
-    """Return the units in which the same numbers would be a plausible step."""
+def _units_that_fit(scan: Scan, unit: str, step_px: float, fits: tuple[float, float] | None = None) -> list[str]:
+    """Return the units in which the same numbers would be a plausible step: in pixels, between what ``fits``."""
+    least, most = fits or (SMALLEST_STEP_PX, scan.size)
     pixel = scan.pixel_size_m
     metres = UNITS[unit]
     if metres is not None and pixel is None:
@@ -120,12 +177,12 @@ def _units_that_fit(scan: Scan, unit: str, step_px: float) -> list[str]:
         if other == unit:
             continue
         if factor is None:
-            fits = SMALLEST_STEP_PX <= number <= scan.size
+            fitted = least <= number <= most
         elif pixel is not None:
-            fits = SMALLEST_STEP_PX <= number * factor / pixel[0] <= scan.size
+            fitted = least <= number * factor / pixel[0] <= most
         else:
-            fits = SMALLEST_STEP_M <= number * factor <= LARGEST_STEP_M
-        if fits:
+            fitted = SMALLEST_STEP_M <= number * factor <= LARGEST_STEP_M
+        if fitted:
             fitting.append(other)
     return fitting
 
@@ -158,14 +215,18 @@ def _check_mask(scan: Scan) -> list[Problem]:
     return [Problem("mask", message, "warning")]
 
 
-def _check_geometry(scan: Scan) -> list[Problem]:
-    energy = scan.geometry.energy_ev
-    if energy is None or _PHOTON_EV[0] <= energy <= _PHOTON_EV[1]:
+def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
+    """Look whether neighbouring views overlap, with a probe of this diameter in pixels."""
+    if not 0 < _NOT_OVERLAPPING * diameter < step <= scan.size:
         return []
-    fixes = tuple(
-        Fix(f"{value:g} eV", "energy_ev", f"{value:g}")
-        for value in (energy * 1e3, energy / 1e3)
-        if _PHOTON_EV[0] <= value <= _PHOTON_EV[1]
+    unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
+    units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))
+    fixes = [Fix(f"positions are in {other}", "position_unit", other) for other in units]
+    if scan.probe is not None:
+        fixes.append(Fix("guess the probe from the patterns", "probe", "ignore"))
+    message = (
+        f"neighbouring views do not overlap: they lie {step:.3g} px apart, and the probe is {diameter:.3g} px wide. "
+        "Perhaps the patterns were taken in the near field, where they show the sample itself; or the positions are "
+        "in another unit; or the probe is another"
     )
-    message = f"the photon energy is {energy:g} eV; {_PHOTON_EV[0]:g} to {_PHOTON_EV[1]:g} eV would be plausible"
-    return [Problem("energy_ev", message, "warning", fixes)]
+    return [Problem("overlap", message, "warning", tuple(fixes))]

@@ -23,6 +23,8 @@ _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
     steps.Orient: detector.orient,
     steps.Dark: counts.dark,
     steps.Monitor: counts.monitor,
+    steps.Pedestal: counts.pedestal,
+    steps.Scale: counts.scale,
     steps.MaskFile: masks.mask_file,
     steps.MaskRectangle: masks.mask_rectangle,
     steps.MaskPolygon: masks.mask_polygon,
@@ -35,6 +37,8 @@ _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
     steps.Region: selection.region,
     steps.Every: selection.every,
     steps.DropDead: selection.drop_dead,
+    steps.DropBright: selection.drop_bright,
+    steps.DropRepeated: selection.drop_repeated,
     steps.DropDuplicates: selection.drop_duplicates,
 }
 

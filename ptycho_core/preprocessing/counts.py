@@ -12,7 +12,10 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats.conversions import SubtractDark
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
 from ptycho_core.scan.scan import Patterns, Scan
-from ptycho_core.scan.steps import Dark, Monitor
+from ptycho_core.scan.steps import Dark, Monitor, Pedestal, Scale
+
+_ROUNDING = 1e-6
+"""Of a number that was divided and multiplied again in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +77,39 @@ def monitor(step: Monitor, scan: Scan) -> Scan:
         f"{factors.max():.3g}",
         patterns=Patterns(Scaled(scan.patterns, factors)),
     )
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Subtract a number; what falls below zero becomes zero."""
+
+    level: float
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the lowered batch."""
+        return np.maximum(batch - np.float32(self.level), 0)
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """Multiply by a number."""
+
+    factor: float
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the scaled batch, whole where it is so but for rounding."""
+        scaled = batch * np.float32(self.factor)
+        whole = np.rint(scaled)
+        return np.where(abs(scaled - whole) <= _ROUNDING * whole, whole, scaled)
+
+
+def pedestal(step: Pedestal, scan: Scan) -> Scan:
+    """Subtract a constant."""
+    note = f"subtracted a pedestal of {step.level:g} from all pixels, clipped at zero"
+    return scan.replace(note, patterns=scan.patterns.then(Lowered(step.level)))
+
+
+def scale(step: Scale, scan: Scan) -> Scan:
+    """Multiply by a constant."""
+    note = f"multiplied the patterns by {step.factor:g}"
+    return scan.replace(note, patterns=scan.patterns.then(Multiplied(step.factor)))

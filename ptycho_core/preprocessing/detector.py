@@ -123,6 +123,8 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
     if scan.object_guess is not None:
         note += "; left out the object guess, which is in the old ones"
     fit, zoom = FitTo(size), size / scan.size
+    if size < scan.size:
+        note += lost_counts(mean_pattern(scan), size)
     mask = fit(_mask_of(scan))
     _check_good(mask, "crop")
     pixel = scan.geometry.object_pixel_m
@@ -135,6 +137,12 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
         geometry=dataclasses.replace(scan.geometry, object_pixel_m=pixel and (pixel[0] / zoom, pixel[1] / zoom)),
         object_guess=None,
     )
+
+
+def lost_counts(mean: NDArray[np.float64], size: int) -> str:
+    """Return the end of a sentence: which part of the counts of a mean pattern (y, x) a crop to ``size`` takes away."""
+    lost = 1 - FitTo(size)(mean).sum() / (mean.sum() or 1.0)
+    return f"; {lost:.2%} of the counts lay outside" if lost > 1e-3 else ""
 
 
 def bin(step: Bin, scan: Scan) -> Scan:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.steps import DropDead, DropDuplicates, Every, Region
-from ptycho_core.scan.survey import survey_of
+from ptycho_core.scan.steps import DropBright, DropDead, DropDuplicates, DropRepeated, Every, Region
+from ptycho_core.scan.survey import repeated_rows, survey_of
 
 
 def region(step: Region, scan: Scan) -> Scan:
@@ -45,6 +45,22 @@ def drop_dead(step: DropDead, scan: Scan) -> Scan:
     if not alive.any():
         raise InputError("drop_dead: no pattern would be left; most of them hold no counts")
     return _keep(scan, alive, f"with more than {step.fraction:g} of the median pattern's counts")
+
+
+def drop_bright(step: DropBright, scan: Scan) -> Scan:
+    """Leave out patterns with far too many counts: one pass over all of them, in bounded memory."""
+    sums = survey_of(scan, everything=True).sums
+    usual = sums <= step.factor * np.median(sums)
+    if not np.median(sums):
+        raise InputError("drop_bright: most of the patterns hold no counts; leave these out first")
+    return _keep(scan, usual, f"with at most {step.factor:g} times the median pattern's counts")
+
+
+def drop_repeated(step: DropRepeated, scan: Scan) -> Scan:
+    """Leave out patterns that are the same as an earlier one."""
+    kept = np.ones(len(scan), bool)
+    kept[repeated_rows(scan, survey_of(scan, everything=True))] = False
+    return _keep(scan, kept, "that repeat no earlier one")
 
 
 def drop_duplicates(step: DropDuplicates, scan: Scan) -> Scan:

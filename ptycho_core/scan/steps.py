@@ -49,7 +49,8 @@ class Step:
     @classmethod
     def section(cls) -> str:
         """Return the heading under which the step is offered: that of its own settings, which follow inherited ones."""
-        return list(cls.knobs().values())[-1].section
+        knobs = list(cls.knobs().values())
+        return knobs[-1].section if knobs else _SELECTION
 
     @classmethod
     def help(cls) -> str:
@@ -139,6 +140,22 @@ class Monitor(FromFile):
     """Divide each pattern by the monitor's reading for it, over the mean reading."""
 
     name: ClassVar[str] = "monitor"
+
+
+@dataclass(frozen=True)
+class Pedestal(Step):
+    """Subtract a constant from all pixels, such as a detector's offset; what falls below zero becomes zero."""
+
+    name: ClassVar[str] = "pedestal"
+    level: float = knob(MISSING, float, _COUNTS, "What a pixel holds that no photon reached", above=0)
+
+
+@dataclass(frozen=True)
+class Scale(Step):
+    """Multiply all patterns by a factor, so that a photon counts 1: after a normalisation, or in units of a gain."""
+
+    name: ClassVar[str] = "scale"
+    factor: float = knob(MISSING, float, _COUNTS, "What the values are multiplied by", above=0)
 
 
 @dataclass(frozen=True)
@@ -299,6 +316,21 @@ class DropDead(Step):
 
 
 @dataclass(frozen=True)
+class DropBright(Step):
+    """Leave out the patterns that hold far more counts than most."""
+
+    name: ClassVar[str] = "drop_bright"
+    factor: float = knob(10.0, float, _SELECTION, "How many times the median pattern's counts is too much", above=1)
+
+
+@dataclass(frozen=True)
+class DropRepeated(Step):
+    """Leave out the patterns that repeat an earlier one count by count, as a detector that stopped delivers them."""
+
+    name: ClassVar[str] = "drop_repeated"
+
+
+@dataclass(frozen=True)
 class DropDuplicates(Step):
     """Leave out the patterns whose positions repeat an earlier one's."""
 
@@ -316,6 +348,8 @@ STEPS: dict[str, type[Step]] = {
         Orient,
         Dark,
         Monitor,
+        Pedestal,
+        Scale,
         MaskFile,
         MaskRectangle,
         MaskPolygon,
@@ -328,6 +362,8 @@ STEPS: dict[str, type[Step]] = {
         Region,
         Every,
         DropDead,
+        DropBright,
+        DropRepeated,
         DropDuplicates,
     )
 }

@@ -21,6 +21,9 @@ _FEWEST_STRETCHES = 16
 _BATCH_BYTES = 16 * 2**20
 FARTHEST_MADS = 5.0
 """A pattern whose counts lie farther from the median, in standard deviations as the MAD tells them, is an outlier."""
+_FEWEST_TO_STICK = 3
+"""Patterns, below which every pixel may hold the same value in all."""
+_LOWEST_FLAG, _ABOVE_OTHERS = 15.0, 4.0
 _SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
 
@@ -38,8 +41,12 @@ class Survey:
         (y, x) float64 mean of the finite, non-negative values.
     sums
         (m,) float64 sum of each pattern's finite, non-negative values.
-    highest
-        (y, x) float32 largest finite value of each pixel.
+    marks
+        (m,) float64 sum of every second row of pixels of each pattern, by which equal patterns are found.
+    highest, lowest
+        (y, x) float32 largest and smallest finite value of each pixel, of no pattern 0.
+    n_highest
+        How many values are as large as the largest.
     n_not_finite, n_negative
         How many values are NaN or infinite, and how many are below zero, masked pixels left out.
     bad_pixels
@@ -52,7 +59,10 @@ class Survey:
     total: int
     mean: NDArray[np.float64]
     sums: NDArray[np.float64]
+    marks: NDArray[np.float64]
     highest: NDArray[np.float32]
+    lowest: NDArray[np.float32]
+    n_highest: int
     n_not_finite: int
     n_negative: int
     bad_pixels: NDArray[np.bool_]
@@ -135,8 +145,10 @@ class Surveyor:
         self._patterns, self._good = patterns, good
         self._total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
         self._highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
+        self._lowest: NDArray[np.float32] = np.full(patterns.shape[1:], np.inf, np.float32)
+        self._top, self._n_top = 0.0, 0
         self._bad_pixels = np.zeros(patterns.shape[1:], bool)
-        self._sums = np.zeros(len(self.rows))
+        self._sums, self._marks = np.zeros(len(self.rows)), np.zeros(len(self.rows))
         self._bad_rows: list[NDArray[np.int64]] = []
         self._n_not_finite = self._n_negative = 0
 
@@ -162,7 +174,14 @@ class Surveyor:
             batch = batch * good
         self._total += batch.sum(axis=0, dtype=np.float64)
         self._sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
-        np.maximum(self._highest, batch.max(axis=0), out=self._highest)
+        self._marks[places] = batch[:, ::2].sum(axis=(1, 2), dtype=np.float64)
+        highest = batch.max(axis=0)
+        np.maximum(self._highest, highest, out=self._highest)
+        np.minimum(self._lowest, batch.min(axis=0), out=self._lowest)
+        top = float(highest.max())
+        if top >= self._top:
+            before = self._n_top if top == self._top else 0
+            self._top, self._n_top = top, before + int(np.count_nonzero(batch[:, highest == top] == top))
 
     def survey(self) -> Survey:
         """Return what was seen."""
@@ -171,12 +190,50 @@ class Surveyor:
             total=len(self._patterns),
             mean=self._total / max(len(self.rows), 1),
             sums=self._sums,
+            marks=self._marks,
             highest=self._highest,
+            lowest=np.where(np.isfinite(self._lowest), self._lowest, np.float32(0)),
+            n_highest=self._n_top,
             n_not_finite=self._n_not_finite,
             n_negative=self._n_negative,
             bad_pixels=self._bad_pixels,
             bad_rows=np.concatenate([np.empty(0, np.int64), *self._bad_rows]),
         )
+
+
+def repeated_rows(scan: Scan, seen: Survey) -> NDArray[np.int64]:
+    """Return the places of the patterns that hold the same counts as an earlier one, and any at all."""
+    order = np.lexsort((seen.rows, seen.marks, seen.sums))
+    alike = (np.diff(seen.sums[order]) == 0) & (np.diff(seen.marks[order]) == 0) & (seen.sums[order][1:] > 0)
+    repeated, first = [], 0
+    for place, same in enumerate(alike, 1):
+        if not same:
+            first = place
+        elif np.array_equal(scan.patterns[int(seen.rows[order[first]])], scan.patterns[int(seen.rows[order[place]])]):
+            repeated.append(int(seen.rows[order[place]]))
+    return np.sort(np.asarray(repeated, np.int64))
+
+
+def flags(seen: Survey, good: NDArray[np.bool_] | None = None) -> dict[float, int]:
+    """Return the values that detectors write where they do not count, and how many pixels hold each in all patterns.
+
+    They are 2^k - 1 or 2^k - 2, whatever type they are stored in since, or the root of that; a pixel that has one
+    never has another value, and lies far above the others.
+    """
+    if len(seen.rows) < _FEWEST_TO_STICK:
+        return {}
+    sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG)
+    sticks &= np.ones(sticks.shape, bool) if good is None else good
+    others = seen.highest[~sticks if good is None else ~sticks & good]
+    if others.size < sticks.size / 2:
+        return {}
+    usual = float(np.median(others))
+    values, counts = np.unique(seen.highest[sticks], return_counts=True)
+    ends = 2.0 ** np.arange(8, 65)
+    known = np.concatenate([ends - 1, ends - 2]).astype(np.float32)
+    known = np.concatenate([known, np.sqrt(known)])
+    is_flag = np.isin(values, known) & (values > _ABOVE_OTHERS * usual)
+    return {float(value): int(count) for value, count in zip(values[is_flag], counts[is_flag], strict=True)}
 
 
 def outliers(sums: NDArray[np.float64]) -> NDArray[np.bool_]:

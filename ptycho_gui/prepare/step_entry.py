@@ -23,8 +23,10 @@ from ptycho_core.scan.steps import (
     Orient,
     OrientPositions,
     Pad,
+    Pedestal,
     Region,
     Saturation,
+    Scale,
     Step,
 )
 
@@ -117,6 +119,8 @@ def _start(kind: type[Step], look: Look, highest: float) -> dict[str, Any]:
         Saturation: {"level": highest or 1.0},
         Region: _extent(look),
         Every: {"k": 2},
+        Pedestal: {"level": max(float(look.mean.min()), 1.0)},
+        Scale: {"factor": 2.0},
     }
     return starts.get(kind, {})
 

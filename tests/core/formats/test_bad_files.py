@@ -43,6 +43,9 @@ def test_what_is_wrong_with_a_scan_is_listed_with_the_settings_that_help(make, c
     assert problem["severity"] == bad.severity
     assert {(fix["field"], fix["value"]) for fix in problem["fixes"]} >= set(bad.fixes)
     for fix in problem["fixes"]:
+        if fix["field"].startswith("--"):
+            assert cli.main(["inspect", str(path), f"{fix['field']}={fix['value']}"]) == 0
+            continue
         # With these pixels a step of 4 in the unit that is offered is one of 4 pixels.
         pixel = 1e-6 if fix["value"] == "nm" else 1e-9
         answers = [f"{fix['field']}={fix['value']}", f"object_pixel_m={pixel}"]

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from ptycho_core.formats import read_scan
-from ptycho_core.inspection.scan_checks import check_scan, median_step_px
+from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px, stray_rows
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.scan import Geometry, Patterns, Scan
 from ptycho_core.scan.settings import Assumption
+from ptycho_core.scan.steps import Region
+from ptycho_core.scan.steps_json import step_from_text
 from tests.helpers import scan_files as files
 
 
@@ -116,3 +119,38 @@ def test_mask_of_nearly_all_pixels_looks_inverted():
 def test_energy_in_kiloelectronvolt_is_found():
     problem = only_problem(scan(geometry=Geometry(energy_ev=8.3)))
     assert problem.fixes[0].value == "8300"
+
+
+def test_positions_far_from_all_others_are_left_out_by_the_region_that_is_offered():
+    positions = files.positions(40) + np.array([96787.0, 24777.0])
+    positions[[12, 30]], positions[35:] = 0, 0
+    subject = scan(patterns=Patterns(files.counts(40)), positions=positions)
+    problem = only_problem(subject)
+    assert "7 positions lie far from all others: 12, 30, 35, 36" in problem.message
+    step = step_from_text(Region, problem.fixes[0].value)
+    kept = preprocess(subject, [step])
+    np.testing.assert_array_equal(kept.positions, np.delete(positions, [12, 30, 35, 36, 37, 38, 39], axis=0))
+    assert check_scan(kept) == []
+
+
+def test_two_halves_of_a_scan_are_not_astray():
+    positions = files.positions(40)
+    positions[20:] += 1e4
+    assert len(stray_rows(positions, 5.0, 16)) == 0
+
+
+def test_a_place_that_comes_again_is_told_unless_all_of_them_do():
+    positions = files.positions(40)
+    positions[31:] = positions[30]
+    problem = only_problem(scan(patterns=Patterns(files.counts(40)), positions=positions))
+    assert "9 positions repeat an earlier one exactly: 31, 32" in problem.message
+    assert problem.fixes[0].field == "--drop-duplicates"
+    twice = np.repeat(files.positions(20), 2, axis=0)
+    assert check_scan(scan(patterns=Patterns(files.counts(40)), positions=twice)) == []
+
+
+def test_views_that_do_not_overlap_are_told_with_the_likely_causes():
+    problem = check_overlap(scan(), step=14.0, diameter=6.0)[0]
+    assert problem.severity == "warning"
+    assert all(cause in problem.message for cause in ("near field", "another unit", "the probe is another"))
+    assert check_overlap(scan(), step=6.1, diameter=6.0) == []

@@ -21,8 +21,10 @@ from ptycho_core.scan.steps import (
     Centre,
     Crop,
     Dark,
+    DropBright,
     DropDead,
     DropDuplicates,
+    DropRepeated,
     Every,
     HotPixels,
     MaskBrush,
@@ -34,8 +36,10 @@ from ptycho_core.scan.steps import (
     Orient,
     OrientPositions,
     Pad,
+    Pedestal,
     Region,
     Saturation,
+    Scale,
     TurnPositions,
 )
 from ptycho_core.simulation.forward import fourier
@@ -86,6 +90,8 @@ def all_steps(folder):
     return [
         Dark(save(folder, np.ones((16, 16), np.float32), "dark.npy")),
         Monitor(save(folder, np.linspace(1, 2, 12), "monitor.npy")),
+        Pedestal(0.5),
+        Scale(2.0),
         MaskFile(save(folder, np.eye(16) == 0, "mask.npy")),
         MaskRectangle(0, 0, 1, 2),
         MaskPolygon("4,4 4,7 7,4"),
@@ -103,6 +109,8 @@ def all_steps(folder):
         Region(-1e3, -1e3, 1e3, 1e3),
         Every(2, 1),
         DropDead(),
+        DropBright(),
+        DropRepeated(),
         DropDuplicates(),
     ]
 
@@ -133,7 +141,8 @@ def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
 
 def test_steps_read_only_the_patterns_that_are_asked_for(tmp_path):
     source = Recorded(COUNTS)
-    lazy = [step for step in all_steps(tmp_path) if type(step) not in (MaskThreshold, Saturation, HotPixels, DropDead)]
+    looking = (MaskThreshold, Saturation, HotPixels, Crop, DropDead, DropBright, DropRepeated)
+    lazy = [step for step in all_steps(tmp_path) if type(step) not in looking]
     done = preprocess(scan(source), lazy)
     assert source.n_read == 0
     done.patterns[[1, 2]]

@@ -1,0 +1,83 @@
+"""Which energies, distances and pixels a measurement can have, and what was meant where it has others."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.scan.scan import Geometry
+
+_PLAUSIBLE = {
+    "energy_ev": ((1.0, 4.0), (20.0, 1e6)),
+    "distance_m": ((1e-4, 50.0),),
+    "detector_pixel_m": ((5e-7, 2e-3),),
+    "object_pixel_m": ((1e-13, 1e-4),),
+}
+"""Light, then anything from the extreme ultraviolet to fast electrons; from a lens to the end of a beamline; ..."""
+_WORDS = {
+    "energy_ev": ("energy", "eV", ""),
+    "distance_m": ("distance", "m", " from sample to detector"),
+    "detector_pixel_m": ("pitch", "m", " of the detector's pixels"),
+    "object_pixel_m": ("object pixel", "m", ""),
+}
+_LENGTHS = {1e-3: "mm", 1e-6: "µm", 1e-9: "nm", 1e-2: "cm", 1e3: "km"}
+_MEANT = {
+    "energy_ev": {1e3: "keV", 1e10: "a wavelength in angstrom", 1e9: "a wavelength in nm", 1e-3: "meV"},
+    "distance_m": _LENGTHS,
+    "detector_pixel_m": _LENGTHS,
+    "object_pixel_m": {**_LENGTHS, 1e-10: "angstrom"},
+}
+"""What a number was in, by what it has to be multiplied with; the likeliest first."""
+_SLIPS = {
+    "energy_ev": (10.0, 0.1, 1e3, 1e-3),
+    "distance_m": (1e-3, 1e3, 1e-2, 1e2),
+    "detector_pixel_m": (1e-3, 1e3),
+    "object_pixel_m": (1e-3, 1e3, 10.0, 0.1),
+}
+"""Factors by which a number may be wrong and yet plausible: angstrom for nanometres, millimetres for metres."""
+
+
+def is_plausible(key: str, value: float) -> bool:
+    """Tell whether a field of `Geometry` can have this value."""
+    return any(low <= value <= high for low, high in _PLAUSIBLE[key])
+
+
+def implausible(geometry: Geometry) -> list[Problem]:
+    """Return what of a geometry cannot be right, with the values that may have been meant."""
+    problems = []
+    for key, (word, unit, of) in _WORDS.items():
+        value = getattr(geometry, key)
+        if value is None or all(is_plausible(key, one) for one in np.ravel(value)):
+            continue
+        number = float(np.ravel(value)[0])
+        fixes = tuple(
+            Fix(f"it was in {meant}: {number * factor:.6g} {unit}", key, f"{number * factor:.6g}")
+            for factor, meant in _MEANT[key].items()
+            if is_plausible(key, number * factor)
+        )
+        ranges = " or ".join(f"{low:g} to {high:g}" for low, high in _PLAUSIBLE[key])
+        help_ = f"; {' or '.join(f'{fix.value} {unit}' for fix in fixes)} would be" if fixes else ""
+        message = f"the {word}{of} is {number:.6g} {unit}, and {ranges} {unit} are plausible{help_}"
+        problems.append(Problem(key, message, "warning", fixes or (Fix(f"say the {word}", key, None),)))
+    return problems
+
+
+def slips(geometry: Geometry, size: int, fits: tuple[float, float]) -> list[Fix]:
+    """Return the single changes of a geometry that multiply its pixel by a factor between these limits."""
+    pixel, fixes = geometry.pixel_size_m(size), []
+    for key, factors in _SLIPS.items():
+        value = getattr(geometry, key)
+        if value is None or pixel is None or (geometry.object_pixel_m and key != "object_pixel_m"):
+            continue
+        for factor in factors:
+            other = tuple(factor * one for one in value) if isinstance(value, tuple) else factor * value
+            changes: dict[str, Any] = {key: other}
+            changed = dataclasses.replace(geometry, **changes).pixel_size_m(size)
+            number = float(np.ravel(other)[0])
+            if changed and fits[0] <= changed[0] / pixel[0] <= fits[1] and is_plausible(key, number):
+                word, unit, _ = _WORDS[key]
+                fixes.append(Fix(f"the {word} is {number:.6g} {unit}", key, f"{number:.6g}"))
+    return fixes

@@ -1,0 +1,132 @@
+"""Counts that no detector counts, and patterns unlike the others: told, with the step that puts them right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptycho_core.formats import read_scan
+from ptycho_core.inspection.inspection import inspect
+from ptycho_core.preprocessing import open_scan
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
+from ptycho_core.scan.steps import Crop
+from tests.helpers import scan_files as files
+
+N = 40
+COUNTS, POSITIONS = files.counts(N), files.positions(N)
+
+
+def opened(folder, counts, positions=POSITIONS, **settings):
+    path = files.npz(folder / "a.npz", patterns=counts, positions=positions, probe=files.probe())
+    return read_scan(path, settings=settings)
+
+
+def problems_of(scan: Scan):
+    return inspect(scan).problems
+
+
+def put_right(scan: Scan, field: str) -> Scan:
+    """Return the scan after the only fix of its only problem."""
+    (problem,) = problems_of(scan)
+    assert problem.field == field, problem
+    (fix,) = problem.fixes
+    done = open_scan(scan.source.fixed(fix))
+    assert problems_of(done) == ()
+    return done
+
+
+def test_a_good_scan_has_nothing_of_all_this(tmp_path):
+    assert problems_of(opened(tmp_path, COUNTS)) == ()
+
+
+@pytest.mark.parametrize("times", [40, 200])
+def test_bright_patterns_are_left_out(tmp_path, times):
+    counts = COUNTS.astype(np.uint32)
+    counts[[3, 17]] *= times
+    done = put_right(opened(tmp_path, counts), "bright")
+    np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, [3, 17], axis=0))
+    np.testing.assert_array_equal(done.positions, np.delete(POSITIONS, [3, 17], axis=0))
+
+
+def test_patterns_that_are_nearly_empty_are_left_out(tmp_path):
+    counts = COUNTS.copy()
+    counts[5] = np.random.default_rng(0).poisson(0.05, counts[5].shape)
+    done = put_right(opened(tmp_path, counts), "dim")
+    np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, 5, axis=0))
+
+
+def test_patterns_of_zeros_are_left_out(tmp_path):
+    counts = COUNTS.copy()
+    counts[[2, 30]] = 0
+    done = put_right(opened(tmp_path, counts), "patterns")
+    np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, [2, 30], axis=0))
+
+
+def test_a_frame_that_the_detector_delivered_again_is_left_out(tmp_path):
+    counts = COUNTS.copy()
+    counts[8], counts[9], counts[21] = counts[7], counts[7], counts[20]
+    done = put_right(opened(tmp_path, counts), "repeated")
+    np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, [8, 9, 21], axis=0))
+
+
+def test_a_pedestal_is_subtracted(tmp_path):
+    done = put_right(opened(tmp_path, COUNTS.astype(np.int32) + 100), "pedestal")
+    ideal = COUNTS - COUNTS.min()
+    np.testing.assert_array_equal(done.patterns[:], ideal)
+
+
+def test_a_pedestal_with_the_noise_of_its_reading_is_found(tmp_path):
+    noise = np.random.default_rng(4).normal(500, 3, COUNTS.shape)
+    done = put_right(opened(tmp_path, (COUNTS + noise).astype(np.float32), data="counts"), "pedestal")
+    assert abs(done.patterns[:].mean() - COUNTS.mean()) < 3
+
+
+def test_light_that_falls_everywhere_is_no_pedestal(tmp_path):
+    counts = COUNTS + np.random.default_rng(5).poisson(100, COUNTS.shape)
+    assert problems_of(opened(tmp_path, counts)) == ()
+
+
+def test_counts_that_were_divided_by_the_largest_are_multiplied_again(tmp_path):
+    done = put_right(opened(tmp_path, (COUNTS / COUNTS.max()).astype(np.float32), data="counts"), "normalised")
+    np.testing.assert_array_equal(done.patterns[:], COUNTS)
+
+
+def test_counts_in_units_of_a_gain_become_photons(tmp_path):
+    done = put_right(opened(tmp_path, (COUNTS * 9.3).astype(np.float32), data="counts"), "normalised")
+    np.testing.assert_array_equal(done.patterns[:], COUNTS)
+
+
+def test_patterns_that_were_normalised_one_by_one_are_told(tmp_path):
+    sums = COUNTS.sum(axis=(1, 2), keepdims=True)
+    (problem,) = problems_of(opened(tmp_path, (COUNTS / sums).astype(np.float32), data="counts"))
+    assert "same sum" in problem.message
+    assert problem.fixes == ()
+
+
+def test_the_end_of_a_detectors_range_that_many_values_reach_is_told(tmp_path):
+    counts = np.minimum(np.rint(COUNTS * 2.5), 1023).astype(np.float32)
+    assert np.count_nonzero(counts == 1023) > 20
+    problems = {problem.field: problem for problem in problems_of(opened(tmp_path, counts))}
+    (fix,) = problems["saturated"].fixes
+    done = open_scan(opened(tmp_path, counts).source.fixed(fix))
+    np.testing.assert_array_equal(done.mask, (counts < 1023).all(axis=0))
+
+
+def test_a_beam_off_centre_is_centred_without_losing_counts(tmp_path):
+    counts = np.zeros((N, 32, 32), np.uint16)
+    counts[:, 2:18, 12:28] = COUNTS
+    path = files.npz(tmp_path / "a.npz", patterns=counts, positions=POSITIONS)
+    assert [problem.field for problem in problems_of(read_scan(path))] == ["probe", "centre"][::-1]
+    (problem, _) = problems_of(read_scan(path))
+    done = open_scan(ScanSource(path).fixed(problem.fixes[0]))
+    np.testing.assert_array_equal(done.patterns[:][:, 8:24, 8:24], COUNTS)
+
+
+def test_a_crop_says_which_part_of_the_counts_it_loses(tmp_path):
+    counts = np.zeros((N, 32, 32), np.uint16)
+    counts[:, 8:24, 16:32] = COUNTS
+    path = files.npz(tmp_path / "a.npz", patterns=counts, positions=POSITIONS)
+    cropped = open_scan(ScanSource(path, steps=(Crop(16),)))
+    lost = COUNTS[:, :, 8:].sum() / COUNTS.sum()
+    assert f"; {lost:.2%} of the counts lay outside" in cropped.history[-1]
