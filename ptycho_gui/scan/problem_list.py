@@ -98,7 +98,7 @@ class _Note(QFrame):
         fixes.show_fixes(problem.fixes)
         fixes.chosen.connect(owner.fix_requested)
         column.addWidget(fixes)
-        if not problem.fixes and problem.field in _CAN_BE_SHOWN:
+        if problem.field in _CAN_BE_SHOWN:
             button = QPushButton("Show")
             button.setToolTip(f"Show the {problem.field} that this is about")
             button.clicked.connect(partial(owner.show_requested.emit, problem))
