@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import conversions
+from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.plausible import implausible
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
@@ -103,6 +104,7 @@ def assemble(
     InputError
         Wherever the file cannot become a scan as it is; the sentence names the setting that helps, if one does.
     """
+    _leave_out_unplaced(stored)
     patterns = Patterns(stored.source, stored.steps, stored.rows)
     shape = patterns.shape[1:]
     if min(shape) < SMALLEST_SIDE:
@@ -153,6 +155,17 @@ def assemble(
     if seen is not None:
         remember(scan, seen, looked.everything)
     return scan
+
+
+def _leave_out_unplaced(stored: Stored) -> None:
+    """Leave out the patterns whose position is not finite, which the reader let pass as the operator wants it."""
+    placed = np.isfinite(stored.positions).all(axis=1)
+    if placed.all():
+        return
+    rows = np.arange(stored.source.shape[0]) if stored.rows is None else stored.rows
+    stored.rows, stored.positions = rows[placed], stored.positions[placed]
+    stored.indexes = rows[placed] if stored.indexes is None else stored.indexes[placed]
+    stored.notes.append(f"left out {np.count_nonzero(~placed)} patterns without a position")
 
 
 class _Looked:
@@ -207,7 +220,8 @@ def _subtract_dark(patterns: Patterns, stored: Stored, settings: Settings, path:
     if dark.shape != patterns.shape[1:] or not np.isfinite(dark).all():
         raise InputError(
             f"{path}: the dark frame has shape {dark.shape} or values that are not finite; "
-            f"it must be {patterns.shape[1:]} and finite"
+            f"it must be {patterns.shape[1:]} and finite: set dark=ignore to do without",
+            [Fix("leave out the dark frame", "dark", "ignore")],
         )
     reason = "the file holds dark frames and does not say that they were subtracted"
     if settings.assume("dark", "subtract", reason) == "ignore":
@@ -222,9 +236,11 @@ def _check_mask(
     if mask is None or mask.all():
         return None
     if mask.shape != shape:
-        raise InputError(f"{path}: the mask has shape {mask.shape}; it must be that of the patterns, {shape}")
+        sentence = f"{path}: the mask has shape {mask.shape}; it must be that of the patterns, {shape}"
+        raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
     if not mask.any():
-        raise InputError(f"{path}: the mask leaves no good pixel; it may be inverted")
+        sentence = f"{path}: the mask leaves no good pixel; it may be inverted: set mask=invert, or mask=ignore"
+        raise InputError(sentence, [INVERT, IGNORE])
     notes.append(f"masked {np.count_nonzero(~mask)} bad pixels that the file lists")
     return mask
 
@@ -292,11 +308,13 @@ def _to_counts(
     told = looked.told
     reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
     held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
+    other = "counts" if held == "amplitude" else "amplitude"
     largest = looked.values.maximum**2 if held == "amplitude" else looked.values.maximum
     if largest > LARGEST_COUNT:
         raise InputError(
             f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
-            f"values were taken as {held}: set data={'counts' if held == 'amplitude' else 'amplitude'} if they differ"
+            f"values were taken as {held}: set data={other} if they are these",
+            [Fix(f"they are {other}", "data", other)],
         )
     if held == "amplitude":
         notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
@@ -385,7 +403,8 @@ def _make_square(
     if how is None:
         raise InputError(
             f"{path}: patterns are {height} x {width} pixels, not square; set square=crop for {min(height, width)} "
-            f"pixels or square=pad for {max(height, width)}, the added ones masked"
+            f"pixels or square=pad for {max(height, width)}, the added ones masked",
+            [Fix("crop them", "square", "crop"), Fix("pad them with masked pixels", "square", "pad")],
         )
     size = min(height, width) if how == "crop" else max(height, width)
     fit = conversions.FitTo(size)
@@ -462,7 +481,10 @@ def _settle_probe(
             notes.append("left out the probe that the file holds")
         return None
     if not np.isfinite(probe).all():
-        raise InputError(f"{path}: the probe holds values that are not finite; set probe=ignore to start from a guess")
+        raise InputError(
+            f"{path}: the probe holds values that are not finite; set probe=ignore to start from a guess",
+            [Fix("start from a guess", "probe", "ignore")],
+        )
     if how == "crop":
         fitted: NDArray[Any] = conversions.FitTo(size)(probe)
     elif how == "resample":

@@ -7,16 +7,19 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats.stores.store import LARGEST_ARRAY, Store, UnevenError, drop_leading
 from ptycho_core.scan.scan import ArraySource
+from ptycho_core.scan.settings import Settings
 
 _LARGEST_INDEX = 2**53
 """From here on not every whole number is a float64."""
 
 
-def vector(store: Store, key: str, length: int) -> NDArray[np.float64]:
+def vector(store: Store, key: str, length: int, settings: Settings | None = None) -> NDArray[np.float64]:
     """Return (length,) finite numbers, one for each pattern; axes of length 1 are dropped.
+
+    With ``settings`` they are positions, of which the operator may leave out what is not finite.
 
     Raises
     ------
@@ -31,7 +34,7 @@ def vector(store: Store, key: str, length: int) -> NDArray[np.float64]:
             max(shape, default=1),
             length,
         )
-    return check_finite(store, key, store.numbers(key).ravel())
+    return check_finite(store, key, store.numbers(key).ravel(), settings)
 
 
 def indexes(store: Store, key: str, length: int) -> NDArray[np.int64]:
@@ -48,8 +51,10 @@ def indexes(store: Store, key: str, length: int) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def points(store: Store, key: str, n_patterns: int, dimensions: tuple[int, ...] = (2,)) -> NDArray[np.float64]:
-    """Return (n, d) finite coordinates; leading axes of length 1 are dropped.
+def points(
+    store: Store, key: str, n_patterns: int, settings: Settings, dimensions: tuple[int, ...] = (2,)
+) -> NDArray[np.float64]:
+    """Return (n, d) coordinates, finite unless the operator leaves others out; leading axes of length 1 are dropped.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def points(store: Store, key: str, n_patterns: int, dimensions: tuple[int, ...] 
             shape[0],
             n_patterns,
         )
-    return check_finite(store, key, store.numbers(key).reshape(shape))
+    return check_finite(store, key, store.numbers(key).reshape(shape), settings)
 
 
 def real(value: Any) -> NDArray[np.float64] | None:
@@ -80,13 +85,25 @@ def real(value: Any) -> NDArray[np.float64] | None:
         return None
 
 
-def check_finite(store: Store, key: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the values if all are finite; else raise `InputError` that counts those that are not."""
-    count = np.count_nonzero(~np.isfinite(values))
-    if count:
-        first = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-        raise InputError(f"{store.path}: '{key}' holds {count} values that are not finite, the first at index {first}")
-    return values
+def check_finite(
+    store: Store, key: str, values: NDArray[np.float64], settings: Settings | None = None
+) -> NDArray[np.float64]:
+    """Return values (n, ...) if all are finite, or, of positions, if the ``settings`` say that others are left out.
+
+    Raises
+    ------
+    InputError
+        Else; it counts them.
+    """
+    bad = ~np.isfinite(values)
+    if not bad.any() or (settings is not None and settings.get("bad_positions") == "drop"):
+        return values
+    first = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
+    sentence = f"{store.path}: '{key}' holds {bad.sum()} values that are not finite, the first at index {first}"
+    if settings is None:
+        raise InputError(sentence)
+    fix = Fix("leave out the patterns without a position", "bad_positions", "drop")
+    raise InputError(f"{sentence}: set bad_positions=drop to leave out the patterns without a position", [fix])
 
 
 def last_axis_first(source: ArraySource) -> ArraySource:
@@ -101,26 +118,47 @@ class _OnDisk(Protocol):
     def with_last_axis_first(self) -> ArraySource: ...
 
 
-def probe_modes(store: Store, key: str | None, notes: list[str]) -> NDArray[np.complex64] | None:
-    """Return a stored probe as (M, y, x): 2-D, (M, y, x), (y, x, 1), or the first of several coherent ones.
+def probe_modes(
+    store: Store, key: str | None, frame: tuple[int, ...], settings: Settings, notes: list[str]
+) -> NDArray[np.complex64] | None:
+    """Return a stored probe as (M, y, x), whichever axes are the modes and whether real and imaginary parts are apart.
 
-    The last axes of ptychodus' (coherent, incoherent, y, x) and tike's (1, ..., 1, M, y, x) are the same.
+    It is 2-D, (M, y, x), or (y, x, M) where the first two axes are those of the patterns, ``frame``, or alike; of
+    several coherent ones the first is taken. The last axes of ptychodus' (coherent, incoherent, y, x) and tike's
+    (1, ..., 1, M, y, x) are the same.
     """
     if key is None:
         return None
-    shape = store.header(key).shape
-    if len(shape) == 3 and shape[2] == 1 and shape[0] > 1:
-        shape = shape[:2]
-    shape = drop_leading(shape, 3)
-    if len(shape) not in (2, 3, 4) or 0 in shape:
-        raise InputError(
-            f"{store.path}: '{key}' has shape {store.header(key).shape}; a probe is (y, x) or (modes, y, x)"
-        )
-    probe = store.numbers(key, np.complex64).reshape(shape)
-    if len(shape) == 4:
-        notes.append(f"took the first of {shape[0]} coherent probes, which is the strongest by convention")
+    return settings.unless_answered("probe", lambda: _probe_modes(store, key, frame, notes), ignore="ignore")
+
+
+def _probe_modes(store: Store, key: str, frame: tuple[int, ...], notes: list[str]) -> NDArray[np.complex64]:
+    header = store.header(key)
+    probe: NDArray[Any] = store.numbers(key, np.complex64).reshape(drop_leading(header.shape, 2))
+    planes = 2 if header.dtype.kind in "fiu" and probe.ndim > 2 else 0
+    if planes and probe.shape[-1] == planes and probe.shape[-2] != planes:
+        notes.append(f"took the last axis of '{key}' as real and imaginary part")
+        probe = probe[..., 0] + 1j * probe[..., 1]
+    elif planes and probe.ndim == 3 and probe.shape[0] == planes:
+        notes.append(f"took the two planes of '{key}' as real and imaginary part")
+        probe = probe[0] + 1j * probe[1]
+    if probe.ndim == 3 and _are_last(probe.shape, frame):
+        if probe.shape[2] > 1:
+            notes.append(f"took the last axis of '{key}' as its {probe.shape[2]} modes")
+        probe = np.moveaxis(probe, -1, 0)
+    if probe.ndim not in (2, 3, 4) or 0 in probe.shape:
+        raise InputError(f"{store.path}: '{key}' has shape {header.shape}; a probe is (y, x) or (modes, y, x)")
+    if probe.ndim == 4:
+        notes.append(f"took the first of {probe.shape[0]} coherent probes, which is the strongest by convention")
         probe = probe[0]
-    return np.ascontiguousarray(probe if probe.ndim == 3 else probe[None])
+    return np.ascontiguousarray(probe if probe.ndim == 3 else probe[None], dtype=np.complex64)
+
+
+def _are_last(shape: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+    """Tell whether of three axes the last counts the modes."""
+    if shape[-2:] == frame:
+        return False
+    return shape[:2] == frame or (shape[0] == shape[1] != shape[2] and shape[2] < shape[0])
 
 
 def object_image(store: Store, key: str | None, notes: list[str]) -> NDArray[np.complex64] | None:

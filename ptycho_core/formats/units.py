@@ -4,17 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.units import LENGTHS_M
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
+
+SAME = 0.01
+"""Readings of one quantity may differ by this fraction."""
+_ATTRIBUTES = ("units", "unit", "Units", "Unit", "UNITS", "UNIT")
 
 
 def name(store: Store, key: str) -> str | None:
-    """Return the name of an array's unit in small letters, or None where it has none."""
-    stated: Any = store.attribute(key, "units")
-    if isinstance(stated, bytes):
-        stated = stated.decode(errors="replace")
-    return stated.strip().lower() or None if isinstance(stated, str) else None
+    """Return the name of an array's unit in small letters, as `canonical` has it, or None where it has none."""
+    texts = (text(store.attribute(key, attribute)) for attribute in _ATTRIBUTES)
+    stated = next(filter(None, texts), None)
+    return canonical(stated) if stated else None
+
+
+def text(value: Any) -> str:
+    """Return an attribute that is a text, be it in an array of one, or in bytes of whichever encoding; else nothing."""
+    if isinstance(value, np.ndarray):
+        value = value.item() if value.size == 1 else ""
+    if isinstance(value, str):  # h5py marks by half characters what is not UTF-8
+        value = value.encode("utf-8", "surrogateescape")
+    if not isinstance(value, bytes):
+        return ""
+    try:
+        decoded = value.decode("utf-8")
+    except UnicodeDecodeError:
+        decoded = value.decode("latin-1")
+    return decoded.strip("\0 \t\r\n")
+
+
+def canonical(unit: str) -> str:
+    """Return a unit's name in small letters, without brackets, and in the singular where only that is known."""
+    plain = unit.strip(" .()[]").lower()
+    known = {*LENGTHS_M, *ENERGIES_EV}
+    return plain.removesuffix("s") if plain not in known and plain.removesuffix("s") in known else plain
 
 
 def factor(store: Store, key: str, units: dict[str, float], default: str) -> float:
@@ -32,7 +59,7 @@ def factor(store: Store, key: str, units: dict[str, float], default: str) -> flo
 
 
 def positive(store: Store, key: str | None) -> float | None:
-    """Return the only number of an array, or None where there is no such array.
+    """Return the only number of an array, of several readings of it their median; None where there is no such array.
 
     Raises
     ------
@@ -41,7 +68,11 @@ def positive(store: Store, key: str | None) -> float | None:
     """
     if key is None or key not in store:
         return None
-    number = store.number(key)
+    numbers = store.numbers(key).ravel()
+    number = float(np.median(numbers)) if numbers.size and np.isfinite(numbers).all() else store.number(key)
+    if (abs(numbers - number) > SAME * abs(number)).any():
+        low, high = numbers.min(), numbers.max()
+        raise InputError(f"{store.path}: '{key}' holds numbers from {low:g} to {high:g}; it must be one")
     if number <= 0:
         raise InputError(f"{store.path}: '{key}' is {number:g}; it must be positive")
     return number

@@ -209,10 +209,22 @@ def _check_probe(scan: Scan) -> list[Problem]:
 
 
 def _check_mask(scan: Scan) -> list[Problem]:
-    if scan.mask is None or scan.mask.mean() >= _FEWEST_GOOD_PIXELS:
+    if scan.mask is None:
         return []
-    message = f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
-    return [Problem("mask", message, "warning")]
+    problems = []
+    for one in scan.assumptions:
+        if one.key == "mask" and one.value == "file":
+            fixes = (
+                Fix("mask what is bad in half of the patterns or more", "mask", "common"),
+                Fix("leave out the mask", "mask", "ignore"),
+            )
+            problems.append(Problem("mask", one.reason, "warning", fixes))
+    if scan.mask.mean() < _FEWEST_GOOD_PIXELS and not problems:
+        told = f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
+        fixes = (Fix("invert the mask", "mask", "invert"), Fix("leave out the mask", "mask", "ignore"))
+        of_file = scan.source.path is not None and not scan.source.steps
+        problems.append(Problem("mask", told, "warning", fixes if of_file else ()))
+    return problems
 
 
 def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from ptycho_core.base.errors import InputError, did_you_mean
+from ptycho_core.base.errors import Fix, InputError, did_you_mean
 from ptycho_core.scan.orientation import ORIENTATIONS
 from ptycho_core.scan.units import UNITS
+
+_T = TypeVar("_T")
 
 NUMBER = ("a positive number",)
 
@@ -19,6 +22,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),
     "bad_pixels": ("mask", "drop", "zero"),
+    "bad_positions": ("drop",),
+    "mask": ("file", "invert", "ignore", "common"),
     "dark": ("subtract", "ignore"),
     "scan_index": (),
     "pairing": ("order", "value"),
@@ -40,6 +45,8 @@ HELP = {
     "axes": "Which axes of the stored array are pattern (n), row (y) and column (x)",
     "square": "What makes the patterns square: crop them, or pad them with masked pixels",
     "bad_pixels": "What is done with values that are no counts: mask the pixels, drop the patterns, or set to zero",
+    "bad_positions": "What is done with patterns whose position is not a finite number: they are left out",
+    "mask": "Take the mask in the file, invert it, ignore it; of one for each pattern mask what is bad in half of them",
     "dark": "Whether the dark frame in the file is subtracted",
     "scan_index": "Which of the scans in the file is read",
     "pairing": "Whether patterns and positions belong together by order or by the value of their indexes",
@@ -100,6 +107,43 @@ class Settings:
         """Return the positive number that was set, or None."""
         value = self.get(key)
         return None if value is None else _positive(key, value)
+
+    def unless_answered(
+        self, key: str, read: Callable[[], _T], ignore: str | None = None, choices: Iterable[str] = ()
+    ) -> _T | None:
+        """Return what a file states, unless the operator has answered: then it does not matter what is wrong with it.
+
+        Parameters
+        ----------
+        key
+            The setting.
+        read
+            Reads it.
+        ignore
+            The one answer that makes it useless, where others do not.
+        choices
+            The answers to offer, where it is no number.
+
+        Raises
+        ------
+        InputError
+            What is there cannot be used; the sentence names the setting, and `InputError.fixes` has it.
+        """
+        given = self.get(key)
+        if ignore and given == ignore:
+            return None
+        answered = given is not None and ignore is None
+        try:
+            found = read()
+            return None if answered else found
+        except InputError as error:
+            if answered:
+                return None
+            if ignore:
+                fixes, answer = [Fix(f"leave out the {key}", key, ignore)], f"{key}={ignore}"
+            else:
+                fixes, answer = [Fix(f"it is in {one}", key, one) for one in choices] or [Fix("say it", key, None)], key
+            raise InputError(f"{error}; or set {answer}", [*error.fixes, *fixes]) from error
 
     def assume(self, key: str, default: str, reason: str, choices: Sequence[str] = ()) -> str:
         """Return what was set, else ``default``; either is recorded as an `Assumption`."""

@@ -9,13 +9,18 @@ UNITS = {"px": None, "m": 1.0, "mm": 1e-3, "um": 1e-6, "nm": 1e-9}
 
 LENGTHS_M = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-    "cm": 1e-2,
+    **dict.fromkeys(("cm", "centimetre", "centimeter"), 1e-2),
     **dict.fromkeys(("mm", "millimetre", "millimeter"), 1e-3),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometre", "micrometer"), 1e-6),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometre", "micrometer", "mum"), 1e-6),
     **dict.fromkeys(("nm", "nanometre", "nanometer"), 1e-9),
-    **dict.fromkeys(("angstrom", "angstroms", "å"), 1e-10),
-    "pm": 1e-12,
+    **dict.fromkeys(("angstrom", "angstroms", "ångström", "å", "ang"), 1e-10),
+    **dict.fromkeys(("pm", "picometre", "picometer"), 1e-12),
 }
 """Metres per unit, by the unit's name in small letters."""
-ENERGIES_EV = {**dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV), "ev": 1.0, "kev": 1e3, "mev": 1e6}
+ENERGIES_EV = {
+    **dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV),
+    **dict.fromkeys(("ev", "electronvolt", "electronvolts"), 1.0),
+    **dict.fromkeys(("kev", "kiloelectronvolt"), 1e3),
+    "mev": 1e6,
+}
 """Electronvolts per unit, by the unit's name in small letters."""

@@ -16,6 +16,8 @@ LABELS = {
     "axes": "Axes",
     "square": "Make square",
     "bad_pixels": "Bad values",
+    "bad_positions": "Bad positions",
+    "mask": "Mask",
     "dark": "Dark frame",
     "scan_index": "Scan index",
     "pairing": "Pairing",

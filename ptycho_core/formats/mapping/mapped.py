@@ -13,6 +13,7 @@ from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
+from ptycho_core.formats.masks import IGNORE, good_pixels
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
 from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Quantity
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
@@ -39,10 +40,10 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     notes = [_summary(mapping, where)]
     axes = settings.get("axes") or "nyx"
     source, raster, places = patterns(store, mapping.patterns, axes, settings, notes)
-    yx, unit = _positions(where, mapping, source.shape[0], raster, notes)
+    yx, unit = _positions(where, mapping, source.shape[0], raster, settings, notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, places, settings, notes)
-    mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:])
-    probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), notes)
+    mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:], settings, notes)
+    probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), source.shape[1:], settings, notes)
     if axes == "nxy":
         notes.append("exchanged rows and columns of patterns, mask and probe")
         mask = None if mask is None else exchange_axes(mask)
@@ -56,7 +57,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
         rows=rows,
         mask=mask,
         probe=probe,
-        geometry=geometry(store, mapping),
+        geometry=geometry(store, mapping, settings),
         indexes=indexes,
         notes=notes,
     )
@@ -119,11 +120,14 @@ def patterns(
 
 
 def _positions(
-    where: Store, mapping: Mapping, n: int, raster: Raster | None, notes: list[str]
+    where: Store, mapping: Mapping, n: int, raster: Raster | None, settings: Settings, notes: list[str]
 ) -> tuple[NDArray[np.float64], str]:
     """Return positions (m, 2), in the file's order, and their unit."""
     y_at, x_at = mapping.positions.y, mapping.positions.x
-    y, x = coordinate_values(where, y_at), coordinate_values(where, x_at)
+    y, x = coordinate_values(where, y_at, settings), coordinate_values(where, x_at, settings)
+    if len(y) == len(x) != n and (gaps := ~(np.isfinite(y) & np.isfinite(x))).any() and not mapping.positions.index:
+        notes.append(f"left out {np.count_nonzero(gaps)} of {len(y)} positions, which are not finite")
+        y, x = y[~gaps], x[~gaps]
     if not len(y) == len(x) == n:
         y, x = _along_raster(where, mapping, (y, x), n, raster, notes)
     yx = np.stack([y * y_at.multiplier, x * x_at.multiplier], axis=1)
@@ -133,7 +137,7 @@ def _positions(
     return yx * metres, "m"
 
 
-def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
+def coordinate_values(where: Store, of: Coordinate, settings: Settings) -> NDArray[np.float64]:
     """Return the stored values of one coordinate, (m,).
 
     Raises
@@ -152,7 +156,7 @@ def coordinate_values(where: Store, of: Coordinate) -> NDArray[np.float64]:
         if len(shape) < 2 or of.column >= shape[axis]:
             raise InputError(f"{where.path}: '{key}' has shape {shape}, and so no column {of.column}")
         values = np.take(where.numbers(key), of.column, axis=axis).ravel()
-    return fields.check_finite(where, key, values)
+    return fields.check_finite(where, key, values, settings)
 
 
 def _along_raster(
@@ -222,18 +226,18 @@ def _pair(
     return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
 
 
-def _mask(store: Store, of: Mask, frame: tuple[int, ...]) -> NDArray[np.bool_]:
+def _mask(
+    store: Store, of: Mask, frame: tuple[int, ...], settings: Settings, notes: list[str]
+) -> NDArray[np.bool_] | None:
     key = store.require(of.key)
     header = store.header(key)
-    if drop_leading(header.shape, 2) != frame or header.dtype.kind not in "biuf":
-        raise InputError(
-            f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
-        )
-    good: NDArray[np.bool_] = (store.read(key).reshape(frame) != 0) ^ of.invert
-    return good
+    if settings.get("mask") != "ignore" and (header.shape[-2:] != frame or header.dtype.kind not in "biuf"):
+        sentence = f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
+        raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
+    return good_pixels(store, [key], lambda values: (values != 0) ^ of.invert, settings, notes, any_number=True)
 
 
-def geometry(store: Store, mapping: Mapping) -> Geometry:
+def geometry(store: Store, mapping: Mapping, settings: Settings) -> Geometry:
     """Return the geometry that a mapping names.
 
     Raises
@@ -241,16 +245,23 @@ def geometry(store: Store, mapping: Mapping) -> Geometry:
     InputError
         A key does not exist, or holds something else than a positive number.
     """
-    energy = None
-    if mapping.energy is not None:
-        unit, (number,) = mapping.energy.unit.lower(), _numbers(store, mapping.energy)
-        energy = PLANCK_TIMES_C_EV_M / (number * LENGTHS_M[unit]) if unit in LENGTHS_M else number * ENERGIES_EV[unit]
     return Geometry(
-        energy_ev=energy,
-        distance_m=None if mapping.distance is None else _lengths_m(store, mapping.distance)[0],
-        detector_pixel_m=_pixel_m(store, mapping.detector_pixel),
-        object_pixel_m=_pixel_m(store, mapping.object_pixel),
+        energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, mapping.energy)),
+        distance_m=settings.unless_answered("distance_m", lambda: _length_m(store, mapping.distance)),
+        detector_pixel_m=settings.unless_answered("detector_pixel_m", lambda: _pixel_m(store, mapping.detector_pixel)),
+        object_pixel_m=settings.unless_answered("object_pixel_m", lambda: _pixel_m(store, mapping.object_pixel)),
     )
+
+
+def _energy_ev(store: Store, of: Quantity | None) -> float | None:
+    if of is None:
+        return None
+    unit, (number,) = of.unit.lower(), _numbers(store, of)
+    return PLANCK_TIMES_C_EV_M / (number * LENGTHS_M[unit]) if unit in LENGTHS_M else number * ENERGIES_EV[unit]
+
+
+def _length_m(store: Store, of: Quantity | None) -> float | None:
+    return None if of is None else _lengths_m(store, of)[0]
 
 
 def _pixel_m(store: Store, of: Quantity | None) -> tuple[float, float] | None:

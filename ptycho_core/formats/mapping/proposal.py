@@ -18,6 +18,7 @@ from ptycho_core.formats.mapping.mapped import coordinate_values, geometry
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys
 from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Positions, Quantity
+from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import LENGTHS_M, UNITS
 
 _MOST_CONSIDERED = 5000
@@ -323,8 +324,9 @@ def _unit(name: str | None) -> tuple[str, float] | None:
 def _usual_unit(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> tuple[str, float]:
     """Return the unit in which neighbouring positions are about as far apart as is usual."""
     try:
-        pixel = geometry(store, mapping).pixel_size_m(stack.frame[0])
-        values = [coordinate_values(where, of) for of in (mapping.positions.y, mapping.positions.x)]
+        anyhow = Settings(store.path, {"bad_positions": "drop"})
+        pixel = geometry(store, mapping, anyhow).pixel_size_m(stack.frame[0])
+        values = [coordinate_values(where, of, anyhow) for of in (mapping.positions.y, mapping.positions.x)]
     except InputError:
         return "px", 1.0
     steps = [abs(np.diff(v)) for v in values]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
 from ptycho_core.scan.settings import Settings
-from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 _DETECTOR = "entry_1/instrument_1/detector_1"
 _SOURCE = "entry_1/instrument_1/source_1"
@@ -40,27 +41,35 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     notes: list[str] = []
     pattern_key, translation_key = store.require(*PATTERNS), store.require(*TRANSLATIONS)
     source = store.patterns(pattern_key)
-    translation = fields.points(store, translation_key, source.shape[0], dimensions=(3, 2))[:, :2]
+    translation = fields.points(store, translation_key, source.shape[0], settings, dimensions=(3, 2))[:, :2]
     row_step, column_step = basis(store, _DETECTOR, notes)
     in_pixels = units.name(store, translation_key) in _PIXELS
-    metres = 1.0 if in_pixels else units.factor(store, translation_key, LENGTHS_M, "m")
+    metres = 1.0 if in_pixels else position_factor(store, translation_key, settings)
     return Stored(
         source=source,
         positions=probe_positions(translation, row_step, column_step, notes) * metres,
         unit="px" if in_pixels else "m",
         unit_reason="as the file says, else metres as CXI defines",
-        mask=mask(store, f"{_DETECTOR}/mask", notes),
-        dark=dark(store, f"{_DETECTOR}/data_dark"),
-        probe=fields.probe_modes(store, store.first(*PROBES), notes),
+        mask=mask(store, f"{_DETECTOR}/mask", settings, notes),
+        dark=dark(store, f"{_DETECTOR}/data_dark", settings),
+        probe=fields.probe_modes(store, store.first(*PROBES), source.shape[1:], settings, notes),
         geometry=Geometry(
-            energy_ev=source_energy_ev(store, settings, notes),
-            distance_m=_distance_m(store, notes),
-            detector_pixel_m=pitch(store, _DETECTOR, row_step, column_step),
+            energy_ev=settings.unless_answered("energy_ev", lambda: source_energy_ev(store, settings, notes)),
+            distance_m=settings.unless_answered("distance_m", lambda: _distance_m(store, notes)),
+            detector_pixel_m=settings.unless_answered(
+                "detector_pixel_m", lambda: pitch(store, _DETECTOR, row_step, column_step)
+            ),
             object_pixel_m=_object_pixel_m(store, translation_key),
         ),
         indexes=_indexes(store, source.shape[0]),
         notes=notes,
     )
+
+
+def position_factor(store: Store, key: str, settings: Settings) -> float:
+    """Return what makes metres of positions, or leaves them as they are where the operator says in what they are."""
+    fix = "position_unit"
+    return settings.unless_answered(fix, lambda: units.factor(store, key, LENGTHS_M, "m"), choices=UNITS) or 1.0
 
 
 def probe_positions(
@@ -151,24 +160,21 @@ def source_energy_ev(store: Store, settings: Settings, notes: list[str]) -> floa
     return PLANCK_TIMES_C_EV_M / wavelength if wavelength else None
 
 
-def mask(store: Store, key: str | None, notes: list[str]) -> NDArray[np.bool_] | None:
+def mask(store: Store, key: str | None, settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:
     """Return (y, x) bool, True where a mask of whole numbers (y, x) or (n, y, x) does not mark a pixel as bad."""
-    if key is None or key not in store:
-        return None
-    values = store.read(key)
-    if values.dtype.kind not in "biu":
-        raise InputError(f"{store.path}: '{key}' has type {values.dtype}; a mask holds whole numbers")
-    good = np.asarray((values.astype(np.int64) & ~HAS_SIGNAL) == 0)
-    if good.ndim == 3:
-        notes.append(f"a pixel that is bad in one of the {len(good)} masks is left out of all patterns")
-        good = np.asarray(good.all(axis=0))
-    return good
+    keys = [key] if key is not None and key in store else []
+    is_bad = ~HAS_SIGNAL
+    return good_pixels(store, keys, lambda values: (values.astype(np.int64) & is_bad) == 0, settings, notes)
 
 
-def dark(store: Store, key: str | None) -> NDArray[np.float32] | None:
+def dark(store: Store, key: str | None, settings: Settings) -> NDArray[np.float32] | None:
     """Return the mean (y, x) of dark frames (y, x) or (n, y, x)."""
     if key is None or key not in store:
         return None
-    frames = store.numbers(key)
-    mean: NDArray[np.float32] = frames.reshape(-1, *frames.shape[-2:]).mean(axis=0).astype(np.float32)
-    return mean
+
+    def mean() -> NDArray[np.float32]:
+        frames = store.numbers(key)
+        found: NDArray[np.float32] = frames.reshape(-1, *frames.shape[-2:]).mean(axis=0).astype(np.float32)
+        return found
+
+    return settings.unless_answered("dark", mean, ignore="ignore")

@@ -47,12 +47,12 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         )
     notes = [] if positions is None else [f"took positions and probe from {positions.path.name}"]
     source = store.patterns(_PATTERNS)
-    probe, object_guess = _probe(product, notes), _object(product, notes)
+    probe, object_guess = _probe(product, source.shape[1:], settings, notes), _object(product, notes)
     in_pixels = _X not in product
     if in_pixels:
-        places = _pixels(product, source.shape[0], source.shape[1], object_guess)
+        places = _pixels(product, source.shape[0], source.shape[1], object_guess, settings)
     else:
-        vectors = [fields.vector(product, product.require(key), source.shape[0]) for key in (_Y, _X)]
+        vectors = [fields.vector(product, product.require(key), source.shape[0], settings) for key in (_Y, _X)]
         places = np.stack(vectors, axis=1)
     return Stored(
         source=source,
@@ -61,7 +61,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         unit="px" if in_pixels else "m",
         unit_reason=f"fold_slice stores '{_PIXELS}' in pixels" if in_pixels else "fold_slice stores metres",
         probe=probe,
-        geometry=_geometry(product),
+        geometry=_geometry(product, settings),
         object_guess=object_guess,
         notes=notes,
     )
@@ -82,14 +82,16 @@ def _is_transposed(store: Store, product: Store, settings: Settings, notes: list
     return axes == "nxy"
 
 
-def _pixels(product: Store, n: int, size: int, object_guess: NDArray[np.complex64] | None) -> NDArray[np.float64]:
+def _pixels(
+    product: Store, n: int, size: int, object_guess: NDArray[np.complex64] | None, settings: Settings
+) -> NDArray[np.float64]:
     """Return (y, x) of the probe's centre from the corner of the stored object, counted from 0."""
     shape = product.header(_PIXELS).shape
     if shape != (2, n):
         raise InputError(
             f"{product.path}: '{_PIXELS}' has shape {shape}, but there are {n} patterns; MATLAB stores (2, {n})"
         )
-    yx: NDArray[np.float64] = fields.check_finite(product, _PIXELS, product.numbers(_PIXELS)).T[:, ::-1]
+    yx: NDArray[np.float64] = fields.check_finite(product, _PIXELS, product.numbers(_PIXELS).T, settings)[:, ::-1]
     if object_guess is None:
         return yx
     # The window of a position p begins at row ceil(H / 2 - N / 2) + p of rows that count from 1.
@@ -102,9 +104,11 @@ def _is_matlabs(product: Store, key: str) -> bool:
     return product.attribute(key, _MATLAB) is not None
 
 
-def _probe(product: Store, notes: list[str]) -> NDArray[np.complex64] | None:
+def _probe(
+    product: Store, frame: tuple[int, ...], settings: Settings, notes: list[str]
+) -> NDArray[np.complex64] | None:
     """Return the probe (M, y, x), which MATLAB has as (y, x, modes, variants)."""
-    probe = fields.probe_modes(product, product.first("probe"), notes)
+    probe = fields.probe_modes(product, product.first("probe"), frame, settings, notes)
     if probe is None or not _is_matlabs(product, "probe"):
         return probe
     return np.ascontiguousarray(exchange_axes(probe))
@@ -115,8 +119,10 @@ def _object(product: Store, notes: list[str]) -> NDArray[np.complex64] | None:
     return np.ascontiguousarray(stored.T) if stored is not None and _is_matlabs(product, "object") else stored
 
 
-def _geometry(product: Store) -> Geometry:
-    wavelength = units.positive(product, product.first("lambda", "p/lambda"))
+def _geometry(product: Store, settings: Settings) -> Geometry:
+    wavelength = settings.unless_answered(
+        "energy_ev", lambda: units.positive(product, product.first("lambda", "p/lambda"))
+    )
     key = product.first("dx", "p/dx_spec")
     pixel = product.numbers(key).ravel() if key else np.empty(0)
     known = pixel.size in (1, 2) and bool(np.isfinite(pixel).all() and (pixel > 0).all())

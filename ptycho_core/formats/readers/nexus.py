@@ -19,7 +19,7 @@ from ptycho_core.formats.readers import cxi
 from ptycho_core.formats.stores.store import Store, UnevenError
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
 from ptycho_core.scan.settings import Settings
-from ptycho_core.scan.units import ENERGIES_EV, JOULE_PER_EV, LENGTHS_M
+from ptycho_core.scan.units import ENERGIES_EV, JOULE_PER_EV
 
 _SMALLEST_EV = 100.0
 """Softer X-rays are not used: a smaller number without a unit is in keV."""
@@ -61,36 +61,45 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     if source.shape[0] != scan_shape[-1]:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
     row_step, column_step = cxi.basis(store, detector, notes)
-    translation = _translation_m(store, source.shape[0], scan_shape, notes)
+    translation = _translation_m(store, source.shape[0], scan_shape, settings, notes)
     return Stored(
         source=source,
         positions=cxi.probe_positions(translation, row_step, column_step, notes),
         unit="m",
         unit_reason="as the file says, else metres",
-        mask=cxi.mask(store, store.first(f"{detector}/pixel_mask", f"{detector}/mask"), notes),
-        dark=cxi.dark(store, store.first(f"{detector}/darkfield", f"{detector}/data_dark")),
-        probe=fields.probe_modes(store, store.first("entry_1/instrument_1/source_1/illumination"), notes),
+        mask=cxi.mask(store, store.first(f"{detector}/pixel_mask", f"{detector}/mask"), settings, notes),
+        dark=cxi.dark(store, store.first(f"{detector}/darkfield", f"{detector}/data_dark"), settings),
+        probe=fields.probe_modes(
+            store, store.first("entry_1/instrument_1/source_1/illumination"), source.shape[1:], settings, notes
+        ),
         geometry=Geometry(
-            energy_ev=_energy_ev(store, settings, notes),
-            distance_m=units.length_m(store, f"{detector}/distance"),
-            detector_pixel_m=cxi.pitch(store, detector, row_step, column_step),
+            energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, settings, notes)),
+            distance_m=settings.unless_answered("distance_m", lambda: units.length_m(store, f"{detector}/distance")),
+            detector_pixel_m=settings.unless_answered(
+                "detector_pixel_m", lambda: cxi.pitch(store, detector, row_step, column_step)
+            ),
         ),
         notes=notes,
     )
 
 
-def _translation_m(store: Store, n: int, scan_shape: tuple[int, ...], notes: list[str]) -> NDArray[np.float64]:
+def _translation_m(
+    store: Store, n: int, scan_shape: tuple[int, ...], settings: Settings, notes: list[str]
+) -> NDArray[np.float64]:
     """Return the translation (n, 2) of the sample in the laboratory: (x, y) in metres."""
     key = store.first(*_TRANSLATIONS)
     if key is not None:
-        points = fields.points(store, key, n, dimensions=(3, 2))[:, :2]
-        return points * units.factor(store, key, LENGTHS_M, "m")
+        points = fields.points(store, key, n, settings, dimensions=(3, 2))[:, :2]
+        return points * cxi.position_factor(store, key, settings)
     x_key, y_key = store.require(*_motors("x")), store.require(*_motors("y"))
     notes.append(f"took the sample's translation from '{x_key}' and '{y_key}'")
-    return _motor_m(store, x_key, n, scan_shape, 1) + _motor_m(store, y_key, n, scan_shape, 0)
+    x, y = _motor_m(store, x_key, n, scan_shape, 1, settings), _motor_m(store, y_key, n, scan_shape, 0, settings)
+    return x + y
 
 
-def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_axis: int) -> NDArray[np.float64]:
+def _motor_m(
+    store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_axis: int, settings: Settings
+) -> NDArray[np.float64]:
     """Return what one motor adds (n, 2) to the translation: its values along its ``vector``, by default its name's.
 
     A motor has a value for each pattern, or for each line of a raster, or for each place in a line; where both fit,
@@ -103,11 +112,11 @@ def _motor_m(store: Store, key: str, n: int, scan_shape: tuple[int, ...], line_a
         values = fields.vector(store, key, count)
         values = np.repeat(values, raster[1]) if axis == 0 else np.tile(values, raster[0])
     elif count == n:
-        values = fields.check_finite(store, key, store.numbers(key).ravel())
+        values = fields.check_finite(store, key, store.numbers(key).ravel(), settings)
     else:
         sentence = f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one"
         raise UnevenError(sentence, key, count, n)
-    metres = values * units.factor(store, key, LENGTHS_M, "m")
+    metres = values * cxi.position_factor(store, key, settings)
     return metres[:, None] * _direction(store, key, np.array([line_axis == 1, line_axis == 0], np.float64))
 
 
@@ -127,5 +136,6 @@ def _energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | No
     unit = units.name(store, key)
     if unit is None:
         unit = "j" if number < cxi.LARGEST_PHOTON_EV * JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"
-        notes.append(f"'{key}' has no unit: took {number:g} as {unit} (assumed)")
+        reason = f"'{key}' has no unit: took {number:g} as {unit}"
+        settings.assume("energy_ev", f"{number * ENERGIES_EV[unit]:.6g}", reason)
     return number * units.factor(store, key, ENERGIES_EV, unit)

@@ -38,9 +38,9 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         "turned the sample's motors x and y (up) into the probe's position",
     ]
     source = store.patterns(store.require("diffamp"))
-    wavelength = units.positive(store, "lambda_nm")
-    pitch = units.positive(store, "ccd_pixel_um")
-    x, y = _points(store, source.shape[0])
+    wavelength = settings.unless_answered("energy_ev", lambda: units.positive(store, "lambda_nm"))
+    pitch = settings.unless_answered("detector_pixel_m", lambda: units.positive(store, "ccd_pixel_um"))
+    x, y = _points(store, source.shape[0], settings)
     return Stored(
         source=source,
         steps=(turn_back,),
@@ -50,20 +50,20 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         unit_reason="ptycho_gui stores micrometres",
         geometry=Geometry(
             energy_ev=PLANCK_TIMES_C_EV_M / (wavelength * 1e-9) if wavelength else None,
-            distance_m=units.positive(store, "z_m"),
+            distance_m=settings.unless_answered("distance_m", lambda: units.positive(store, "z_m")),
             detector_pixel_m=(pitch * 1e-6, pitch * 1e-6) if pitch else None,
         ),
         notes=notes,
     )
 
 
-def _points(store: Store, n: int) -> NDArray[np.float64]:
+def _points(store: Store, n: int, settings: Settings) -> NDArray[np.float64]:
     shape = store.header(store.require("points")).shape
     if shape != (2, n):
         raise InputError(
             f"{store.path}: 'points' has shape {shape}, but there are {n} patterns; it must be (2, {n}), x then y"
         )
-    return fields.check_finite(store, "points", store.numbers("points"))
+    return fields.check_finite(store, "points", store.numbers("points").T, settings).T
 
 
 def _foreshortening(store: Store, settings: Settings, notes: list[str]) -> float:

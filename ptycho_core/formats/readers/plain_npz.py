@@ -26,8 +26,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     source = store.patterns(pattern_key)
     return Stored(
         source=source,
-        positions=fields.points(store, position_key, source.shape[0]),
-        probe=fields.probe_modes(store, store.first("probe"), notes),
+        positions=fields.points(store, position_key, source.shape[0], settings),
+        probe=fields.probe_modes(store, store.first("probe"), source.shape[1:], settings, notes),
         object_guess=fields.object_image(store, store.first("object", "psi"), notes),
         notes=notes,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store
 from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
@@ -51,14 +52,14 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
     notes = [] if positions is None else [f"took positions and probe from {positions.path.name}"]
     source = store.patterns(key)
     pattern_indexes = _indexes(store, "indexes", source.shape[0], notes)
-    product_indexes, metres = _positions_m(product, notes)
+    product_indexes, metres = _positions_m(product, settings, notes)
     invented = ("indexes" in store) != (_INDEXES in product)
     rows, places = pairing.pair_by_value(
         store.path, pattern_indexes, product_indexes, settings, notes, invented=invented
     )
-    mask = None
-    if "bad_pixels" in store:
-        mask = store.numbers("bad_pixels") == 0
+    mask = good_pixels(
+        store, ["bad_pixels"] if "bad_pixels" in store else [], lambda values: values == 0, settings, notes
+    )
     return Stored(
         source=source,
         positions=_relative_to_object(product, metres)[places],
@@ -66,7 +67,7 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
         unit_reason="ptychodus stores metres",
         rows=None if len(rows) == source.shape[0] and (np.diff(rows) == 1).all() else rows,
         mask=mask,
-        probe=fields.probe_modes(product, product.first("probe"), notes),
+        probe=fields.probe_modes(product, product.first("probe"), source.shape[1:], settings, notes),
         geometry=Geometry(
             energy_ev=next(filter(None, (_positive(product, "", name) for name in ENERGIES_EV)), None),
             distance_m=_positive(product, "", "detector_object_distance_m"),
@@ -86,7 +87,7 @@ def _indexes(store: Store, key: str, n: int, notes: list[str]) -> NDArray[np.int
     return fields.indexes(store, key, n)
 
 
-def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _positions_m(product: Store, settings: Settings, notes: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return unique indexes, increasing, and positions (y, x) in metres; those of one index are averaged."""
     x_key, y_key = product.require(_X), product.require(_Y)
     n = max(product.header(x_key).shape, default=1)
@@ -94,7 +95,7 @@ def _positions_m(product: Store, notes: list[str]) -> tuple[NDArray[np.int64], N
         raise InputError(f"{product.path}: '{_X}' is empty; each pattern needs a position")
     if n > MOST_PATTERNS:
         raise InputError(f"{product.path}: '{_X}' declares {n} positions, more than any scan has")
-    yx = np.stack([fields.vector(product, y_key, n), fields.vector(product, x_key, n)], axis=1)
+    yx = np.stack([fields.vector(product, key, n, settings) for key in (y_key, x_key)], axis=1)
     return pairing.average_repeated(_indexes(product, _INDEXES, n, notes), yx, notes)
 
 

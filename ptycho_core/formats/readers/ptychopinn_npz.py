@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
@@ -35,7 +36,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     n_positions = max(store.header(x_key).shape, default=1)
     source = _pattern_axis_first(store, key, n_positions, settings, notes)
     n_patterns = source.shape[0]
-    yx = np.stack([fields.vector(store, y_key, n_patterns), fields.vector(store, x_key, n_patterns)], axis=1)
+    yx = np.stack([fields.vector(store, key, n_patterns, settings) for key in (y_key, x_key)], axis=1)
     rows = _rows_of_scan(store, n_patterns, settings, notes)
     metadata = _metadata(store, notes)
     return Stored(
@@ -44,9 +45,9 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         values="amplitude",
         rows=rows,
         indexes=rows,
-        mask=_good_pixels(store),
+        mask=_good_pixels(store, settings, notes),
         geometry=_geometry(metadata),
-        probe=fields.probe_modes(store, store.first("probeGuess"), notes),
+        probe=fields.probe_modes(store, store.first("probeGuess"), source.shape[1:], settings, notes),
         object_guess=fields.object_image(store, store.first("objectGuess"), notes),
         notes=notes,
     )
@@ -87,11 +88,11 @@ def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list
     return np.flatnonzero(numbers == float(chosen))
 
 
-def _good_pixels(store: Store) -> NDArray[np.bool_] | None:
+def _good_pixels(store: Store, settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:
     """Return the mask that `write_ptychopinn`, or ptychodus, adds to the contract, which has no key for bad pixels."""
-    for key, is_good in (("good_pixels", True), ("bad_pixels", False)):
+    for key, good in (("good_pixels", True), ("bad_pixels", False)):
         if key in store and store.header(key).dtype.kind == "b":
-            return np.asarray(store.read(key) == is_good)
+            return good_pixels(store, [key], (lambda values: values) if good else np.logical_not, settings, notes)
     return None
 
 

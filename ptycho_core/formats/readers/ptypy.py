@@ -12,17 +12,16 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import go_on, one_after_another
+from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV
 
 _FIRST = "chunks/0/data"
-_BATCH_BYTES = 16 * 2**20
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -36,7 +35,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     pieces = _pieces(store, settings, notes)
     chunks = list(pieces)
     lengths = [piece.shape[0] for piece in pieces.values()]
-    places = [fields.points(store, f"{chunk}/positions", n) for chunk, n in zip(chunks, lengths, strict=True)]
+    places = [fields.points(store, f"{chunk}/positions", n, settings) for chunk, n in zip(chunks, lengths, strict=True)]
     source = one_after_another(store.path, pieces, notes)
     _note_centre(store, source.shape[1:], notes)
     return Stored(
@@ -44,8 +43,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         positions=np.concatenate(places),
         unit="m",
         unit_reason="ptypy stores metres",
-        mask=_mask(store, chunks, lengths, notes),
-        geometry=_geometry(store, notes),
+        mask=_mask(store, chunks, settings, notes),
+        geometry=_geometry(store, settings, notes),
         indexes=_indexes(store, chunks, lengths),
         notes=notes,
     )
@@ -73,33 +72,24 @@ def _indexes(store: Store, chunks: list[str], lengths: list[int]) -> NDArray[np.
     return np.concatenate([fields.indexes(store, f"{c}/indices", n) for c, n in zip(chunks, lengths, strict=True)])
 
 
-def _mask(store: Store, chunks: list[str], lengths: list[int], notes: list[str]) -> NDArray[np.bool_] | None:
+def _mask(store: Store, chunks: list[str], settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:
     """Return the pixels that are good in every pattern. Without weights for each, those of ``meta`` count for all."""
     keys = [f"{chunk}/weights" for chunk in chunks]
     keys = [key for key in keys if key in store and len(store.header(key).shape) == 3 and store.header(key).nbytes]
     if not keys:
         common = store.first("meta/weight2d", "info/weight2d")
-        return None if common is None or len(store.header(common).shape) != 2 else store.numbers(common) > 0
-    good = [_good_in_all(store, key) for key in keys]
-    if len({one.shape for one in good}) > 1:
-        raise InputError(f"{store.path}: the weights of its chunks differ in size; all must be that of the patterns")
-    if sum(lengths) > 1:
-        notes.append("a pixel of weight 0 in one pattern is left out of all patterns")
-    return np.asarray(np.stack(good).all(axis=0))
+        keys = [] if common is None or len(store.header(common).shape) != 2 else [common]
+    return good_pixels(store, keys, lambda weights: weights > 0, settings, notes, any_number=True)
 
 
-def _good_in_all(store: Store, key: str) -> NDArray[np.bool_]:
-    weights = store.patterns(key)
-    step = max(1, _BATCH_BYTES // (8 * weights.shape[1] * weights.shape[2]))
-    good = np.ones(weights.shape[1:], bool)
-    for start in range(0, weights.shape[0], step):
-        good &= (weights[start : start + step] > 0).all(axis=0)
-    return good
-
-
-def _geometry(store: Store, notes: list[str]) -> Geometry:
+def _geometry(store: Store, settings: Settings, notes: list[str]) -> Geometry:
     """Return what is known; ptypy stores 0 for None."""
-    energy, distance = (store.number(key) if (key := f"meta/{name}") in store else 0 for name in ("energy", "distance"))
+
+    def number(name: str, setting: str) -> float:
+        key = f"meta/{name}"
+        return (settings.unless_answered(setting, lambda: store.number(key)) or 0.0) if key in store else 0.0
+
+    energy, distance = number("energy", "energy_ev"), number("distance", "distance_m")
     pitch = store.numbers("meta/psize").ravel() if "meta/psize" in store else np.zeros(1)
     known = pitch.size in (1, 2) and bool(np.isfinite(pitch).all() and (pitch > 0).all())
     if energy > 0:

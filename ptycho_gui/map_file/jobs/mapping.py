@@ -168,11 +168,11 @@ def load(path: Path) -> Job:
 def _parts(partial: PartialMapping, problem: str) -> Preview:
     """Return as much as can be shown of a partial that makes no scan."""
     pattern = positions = None
+    anyhow = Settings(partial.path, {"missing": "skip", "bad_positions": "drop"})
     with ExitStack() as stack:
         try:
             store = stack.enter_context(open_store(partial.path))
             if partial.patterns:
-                anyhow = Settings(partial.path, {"missing": "skip"})
                 source, *_ = mapped.patterns(store, partial.patterns, partial.axes, anyhow, [])
                 middle = source.shape[0] // 2
                 pattern = np.asarray(source[middle : middle + 1])[0].astype(np.float32)
@@ -182,7 +182,7 @@ def _parts(partial: PartialMapping, problem: str) -> Preview:
                     if partial.positions_file
                     else store
                 )
-                y, x = (mapped.coordinate_values(where, of) * of.multiplier for of in partial.coordinates)
+                y, x = (mapped.coordinate_values(where, of, anyhow) * of.multiplier for of in partial.coordinates)
                 positions = np.stack([y, x], axis=1) if len(y) == len(x) else None
         except InputError as error:
             problem = problem or str(error)
