@@ -133,6 +133,15 @@ class PreviewReady:
 
 
 @dataclass(frozen=True)
+class RolledBack:
+    """A fit diverged, and goes on from its best state at a lower rate. ``message`` says in a sentence what was seen."""
+
+    epoch: int
+    step: int
+    message: str
+
+
+@dataclass(frozen=True)
 class RefinementChecked:
     """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence."""
 
@@ -171,6 +180,7 @@ Event = (
     | CheckpointSaved
     | CheckpointRemoved
     | PreviewReady
+    | RolledBack
     | RefinementChecked
     | RunFinished
     | RunFailed

@@ -53,6 +53,8 @@ class _Lines:
                 say(event.stage)
             case events.ProbeSearched():
                 say(event.why)
+            case events.RolledBack():
+                say(f"warning: {event.message}")
             case events.EpochDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 say(f"{epoch}  {figures(event.metrics)}  {duration(event.elapsed_s)}")
@@ -77,6 +79,8 @@ class _Bar:
                 self.bar.update(self.task, description=event.stage)
             case events.ProbeSearched():
                 self.bar.console.print(event.why, markup=False, highlight=False)
+            case events.RolledBack():
+                self.bar.console.print(f"warning: {event.message}", markup=False, highlight=False)
             case events.BatchDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 self.bar.update(self.task, description=epoch, completed=event.step + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from ptycho_core.base import events
 from ptycho_core.base.config import METRICS
-from ptycho_core.base.errors import TrainingError
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
 
@@ -72,25 +71,6 @@ class Obey(L.Callback):
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: a cancel ends validation too; a stop lets it finish."""
         self._leave_if_cancelled(trainer)
-
-
-class RefuseNaN(L.Callback):
-    """Ends training at the first loss that is not a number."""
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Lightning: look at the loss of the batch."""
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if trainer.strategy.reduce_boolean_decision(math.isfinite(float(loss))):
-            return
-        if trainer.is_global_zero:
-            raise TrainingError(
-                f"training diverged: the loss is not a number in epoch {trainer.current_epoch + 1}, step "
-                f"{trainer.global_step}; the best checkpoint before it is kept. Try a smaller learning rate, or "
-                "gradient_clip_val 1"
-            )
-        raise Cancelled
 
 
 class MeasureSpeed(L.Callback):
@@ -195,10 +175,14 @@ class BestCheckpoints(Checkpoint):
         k; -1 for all.
     emit
         Told of files that were saved or removed.
+    put_back
+        Epochs whose metrics are those of a state that was given up.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str, keep: int, emit: EventHandler) -> None:
-        self.folder, self.monitor, self.keep, self.emit = folder, monitor, keep, emit
+    def __init__(
+        self, folder: Path, monitor: str, mode: str, keep: int, emit: EventHandler, put_back: Container[int] = ()
+    ) -> None:
+        self.folder, self.monitor, self.keep, self.emit, self.put_back = folder, monitor, keep, emit, put_back
         self.mode, self.sign = mode, 1 if mode == "min" else -1
         self.table: dict[Path, float] = {}
 
@@ -209,6 +193,8 @@ class BestCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch and its validation are done."""
+        if trainer.current_epoch in self.put_back:
+            return
         value = float(trainer.callback_metrics[self.monitor])
         path = self.folder / f"epoch={trainer.current_epoch:02d}-{self.monitor}={value:.4f}.ckpt"
         # Only the first of several processes has the table, and what is not averaged over them differs.

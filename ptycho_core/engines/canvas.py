@@ -80,6 +80,14 @@ class Canvas:
         other.rows = rows
         return other
 
+    def exchanged(self) -> Canvas:
+        """Return the same canvas with each of its patterns at the place of another one."""
+        other = copy.copy(self)
+        other.recorded = self.recorded.copy()
+        other.recorded[self.rows] = self.recorded[np.roll(self.rows, max(1, len(self.rows) // 2))]
+        other.positions = other.recorded
+        return other
+
     def moved(self, shifts: Tensor) -> Canvas:
         """Return the same canvas with its patterns (n, 2) pixels from their recorded places; none for all there.
 

@@ -13,10 +13,11 @@ import numpy as np
 from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import Cancelled, Event, EventHandler, PreviewReady, Stage, StopToken
-from ptycho_core.engines.callbacks import Obey, RefuseNaN, Report
+from ptycho_core.base.events import Cancelled, Event, EventHandler, PreviewReady, RolledBack, Stage, StopToken
+from ptycho_core.engines.callbacks import Obey, Report
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, scan_canvas
+from ptycho_core.engines.divergence import RollBack
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel, vacuum
 from ptycho_core.engines.scan_data import ScanData
@@ -205,19 +206,21 @@ def _fit(
     stage: Stage,
     *callbacks: L.Callback,
 ) -> L.Trainer:
-    """Fit, showing nothing but pictures, the last one at the end."""
+    """Fit, showing nothing but pictures, the last one at the end, and saying if the fit goes wrong."""
 
-    def pictures(event: Event) -> None:
+    def told(event: Event) -> None:
         if isinstance(event, PreviewReady):
             emit(dataclasses.replace(event, stage=stage))
+        elif isinstance(event, RolledBack):
+            emit(event)
 
     def picture() -> tuple[Any, Any, int]:
         return model.preview(scan, amplitudes, parts.train)
 
     seconds = model.config.preview_seconds
-    report = Report(pictures, picture if seconds else None, seconds)
+    report = Report(told, picture if seconds else None, seconds)
     data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)
-    trainer = build_trainer(model.config, callbacks=[RefuseNaN(), report, obey, *callbacks])
+    trainer = build_trainer(model.config, callbacks=[RollBack(told), report, obey, *callbacks])
     trainer.fit(model, data)
     report.show(trainer)
     return trainer

@@ -27,7 +27,7 @@ from ptycho_core.engines.polish import polish
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
-from ptycho_core.runs.record import RECONSTRUCTION, read_metrics, read_run
+from ptycho_core.runs.record import RECONSTRUCTION, RunInfo, read_metrics, read_run
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -89,6 +89,8 @@ def reconstruct(
     model, taken = trained.adapt(scan, canvas, summary)
     object = model.object_of(canvas, tile or TILE)
     history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
+    run = _run_of(checkpoint_path)
+    history += [f"while it was trained: {what[0].lower()}{what[1:]}" for what in (run.rollbacks if run else ())]
     times.append(time.perf_counter())
 
     token, final, polished_epochs = stop or StopToken(), model, 0
@@ -113,7 +115,8 @@ def reconstruct(
         "polish_epochs": polished_epochs,
         **_figures(final, object, cover, canvas, parts.free),
         **moved,
-        **_checks(checkpoint_path),
+        # What the run found of knobs at ``check``.
+        **({f"{knob}_check": told for knob, told in run.checks.items()} if run else {}),
     }
     times.append(time.perf_counter())
     if halves and not token.stop_requested:
@@ -149,13 +152,12 @@ def _moved(canvas: Canvas) -> dict[str, float]:
     return {"positions_rms_px": float(np.sqrt(np.square(moved).sum(axis=1).mean()))}
 
 
-def _checks(checkpoint_path: Path) -> dict[str, Any]:
-    """Return what the run that the checkpoint lies in found of knobs at ``check``: ``positions_check`` and so on."""
+def _run_of(checkpoint_path: Path) -> RunInfo | None:
+    """Return the run that the checkpoint lies in; None where it lies elsewhere."""
     try:
-        checks = read_run(checkpoint_path.absolute().parent.parent).checks
+        return read_run(checkpoint_path.absolute().parent.parent)
     except InputError:
-        return {}
-    return {f"{knob}_check": told for knob, told in checks.items()}
+        return None
 
 
 def _figures(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from ptycho_core.base.events import RefinementChecked
-from ptycho_core.engines.canvas import Canvas, middle
-from ptycho_core.engines.data import Split
+from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.scan.scan import Scan
 
-PATTERNS, SEEN = 64, 512
-"""Validation patterns that are asked, and patterns that a network then sees, at most: those in the scan's middle."""
 WORTH = 0.01
 """Part of the deviance that has to go for a refinement to be worth its time."""
 _WORDS = {"positions": "refined positions", "intensity": "one factor of brightness per pattern"}
 
 
-def check_refinement(model: Model, scan: Scan, canvas: Canvas, parts: Split) -> list[RefinementChecked]:
+def check_refinement(model: Model, object: Tensor, canvas: Canvas) -> list[RefinementChecked]:
     """Tell for each knob that stands at ``check`` whether refinement explains the validation patterns better.
 
     Each of them, which object and probe have not seen, is moved (made brighter) to where half of its pixels ask for,
@@ -26,21 +24,18 @@ def check_refinement(model: Model, scan: Scan, canvas: Canvas, parts: Split) -> 
     ----------
     model
         After its fit.
-    scan, canvas, parts
-        What it was fitted to.
+    object
+        (1, H, W) complex on the canvas.
+    canvas
+        With patterns that validate.
     """
-    rows = middle(scan, parts.validation, PATTERNS)
     asked = [name for name in _WORDS if getattr(model.config, name) == "check"]
-    if not len(rows) or not asked:
-        return []
-    object = model.object_of(canvas.only(middle(scan, parts.train, SEEN)))
     found = []
     for name in asked:
         config = model.config.replace(**{**dict.fromkeys(_WORDS, "off"), name: "refine"})
-        trial = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
+        trial = DirectModel.from_model(model, config, object[0], len(canvas.positions)).to(canvas.device)
         before, after = (
-            trial.misfit_of(object, canvas.only(rows), held_out=True, settled=settled).deviance
-            for settled in (True, False)
+            trial.misfit_of(object, canvas, held_out=True, settled=settled).deviance for settled in (True, False)
         )
         found.append(_told(name, before, after))
     return found

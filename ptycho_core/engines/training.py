@@ -23,12 +23,12 @@ from ptycho_core.engines.callbacks import (
     LastCheckpoint,
     MeasureSpeed,
     Obey,
-    RefuseNaN,
     Report,
     StopEarly,
 )
-from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
@@ -45,6 +45,9 @@ from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, sta
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
+
+CHECKED_PATTERNS, SEEN_PATTERNS = 64, 512
+"""Validation patterns that judge at the end, and patterns that a network then sees, at most: those in the middle."""
 
 
 def train(
@@ -255,12 +258,18 @@ class _Training:
         self._finish(*self._outcome(trainer, model))
 
     def _check(self, fitted: Model, amplitudes: Amplitudes) -> None:
-        """Say whether refinement would explain the validation patterns better, where that is asked for."""
-        if self.run is None or self.token.stop_requested:
+        """Hold the best state against the validation patterns: is there a picture, and would refinement help."""
+        rows = middle(self.scan, self.parts.validation, CHECKED_PATTERNS)
+        if self.run is None or self.token.stop_requested or not len(rows):
             return
-        canvas = Canvas.of_scan(self.scan, amplitudes, self.parts.validation, fitted.device, self.config)
-        for told in check_refinement(fitted, self.scan, canvas, self.parts):
+        self.roll_back.take_best(fitted)
+        canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
+        seen = canvas.only(middle(self.scan, self.parts.train, SEEN_PATTERNS))
+        object = fitted.object_of(seen)
+        for told in check_refinement(fitted, object, canvas):
             self.emit(told)
+        if why := no_picture(fitted, object, canvas, seen):
+            raise TrainingError(why)
 
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
@@ -300,7 +309,8 @@ class _Training:
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
         self.report = Report(self.emit, None, config.preview_seconds)
-        callbacks: list[L.Callback] = [RefuseNaN(), MeasureSpeed(), self.report, *self.callbacks, self.obey]
+        self.roll_back = RollBack(self.emit)
+        callbacks: list[L.Callback] = [self.roll_back, MeasureSpeed(), self.report, *self.callbacks, self.obey]
         if config.early_stop_patience:
             self.early = StopEarly(
                 config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta
@@ -309,8 +319,8 @@ class _Training:
         if config.enable_checkpointing:
             folder = self.folder / CHECKPOINTS
             if config.checkpoint_save_top_k:
-                keep = config.checkpoint_save_top_k
-                self.best = BestCheckpoints(folder, config.monitor, config.checkpoint_mode, keep, self.emit)
+                keep, put_back = config.checkpoint_save_top_k, self.roll_back.put_back
+                self.best = BestCheckpoints(folder, config.monitor, config.checkpoint_mode, keep, self.emit, put_back)
                 callbacks.append(self.best)
             self.last = LastCheckpoint(folder / "last.ckpt", self.emit)
             callbacks.append(self.last)

@@ -64,6 +64,8 @@ class RunInfo:
         The latest, by their names in metrics.csv.
     checks
         What each knob that stood at ``check`` was found to be worth, by its name: `events.RefinementChecked`.
+    rollbacks
+        For each time that the run diverged and went back to its best state, what was seen, in a sentence.
     resumed
         For each time that the run was resumed: when, from which status, by which command.
     """
@@ -92,6 +94,7 @@ class RunInfo:
     checkpoints: tuple[CheckpointSaved, ...] = ()
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    rollbacks: tuple[str, ...] = ()
     resumed: tuple[dict[str, str], ...] = ()
 
     @property

@@ -109,6 +109,8 @@ class Run:
                 table = checkpoint_table(self.info.checkpoints, event)
                 best = Path(table[0].path) if table and table[0].rank else None
                 self.update(checkpoints=table, best_checkpoint=best)
+            case events.RolledBack():
+                self.update(rollbacks=(*self.info.rollbacks, event.message))
             case events.RefinementChecked():
                 self.update(checks={**self.info.checks, event.knob: dataclasses.asdict(event)})
             case events.RunFinished():
@@ -149,6 +151,8 @@ def _log_event(event: events.Event) -> None:
             _log.log(logging.INFO if event.rank == 1 else logging.DEBUG, "saved %s", event.path)
         case events.CheckpointRemoved():
             _log.debug("removed %s", event.path)
+        case events.RolledBack():
+            _log.warning("%s", event.message)
         case events.RefinementChecked():
             _log.info("%s", event.message)
         case events.RunFinished():

@@ -10,7 +10,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
-from ptycho_core.base.events import PreviewReady, RefinementChecked, Status
+from ptycho_core.base.events import PreviewReady, RefinementChecked, RolledBack, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
@@ -393,6 +393,8 @@ class MainWindow(QMainWindow):
         for event in events:
             if isinstance(event, PreviewReady):
                 self.object.show_preview(event, self.session.pixel_size_m())
+            elif isinstance(event, RolledBack):
+                self.message_bar.show_message("warning", f"{event.message}.")
             elif isinstance(event, RefinementChecked):
                 if event.helps:
                     fix = Fix(f"{event.knob} refine", event.knob, "refine")

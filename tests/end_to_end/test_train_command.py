@@ -154,7 +154,9 @@ def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkey
     assert ptycho(line) == 3
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
     assert len(said) == 1
-    assert said[0].startswith("ptycho: training diverged: the loss is not a number in epoch 1, step 1;")
+    assert said[0].startswith(
+        "ptycho: training diverged: the loss is not a number in epoch 1, step 3, also at a hundred"
+    )
     assert read_run(here / "out").status == "failed"
 
 

@@ -215,6 +215,9 @@ class Model(L.LightningModule, ABC):
         """(M, N, N) complex64 in sqrt(counts)."""
         return torch.view_as_complex(self.probe_parts) * self.probe_scale
 
+    def state_was_put_back(self) -> None:
+        """Forget what was gathered for the next step: a fit that diverged goes on from an earlier state."""
+
     def adopt_probe(self, other: Model) -> None:
         """Go on with the probe and the background of another model of the same scan."""
         state = other.state_dict()

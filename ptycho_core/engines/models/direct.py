@@ -421,6 +421,11 @@ class DirectModel(Model):
         if batches % self.trainer.accumulate_grad_batches == 0 or batches == self.trainer.num_training_batches:
             self.light.clear()
 
+    def state_was_put_back(self) -> None:
+        """Forget the light that was gathered."""
+        self.light.clear()
+        self._total_light = 0.0
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
         if "prior" not in checkpoint["state_dict"]:
@@ -493,7 +498,8 @@ class DirectModel(Model):
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
         total, self._total_light = self._total_light, 0.0
         config, done = self.config, (self.current_epoch + 1) / max(1, self.trainer.max_epochs or 1)
-        assert isinstance(total, Tensor)
+        if not isinstance(total, Tensor):
+            return  # no step since the fit was put back
         unit = _PRIOR_UNIT * self._noise_unit(total)
         if config.prior is not None:
             self.prior.fill_(config.prior * unit)

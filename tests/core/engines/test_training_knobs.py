@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError, TrainingError
+from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
@@ -85,8 +85,8 @@ def test_bf16_is_for_convolutions_and_the_wave_optics_stay_in_float32(training, 
     )
     predict_patterns = Model.predict_patterns
 
-    def spy(self, canvas, probe, windows):
-        result = predict_patterns(self, canvas, probe, windows)
+    def spy(self, canvas, *rest):
+        result = predict_patterns(self, canvas, *rest)
         expected.update({canvas.dtype, result.dtype})
         return result
 
@@ -326,21 +326,6 @@ def test_an_improvement_below_the_least_does_not_count(training, other):
     falling = {"checkpoint_monitor": "learning_rate", "scheduler": "cosine", "early_stop_patience": 1, "max_epochs": 5}
     assert training.go(early_stop_min_delta=1.0, **falling).info.epochs_done == 2
     assert other.go(early_stop_min_delta=0.0, **falling).info.epochs_done == 5
-
-
-def test_a_loss_that_is_not_a_number_ends_at_once_and_leaves_the_best_finite_checkpoint(training, monkeypatch):
-    step = Model.training_step
-
-    def diverge(self, batch, number):
-        loss = step(self, batch, number)
-        return loss * math.nan if self.trainer.global_step == 4 else loss
-
-    monkeypatch.setattr(Model, "training_step", diverge)
-    with pytest.raises(TrainingError, match=r"not a number in epoch 2, step 5; .* Try a smaller learning rate"):
-        training.go()
-    assert training.checkpoints[0].startswith("epoch=00-poisson_val_loss=")
-    assert training.checkpoints[1:] == ["last.ckpt"]
-    assert all(torch.isfinite(tensor).all() for tensor in training.last["state_dict"].values())
 
 
 def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_to(tmp_path):

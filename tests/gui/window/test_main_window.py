@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.base.events import CheckpointSaved, RefinementChecked
+from ptycho_core.base.events import CheckpointSaved, RefinementChecked, RolledBack
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_gui.kit import theme
@@ -356,6 +356,11 @@ def test_what_a_check_proposes_is_set_by_a_button_of_its_message(with_scan, qtbo
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert with_scan.session.draft.value("positions") == "refine"
     assert with_scan.message_bar.isHidden()
+
+
+def test_a_fit_that_went_back_to_its_best_state_is_told(with_scan):
+    with_scan._hear((RolledBack(3, 12, "The loss is not a number: back to the start"),))
+    assert "back to the start" in with_scan.message_bar.text
 
 
 def test_a_check_that_asks_for_nothing_leaves_the_message_bar_alone(with_scan):

@@ -1,0 +1,128 @@
+"""What becomes of fits that go wrong: they go back and on more slowly, or they have failed; none ends as finished."""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.errors import TrainingError
+from ptycho_core.base.events import EpochDone, RolledBack
+from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.reconstruct import reconstruct
+from ptycho_core.runs.record import read_run
+from ptycho_core.simulation import SimulationSpec, simulate
+from tests.helpers.training_runs import CountsBatches, Training
+
+SCATTERING = simulate(SimulationSpec(size=24, n_patterns=64, step_px=5)).scan
+SHUFFLED = SCATTERING.replace(positions=np.random.default_rng(1).permutation(SCATTERING.positions))
+DIRECT = {"engine": "direct", "n_groups": None, "max_epochs": 10, "positions": "off", "intensity": "off"}
+
+
+@pytest.fixture
+def training(tmp_path):
+    return Training(tmp_path / "out")
+
+
+class Plants(L.Callback):
+    """Makes the model's parameters NaN before some steps."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = list(steps)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: object) -> None:
+        if self.steps and trainer.global_step == self.steps[0]:
+            del self.steps[0]
+            for parameter in pl_module.parameters():
+                parameter.data.fill_(math.nan)
+
+
+def test_a_rate_a_hundred_times_too_high_is_lowered_until_a_picture_comes(training):
+    training.go(scan=SCATTERING, learning_rate=0.1, **DIRECT)
+    told = training.all(RolledBack)
+    assert training.info.status == "finished"
+    assert told
+    assert "that of no object at all: back to the start, and on at a tenth of the learning rate" in told[0].message
+    history = reconstruct(SCATTERING, training.folder, halves=False).history
+    assert sum(line.startswith("while it was trained: the deviance is ") for line in history) == len(told)
+    rates = training.column("learning_rate")
+    assert rates[0] == pytest.approx(20.0)
+    assert max(rates[-8:]) <= 20 * 0.1 ** len(told) * 1.001
+    values = training.column("poisson_val_loss")
+    assert values[0] > 10
+    assert min(values) < 0.5 * told_of_nothing(told[0].message)
+
+
+def told_of_nothing(message: str) -> float:
+    """The deviance without an object, as the message has it."""
+    return float(message.partition("far above ")[2].partition(",")[0])
+
+
+def test_a_network_that_leaves_its_best_state_far_behind_goes_back_to_it(training, monkeypatch):
+    step = Model.validation_step
+
+    def worse_from_the_second_epoch(self, batch, number):
+        brighter = batch._replace(amplitude=batch.amplitude * (1 if self.current_epoch == 0 else 1.5))
+        step(self, batch if self.current_epoch not in (1, 2, 3) else brighter, number)
+
+    monkeypatch.setattr(Model, "validation_step", worse_from_the_second_epoch)
+    training.go(max_epochs=5)
+    (told,) = training.all(RolledBack)
+    assert told.message.startswith("The deviance is ")
+    assert ", that of epoch 1: back to the state after epoch 1, and on at a tenth" in told.message
+    assert "epoch=03" not in [name[:8] for name in training.checkpoints]
+
+
+@pytest.mark.parametrize("settings", [{}, {"engine": "direct"}, {"accumulate_grad_batches": 2}], ids=str)
+def test_a_nan_among_the_parameters_is_left_behind(training, settings):
+    training.go(callbacks=[Plants(4)], **settings)
+    (told,) = training.all(RolledBack)
+    assert told.message.startswith("The loss is not a number in epoch ")
+    assert told.message.endswith(", and on at a tenth of the learning rate")
+    assert training.info.status == "finished"
+    assert all(torch.isfinite(tensor).all() for tensor in training.last["state_dict"].values())
+    assert read_run(training.folder).rollbacks == (told.message,)
+    assert math.isfinite(training.all(EpochDone)[-1].metrics["poisson_val_loss"])
+
+
+def test_what_diverges_three_times_has_failed_and_keeps_its_best_state(training):
+    with pytest.raises(TrainingError, match=r"not a number in epoch 3, step 8, also at a hundredth of the .*is kept"):
+        training.go(callbacks=[Plants(4, 6, 7)])
+    info = read_run(training.folder)
+    assert info.status == "failed"
+    assert len(info.rollbacks) == 2
+    assert training.checkpoints[0].startswith("epoch=00-poisson_val_loss=")
+    assert all(torch.isfinite(tensor).all() for tensor in training.last["state_dict"].values())
+
+
+def test_a_resumed_run_goes_on_at_the_lower_rate_and_goes_on_counting(training):
+    stops = CountsBatches(stop_after=6)
+    training.go(callbacks=[Plants(4), stops], stop=stops.stop, scheduler="constant")
+    with pytest.raises(TrainingError, match="also at a hundredth"):
+        training.go(callbacks=[Plants(7, 8)], resume=True, scheduler="constant")
+    assert training.column("learning_rate")[-1] == pytest.approx(1e-4)
+    assert len(read_run(training.folder).rollbacks) == 2
+
+
+@pytest.mark.parametrize(("scan", "settings"), [(SHUFFLED, DIRECT), (SHUFFLED, {})], ids=["direct", "network"])
+def test_a_scan_with_shuffled_positions_ends_as_failed(training, scan, settings):
+    with pytest.raises(TrainingError, match=r"no picture came of it: .* than where others were .* ptycho orient"):
+        training.go(scan=scan, **settings)
+    info = read_run(training.folder)
+    assert info.status == "failed"
+    assert info.best_checkpoint.is_file()
+
+
+def test_an_empty_sample_is_no_failure(training):
+    empty = simulate(SimulationSpec(size=16, n_patterns=36, step_px=2, modulus_min=1.0, phase_max=1e-3)).scan
+    training.go(scan=empty, **{**DIRECT, "max_epochs": 3})
+    assert training.info.status == "finished"
+
+
+def test_few_photons_and_few_epochs_are_no_failure(training):
+    faint = simulate(SimulationSpec(size=24, n_patterns=64, step_px=5, counts_per_pixel=1)).scan
+    training.go(scan=faint, **{**DIRECT, "max_epochs": 6})
+    assert (training.info.status, training.all(RolledBack)) == ("finished", [])
