@@ -46,13 +46,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _propose(args: argparse.Namespace) -> int:
-    from ptycho_core.formats.mapping.proposal import propose_mapping
-    from ptycho_core.scan.mapping import write_mapping
+    from ptycho_core.formats.mapping.proposal import propose_file
+    from ptycho_core.scan.mapping import OPEN, write_mapping
 
-    mapping = propose_mapping(args.scan, args.positions)
+    found = propose_file(args.scan, args.positions)
+    mapping = found.mapping
+    assert mapping is not None
     write_mapping(mapping, args.propose_mapping)
     if args.json:
         print_json(mapping.to_dict())
+    for remark in found.remarks:
+        say(remark)
+    if mapping.guessed:
+        say(f"not stated anywhere, so look at it above all: {', '.join(mapping.guessed)}")
+    if mapping.open:
+        say(f"still open, '{OPEN}' in the file: {' and '.join(mapping.open)}")
     positions = f" --positions {shlex.quote(str(args.positions))}" if args.positions else ""
     say(f"wrote {args.propose_mapping}: a guess, so look it over, change what is not right, and read the scan with")
     say(f"  ptycho inspect {shlex.quote(str(args.scan))}{positions} --mapping {shlex.quote(str(args.propose_mapping))}")

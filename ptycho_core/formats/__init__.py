@@ -25,7 +25,7 @@ from ptycho_core.formats.readers import (
     ptypy,
 )
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.formats.stores.store import Store, UnevenError, list_keys
+from ptycho_core.formats.stores.store import Store, UnevenError, list_keys, say_dead_links
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import Settings
@@ -109,9 +109,7 @@ def read_scan(
     chosen = Settings(path, {**(mapping.settings if mapping else {}), **(settings or {})})
     with (
         open_store(path) as store,
-        open_store(Path(positions_file), tables=mapping is not None)
-        if positions_file is not None
-        else nullcontext() as positions,
+        open_store(Path(positions_file), tables=True) if positions_file is not None else nullcontext() as positions,
     ):
         if mapping is not None:
             name = MAPPED
@@ -169,6 +167,12 @@ def format_of(path: str | Path) -> str:
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
+    if positions is not None and positions.container == "text":
+        raise UnknownFormatError(
+            f"{positions.path} is a table, and which of its columns are the positions in {store.path} only a mapping "
+            "says: `ptycho inspect FILE --positions TABLE --propose-mapping map.json` writes one to look over, and "
+            "--mapping map.json reads by it"
+        )
     name = format or _sniffed(store, positions)
     if name not in READERS and name not in installed_readers().readers:
         hint = did_you_mean(name, [*READERS, *installed_readers().readers])
@@ -194,6 +198,7 @@ def _sniffed(store: Store, positions: Store | None) -> str:
             f"{store.path} is of no known format ({', '.join([*READERS, *others.readers])}); it holds "
             f"{list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
             "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
+            f"{say_dead_links(store)}"
         )
     )
 

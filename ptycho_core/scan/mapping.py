@@ -13,6 +13,12 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
+OPEN = "?"
+"""The key of what a proposal could not find."""
+LINE, COLUMN = "#line", "#column"
+"""The keys of coordinates that no array holds: the number of the line of a raster, and of the place in it, from 0. The
+multiplier is the step."""
+
 
 @dataclass(frozen=True)
 class Coordinate:
@@ -22,7 +28,7 @@ class Coordinate:
     ----------
     key
         An array with a value for each position, or for each line or column of a raster; or a column of a text file,
-        by name or by number from 0.
+        by name or by number from 0; or `LINE` or `COLUMN`.
     unit
         A key of `UNITS`: what the stored values are in, once multiplied.
     column
@@ -60,12 +66,23 @@ class Positions:
     index
         Array of the number of the pattern that each position belongs to; without it, and without `Mapping.index`,
         the order pairs them.
+    lines, columns
+        Of a raster that the patterns' own axes do not show.
+    snake
+        Whether every second line of such a raster runs backwards.
     """
 
     y: Coordinate
     x: Coordinate
     separate_file: bool = False
     index: str | None = None
+    lines: int | None = None
+    columns: int | None = None
+    snake: bool = False
+
+    def __post_init__(self) -> None:
+        if any(number is not None and number < 1 for number in (self.lines, self.columns)):
+            raise InputError(f"a raster has 1 line and 1 column or more (it is {self.lines} x {self.columns})")
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,8 @@ class Mapping:
         Lengths; pixels may be one number or two, (y, x).
     settings
         Answers as with ``--set``, which overrides them: ``{"data": "amplitude"}``.
+    guessed
+        What nobody stated and nobody confirmed: "positions", "position_unit", or one of `QUANTITIES`, whose unit it is.
     """
 
     LAYOUT: ClassVar[int] = 1
@@ -131,8 +150,17 @@ class Mapping:
     detector_pixel: Quantity | None = None
     object_pixel: Quantity | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> list[str]:
+        """What is still to be filled in."""
+        keys = {"patterns": self.patterns, "y": self.positions.y.key, "x": self.positions.x.key}
+        return [name for name, key in keys.items() if key == OPEN]
 
     def __post_init__(self) -> None:
+        if unknown := set(self.guessed) - {"positions", "position_unit", *QUANTITIES}:
+            raise InputError(f"'guessed' names {', '.join(sorted(unknown))}, which is no part of a mapping")
         for name in QUANTITIES:
             quantity: Quantity | None = getattr(self, name)
             valid = units_of(name)

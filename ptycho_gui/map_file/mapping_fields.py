@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QLineEdit, QWidget
 
-from ptycho_core.scan.mapping import Coordinate, Quantity
+from ptycho_core.scan.mapping import OPEN, Coordinate, Quantity
 from ptycho_core.scan.units import UNITS
 
 _COLUMN = re.compile(r"(.*)\[(\d+)\]")
@@ -63,8 +63,8 @@ class KeyField(QComboBox):
         self.blockSignals(False)
 
     def say(self, key: str | None) -> None:
-        """Put a name in."""
-        self.setEditText(key or "")
+        """Put a name in; what is still open is left empty."""
+        self.setEditText("" if key in (None, OPEN) else key)
         self._line.end(False)  # the last part of a path tells most
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

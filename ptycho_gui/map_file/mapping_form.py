@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QStyle,
@@ -22,7 +24,7 @@ from superqt import QElidingLabel
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.mapping.layout import Node, arrays_of
 from ptycho_core.formats.mapping.proposal import Proposal
-from ptycho_core.scan.mapping import QUANTITIES, Mapping
+from ptycho_core.scan.mapping import COLUMN, LINE, QUANTITIES, Mapping
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.map_file.jobs.mapping import PartialMapping
@@ -94,6 +96,7 @@ class MappingForm(QScrollArea):
         self.positions_file: Path | None = None
         self._other_settings: dict[str, str] = {}
         self._columns: dict[str, list[str]] = {}
+        self._guesses: dict[str, object] = {}
         self._quiet = False
         self._make_fields()
         content = QWidget()
@@ -162,7 +165,23 @@ class MappingForm(QScrollArea):
         row.addWidget(self._file, 1)
         row.addWidget(choose)
         row.addWidget(self._drop)
-        return [("From", where), ("&y (vertical)", self.coordinates["y"]), ("x (&horizontal)", self.coordinates["x"])]
+        self.raster, self.snake = QLineEdit(placeholderText="as the patterns' axes say"), QCheckBox("&Snake")
+        self.raster.setAccessibleName("Lines and columns of a raster")
+        self.raster.setToolTip(
+            f"Lines x columns, as 6 x 9, or only the columns: where y is {LINE} and x is {COLUMN}, a raster is told by "
+            "its step, which is what they are multiplied by. A last line may be incomplete"
+        )
+        self.snake.setToolTip("Every second line of the raster runs backwards")
+        self.raster.textChanged.connect(self._tell)
+        self.snake.toggled.connect(self._tell)
+        raster = QWidget()
+        row = QHBoxLayout(raster)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.raster, 1)
+        row.addWidget(self.snake)
+        raster.setFocusProxy(self.raster)
+        axes = [("&y (vertical)", self.coordinates["y"]), ("x (&horizontal)", self.coordinates["x"])]
+        return [("From", where), *axes, ("Raste&r", raster)]
 
     def _pairing_rows(self) -> list[tuple[str, QWidget]]:
         return [("Pattern &numbers", self.keys["index"]), ("Position num&bers", self.keys["position_index"])]
@@ -196,7 +215,7 @@ class MappingForm(QScrollArea):
         lists = [node.key for node in arrays if len(node.shape) == 1]
         single = [node.key for node in arrays if not node.shape or max(node.shape) <= 2]
         self._columns = {node.key: _columns(node) for node in theirs if len(node.shape) in (1, 2)}
-        places = [key for columns in self._columns.values() for key in columns]
+        places = [*(key for columns in self._columns.values() for key in columns), LINE, COLUMN]
         counts = [node.key for node in theirs if len(node.shape) == 1]
         others = {"patterns": stacks, "y": places, "x": places, "index": lists, "position_index": counts}
         for role in ROLES:
@@ -230,8 +249,19 @@ class MappingForm(QScrollArea):
         self.axes.setCurrentIndex(max(0, self.axes.findData(mapping.settings.get("axes", "nyx"))))
         self.data.setCurrentIndex(max(0, self.data.findData(mapping.settings.get("data", ""))))
         self._other_settings = {key: v for key, v in mapping.settings.items() if key not in ("axes", "data")}
+        size = [number for number in (mapping.positions.lines, mapping.positions.columns) if number is not None]
+        self.raster.setText(" x ".join(map(str, size)))
+        self.snake.setChecked(mapping.positions.snake)
+        self._guesses = {name: self._part(name) for name in mapping.guessed}
         self._quiet = False
         self.changed.emit()
+
+    def _part(self, name: str) -> object:
+        """Return what the form says of something that may be guessed: it is so no more once the operator changed it."""
+        if name in QUANTITIES:
+            return self.quantities[name].body()
+        fields = self.coordinates.values()
+        return [field.field.key if name == "positions" else field.unit.currentData() for field in fields]
 
     def say_part(self, proposal: Proposal) -> None:
         """Show what was found where it makes no whole mapping."""
@@ -274,13 +304,22 @@ class MappingForm(QScrollArea):
                 **{axis: field.body() for axis, field in self.coordinates.items()},
                 "index": keys["position_index"],
                 "separate_file": self.positions_file is not None,
+                **self._raster(),
+                "snake": self.snake.isChecked(),
             },
             "index": keys["index"],
             "probe": keys["probe"],
             "mask": {"key": keys["mask"], "invert": self.invert.isChecked()} if keys["mask"] else None,
             **{role: field.body() for role, field in self.quantities.items()},
             "settings": {**self._other_settings, **given},
+            "guessed": [name for name, part in self._guesses.items() if part == self._part(name)],
         }
+
+    def _raster(self) -> dict[str, object]:
+        """Return lines and columns as the JSON of positions, as they were typed where they are no numbers."""
+        words = re.split(r"[x×,\s]+", self.raster.text().strip().lower())
+        numbers: list[object] = [int(word) if word.isdecimal() else word for word in words if word]
+        return dict(zip(("columns", "lines"), reversed(numbers), strict=False))
 
     def show_problem(self, sentence: str) -> bool:
         """Show a sentence below the fields that it is about, and return whether there are such; empty clears all."""

@@ -15,12 +15,23 @@ from ptycho_core.formats.chunks import check_count, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.masks import IGNORE, good_pixels
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
-from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Quantity
+from ptycho_core.scan.mapping import (
+    COLUMN,
+    LINE,
+    OPEN,
+    QUANTITIES,
+    Coordinate,
+    Mapping,
+    Mask,
+    Positions,
+    Quantity,
+)
 from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
+_GUESSED_UNIT = "guessed from the size of the steps, as nothing says it"
 _SAME = 0.01
 """Readings of one quantity may differ by this fraction."""
 
@@ -36,8 +47,16 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     InputError
         As every reader; and where the mapping takes positions from another file than is given.
     """
+    if mapping.open:
+        raise InputError(
+            f"{store.path}: the mapping leaves open what the {' and '.join(mapping.open)} of the scan are: fill in the "
+            f"names of arrays in the place of '{OPEN}'"
+        )
     where = _store_of_positions(store, positions, mapping)
+    _check_one_scan(store, mapping)
     notes = [_summary(mapping, where)]
+    if mapping.guessed:
+        notes.append(f"guessed when the mapping was proposed, and not confirmed since: {', '.join(mapping.guessed)}")
     axes = settings.get("axes") or "nyx"
     source, raster, places = patterns(store, mapping.patterns, axes, settings, notes)
     yx, unit = _positions(where, mapping, source.shape[0], raster, settings, notes)
@@ -53,14 +72,46 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
         steps=(exchange_axes,) if axes == "nxy" else (),
         positions=yx,
         unit=unit,
-        unit_reason="the mapping says so",
+        unit_reason=_GUESSED_UNIT if "position_unit" in mapping.guessed else "the mapping says so",
         rows=rows,
         mask=mask,
         probe=probe,
-        geometry=geometry(store, mapping, settings),
+        geometry=_told_geometry(store, mapping, settings),
         indexes=indexes,
         notes=notes,
     )
+
+
+def _told_geometry(store: Store, mapping: Mapping, settings: Settings) -> Geometry:
+    """Return the geometry, with a question for each number whose unit was guessed."""
+    found = geometry(store, mapping, settings)
+    for role in set(mapping.guessed) & set(QUANTITIES):
+        key = "energy_ev" if role == "energy" else f"{role}_m"
+        value = getattr(found, key)
+        if value is not None:
+            of = getattr(mapping, role)
+            reason = f"'{of.key}' has no unit, and {of.unit} was guessed"
+            settings.assume(key, f"{float(np.ravel(value)[0]):.6g}", reason)
+    return found
+
+
+def _check_one_scan(store: Store, mapping: Mapping) -> None:
+    """Refuse to mix the scans of one file."""
+    places = [] if mapping.positions.separate_file else [mapping.positions.y.key, mapping.positions.x.key]
+    quantities = [getattr(mapping, role) for role in QUANTITIES]
+    keys = [*places, mapping.index, mapping.probe, *(of.key for of in quantities if of is not None)]
+    parts = mapping.patterns.split("/")
+    for key in filter(None, keys):
+        theirs = key.split("/")
+        depth = next((k for k, (a, b) in enumerate(zip(parts, theirs, strict=False)) if a != b), None)
+        if depth is None or depth >= min(len(parts), len(theirs)) - 1:
+            continue
+        own = "/".join([*parts[: depth + 1], *theirs[depth + 1 :]])
+        of_other = "/".join([*theirs[: depth + 1], *parts[depth + 1 :]])
+        if own in store and of_other in store:
+            raise InputError(
+                f"{store.path}: '{key}' is of another scan than the patterns '{mapping.patterns}': '{own}' is there"
+            )
 
 
 def _store_of_positions(store: Store, positions: Store | None, mapping: Mapping) -> Store:
@@ -79,6 +130,8 @@ def _store_of_positions(store: Store, positions: Store | None, mapping: Mapping)
 def _summary(mapping: Mapping, where: Store) -> str:
     def coordinate(name: str, of: Coordinate) -> str:
         column = "" if of.column is None else f", column {of.column},"
+        if of.key in (LINE, COLUMN):
+            return f"{name} by steps of {of.multiplier:g} {of.unit}"
         times = "" if of.multiplier == 1 else f" times {of.multiplier:g}"
         return f"{name} from '{of.key}'{column}{times} in {of.unit}"
 
@@ -124,7 +177,8 @@ def _positions(
 ) -> tuple[NDArray[np.float64], str]:
     """Return positions (m, 2), in the file's order, and their unit."""
     y_at, x_at = mapping.positions.y, mapping.positions.x
-    y, x = coordinate_values(where, y_at, settings), coordinate_values(where, x_at, settings)
+    numbers = _of_raster(where, mapping.positions, n, raster, notes)
+    y, x = (numbers[of.key] if of.key in numbers else coordinate_values(where, of, settings) for of in (y_at, x_at))
     if len(y) == len(x) != n and (gaps := ~(np.isfinite(y) & np.isfinite(x))).any() and not mapping.positions.index:
         notes.append(f"left out {np.count_nonzero(gaps)} of {len(y)} positions, which are not finite")
         y, x = y[~gaps], x[~gaps]
@@ -135,6 +189,27 @@ def _positions(
         return yx, y_at.unit
     metres = np.array([UNITS[y_at.unit] or 1.0, UNITS[x_at.unit] or 1.0])
     return yx * metres, "m"
+
+
+def _of_raster(
+    where: Store, positions: Positions, n: int, raster: Raster | None, notes: list[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the number of the line, and of the place in it, of each pattern of a raster that is told by its step."""
+    if not {positions.y.key, positions.x.key} & {LINE, COLUMN}:
+        return {}
+    lines, columns = positions.lines or (raster or (None,))[0], positions.columns or (raster or (0, None))[1]
+    if columns is None:
+        if lines is None or n % lines:
+            raise InputError(f"{where.path}: a raster by its step needs 'columns', the patterns in a line")
+        columns = n // lines
+    m = n if lines is None else min(n, lines * columns)
+    if lines is not None and n < lines * columns:
+        notes.append(f"the raster of {lines} x {columns} lacks its last {lines * columns - n} patterns")
+    places = np.arange(m)
+    line, place = places // columns, places % columns
+    if positions.snake:
+        place = np.where(line % 2, columns - 1 - place, place)
+    return {LINE: line.astype(np.float64), COLUMN: place.astype(np.float64)}
 
 
 def coordinate_values(where: Store, of: Coordinate, settings: Settings) -> NDArray[np.float64]:
@@ -172,6 +247,9 @@ def _along_raster(
     if raster is None and len(y) * len(x) == n:
         raster = (len(y), len(x))
         notes.append(f"took the patterns as {raster[0]} lines of {raster[1]}, along which x changes")
+    if raster is None and len(y) != len(x) and n < len(y) * len(x) < 2 * n:
+        notes.append(f"the raster of {len(y)} x {len(x)} lacks its last {len(y) * len(x) - n} patterns")
+        return np.repeat(y, len(x))[:n], np.tile(x, len(y))[:n]
     if raster is not None and {len(y), len(x)} <= {n, *raster}:
         return _spread(y, raster, prefer_lines=True), _spread(x, raster, prefer_lines=False)
     if len(y) == len(x):

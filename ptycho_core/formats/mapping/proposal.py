@@ -13,15 +13,17 @@ import numpy as np
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.assemble import SMALLEST_SIDE
-from ptycho_core.formats.mapping import quantity_guess
+from ptycho_core.formats.mapping import position_guess, quantity_guess
 from ptycho_core.formats.mapping.mapped import coordinate_values, geometry
+from ptycho_core.formats.mapping.position_guess import Wanted, lists
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys
-from ptycho_core.scan.mapping import Coordinate, Mapping, Mask, Positions, Quantity
+from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys, say_dead_links
+from ptycho_core.scan.mapping import OPEN, Coordinate, Mapping, Mask, Positions, Quantity
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import LENGTHS_M, UNITS
 
 _MOST_CONSIDERED = 5000
+_MOST_LISTED = 30
 _PATTERN_WORDS = (
     "pattern",
     "diff",
@@ -36,12 +38,9 @@ _PATTERN_WORDS = (
     "pilatus",
 )
 _OTHER_STACKS = ("dark", "flat", "object", "probe", "mask", "background", "white", "recon", "weight")
-_POSITION_WORDS = ("pos", "motor", "stage", "scan", "coord", "transl", "sample", "piezo", "encoder", "point", "shift")
-_NO_POSITIONS = ("pixel", "size", "cent", "index", "shape", "gap", "time")
 _INDEX_WORDS = ("index", "indic", "frame", "number", "idx", "pattern")
 _PROBE_WORDS = ("probe", "illumination", "beam", "wavefront")
 _MASK_WORDS = ("mask", "bad", "good", "valid", "hot")
-_AXES = (("x", "y"), ("X", "Y"), ("horizontal", "vertical"), ("fast", "slow"), ("column", "row"), ("col", "row"))
 _LARGEST_MASK = 2**28
 _LARGEST_STEP_M = 1e-4
 _PART_OF_VIEW = 1 / 8
@@ -60,12 +59,15 @@ class Proposal:
     quantities
         The likeliest of each of `QUANTITIES` that were found.
     mapping
-        The likeliest of all; None where patterns or positions are not found.
+        The likeliest of all, its positions `OPEN` where none are found; None where there are no patterns.
+    remarks
+        Sentences: what was left alone, and what is open.
     """
 
     candidates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     quantities: dict[str, Quantity] = field(default_factory=dict)
     mapping: Mapping | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,17 +82,10 @@ class _Stack:
     score: float
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A candidate for the positions: key and column of y and of x."""
-
-    y: tuple[str, int | None]
-    x: tuple[str, int | None]
-    score: float
-
-
 def propose(store: Store, positions: Store | None = None) -> Proposal:
-    """Look at the headers of all arrays, and at a few numbers.
+    """Look at the headers of all arrays, and at the numbers of those that may be positions.
+
+    What belongs to another scan in the same file is left alone: candidates of one group belong together.
 
     Parameters
     ----------
@@ -103,27 +98,33 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
     stacks = sorted(_stacks(headers), key=lambda stack: -stack.score)
     if not stacks:
         return Proposal({"patterns": ()})
-    stack, where, theirs = stacks[0], positions or store, headers if positions is None else _headers(positions)
-    pairs = sorted(_pairs(theirs, stack, positions is not None), key=lambda pair: -pair.score)
+    stack, others = stacks[0], other_scans(stacks[0].key, [one.key for one in stacks])
+    headers = {key: header for key, header in headers.items() if not key.startswith(others)}
+    where, theirs = positions or store, headers if positions is None else _headers(positions)
+    wanted = Wanted(stack.key, stack.n, stack.raster, positions is not None)
+    pairs = position_guess.pairs(where, theirs, wanted)
     count = _length(theirs, pairs[0].y) if pairs and positions is not None else 0
-    quantities = quantity_guess.quantities(store, headers)
-    likeliest = {role: found[0] for role, found in quantities.items() if found}
+    quantities = quantity_guess.quantities(store, headers, others)
+    likeliest = {role: found[0].quantity for role, found in quantities.items() if found}
     candidates = {
         "patterns": tuple(dict.fromkeys(stack.key for stack in stacks)),
         "y": tuple(dict.fromkeys(_label(*pair.y) for pair in pairs)),
         "x": tuple(dict.fromkeys(_label(*pair.x) for pair in pairs)),
         "index": _indexes(store, headers, stack.n),
-        "position_index": _indexes(where, theirs, count),
+        "position_index": _indexes(where, theirs, count) or _numbering(where, theirs, count, stack.n),
         "probe": _probes(headers, stack),
         "mask": _masks(headers, stack),
-        **{role: tuple(quantity.key or "" for quantity in found) for role, found in quantities.items()},
+        **{role: tuple(one.quantity.key or "" for one in found) for role, found in quantities.items()},
     }
-    if not pairs:
-        return Proposal(candidates, likeliest)
     first = {role: next(iter(keys), None) for role, keys in candidates.items()}
-    index = first["position_index"]
-    (y_key, y_column), (x_key, x_column) = pairs[0].y, pairs[0].x
-    y, x = Coordinate(y_key, "px", y_column), Coordinate(x_key, "px", x_column)
+    guessed = [role for role, found in quantities.items() if found and found[0].guessed]
+    if pairs:
+        (y_key, y_column), (x_key, x_column) = pairs[0].y, pairs[0].x
+        y, x = Coordinate(y_key, "px", y_column), Coordinate(x_key, "px", x_column)
+        guessed += [] if pairs[0].named else ["positions"]
+    else:
+        y = x = Coordinate(OPEN, "px")
+    index = first["position_index"] if pairs else None
     mapping = Mapping(
         patterns=stack.key,
         positions=Positions(y, x, separate_file=positions is not None, index=index),
@@ -131,9 +132,56 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
         probe=first["probe"],
         mask=_mask(store, candidates["mask"]),
         settings={} if stack.axes == "nyx" else {"axes": stack.axes},
+        guessed=tuple(guessed),
         **likeliest,
     )
-    return Proposal(candidates, likeliest, _with_units(store, where, mapping, stack))
+    remarks = [f"the file holds other scans, left alone: {', '.join(others)}"] if others else []
+    if not pairs:
+        fitting = lists(theirs, stack.n)
+        there = (
+            f"arrays with {stack.n} values: {', '.join(fitting[:_MOST_LISTED])}" if fitting else "name a file of them"
+        )
+        remarks.append(f"nothing looks like the positions of {stack.n} patterns: {there}")
+    else:
+        mapping = _with_units(store, where, mapping, stack)
+    return Proposal(candidates, likeliest, mapping, tuple(remarks))
+
+
+def other_scans(key: str, others: list[str]) -> tuple[str, ...]:
+    """Return the groups, each with a slash at its end, that hold another scan than the patterns at ``key``.
+
+    They are those whose own patterns have the same path but for one group in it: ``2.1/measurement/eiger`` beside
+    ``1.1/measurement/eiger``.
+    """
+    parts = key.split("/")
+    found: dict[str, None] = {}
+    for other in others:
+        theirs = other.split("/")
+        differ = [k for k, (a, b) in enumerate(zip(parts, theirs, strict=False)) if a != b]
+        if len(theirs) == len(parts) and len(differ) == 1 and differ[0] < len(parts) - 1:
+            found["/".join(theirs[: differ[0] + 1]) + "/"] = None
+    return tuple(found)
+
+
+def propose_file(path: Path, positions_file: Path | None = None) -> Proposal:
+    """Return what a file seems to hold; the mapping in it may leave the positions open.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or nothing in it looks like patterns.
+    """
+    with open_store(path) as store:
+        if positions_file is None:
+            found = propose(store)
+        else:
+            with open_store(positions_file, tables=True) as positions:
+                found = propose(store, positions)
+        if found.mapping is None:
+            there = list_keys(store.keys(), "patterns")
+            sentence = f"{path} holds nothing with the shape of a stack of patterns: {there}"
+            raise InputError(f"{sentence}{say_dead_links(store)}")
+    return found
 
 
 def propose_mapping(path: Path, positions_file: Path | None = None) -> Mapping:
@@ -144,21 +192,17 @@ def propose_mapping(path: Path, positions_file: Path | None = None) -> Mapping:
     InputError
         A file cannot be read, or nothing in it looks like patterns or positions.
     """
+    found = propose_file(path, positions_file)
+    assert found.mapping is not None
+    if not found.mapping.open:
+        return found.mapping
     with open_store(path) as store:
-        if positions_file is None:
-            found = propose(store)
-        else:
-            with open_store(positions_file, tables=True) as positions:
-                found = propose(store, positions)
-        if found.mapping is not None:
-            return found.mapping
         there = list_keys(store.keys(), "patterns")
-    if not found.candidates["patterns"]:
-        raise InputError(f"{path} holds nothing with the shape of a stack of patterns: {there}")
+        dead = say_dead_links(store)
     raise InputError(
         f"{positions_file or path} holds nothing that looks like positions of the patterns in {path} "
         f"('{found.candidates['patterns'][0]}'): name a file of positions, or write the mapping yourself; "
-        f"{path.name} holds {there}"
+        f"{path.name} holds {there}; {'; '.join(found.remarks)}{dead}"
     )
 
 
@@ -212,45 +256,6 @@ def _numbered(stacks: list[_Stack]) -> list[_Stack]:
     ]
 
 
-def _pairs(headers: dict[str, Header], stack: _Stack, separate: bool) -> list[_Pair]:
-    lists = {key: header for key, header in headers.items() if header.dtype.kind in "iuf" and header.nbytes > 8}
-    pairs = [pair for key, header in lists.items() for pair in _columns(key, header, stack)]
-    for key, (old, new) in itertools.product(lists, _AXES):
-        for place in (match.start() for match in re.finditer(re.escape(old), key)):
-            other = key[:place] + new + key[place + len(old) :]
-            if other in lists and _fit((lists[other], lists[key]), stack, separate):
-                pairs.append(_Pair((other, None), (key, None), 4 + _likeness(key, lists[key])))
-    alike = [key for key in lists if _fit((lists[key], lists[key]), stack, separate) and not _count(key, _INDEX_WORDS)]
-    if not pairs and separate and len(alike) >= 2:
-        pairs.append(_Pair((alike[-2], None), (alike[-1], None), 0))
-    return pairs
-
-
-def _columns(key: str, header: Header, stack: _Stack) -> list[_Pair]:
-    """Return the pair that an array of several columns is, if it is one."""
-    shape = drop_leading(header.shape, 2)
-    width = min(shape[0], shape[-1]) if len(shape) > 1 else 0
-    if width not in (2, 3) or math.prod(shape) != width * stack.n:
-        return []
-    x_first = width == 3 or "xy" in key.lower()
-    y, x = (1, 0) if x_first else (0, 1)
-    return [_Pair((key, y), (key, x), 3 + _likeness(key, header))]
-
-
-def _fit(yx: tuple[Header, Header], stack: _Stack, separate: bool) -> bool:
-    """Return whether two arrays give each pattern a position; in a file of its own there may be more or fewer."""
-    y, x = (math.prod(header.shape) for header in yx)
-    if any(len(drop_leading(header.shape, 1)) > 1 and math.prod(header.shape) != stack.n for header in yx):
-        return False
-    if y == x == stack.n or y * x == stack.n or (separate and y == x > 1):
-        return True
-    return len(stack.raster) == 2 and {y, x} <= {stack.n, *stack.raster}
-
-
-def _likeness(key: str, header: Header) -> float:
-    return _count(key, _POSITION_WORDS) - 3 * _count(key, _NO_POSITIONS) + (header.dtype.kind == "f")
-
-
 def _length(headers: dict[str, Header], where: tuple[str, int | None]) -> int:
     shape = headers[where[0]].shape
     return math.prod(shape) if where[1] is None else math.prod(shape) // min(shape[0], shape[-1])
@@ -264,6 +269,12 @@ def _indexes(store: Store, headers: dict[str, Header], n: int) -> tuple[str, ...
     """Return arrays of n different whole numbers whose names say that they are indexes."""
     keys = [key for key in headers if math.prod(headers[key].shape) == n and _count(key, _INDEX_WORDS) == 2]
     return tuple(key for key in keys if _are_whole(store, key))
+
+
+def _numbering(store: Store, headers: dict[str, Header], count: int, n: int) -> tuple[str, ...]:
+    """Return arrays of as many values as there are positions that number the patterns, by what they hold."""
+    keys = [key for key in headers if count != n and math.prod(headers[key].shape) == count]
+    return tuple(key for key in keys if position_guess.numbers_patterns(store.numbers(key).ravel(), n))
 
 
 def _are_whole(store: Store, key: str) -> bool:
@@ -301,14 +312,15 @@ def _with_units(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> 
     """Return the mapping with the units of its positions: as stated or named, else one that gives usual steps."""
     places = mapping.positions
     units = [_unit(quantity_guess.stated_unit(where, of.key)) for of in (places.y, places.x)]
+    guessed = mapping.guessed if any(units) else (*mapping.guessed, "position_unit")
     known = next(filter(None, units), None) or _usual_unit(store, where, mapping, stack)
     if any(unit is not None and (unit[0] == "px") != (known[0] == "px") for unit in units):
-        units = [None, None]
+        units, guessed = [None, None], (*mapping.guessed, "position_unit")
     y, x = (
         dataclasses.replace(of, unit=(unit or known)[0], multiplier=(unit or known)[1])
         for of, unit in zip((places.y, places.x), units, strict=True)
     )
-    return dataclasses.replace(mapping, positions=dataclasses.replace(places, y=y, x=x))
+    return dataclasses.replace(mapping, positions=dataclasses.replace(places, y=y, x=x), guessed=guessed)
 
 
 def _unit(name: str | None) -> tuple[str, float] | None:
@@ -329,8 +341,9 @@ def _usual_unit(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> 
         values = [coordinate_values(where, of, anyhow) for of in (mapping.positions.y, mapping.positions.x)]
     except InputError:
         return "px", 1.0
-    steps = [abs(np.diff(v)) for v in values]
-    step = max((float(np.median(s[s > 0])) for s in steps if s.any()), default=1.0)
+    spans = [float(np.ptp(v[np.isfinite(v)])) for v in values if np.isfinite(v).any()]
+    area = math.prod(spans)
+    step = math.sqrt(area / stack.n) if area else max(spans, default=1.0) / stack.n or 1.0
     if pixel is None:
         return ("m" if step < _LARGEST_STEP_M else "px"), 1.0
     usual = stack.frame[0] * _PART_OF_VIEW

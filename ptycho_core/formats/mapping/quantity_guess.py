@@ -32,6 +32,8 @@ _WORDS = {
     "detector_pixel": ("pixel", "pitch", "psize"),
     "object_pixel": ("pixel", "dx", "psize", "resolution"),
 }
+_EXACTLY = {"zo": "distance", "z": "distance", "dxd": "detector_pixel", "dxo": "object_pixel", "dxp": "object_pixel"}
+"""Names of PtyLab, and others that are too short to look for in longer ones."""
 _OTHERS = {
     "energy": ("source", "ring", "machine", "threshold", "range", "width", "gap", "flux", "count"),
     "distance": ("source", "focus", "focal", "gap"),
@@ -57,7 +59,15 @@ class _Number:
     unit: str | None
 
 
-def quantities(store: Store, headers: dict[str, Header]) -> dict[str, list[Quantity]]:
+@dataclass(frozen=True)
+class Guess:
+    """What could be a quantity; ``guessed``: its unit is nowhere stated."""
+
+    quantity: Quantity
+    guessed: bool
+
+
+def quantities(store: Store, headers: dict[str, Header], others: tuple[str, ...] = ()) -> dict[str, list[Guess]]:
     """Return what could be each of `QUANTITIES`, the likeliest first.
 
     Parameters
@@ -66,8 +76,11 @@ def quantities(store: Store, headers: dict[str, Header]) -> dict[str, list[Quant
         The file.
     headers
         Of its arrays that hold numbers.
+    others
+        Beginnings of names that belong to another scan.
     """
     numbers = [*_single_numbers(store, headers), *_number_attributes(store)]
+    numbers = [number for number in numbers if not number.key.startswith(others)]
     return {role: _ranked(role, numbers) for role in QUANTITIES}
 
 
@@ -108,17 +121,19 @@ def _number_attributes(store: Store) -> list[_Number]:
 def _is_about(key: str, role: str) -> bool:
     lower = key.lower()
     name = re.split("[/@]", lower)[-1]
+    if name in _EXACTLY:
+        return _EXACTLY[name] == role
     return any(word in name for word in _WORDS[role]) and not any(word in lower for word in _OTHERS[role])
 
 
-def _ranked(role: str, numbers: list[_Number]) -> list[Quantity]:
+def _ranked(role: str, numbers: list[_Number]) -> list[Guess]:
     """Return the numbers that are plausible as this quantity; those with a unit first, then in the file's order."""
     found = []
     for number in numbers:
         unit = _plausible_unit(role, number) if _is_about(number.key, role) else None
         if unit is not None:
-            found.append((number.unit is None, Quantity(_SPELLED.get(unit, unit), key=number.key)))
-    return [quantity for _, quantity in sorted(found, key=lambda pair: pair[0])]
+            found.append(Guess(Quantity(_SPELLED.get(unit, unit), key=number.key), number.unit is None))
+    return sorted(found, key=lambda guess: guess.guessed)
 
 
 def _plausible_unit(role: str, number: _Number) -> str | None:

@@ -47,6 +47,8 @@ def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
     if store.container != "hdf5" or store.first(*PATTERNS) is None:
         return False
+    if store.first(*_TRANSLATIONS, *_motors("x"), *_motors("y"), *_paths("definition")) is None:
+        return False  # a detector's own file, which only a mapping joins with positions
     return store.first(*_ENERGIES, *_WAVELENGTHS, *_paths("definition")) is not None or "entry/data/data" in store
 
 

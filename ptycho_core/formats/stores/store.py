@@ -27,6 +27,7 @@ MOST_PATTERNS = 10_000_000
 LARGEST_ARRAY = 2**30
 """Bytes of any array that is not the patterns: positions, probe, mask."""
 _KEYS_LISTED = 12
+_LINKS_TOLD = 3
 _KEYS_COMPARED = 2000
 
 
@@ -230,6 +231,19 @@ def list_keys(keys: list[str], wanted: str) -> str:
     nearest = sorted(keys[:_KEYS_COMPARED], key=unlikeness)[:_KEYS_LISTED]
     more = len(keys) - len(nearest)
     return ", ".join(nearest) + (f" and {more} more" if more else "")
+
+
+def say_dead_links(store: Store) -> str:
+    """Return the end of a sentence that names the links that lead nowhere, and why; empty without any."""
+    dead = store.dead_links()
+    told = []
+    for key in dead[:_LINKS_TOLD]:
+        try:
+            store.header(key)
+        except InputError as error:
+            told.append(str(error).removeprefix(f"{store.path}: "))
+    more = f" and {len(dead) - len(told)} more" if len(dead) > len(told) else ""
+    return f"; links that lead nowhere: {', '.join(told)}{more}" if told else ""
 
 
 def drop_leading(shape: tuple[int, ...], keep: int) -> tuple[int, ...]:

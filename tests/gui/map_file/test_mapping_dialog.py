@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPointF, Qt
@@ -212,3 +213,29 @@ def test_closing_in_the_middle_of_a_preview_leaves_nothing_running(make, path):
     dialog.form.key_field("patterns").say("entry/eiger/frames")
     dialog.reject()
     assert not dialog.isVisible()
+
+
+def test_a_raster_is_told_by_its_step(qtbot, make, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = M.counts
+    dialog = make(tmp_path / "a.h5")
+    qtbot.waitUntil(lambda: dialog.form.keys["patterns"].key == "frames")
+    for axis, key, step in (("y", "#line", "1.5"), ("x", "#column", "2")):
+        dialog.form.coordinates[axis].field.say(key)
+        dialog.form.coordinates[axis].multiplier.setText(step)
+    dialog.form.raster.setText("3 x 4")
+    settle(qtbot, dialog, "can be opened")
+    mapping = dialog.form.partial_mapping().mapping
+    assert (mapping.positions.lines, mapping.positions.columns) == (3, 4)
+    positions = read_scan(tmp_path / "a.h5", mapping=mapping).positions
+    np.testing.assert_allclose(positions[5], (1.5, 2.0))
+    dialog.form.say(mapping)
+    assert dialog.form.partial_mapping().mapping == mapping
+
+
+def test_a_guess_is_one_until_the_operator_changes_it(dialog):
+    guessed = dialog.form.partial_mapping().mapping.guessed
+    assert "position_unit" in guessed
+    dialog.form.coordinates["y"].say_unit("nm")
+    dialog.form.coordinates["x"].say_unit("nm")
+    assert set(dialog.form.partial_mapping().mapping.guessed) == set(guessed) - {"position_unit"}
