@@ -26,6 +26,7 @@ from ptycho_core.formats.readers import (
 )
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store, UnevenError, list_keys, say_dead_links
+from ptycho_core.formats.stores.text_store import TextStore
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import Settings
@@ -111,6 +112,8 @@ def read_scan(
         open_store(path) as store,
         open_store(Path(positions_file), tables=True) if positions_file is not None else nullcontext() as positions,
     ):
+        if isinstance(positions, TextStore):
+            positions.skip_lines = int(chosen.get("skip_lines") or 0)
         if mapping is not None:
             name = MAPPED
             read: _Read = functools.partial(mapped.read, mapping=mapping)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import conversions
+from ptycho_core.formats.conversions import lost_counts
 from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.plausible import implausible
@@ -32,6 +33,8 @@ LARGEST_POSITION_PX = 1e15
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-14, 1e-2
 """No object is looked at more finely or coarsely, be it with electrons or with light."""
 _SAMPLE_VALUES = 2**20
+_HARDLY = 0.1
+"""Of the light that a row or column holds on average."""
 _LEAST_LEFT = 0.5
 """Part of the pixels that masking has to leave."""
 _LARGEST_JUDGED = 1e4
@@ -361,11 +364,13 @@ def _centre(
     notes: list[str],
 ) -> tuple[Patterns, NDArray[np.bool_] | None, Survey | None]:
     """Return patterns, mask and, where it is known, survey with DC in the centre, judged by the ``mean`` as stored."""
-    inner, outer = _central_mass(mean), _central_mass(conversions.centre_dc(mean))
+    across_edges, across_middle = _light_across(mean), _light_across(conversions.centre_dc(mean))
     place = settings.get("dc") or "centre"
-    if outer > 2 * inner:
-        place = settings.assume("dc", "corner", "the mean pattern's mass lies in the corners")
-    elif outer > inner / 2:
+    if across_edges < _HARDLY * mean.mean() * sum(mean.shape):
+        pass  # it is dark at the edges
+    elif across_edges > 2 * across_middle:
+        place = settings.assume("dc", "corner", "the mean pattern goes on across its edges, around the corners")
+    elif across_edges > across_middle / 2:
         place = settings.assume("dc", "centre", "the mean pattern does not tell; most files store DC in the centre")
     if place == "centre":
         return patterns, mask, seen
@@ -382,9 +387,14 @@ def _images(seen: Survey, change: PatternStep) -> Survey:
     )
 
 
-def _central_mass(mean: NDArray[np.float64]) -> float:
-    height, width = mean.shape
-    return float(mean[height // 4 : -(height // 4), width // 4 : -(width // 4)].sum())
+def _light_across(mean: NDArray[np.float64]) -> float:
+    """Return the light that goes on from the last row to the first, and from the last column to the first.
+
+    With DC in the corner that is most of it. A beam off centre, or a ring, ends at an edge or before it; its light goes
+    on across the middle.
+    """
+    rows, columns = np.minimum(mean[0], mean[-1]).sum(), np.minimum(mean[:, 0], mean[:, -1]).sum()
+    return float(rows + columns)
 
 
 def _make_square(
@@ -410,7 +420,9 @@ def _make_square(
     fit = conversions.FitTo(size)
     if mask is not None or how == "pad":
         mask = fit(np.ones((height, width), bool) if mask is None else mask)
-    notes.append(f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded"))
+    lost = "" if how == "pad" or seen is None else lost_counts(seen.mean, size)
+    told = f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded")
+    notes.append(told + lost)
     return patterns.then(fit), mask, None if seen is None or how == "crop" else _images(seen, fit), size
 
 

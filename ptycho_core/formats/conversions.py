@@ -88,3 +88,9 @@ def resample(probe: NDArray[Any], size: int) -> NDArray[Any]:
     spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
     fitted = FitTo(size)(spectrum)
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(fitted, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
+
+
+def lost_counts(mean: NDArray[np.float64], size: int) -> str:
+    """Return the end of a sentence: which part of the counts of a mean pattern (y, x) a crop to ``size`` takes away."""
+    lost = 1 - FitTo(size)(mean).sum() / (mean.sum() or 1.0)
+    return f"; {lost:.2%} of the counts lay outside" if lost > 1e-3 else ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.conversions import FitTo, resample
+from ptycho_core.formats.conversions import FitTo, lost_counts, resample
 from ptycho_core.preprocessing.centring import best_probe, centre_of_mass, mean_pattern, symmetry_centre
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.scan import Geometry, Scan
@@ -137,12 +137,6 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
         geometry=dataclasses.replace(scan.geometry, object_pixel_m=pixel and (pixel[0] / zoom, pixel[1] / zoom)),
         object_guess=None,
     )
-
-
-def lost_counts(mean: NDArray[np.float64], size: int) -> str:
-    """Return the end of a sentence: which part of the counts of a mean pattern (y, x) a crop to ``size`` takes away."""
-    lost = 1 - FitTo(size)(mean).sum() / (mean.sum() or 1.0)
-    return f"; {lost:.2%} of the counts lay outside" if lost > 1e-3 else ""
 
 
 def bin(step: Bin, scan: Scan) -> Scan:

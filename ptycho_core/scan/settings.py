@@ -15,6 +15,7 @@ from ptycho_core.scan.units import UNITS
 _T = TypeVar("_T")
 
 NUMBER = ("a positive number",)
+WHOLE = ("a whole number from 0 on",)
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "data": ("amplitude", "counts"),
@@ -22,6 +23,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),
     "bad_pixels": ("mask", "drop", "zero"),
+    "skip_lines": WHOLE,
     "bad_positions": ("drop",),
     "mask": ("file", "invert", "ignore", "common"),
     "dark": ("subtract", "ignore"),
@@ -45,6 +47,7 @@ HELP = {
     "axes": "Which axes of the stored array are pattern (n), row (y) and column (x)",
     "square": "What makes the patterns square: crop them, or pad them with masked pixels",
     "bad_pixels": "What is done with values that are no counts: mask the pixels, drop the patterns, or set to zero",
+    "skip_lines": "Lines at the beginning of a table of positions that are passed over",
     "bad_positions": "What is done with patterns whose position is not a finite number: they are left out",
     "mask": "Take the mask in the file, invert it, ignore it; of one for each pattern mask what is bad in half of them",
     "dark": "Whether the dark frame in the file is subtracted",
@@ -92,6 +95,9 @@ class Settings:
                 raise InputError(f"{path}: there is no setting '{key}'; {did_you_mean(key, SETTINGS)}")
             if SETTINGS[key] == NUMBER:
                 _positive(key, value)
+            elif SETTINGS[key] == WHOLE:
+                if not value.isdecimal():
+                    raise InputError(f"{key}={value} is not valid; it must be a whole number from 0 on")
             elif SETTINGS[key] and value not in SETTINGS[key]:
                 raise InputError(f"{path}: {key}={value} is not valid; it is one of {', '.join(SETTINGS[key])}")
 

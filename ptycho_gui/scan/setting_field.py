@@ -7,7 +7,7 @@ from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from ptycho_core.scan.orientation import ORIENTATIONS, in_words
-from ptycho_core.scan.settings import HELP, NUMBER, Assumption
+from ptycho_core.scan.settings import HELP, NUMBER, WHOLE, Assumption
 from ptycho_gui.kit.allow import allow
 
 LABELS = {
@@ -16,6 +16,7 @@ LABELS = {
     "axes": "Axes",
     "square": "Make square",
     "bad_pixels": "Bad values",
+    "skip_lines": "Lines to skip",
     "bad_positions": "Bad positions",
     "mask": "Mask",
     "dark": "Dark frame",
@@ -33,6 +34,7 @@ LABELS = {
 }
 """What a form calls each setting of a file."""
 _SHOWN_IN = {
+    "skip_lines": ("lines", 1.0),
     "energy_ev": ("keV", 1e3),
     "distance_m": ("m", 1.0),
     "detector_pixel_m": ("µm", 1e-6),
@@ -59,7 +61,7 @@ class SettingField(QWidget):
         self._line: QLineEdit | None = None
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
-        if assumed.choices == NUMBER:
+        if assumed.choices in (NUMBER, WHOLE):
             self._make_number(assumed.value)
         else:
             self._make_choice(assumed)

@@ -60,6 +60,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     axes = settings.get("axes") or "nyx"
     source, raster, places = patterns(store, mapping.patterns, axes, settings, notes)
     yx, unit = _positions(where, mapping, source.shape[0], raster, settings, notes)
+    notes.extend(where.notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, places, settings, notes)
     mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:], settings, notes)
     probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), source.shape[1:], settings, notes)

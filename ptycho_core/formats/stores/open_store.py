@@ -48,7 +48,7 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         raise InputError(
             f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
         )
-    elif tables and b"\0" not in start:
+    elif tables and _is_text(start):
         from ptycho_core.formats.stores.text_store import TextStore
 
         store = TextStore(path)
@@ -59,6 +59,12 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _is_text(start: bytes) -> bool:
+    from ptycho_core.formats.stores.text_store import is_text
+
+    return is_text(start)
 
 
 def _first_bytes(path: Path) -> bytes:

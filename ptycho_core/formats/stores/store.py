@@ -80,6 +80,8 @@ class Store(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.notes: list[str] = []
+        """Sentences on how it was read, for the history of a scan."""
 
     def cut(self, rows: int, key: str) -> None:
         """Show of an array, and of all that grow, only what belongs to the first patterns."""
