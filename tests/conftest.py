@@ -1,6 +1,6 @@
 """Fixtures that every test folder shares.
 
-`real_scan_path` the measured scan.
+`real_scan_path` the measured scan; `near_field_path` another, of the near field.
 `tiny_sim`  Simulation: 60 patterns of 32 x 32, Siemens star, defocused zone-plate probe, jittered raster of 4 px
             steps, 30 counts per pixel, photon noise, no background, no bad pixels, and the truth.
 `tiny_scan` its Scan: as an operator would have it, with a rough probe guess (another defocus, modulus 1).
@@ -28,8 +28,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs
 
 @pytest.fixture(scope="session")
 def real_scan_path() -> Path:
-    """The measured Siemens star, where it is at hand; PTYCHO_REQUIRE_REAL_SCAN turns its absence into a failure."""
-    path = (Path(__file__).parents[1] / "../shared/data/siemens-star.npz").resolve()
+    """The measured Siemens star, where it is at hand."""
+    return _measured("siemens-star.npz")
+
+
+@pytest.fixture(scope="session")
+def near_field_path() -> Path:
+    """The measured Siemens star in the near field, where it is at hand."""
+    return _measured("near-field-petra3-p25.cxi")
+
+
+def _measured(name: str) -> Path:
+    """Return a measured scan's path; PTYCHO_REQUIRE_REAL_SCAN turns its absence into a failure."""
+    path = (Path(__file__).parents[1] / "../shared/data" / name).resolve()
     if not path.exists():
         message = f"the measured scan is not at {path}"
         if os.environ.get("PTYCHO_REQUIRE_REAL_SCAN"):

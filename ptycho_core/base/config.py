@@ -194,6 +194,15 @@ class Config:
         maximum=1000,
         engines=("pinn",),
     )
+    propagator: str | None = knob(
+        None,
+        str,
+        "Model",
+        "From sample to detector: far field, or near field (Fresnel), which asks for distance, detector pixel and "
+        "defocus or magnification; auto is how the scan was opened.",
+        choices=("far", "near"),
+        none="auto",
+    )
     background: bool = knob(
         False,
         bool,

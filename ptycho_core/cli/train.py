@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shlex
 from datetime import datetime
@@ -17,6 +18,7 @@ from ptycho_core.cli.output import duration, print_json, report_problems, say
 if TYPE_CHECKING:
     from ptycho_core.runs.run import RunInfo
     from ptycho_core.scan.scan import Scan
+    from ptycho_core.scan.source import ScanSource
 
 
 def configure(parser: Parser) -> None:
@@ -84,9 +86,16 @@ def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
     config = build_config(settings(args))
     from ptycho_core.preprocessing import open_scan
 
-    scan = open_scan(given_source(args, args.train_data_file, args.positions))
-    test = open_scan(given_source(args, args.test_data_file)) if args.test_data_file else None
+    scan = open_scan(_as_set(given_source(args, args.train_data_file, args.positions), config))
+    test = open_scan(_as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
     return config, scan, test
+
+
+def _as_set(source: ScanSource, config: Config) -> ScanSource:
+    """Return how a scan is read, in the field of the config, where that names one."""
+    if config.propagator is None:
+        return source
+    return dataclasses.replace(source, settings={"propagator": config.propagator, **source.settings})
 
 
 def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:

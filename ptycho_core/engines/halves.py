@@ -49,7 +49,8 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
     -------
     dict
         ``half_scans_resolution_px``, half a period in pixels, 1 where they agree in everything; or, where that cannot
-        be had, ``half_scans_reason``, a sentence.
+        be had, ``half_scans_reason``, a sentence. In the near field ``half_scans_coarsest_px``: half a period from
+        which on they are compared, as coarser phases are hardly seen.
     """
     rows = middle(scan, np.sort(np.concatenate([parts.train, parts.validation])), PATTERNS)
     validates = np.isin(rows, parts.validation)
@@ -98,7 +99,11 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
             return _none("half the patterns explain the rest no better than an empty picture does")
         objects.append(fitted.object.detach().cpu().numpy())
     aligned = register(objects[1], objects[0], window).aligned
-    return {"half_scans_resolution_px": frc(objects[0], aligned, window=window).resolution_px or 1.0}
+    lowest = model.propagator.lowest_frequency
+    found: dict[str, Any] = {
+        "half_scans_resolution_px": frc(objects[0], aligned, window=window, lowest=lowest).resolution_px or 1.0
+    }
+    return {**found, "half_scans_coarsest_px": 0.5 / lowest} if lowest else found
 
 
 def _none(reason: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
 from ptycho_core.engines.solver import Light, Patterns, expected_counts, misfit
 from ptycho_core.quality.deviance import half_deviance
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Scan
+from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 
 PATTERNS = 110
@@ -311,10 +311,11 @@ class _Search:
         """Say how the beam was made, its defocus in metres where the geometry tells."""
         defocus, *others = end.terms
         named = [f"{t:+.1f} rad of {name}" for t, name in zip(others, beams.TERMS[1:], strict=False) if abs(t) > 0.5]
-        moved, pixel, energy = f"{defocus:+.1f} rad of defocus", self.scan.pixel_size_m, self.scan.geometry.energy_ev
-        if pixel is not None and energy is not None:
+        moved, pixel = f"{defocus:+.1f} rad of defocus", self.scan.pixel_size_m
+        wavelength = self.scan.geometry.wavelength_m
+        if pixel is not None and wavelength is not None:
             along = -defocus * (self.scan.size * pixel[0] / self.edge) ** 2 / np.pi
-            moved += f" ({1e3 * along * energy / PLANCK_TIMES_C_EV_M:+.3g} mm)"
+            moved += f" ({1e3 * along / wavelength:+.3g} mm)"
         return ", ".join([self.families[end.family].name, moved, *named])
 
 

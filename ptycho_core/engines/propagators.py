@@ -17,6 +17,8 @@ from torch import Tensor
 
 from ptycho_core.scan.scan import Scan
 
+_WEAK = 0.1
+
 
 class Propagator(ABC):
     """Takes exit waves (..., N, N) to the detector and back; unitary, so that the way back is the adjoint too."""
@@ -25,6 +27,11 @@ class Propagator(ABC):
     @abstractmethod
     def state(self) -> Tensor:
         """What a checkpoint keeps of it: `of_state` makes it anew."""
+
+    @property
+    def lowest_frequency(self) -> float:
+        """Cycles per pixel below which patterns hardly tell the object's phase."""
+        return 0.0
 
     @abstractmethod
     def forward(self, waves: Tensor, fraction: Tensor | None = None) -> Tensor:
@@ -93,6 +100,14 @@ class NearField(Propagator):
     def state(self) -> Tensor:
         """The spread."""
         return torch.tensor(self.spread)
+
+    @property
+    def lowest_frequency(self) -> float:
+        """Where the transfer of a weak phase to a shadow's light, ``sin(pi s q^2)``, is a tenth.
+
+        Pogany, Gao and Wilkins, Rev. Sci. Instrum. 68, 2774 (1997).
+        """
+        return math.sqrt(math.asin(_WEAK) / (math.pi * min(self.spread)))
 
     def forward(self, waves: Tensor, fraction: Tensor | None = None) -> Tensor:
         """Propagate; the frame stays with the beam, so waves in windows that do not are moved there."""

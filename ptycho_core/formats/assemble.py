@@ -17,6 +17,7 @@ from ptycho_core.formats.conversions import lost_counts
 from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.plausible import implausible
+from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import ArraySource, Geometry, Patterns, PatternStep, Scan
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.source import ScanSource
@@ -44,6 +45,9 @@ _ASKED_FOR_PIXEL = [
     Fix("say it", key, None) for key in ("energy_ev", "distance_m", "detector_pixel_m", "object_pixel_m")
 ]
 _PIXEL_SETTINGS = "energy_ev, distance_m and detector_pixel_m, or object_pixel_m"
+_OF_PIXEL = ("energy_ev", "distance_m", "detector_pixel_m")
+_ELECTRON_EV = (60e3, 1e6)
+"""Between these energies a beam may be of electrons, and is hardly of photons."""
 
 
 @dataclass(eq=False)
@@ -131,16 +135,18 @@ def assemble(
     if mask is not looked.mask or len(kept) < len(looked.patterns):
         looked = _Looked(patterns, mask, settings, stored, progress)
     patterns, seen = _to_counts(patterns, looked, stored, settings, path, notes)
-    patterns, mask, seen = _centre(patterns, mask, looked.values.mean, seen, settings, notes)
+    geometry = _settle_geometry(stored.geometry, settings, path, notes)
+    if geometry.propagator == "far" or settings.get("dc"):  # a shadow has no centre, unless the operator says so
+        patterns, mask, seen = _centre(patterns, mask, looked.values.mean, seen, settings, notes)
     patterns, mask, seen, size = _make_square(patterns, mask, seen, settings, path, notes)
-    geometry = _settle_geometry(stored.geometry, settings, path)
-    positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * (size / np.asarray(shape))
+    zoom = [geometry.zoom(length, size) for length in shape]
+    positions = _positions_px(stored, geometry, shape, settings, path, notes)[kept] * zoom
     if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
         raise InputError(
             f"{path}: positions reach {farthest:.3g} pixels; no scan does, whatever its unit: write it again"
         )
     if geometry.object_pixel_m and shape != (size, size):
-        per_axis = [pixel * length / size for pixel, length in zip(geometry.object_pixel_m, shape, strict=True)]
+        per_axis = [pixel / factor for pixel, factor in zip(geometry.object_pixel_m, zoom, strict=True)]
         geometry = dataclasses.replace(geometry, object_pixel_m=(per_axis[0], per_axis[1]))
     scan = Scan(
         patterns=patterns,
@@ -426,24 +432,53 @@ def _make_square(
     return patterns.then(fit), mask, None if seen is None or how == "crop" else _images(seen, fit), size
 
 
-def _settle_geometry(stated: Geometry, settings: Settings, path: Path) -> Geometry:
+def _settle_geometry(stated: Geometry, settings: Settings, path: Path, notes: list[str]) -> Geometry:
     pitch, pixel = settings.number("detector_pixel_m"), settings.number("object_pixel_m")
     geometry = Geometry(
         energy_ev=settings.number("energy_ev") or stated.energy_ev,
         distance_m=settings.number("distance_m") or stated.distance_m,
         detector_pixel_m=(pitch, pitch) if pitch else stated.detector_pixel_m,
         object_pixel_m=(pixel, pixel) if pixel else stated.object_pixel_m,
+        source=settings.get("source") or stated.source,
     )
+    energy = geometry.energy_ev or 0.0
+    if geometry.source == SOURCES[0] and _ELECTRON_EV[0] <= energy <= _ELECTRON_EV[1]:
+        reason = f"{energy / 1e3:.4g} keV are a lot for photons, and usual for electrons"
+        settings.assume("source", SOURCES[0], reason)
+    geometry = _settle_propagator(geometry, stated.magnification, settings, path, notes)
     for key, value in dataclasses.asdict(geometry).items():
         if isinstance(value, str) or value is None:
             continue
         if not all(SMALLEST_LENGTH < number < 1 / SMALLEST_LENGTH for number in np.ravel(value)):
             raise InputError(f"{path}: {key} is {value}, which cannot be right; set {key}", [Fix("say it", key, None)])
-    if geometry.pixel_size_m(1) is None:
-        for key in ("energy_ev", "distance_m", "detector_pixel_m"):
-            if getattr(geometry, key) is None:
-                settings.assume(key, "unknown", "the file does not say; lengths stay in pixels")
+    if geometry.propagator == "near":
+        lacking, why = geometry.missing_for_near_field, "the near field asks for it, and the file does not say"
+    else:
+        lacking = [] if geometry.pixel_size_m(1) else [key for key in _OF_PIXEL if getattr(geometry, key) is None]
+        why = "the file does not say; lengths stay in pixels"
+    for key in lacking:
+        settings.assume(key, "unknown", why)
     return geometry
+
+
+def _settle_propagator(
+    geometry: Geometry, stated: float | None, settings: Settings, path: Path, notes: list[str]
+) -> Geometry:
+    """Return the geometry with propagator and magnification, as far as these are known; the file may state the last."""
+    defocus, magnification = settings.number("defocus_m"), settings.number("magnification")
+    told = "near" if defocus or magnification or stated else None
+    propagator = settings.get("propagator") or told
+    if propagator != "near":
+        if told:
+            notes.append("left out defocus and magnification, which are of the near field")
+        return geometry
+    if defocus and magnification:
+        raise InputError(f"{path}: defocus_m and magnification tell the same: set one of them")
+    settings.assume("propagator", "near", "the file says so" if stated else "its defocus or magnification is set")
+    if defocus and geometry.distance_m:
+        magnification = 1 + geometry.distance_m / defocus
+        notes.append(f"took the sample's shadow as magnified {magnification:.5g} times, {defocus:g} m behind the focus")
+    return dataclasses.replace(geometry, propagator="near", magnification=magnification or stated)
 
 
 def _positions_px(

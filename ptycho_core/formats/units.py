@@ -8,6 +8,8 @@ import numpy as np
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan import radiation
+from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
 SAME = 0.01
@@ -82,3 +84,9 @@ def length_m(store: Store, key: str | None) -> float | None:
     """Return a length, in metres unless it has another unit; else as `positive` does."""
     number = positive(store, key)
     return None if number is None or key is None else number * factor(store, key, LENGTHS_M, "m")
+
+
+def energy_ev(wavelength_m: float | None, settings: Settings, stated: str | None = None) -> float | None:
+    """Return the energy of what has a wavelength: as the operator says what it is, else the file, else of photons."""
+    source = settings.get("source") or stated or radiation.SOURCES[0]
+    return radiation.energy_ev(wavelength_m, source) if wavelength_m else None

@@ -150,8 +150,8 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
         ("Probe", _probe_line(probe)),
         ("Overlap", "unknown" if probe["overlap"] is None else f"{probe['overlap']:.0%} of the probe's diameter"),
-        ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV")),
-        ("Distance", _or_unknown(geometry["distance_m"], 1, "m")),
+        ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV") + _of_electrons(geometry)),
+        ("Distance", _or_unknown(geometry["distance_m"], 1, "m") + _in_near_field(geometry)),
         ("Pixel size", _pixel_line(geometry["pixel_size_m"])),
     ]
 
@@ -271,6 +271,17 @@ def _probe_line(probe: dict[str, Any]) -> str:
 
 def _or_unknown(value: float | None, factor: float, unit: str) -> str:
     return "unknown" if value is None else f"{value * factor:.6g} {unit}"
+
+
+def _of_electrons(geometry: dict[str, Any]) -> str:
+    return ", electrons" if geometry["source"] == "electrons" else ""
+
+
+def _in_near_field(geometry: dict[str, Any]) -> str:
+    if geometry["propagator"] == "far":
+        return ""
+    magnification = geometry["magnification"]
+    return ", near field" + ("" if magnification is None else f", magnified {magnification:.4g} times")
 
 
 def _pixel_line(pixel: list[float] | None) -> str:

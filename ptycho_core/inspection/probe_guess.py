@@ -1,5 +1,7 @@
 """A probe to start from, for scans that come without one: the mean pattern's modulus, focused by the data themselves.
 
+In the near field the mean pattern is the beam's shadow: its modulus propagated back is the probe.
+
 The mean pattern is close to the probe's own far field, whose phase is unknown. Its largest part is the defocus: of
 a range of quadratic phases, the one is taken with which some patterns best predict others. No torch here.
 
@@ -10,6 +12,7 @@ when it is opened. Training searches in earnest (`engines.probe_search`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from ptycho_core.formats.conversions import FitTo
 from ptycho_core.quality.deviance import half_deviance
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey_of
-from ptycho_core.simulation.forward import fourier, inverse_fourier
+from ptycho_core.simulation.forward import fourier, fresnel, inverse_fourier
 
 _N_PATTERNS = 64
 _LARGEST_TRIAL = 128
@@ -51,10 +54,23 @@ def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex6
     """
     seen = seen or survey_of(scan)
     modulus = np.sqrt(seen.mean)
-    probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
+    if scan.geometry.propagator == "near":
+        probe = _near_field(scan, modulus)
+    else:
+        probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
     power = (abs(probe) ** 2).sum()
     scaled: NDArray[np.complex64] = (probe * np.sqrt(seen.sums.max() / (power or 1.0)))[None].astype(np.complex64)
     return scaled
+
+
+def _near_field(scan: Scan, modulus: NDArray[np.float64]) -> NDArray[Any]:
+    """Propagate a modulus (N, N) at the detector back, of flat phase; leave it there until the geometry is known."""
+    if scan.mask is not None:
+        modulus = np.where(scan.mask, modulus, np.median(modulus[scan.mask]))
+    if scan.geometry.missing_for_near_field or scan.fresnel_spread is None:
+        return modulus
+    y, x = scan.fresnel_spread
+    return fresnel(modulus, (-y, -x))
 
 
 @dataclass(frozen=True, eq=False)

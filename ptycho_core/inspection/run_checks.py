@@ -38,7 +38,7 @@ def check_settings(
     near
         Of the scan's positions, where they were found before.
     """
-    problems: list[Problem] = []
+    problems = _check_propagator(config, scan, test_scan)
     if test_scan is None:
         problems += config.check()
     elif test_scan.size != scan.size:
@@ -64,6 +64,21 @@ def check_settings(
         plan = GroupingPlan(config.gridsize, config.neighbor_count)
         problems += plan.check(len(scan), near or Neighborhoods(scan.positions), diameter)
     return problems
+
+
+def _check_propagator(config: Config, scan: Scan, test_scan: Scan | None) -> list[Problem]:
+    opened = scan.geometry.propagator
+    auto = (Fix("as the scan was opened", "propagator", None),)
+    if config.propagator not in (None, opened):
+        message = (
+            f"propagator is {config.propagator}, and the scan was opened as {opened} field: answer so on the Scan "
+            f"panel or with --set propagator={config.propagator}, or leave the setting at auto"
+        )
+        return [Problem("propagator", message, fixes=auto)]
+    if test_scan is not None and test_scan.geometry.propagator != opened:
+        message = f"the scan is of the {opened} field, the test scan of the {test_scan.geometry.propagator} field"
+        return [Problem("test_scan", message)]
+    return []
 
 
 def _reaches_beyond(test_scan: Scan, scan: Scan) -> bool:

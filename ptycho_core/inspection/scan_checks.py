@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.count_checks import check_counts, listed
 from ptycho_core.scan.plausible import implausible, slips
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Scan, asked_for
 from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.scan.units import UNITS
 
@@ -24,6 +26,8 @@ _STRAY_STEPS, _STRAY_VIEWS = 20.0, 2.0
 _NOT_OVERLAPPING = 1.5
 """Steps in diameters of the probe from which on nothing can overlap, however the diameter is taken."""
 _FEWEST_GOOD_PIXELS = 0.5
+_LIGHT_AT_EDGE = 0.05
+"""Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
 
 
 def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = None) -> list[Problem]:
@@ -50,6 +54,8 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
         *_check_probe(scan),
         *_check_mask(scan),
         *implausible(scan.geometry),
+        *_check_source(scan),
+        *_check_near_field(scan, seen or survey_of(scan)),
     ]
 
 
@@ -234,6 +240,8 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
     units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))
     fixes = [Fix(f"positions are in {other}", "position_unit", other) for other in units]
+    if scan.geometry.propagator == "far" and scan.source.path is not None:
+        fixes.append(Fix("it is the near field", "propagator", "near"))
     if scan.probe is not None:
         fixes.append(Fix("guess the probe from the patterns", "probe", "ignore"))
     message = (
@@ -242,3 +250,44 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
         "in another unit; or the probe is another"
     )
     return [Problem("overlap", message, "warning", tuple(fixes))]
+
+
+def _check_source(scan: Scan) -> list[Problem]:
+    asked = [one for one in scan.assumptions if one.key == "source"]
+    if not asked or "source" in scan.source.settings:
+        return []
+    message = f"the beam is taken to be of photons, and {asked[0].reason}: the pixel size hangs on it"
+    return [Problem("source", message, "warning", (Fix("it is of electrons", "source", "electrons"),))]
+
+
+def _check_near_field(scan: Scan, seen: Survey) -> list[Problem]:
+    geometry = scan.geometry
+    if geometry.propagator == "far":
+        return []
+    far = Fix("it is the far field", "propagator", "far")
+    if missing := geometry.missing_for_near_field:
+        message = f"the near field asks for {asked_for(missing)}, and the file does not say"
+        return [Problem(missing[0], message, "error", (*(Fix(f"say {key}", key, None) for key in missing), far))]
+    spread = max(scan.fresnel_spread or (0.0,))
+    if spread > scan.size:
+        message = (
+            f"light spreads over {spread:.3g} pixels on its way to the detector, more than the {scan.size} of a "
+            "pattern: defocus, distance, energy or detector pixel is wrong, or this is the far field"
+        )
+        return [Problem("propagator", message, "error", (far,))]
+    return _check_edges(scan, seen, spread)
+
+
+def _check_edges(scan: Scan, seen: Survey, spread: float) -> list[Problem]:
+    """Look whether light comes from beyond the frame, of which the model knows nothing unless patterns are padded."""
+    rim = np.ones((scan.size, scan.size), bool)
+    rim[1:-1, 1:-1] = False
+    good = np.ones_like(rim) if scan.mask is None else scan.mask
+    if not (good & rim).any() or seen.mean[good & rim].mean() < _LIGHT_AT_EDGE * seen.mean[good].mean():
+        return []
+    size = scan.size + 2 * math.ceil(spread / 2)
+    message = (
+        "the beam reaches the edge of the frame, so light comes in from beyond it: pad the patterns with masked pixels "
+        f"to {size}, and the model has that too"
+    )
+    return [Problem("edges", message, "warning", (Fix(f"pad to {size} pixels", "--pad", str(size)),))]

@@ -78,6 +78,8 @@ def centre(step: Centre, scan: Scan) -> Scan:
 
     The probe is moved along in its far field, or left as it is where that fits the centred patterns better.
     """
+    if scan.geometry.propagator == "near":
+        raise InputError("centre: patterns of the near field are shadows, which have no centre; leave the step out")
     middle, last = scan.size // 2, scan.size - 1
     if step.how == "given":
         found = (float(step.y or 0), float(step.x or 0))
@@ -117,12 +119,14 @@ def pad(step: Pad, scan: Scan) -> Scan:
 
 def _resize(scan: Scan, size: int, what: str) -> Scan:
     """Crop or pad the patterns: their width, and so the number of object pixels in the field of view, changes."""
-    note = f"{what} the patterns from {scan.size} to {size} pixels and counted positions in the new object pixels"
+    fit, zoom = FitTo(size), scan.geometry.zoom(scan.size, size)
+    note = f"{what} the patterns from {scan.size} to {size} pixels"
+    note += "" if zoom == 1 else " and counted positions in the new object pixels"
     if size == scan.size:
         return scan.replace(f"left the patterns at {size} pixels")
-    if scan.object_guess is not None:
+    object_guess = scan.object_guess if zoom == 1 else None
+    if scan.object_guess is not object_guess:
         note += "; left out the object guess, which is in the old ones"
-    fit, zoom = FitTo(size), size / scan.size
     if size < scan.size:
         note += lost_counts(mean_pattern(scan), size)
     mask = fit(_mask_of(scan))
@@ -133,17 +137,23 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
         patterns=scan.patterns.then(fit),
         positions=scan.positions * zoom,
         mask=None if mask.all() else mask,
-        probe=scan.probe if scan.probe is None else _c64(resample(_probe_of(scan, scan.probe), size)),
+        probe=scan.probe if scan.probe is None else _c64(_resized(scan, _probe_of(scan, scan.probe), size)),
         geometry=dataclasses.replace(scan.geometry, object_pixel_m=pixel and (pixel[0] / zoom, pixel[1] / zoom)),
-        object_guess=None,
+        object_guess=object_guess,
     )
 
 
+def _resized(scan: Scan, probe: NDArray[np.complex64], size: int) -> NDArray[Any]:
+    """Return the probe in a window of cropped or padded patterns: of as many pixels, smaller ones in the far field."""
+    return FitTo(size)(probe) if scan.geometry.propagator == "near" else resample(probe, size)
+
+
 def bin(step: Bin, scan: Scan) -> Scan:
-    """Sum blocks of pixels; the probe loses the rim of its field of view, which has to be dark.
+    """Sum blocks of pixels; in the far field the probe loses the rim of its field of view, which has to be dark.
 
     The block that holds DC has its centre elsewhere by ``d = (n//2) K + (K - 1) / 2 - N//2`` pixels (K the factor,
-    n = N / K), so the probe gets the phase ramp that moves its far field by as much.
+    n = N / K), so the probe gets the phase ramp that moves its far field by as much. In the near field the object's
+    pixels grow with the detector's.
     """
     factor, size = step.factor, scan.size // step.factor
     if scan.size % factor or size < 8:
@@ -154,19 +164,31 @@ def bin(step: Bin, scan: Scan) -> Scan:
     mask = np.asarray(_mask_of(scan).reshape(size, factor, size, factor).all(axis=(1, 3)))
     _check_good(mask, "bin")
     probe = scan.probe
-    if probe is not None:
-        off = (size // 2) * factor + (factor - 1) / 2 - scan.size // 2
+    near = scan.geometry.propagator == "near"
+    off = (size // 2) * factor + (factor - 1) / 2 - scan.size // 2
+    if probe is not None and near:
+        probe = _c64(resample(_moved(_probe_of(scan, probe), off), size))
+    elif probe is not None:
         whole = _tilted(_probe_of(scan, probe), off, off)
         probe = _c64(FitTo(size)(whole))
         lost = 1 - (abs(probe) ** 2).sum() / ((abs(whole) ** 2).sum() or 1.0)
         note += f"; {lost:.2%} of the probe's light lay outside the new field of view" if lost > 1e-3 else ""
-    pitch = scan.geometry.detector_pixel_m
+    pitch, pixel = scan.geometry.detector_pixel_m, scan.geometry.object_pixel_m
+    if near:
+        note += ", and so did the object's; left out the object guess" if scan.object_guess is not None else ""
+        pixel = pixel and (pixel[0] * factor, pixel[1] * factor)
     return scan.replace(
         note,
         patterns=scan.patterns.then(SumBlocks(factor)),
+        positions=scan.positions / factor if near else scan.positions,
         mask=None if mask.all() else mask,
         probe=probe,
-        geometry=dataclasses.replace(scan.geometry, detector_pixel_m=pitch and (pitch[0] * factor, pitch[1] * factor)),
+        geometry=dataclasses.replace(
+            scan.geometry,
+            detector_pixel_m=pitch and (pitch[0] * factor, pitch[1] * factor),
+            object_pixel_m=pixel,
+        ),
+        object_guess=None if near else scan.object_guess,
     )
 
 
@@ -188,7 +210,10 @@ def orient(step: Orient, scan: Scan) -> Scan:
     if scan.probe is None:
         return oriented
     probe = _probe_of(scan, scan.probe)
-    return oriented.replace(probe=best_probe(mean_pattern(oriented), np.ascontiguousarray(turn(probe)), probe))
+    turned = np.ascontiguousarray(turn(probe))
+    if scan.geometry.propagator == "near":  # a turned shadow is that of a turned beam
+        return oriented.replace(probe=turned)
+    return oriented.replace(probe=best_probe(mean_pattern(oriented), turned, probe))
 
 
 def _turned_geometry(geometry: Geometry, orientation: str) -> Geometry:
@@ -222,6 +247,12 @@ def _tilted(probe: NDArray[np.complex64], up: float, left: float) -> NDArray[np.
     n = probe.shape[-1]
     r = (np.arange(n) - n // 2) / n
     return _c64(probe * np.exp(-2j * np.pi * (up * r[:, None] + left * r)))
+
+
+def _moved(probe: NDArray[np.complex64], by: float) -> NDArray[np.complex64]:
+    """Return modes (M, N, N) moved ``by`` pixels up and to the left."""
+    q = np.fft.fftfreq(probe.shape[-1])
+    return _c64(np.fft.ifft2(np.fft.fft2(probe) * np.exp(2j * np.pi * by * (q[:, None] + q))))
 
 
 def _c64(probe: NDArray[Any]) -> NDArray[np.complex64]:

@@ -61,7 +61,13 @@ def half_bit_threshold(n: NDArray[Any] | float) -> NDArray[np.float64]:
     return np.asarray((snr + (2 * np.sqrt(snr) + 1) / root) / (snr + 1 + 2 * np.sqrt(snr) / root))
 
 
-def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, window: NDArray[Any] | None = None) -> FRC:
+def frc(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    pixel_size_m: float | None = None,
+    window: NDArray[Any] | None = None,
+    lowest: float = 0.0,
+) -> FRC:
     """Return the Fourier ring correlation of two images that are registered to each other.
 
     ``Re sum(F_a conj(F_b)) / sqrt(sum |F_a|^2 sum |F_b|^2)`` over rings one Fourier pixel of the shorter side wide.
@@ -77,6 +83,8 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, win
     window
         (H, W) both images are multiplied with, 1 by default. It lowers the number of independent Fourier
         pixels that the threshold is computed for by ``(sum w^2)^2 / (H W sum w^4)``.
+    lowest
+        Cycles per pixel from which on rings count for the resolution.
     """
     w = np.ones(a.shape) if window is None else np.asarray(window, np.float64)
     fa, fb = (fft.fft2(w * (image - (w * image).sum() / w.sum())) for image in (a, b))
@@ -96,7 +104,9 @@ def frc(a: NDArray[Any], b: NDArray[Any], pixel_size_m: float | None = None, win
     frequency = np.arange(1, side // 2 + 1) / side
     threshold = half_bit_threshold(independent)
     telling = int(np.searchsorted(independent, FEWEST_PIXELS))
-    crossing = _first_crossing(frequency, correlation - threshold, max(telling, FORGIVEN_RINGS))
+    first = int(np.searchsorted(frequency, lowest))
+    excess = (correlation - threshold)[first:]
+    crossing = _first_crossing(frequency[first:], excess, max(telling - first, FORGIVEN_RINGS))
     resolution_px = None if crossing is None else 0.5 / crossing
     resolution_m = None if resolution_px is None or pixel_size_m is None else resolution_px * pixel_size_m
     return FRC(frequency, correlation, threshold, resolution_px, resolution_m)

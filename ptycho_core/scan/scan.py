@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,17 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.scan.radiation import PROPAGATORS, SOURCES, wavelength_m
 from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.source import ScanSource
 
 if TYPE_CHECKING:
     from ptycho_core.scan.survey import Survey
-
-PLANCK_TIMES_C_EV_M = 1.23984198e-6
-"""h c in eV m: a photon's wavelength[m] = this / energy[eV]."""
-ELECTRON_EV = 510998.95
-"""Rest energy of an electron (CODATA 2018)."""
-SOURCES = ("photons", "electrons")
 
 
 class ArraySource(Protocol):
@@ -145,9 +139,11 @@ class Geometry:
         Object pixel size (y, x) where a file states it directly; else it follows from the others.
     source
         One of `SOURCES`.
+    propagator
+        One of `PROPAGATORS`.
     magnification
-        Of the sample's shadow on the detector, where that is in the near field: 1 in a parallel beam, and
-        ``1 + distance / defocus`` in the cone of light behind a focus. None in the far field.
+        Of the sample's shadow on the detector in the near field: 1 in a parallel beam, ``1 + distance / defocus`` in
+        the cone of light behind a focus.
     """
 
     energy_ev: float | None = None
@@ -155,25 +151,23 @@ class Geometry:
     detector_pixel_m: tuple[float, float] | None = None
     object_pixel_m: tuple[float, float] | None = None
     source: str = SOURCES[0]
+    propagator: str = PROPAGATORS[0]
     magnification: float | None = None
 
     @property
     def wavelength_m(self) -> float | None:
-        """``h c / E`` of photons; of electrons ``h c / sqrt(E (E + 2 m c^2))``, E their kinetic energy."""
-        if not self.energy_ev:
-            return None
-        beyond = 2 * ELECTRON_EV if self.source == "electrons" else 0.0
-        return PLANCK_TIMES_C_EV_M / math.sqrt(self.energy_ev * (self.energy_ev + beyond))
+        """As `radiation.wavelength_m`; None where the energy is not known."""
+        return wavelength_m(self.energy_ev, self.source) if self.energy_ev else None
 
     def pixel_size_m(self, size: int) -> tuple[float, float] | None:
         """Object pixel size (y, x) of patterns of ``size`` pixels.
 
-        wavelength x distance / (size x pitch), or in the near field pitch / magnification.
+        wavelength x distance / (size x pitch); in the near field pitch / magnification, once that is known.
         """
         if self.object_pixel_m is not None:
             return self.object_pixel_m
         pitch = self.detector_pixel_m
-        if self.magnification is not None:
+        if self.propagator == "near" and self.magnification:
             return pitch and (pitch[0] / self.magnification, pitch[1] / self.magnification)
         if not (self.wavelength_m and self.distance_m and pitch):
             return None
@@ -192,15 +186,32 @@ class Geometry:
         InputError
             Something that it takes is not known.
         """
-        if self.magnification is None:
+        if self.propagator == "far":
             return None
-        pixel = self.pixel_size_m(1)
-        missing = [name for name in ("energy_ev", "distance_m") if not getattr(self, name)]
-        missing += [] if pixel else ["detector_pixel_m"]
-        if missing or pixel is None or self.wavelength_m is None or self.distance_m is None:
-            raise InputError(f"the near field needs {' and '.join(missing)}")
-        reach = self.wavelength_m * self.distance_m / self.magnification
+        if missing := self.missing_for_near_field:
+            raise InputError(f"the near field asks for {asked_for(missing)}: answer with --set KEY=VALUE")
+        pixel, wavelength = self.pixel_size_m(1), self.wavelength_m
+        assert pixel is not None
+        reach = (wavelength or 0.0) * (self.distance_m or 0.0) / (self.magnification or 1.0)
         return reach / pixel[0] ** 2, reach / pixel[1] ** 2
+
+    @property
+    def missing_for_near_field(self) -> list[str]:
+        """The answers of `scan.settings.SETTINGS` that a near field needs and does not have."""
+        missing = [name for name in ("energy_ev", "distance_m") if not getattr(self, name)]
+        if not self.detector_pixel_m and not self.object_pixel_m:
+            missing.append("detector_pixel_m")
+        return missing if self.magnification else [*missing, "defocus_m", "magnification"]
+
+    def zoom(self, before: int, after: int) -> float:
+        """How many times smaller object pixels get where patterns of one width are cropped or padded to another."""
+        return 1.0 if self.propagator == "near" else after / before
+
+
+def asked_for(missing: Sequence[str]) -> str:
+    """Return `Geometry.missing_for_near_field` in words."""
+    names = [name for name in missing if name != "magnification"]
+    return ", ".join(names).replace("defocus_m", "defocus_m or magnification")
 
 
 _IN_MEMORY = ScanSource(format="memory")

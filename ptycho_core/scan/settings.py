@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ptycho_core.base.errors import Fix, InputError, did_you_mean
 from ptycho_core.scan.orientation import ORIENTATIONS
+from ptycho_core.scan.radiation import PROPAGATORS, SOURCES
 from ptycho_core.scan.units import UNITS
 
 _T = TypeVar("_T")
@@ -34,8 +35,12 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "position_unit": tuple(UNITS),
     "orientation": ORIENTATIONS,
     "probe": ("file", "ignore", "crop", "resample"),
+    "source": SOURCES,
     "energy_ev": NUMBER,
+    "propagator": PROPAGATORS,
     "distance_m": NUMBER,
+    "defocus_m": NUMBER,
+    "magnification": NUMBER,
     "detector_pixel_m": NUMBER,
     "object_pixel_m": NUMBER,
 }
@@ -58,8 +63,15 @@ HELP = {
     "position_unit": "The unit of the stored positions",
     "orientation": "Which stored coordinate of the positions, with which sign, is the row, then which is the column",
     "probe": "Take the probe in the file, ignore it and guess one, or crop or resample it to the patterns' size",
-    "energy_ev": "Photon energy",
+    "source": "What the beam is made of: photons, or electrons, whose wavelength is another at the same energy",
+    "energy_ev": "Energy of a photon, or the kinetic energy of an electron (its voltage)",
+    "propagator": "Whether the detector is in the far field, where patterns are Fourier transforms, or in the near "
+    "field, where they are shadows blurred by Fresnel diffraction",
     "distance_m": "From sample to detector",
+    "defocus_m": "From the beam's focus to the sample behind it, in the near field: with the distance it tells the "
+    "magnification",
+    "magnification": "Of the sample's shadow on the detector, in the near field, in place of the defocus: 1 in a "
+    "parallel beam",
     "detector_pixel_m": "Pitch of the detector's pixels",
     "object_pixel_m": "Size of a pixel of the object, in place of what energy, distance and detector pixel give",
 }

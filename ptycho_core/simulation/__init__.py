@@ -82,6 +82,7 @@ def simulate(spec: SimulationSpec | None = None, *, in_memory: bool = True) -> S
         dead=bad[: spec.dead_pixels],
         hot=bad[spec.dead_pixels :],
         noise_seed=spec.seed if spec.photon_noise else None,
+        spread=spec.geometry.fresnel_spread,
     )
     scan = Scan(
         patterns=Patterns(source[:] if in_memory else source),

@@ -1,7 +1,7 @@
 """The forward model in NumPy, independent of the torch one, and patterns computed when they are read.
 
-``lambda_i(u) = background + sum_m |F(P_m(r) O(r + r_i))|^2``, F orthonormal and centred, O gathered
-bilinearly from a window of (N + 1, N + 1) pixels.
+``lambda_i(u) = background + sum_m |D(P_m(r) O(r + r_i))|^2``, D the orthonormal and centred Fourier transform or
+Fresnel propagation, O gathered bilinearly from a window of (N + 1, N + 1) pixels.
 """
 
 from __future__ import annotations
@@ -33,6 +33,19 @@ def inverse_fourier(field: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(fft.fftshift(fft.ifft2(fft.ifftshift(field, axes=(-2, -1)), norm="ortho"), axes=(-2, -1)))
 
 
+def fresnel(field: NDArray[Any], spread: tuple[float, float]) -> NDArray[Any]:
+    """Return waves (..., N, N) propagated in the near field, or back where the spread is negative.
+
+    ``F^-1[exp(-i pi s q^2) F psi]``, s `Geometry.fresnel_spread`, q in cycles per pixel (Goodman, Introduction to
+    Fourier Optics, section 4.2).
+    """
+    from scipy import fft  # as in grouping
+
+    qy, qx = (fft.fftfreq(side) for side in field.shape[-2:])
+    transfer = np.exp(-1j * np.pi * (spread[0] * qy[:, None] ** 2 + spread[1] * qx**2))
+    return np.asarray(fft.ifft2(fft.fft2(field) * transfer.astype(np.result_type(field, np.complex64))))
+
+
 def gather(canvas: NDArray[Any], positions_px: NDArray[np.float64], size: int) -> NDArray[Any]:
     """Return the patches that the probe sees.
 
@@ -58,13 +71,20 @@ def gather(canvas: NDArray[Any], positions_px: NDArray[np.float64], size: int) -
 
 
 def intensities(
-    canvas: NDArray[Any], probe: NDArray[Any], positions_px: NDArray[np.float64], background: float = 0.0
+    canvas: NDArray[Any],
+    probe: NDArray[Any],
+    positions_px: NDArray[np.float64],
+    background: float = 0.0,
+    spread: tuple[float, float] | None = None,
 ) -> NDArray[Any]:
-    """Return the expected counts (b, N, N) at positions (b, 2) of a probe (M, N, N); precision of the inputs."""
+    """Return the expected counts (b, N, N) at positions (b, 2) of a probe (M, N, N); precision of the inputs.
+
+    In the far field, or in the near field with a ``spread`` as for `fresnel`.
+    """
     patches = gather(canvas, positions_px, probe.shape[-1])
     total = np.full(patches.shape, background, patches.real.dtype)
     for mode in probe:
-        wave = fourier(mode * patches)
+        wave = fourier(mode * patches) if spread is None else fresnel(mode * patches, spread)
         total += wave.real**2 + wave.imag**2
     return total
 
@@ -85,6 +105,8 @@ class SimulatedPatterns:
         Flat indexes of detector pixels that read 0 and the largest count.
     noise_seed
         Seed of the Poisson counts, or None for exact intensities.
+    spread
+        Of the near field, as in `intensities`.
     """
 
     object: NDArray[np.complex64]
@@ -94,6 +116,7 @@ class SimulatedPatterns:
     dead: NDArray[np.int64]
     hot: NDArray[np.int64]
     noise_seed: int | None
+    spread: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,8 +128,10 @@ class SimulatedPatterns:
         """Unsigned counts wide enough for any object of modulus <= 1, float32 without noise."""
         if self.noise_seed is None:
             return np.dtype(np.float32)
-        # |F(P O)| <= sum |P| / N, reached by a flat wave: ten sigmas above it leave room for noise.
-        peak = float((abs(self.probe).sum(axis=(1, 2)) ** 2).sum()) / self.probe[0].size + self.background
+        # |F(P O)| <= sum |P| / N, reached by a flat wave, and no pixel of a shadow holds more than all the light: ten
+        # sigmas above it leave room for noise.
+        flat = float((abs(self.probe).sum(axis=(1, 2)) ** 2).sum()) / self.probe[0].size
+        peak = (flat if self.spread is None else float((abs(self.probe) ** 2).sum())) + self.background
         return np.dtype(np.uint16 if peak + 10 * peak**0.5 < np.iinfo(np.uint16).max else np.uint32)
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
@@ -115,7 +140,7 @@ class SimulatedPatterns:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            expected = intensities(self.object, self.probe, self.positions_px[batch], self.background)
+            expected = intensities(self.object, self.probe, self.positions_px[batch], self.background, self.spread)
             out[start : start + BATCH] = expected if self.noise_seed is None else self._counts(expected, batch)
         pixels = out.reshape(len(rows), -1)
         pixels[:, self.dead] = 0

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M
-from ptycho_core.simulation.forward import fourier, inverse_fourier
+from ptycho_core.simulation.forward import fourier, fresnel, inverse_fourier
 from ptycho_core.simulation.spec import SimulationSpec
 
 CENTRAL_STOP = 0.4
@@ -24,13 +23,18 @@ def make_probe(spec: SimulationSpec) -> NDArray[np.complex64]:
     """
     relative = spec.mode_ratio ** np.arange(spec.modes)
     powers = relative / relative.sum() * spec.counts_per_pixel * spec.size**2
-    modes = _propagate(spec, _modes(_aperture(spec), spec.modes), spec.defocus_m)
+    modes = _at_sample(spec, _modes(_aperture(spec), spec.modes), spec.defocus_m)
     return np.asarray(np.sqrt(powers)[:, None, None] * modes, np.complex64)
 
 
-def make_probe_guess(spec: SimulationSpec) -> NDArray[np.complex64]:
-    """Return what an operator would start from: (1, N, N) complex64, one mode, maximum modulus 1, defocus off."""
-    beam = _propagate(spec, _modes(_aperture(spec), 1), spec.defocus_m + spec.guess_defocus_error_m)
+def make_probe_guess(spec: SimulationSpec) -> NDArray[np.complex64] | None:
+    """Return what an operator would start from: (1, N, N) complex64, one mode, maximum modulus 1, defocus off.
+
+    In the near field that is nothing: patterns show the beam.
+    """
+    if spec.propagator == "near":
+        return None
+    beam = _at_sample(spec, _modes(_aperture(spec), 1), spec.defocus_m + spec.guess_defocus_error_m)
     return np.asarray(beam / abs(beam).max(), np.complex64)
 
 
@@ -47,13 +51,18 @@ def _aperture(spec: SimulationSpec) -> NDArray[np.float64]:
     return lens
 
 
-def _propagate(spec: SimulationSpec, modes: NDArray[np.float64], defocus_m: float) -> NDArray[Any]:
-    """Waves (M, N, N) at the sample of modes in the aperture's plane: unitary, so orthogonal modes stay so."""
+def _at_sample(spec: SimulationSpec, modes: NDArray[np.float64], defocus_m: float) -> NDArray[Any]:
+    """Waves (M, N, N) at the sample of modes in the aperture's plane: unitary, so orthogonal modes stay so.
+
+    In the near field the modes are the aperture's shadow on the detector.
+    """
+    if spread := spec.geometry.fresnel_spread:
+        return fresnel(modes, (-spread[0], -spread[1]))
     spectrum = fourier(modes) if spec.probe == "flat_top" else modes
-    return inverse_fourier(spectrum * fresnel(spec, defocus_m))
+    return inverse_fourier(spectrum * transfer(spec, defocus_m))
 
 
-def fresnel(spec: SimulationSpec, distance_m: float) -> NDArray[np.complex128]:
+def transfer(spec: SimulationSpec, distance_m: float) -> NDArray[np.complex128]:
     """Return the Fresnel transfer function ``exp(-i pi lambda z f^2)``, (N, N), DC centred.
 
     Goodman, Introduction to Fourier Optics, section 4.2 (without the constant phase ``k z``).
@@ -63,7 +72,8 @@ def fresnel(spec: SimulationSpec, distance_m: float) -> NDArray[np.complex128]:
     assert pixel_m is not None
     f = (np.arange(n) - n // 2) / (n * pixel_m[0])
     f2 = f[:, None] ** 2 + f[None, :] ** 2
-    wavelength = PLANCK_TIMES_C_EV_M / spec.energy_ev
+    wavelength = spec.geometry.wavelength_m
+    assert wavelength is not None
     return np.asarray(np.exp(-1j * np.pi * wavelength * distance_m * f2))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.knobs import Knob, knob
+from ptycho_core.scan.radiation import PROPAGATORS
 from ptycho_core.scan.scan import Geometry
 
 _OBJECT, _PROBE, _POSITIONS, _DETECTOR = "Object", "Probe", "Positions", "Detector"
@@ -54,7 +55,8 @@ class SimulationSpec:
         1.2e-3,
         float,
         _PROBE,
-        "Distance in metres from the focus, or from the flat-topped disc, to the sample",
+        "Distance in metres from the focus, or from the flat-topped disc, to the sample; in the near field it tells "
+        "the magnification",
         minimum=-1,
         maximum=1,
     )
@@ -119,6 +121,13 @@ class SimulationSpec:
     )
     dead_pixels: int = knob(0, int, _DETECTOR, "Number of masked pixels that read 0", minimum=0)
     hot_pixels: int = knob(0, int, _DETECTOR, "Number of masked pixels that read the largest count", minimum=0)
+    propagator: str = knob(
+        "far",
+        str,
+        _DETECTOR,
+        "Far field, or near field (Fresnel): a magnified shadow in the cone of light behind the focus",
+        choices=PROPAGATORS,
+    )
     energy_ev: float = knob(8000.0, float, _DETECTOR, "Photon energy in electronvolts", minimum=10, maximum=1e6)
     distance_m: float = knob(
         2.0, float, _DETECTOR, "Distance from sample to detector in metres", minimum=1e-3, maximum=100
@@ -149,7 +158,24 @@ class SimulationSpec:
                 f"dead_pixels and hot_pixels together must be at most half of {self.size**2} pixels (they are {bad})"
             )
 
+        if self.propagator == "near":
+            self._check_near_field()
+
+    def _check_near_field(self) -> None:
+        if self.defocus_m <= 0:
+            raise InputError(f"defocus_m must be above 0 in the near field (it is {self.defocus_m:g})")
+        spread, _ = self.geometry.fresnel_spread or (0.0, 0.0)
+        if spread > self.size:
+            raise InputError(
+                f"light would spread over {spread:.3g} pixels on its way to the detector, more than the {self.size} of "
+                f"a pattern: take defocus_m of at least {self.defocus_m * spread / self.size:.2g}"
+            )
+
     @property
     def geometry(self) -> Geometry:
         """The measurement's geometry."""
-        return Geometry(self.energy_ev, self.distance_m, (self.detector_pixel_m, self.detector_pixel_m))
+        pitch = (self.detector_pixel_m, self.detector_pixel_m)
+        if self.propagator == "far":
+            return Geometry(self.energy_ev, self.distance_m, pitch)
+        magnification = 1 + self.distance_m / self.defocus_m
+        return Geometry(self.energy_ev, self.distance_m, pitch, propagator="near", magnification=magnification)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from ptycho_core.inspection.inspection import Inspection, figures, summary
+from ptycho_core.scan.radiation import PROPAGATORS
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit.forms.fold import Fold
@@ -72,7 +73,7 @@ class Assumed(QGroupBox):
         self._path, self._fields = scan.source.path, []
         while self._rows.rowCount():
             self._rows.removeRow(0)
-        asked = [*scan.assumptions, *_answered(scan)]
+        asked = _asked(scan)
         labels = mnemonics([LABELS[one.key] for one in asked], _TAKEN)
         for place, one in enumerate(asked):
             field = SettingField(one)
@@ -114,14 +115,15 @@ class History(Fold):
         self.set_title(f"&History ({len(scan.history)})")
 
 
-def _answered(scan: Scan) -> list[Assumption]:
-    """Return what the operator set without having been asked."""
-    asked = {one.key for one in scan.assumptions}
-    return [
-        Assumption(key, value, SETTINGS[key] or (value,), "set by the operator")
-        for key, value in scan.source.settings.items()
-        if key not in asked
-    ]
+def _asked(scan: Scan) -> list[Assumption]:
+    """Return what the file left open, what the operator set without having been asked, and what can always be set."""
+    asked = {one.key: one for one in scan.assumptions}
+    for key, value in scan.source.settings.items():
+        asked.setdefault(key, Assumption(key, value, SETTINGS[key] or (value,), "set by the operator"))
+    if scan.source.path is not None:
+        reason = "far field, unless the detector shows the sample's shadow"
+        asked.setdefault("propagator", Assumption("propagator", "far", PROPAGATORS, reason))
+    return list(asked.values())
 
 
 def _reason(text: str) -> QLabel:

@@ -27,8 +27,12 @@ LABELS = {
     "position_unit": "Position unit",
     "orientation": "Position axes",
     "probe": "Probe",
+    "source": "Beam of",
     "energy_ev": "Energy",
+    "propagator": "Propagator",
     "distance_m": "Distance",
+    "defocus_m": "Defocus",
+    "magnification": "Magnification",
     "detector_pixel_m": "Detector pixel",
     "object_pixel_m": "Object pixel",
 }
@@ -37,6 +41,8 @@ _SHOWN_IN = {
     "skip_lines": ("lines", 1.0),
     "energy_ev": ("keV", 1e3),
     "distance_m": ("m", 1.0),
+    "defocus_m": ("mm", 1e-3),
+    "magnification": ("times", 1.0),
     "detector_pixel_m": ("µm", 1e-6),
     "object_pixel_m": ("nm", 1e-9),
 }

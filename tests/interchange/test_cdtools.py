@@ -7,7 +7,7 @@ import pytest
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M
+from ptycho_core.scan.radiation import PLANCK_TIMES_C_EV_M
 from tests.interchange import experiment
 
 

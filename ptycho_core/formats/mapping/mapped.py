@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
-from ptycho_core.formats import fields, pairing
+from ptycho_core.formats import fields, pairing, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
@@ -26,7 +26,7 @@ from ptycho_core.scan.mapping import (
     Positions,
     Quantity,
 )
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, ArraySource, Geometry
+from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
@@ -325,18 +325,20 @@ def geometry(store: Store, mapping: Mapping, settings: Settings) -> Geometry:
         A key does not exist, or holds something else than a positive number.
     """
     return Geometry(
-        energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, mapping.energy)),
+        energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, mapping.energy, settings)),
         distance_m=settings.unless_answered("distance_m", lambda: _length_m(store, mapping.distance)),
         detector_pixel_m=settings.unless_answered("detector_pixel_m", lambda: _pixel_m(store, mapping.detector_pixel)),
         object_pixel_m=settings.unless_answered("object_pixel_m", lambda: _pixel_m(store, mapping.object_pixel)),
     )
 
 
-def _energy_ev(store: Store, of: Quantity | None) -> float | None:
+def _energy_ev(store: Store, of: Quantity | None, settings: Settings) -> float | None:
     if of is None:
         return None
     unit, (number,) = of.unit.lower(), _numbers(store, of)
-    return PLANCK_TIMES_C_EV_M / (number * LENGTHS_M[unit]) if unit in LENGTHS_M else number * ENERGIES_EV[unit]
+    if unit in LENGTHS_M:
+        return units.energy_ev(number * LENGTHS_M[unit], settings)
+    return number * ENERGIES_EV[unit]
 
 
 def _length_m(store: Store, of: Quantity | None) -> float | None:

@@ -13,7 +13,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import units
 from ptycho_core.formats.stores.store import Header, Store
 from ptycho_core.scan.mapping import QUANTITIES, Quantity
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M
+from ptycho_core.scan.radiation import PLANCK_TIMES_C_EV_M
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
 _MOST_GROUPS = 200

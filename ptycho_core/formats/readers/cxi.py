@@ -6,6 +6,8 @@ translation is the sample's, so the probe moves the other way on it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,8 @@ from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.radiation import SOURCES
+from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
@@ -60,6 +63,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
                 "detector_pixel_m", lambda: pitch(store, _DETECTOR, row_step, column_step)
             ),
             object_pixel_m=_object_pixel_m(store, translation_key),
+            source=made_of(store.attribute(_SOURCE, "probe")),
+            magnification=_magnification(store),
         ),
         indexes=_indexes(store, source.shape[0]),
         notes=notes,
@@ -91,6 +96,18 @@ def _object_pixel_m(store: Store, key: str) -> tuple[float, float] | None:
     if sizes is None or sizes.shape != (2,) or not (np.isfinite(sizes) & (sizes > 0)).all():
         return None
     return float(sizes[0]), float(sizes[1])
+
+
+def _magnification(store: Store) -> float | None:
+    """Return the magnification of a near field, which `write_cxi_scan` leaves."""
+    stated = fields.real(store.attribute(_DETECTOR, "magnification"))
+    known = stated is not None and stated.size == 1 and bool(np.isfinite(stated).all() and (stated > 0).all())
+    return float(stated.ravel()[0]) if known and stated is not None else None
+
+
+def made_of(stated: Any) -> str:
+    """Return what the beam is made of, by the text of ``probe`` in NeXus' NXsource: one of a list with "electron"."""
+    return "electrons" if "electron" in str(stated).lower() else SOURCES[0]
 
 
 def _indexes(store: Store, n: int) -> NDArray[np.int64] | None:
@@ -157,7 +174,7 @@ def source_energy_ev(store: Store, settings: Settings, notes: list[str]) -> floa
                 settings.assume("energy_ev", f"{number:g}", f"{number:g} J is no photon's energy: read as electronvolt")
             return number
         notes.append(f"left out the energy of the source: {energy / 1e9:.3g} GeV is the machine's, not a photon's")
-    return PLANCK_TIMES_C_EV_M / wavelength if wavelength else None
+    return units.energy_ev(wavelength, settings)
 
 
 def mask(store: Store, key: str | None, settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:

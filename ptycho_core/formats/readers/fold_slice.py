@@ -19,7 +19,7 @@ from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
@@ -127,6 +127,6 @@ def _geometry(product: Store, settings: Settings) -> Geometry:
     pixel = product.numbers(key).ravel() if key else np.empty(0)
     known = pixel.size in (1, 2) and bool(np.isfinite(pixel).all() and (pixel > 0).all())
     return Geometry(
-        energy_ev=PLANCK_TIMES_C_EV_M / wavelength if wavelength else None,
+        energy_ev=units.energy_ev(wavelength, settings),
         object_pixel_m=(float(pixel[0]), float(pixel[-1])) if known else None,
     )

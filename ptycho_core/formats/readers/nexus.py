@@ -17,7 +17,7 @@ from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count
 from ptycho_core.formats.readers import cxi
 from ptycho_core.formats.stores.store import Store, UnevenError
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, JOULE_PER_EV
 
@@ -36,6 +36,7 @@ PATTERNS = _paths("data_1/data", "instrument_1/detector_1/data")
 _BEAM = "instrument_1/beam_1"
 _ENERGIES = _paths(f"{_BEAM}/incident_beam_energy", f"{_BEAM}/incident_energy", f"{_BEAM}/energy")
 _WAVELENGTHS = _paths(f"{_BEAM}/incident_wavelength", f"{_BEAM}/wavelength")
+_PROBES = _paths("instrument_1/source_1/probe")
 _TRANSLATIONS = _paths("sample_1/geometry_1/translation", "instrument_1/detector_1/translation", "data_1/translation")
 
 
@@ -64,6 +65,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
     row_step, column_step = cxi.basis(store, detector, notes)
     translation = _translation_m(store, source.shape[0], scan_shape, settings, notes)
+    probe_key = store.first(*_PROBES)
+    made_of = cxi.made_of(store.read(probe_key)[()] if probe_key else "")
     return Stored(
         source=source,
         positions=cxi.probe_positions(translation, row_step, column_step, notes),
@@ -75,11 +78,12 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
             store, store.first("entry_1/instrument_1/source_1/illumination"), source.shape[1:], settings, notes
         ),
         geometry=Geometry(
-            energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, settings, notes)),
+            energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, settings, made_of, notes)),
             distance_m=settings.unless_answered("distance_m", lambda: units.length_m(store, f"{detector}/distance")),
             detector_pixel_m=settings.unless_answered(
                 "detector_pixel_m", lambda: cxi.pitch(store, detector, row_step, column_step)
             ),
+            source=made_of,
         ),
         notes=notes,
     )
@@ -129,12 +133,14 @@ def _direction(store: Store, key: str, default: NDArray[np.float64]) -> NDArray[
     return across / length if np.isfinite(length) and length else default
 
 
-def _energy_ev(store: Store, settings: Settings, notes: list[str]) -> float | None:
+def _energy_ev(store: Store, settings: Settings, stated: str, notes: list[str]) -> float | None:
     key = store.first(*_ENERGIES)
     number = units.positive(store, key)
     if key is None or number is None:
         wavelength = units.length_m(store, store.first(*_WAVELENGTHS))
-        return PLANCK_TIMES_C_EV_M / wavelength if wavelength else cxi.source_energy_ev(store, settings, notes)
+        if wavelength:
+            return units.energy_ev(wavelength, settings, stated)
+        return cxi.source_energy_ev(store, settings, notes)
     unit = units.name(store, key)
     if unit is None:
         unit = "j" if number < cxi.LARGEST_PHOTON_EV * JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"

@@ -17,7 +17,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.scan import PLANCK_TIMES_C_EV_M, Geometry
+from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 
 
@@ -38,7 +38,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         "turned the sample's motors x and y (up) into the probe's position",
     ]
     source = store.patterns(store.require("diffamp"))
-    wavelength = settings.unless_answered("energy_ev", lambda: units.positive(store, "lambda_nm"))
+    wavelength_nm = settings.unless_answered("energy_ev", lambda: units.positive(store, "lambda_nm"))
     pitch = settings.unless_answered("detector_pixel_m", lambda: units.positive(store, "ccd_pixel_um"))
     x, y = _points(store, source.shape[0], settings)
     return Stored(
@@ -49,7 +49,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         unit="um",
         unit_reason="ptycho_gui stores micrometres",
         geometry=Geometry(
-            energy_ev=PLANCK_TIMES_C_EV_M / (wavelength * 1e-9) if wavelength else None,
+            energy_ev=units.energy_ev(wavelength_nm and wavelength_nm * 1e-9, settings),
             distance_m=settings.unless_answered("distance_m", lambda: units.positive(store, "z_m")),
             detector_pixel_m=(pitch * 1e-6, pitch * 1e-6) if pitch else None,
         ),

@@ -16,6 +16,7 @@ from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
 
@@ -114,6 +115,8 @@ def _geometry(metadata: dict[str, Any]) -> Geometry:
         distance_m=positive(stated.get("distance_m")),
         detector_pixel_m=pair(stated.get("detector_pixel_m")),
         object_pixel_m=pair(stated.get("object_pixel_m")),
+        source="electrons" if stated.get("source") == "electrons" else SOURCES[0],
+        magnification=positive(stated.get("magnification")),
     )
 
 

@@ -37,7 +37,8 @@ def write_instrument(entry: h5py.Group, geometry: Geometry, size: int) -> h5py.G
     entry
         ``entry_1``.
     geometry
-        What is None is left out.
+        What is None is left out. CXI knows neither electrons nor a near field: attributes of ours say ``probe``
+        "electron", in NXsource's word, and the ``magnification``.
     size
         N, the width of a pattern; its pixel (N//2, N//2) is put on the beam.
     """
@@ -45,6 +46,10 @@ def write_instrument(entry: h5py.Group, geometry: Geometry, size: int) -> h5py.G
     detector = entry.create_group("instrument_1/detector_1")
     if geometry.energy_ev is not None:
         source["energy"] = geometry.energy_ev * JOULE_PER_EV
+    if geometry.source == "electrons":
+        source.attrs["probe"] = "electron"
+    if geometry.magnification is not None:
+        detector.attrs["magnification"] = geometry.magnification
     if geometry.distance_m is not None:
         detector["distance"] = geometry.distance_m
     if geometry.detector_pixel_m is not None:
