@@ -41,6 +41,8 @@ _LEAST_LEFT = 0.5
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
 _FEWEST_JUDGED = 10
+_LARGEST_LOGARITHM = 40.0
+_ROUNDING_THAT_TELLS = 0.05
 _ASKED_FOR_PIXEL = [
     Fix("say it", key, None) for key in ("energy_ev", "distance_m", "detector_pixel_m", "object_pixel_m")
 ]
@@ -61,7 +63,7 @@ class Stored:
     positions
         (n, 2) float64 (y, x) of the probe on the sample, of the patterns at ``rows``, in ``unit``.
     values
-        What the format holds where the numbers themselves do not tell: "counts" or "amplitude".
+        What the format holds where the numbers themselves do not tell: "counts", or a key of `conversions.STORED_AS`.
     unit
         A key of `UNITS`; ``unit_reason`` says why.
     steps
@@ -317,34 +319,41 @@ def _to_counts(
     told = looked.told
     reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
     held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
-    other = "counts" if held == "amplitude" else "amplitude"
-    largest = looked.values.maximum**2 if held == "amplitude" else looked.values.maximum
+    conversion = _conversion_of(held, told)
+    largest = looked.values.maximum
+    if held == "amplitude":
+        largest **= 2
+    elif conversion is not None:
+        with np.errstate(over="ignore"):
+            largest = float(conversion(np.array([largest], np.float64))[0])
     if largest > LARGEST_COUNT:
+        other = "amplitude" if held == "counts" else "counts"
         raise InputError(
             f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
             f"values were taken as {held}: set data={other} if they are these",
             [Fix(f"they are {other}", "data", other)],
         )
-    if held == "amplitude":
-        notes.append("squared the stored amplitudes to counts" + ("" if told else " (assumed to be amplitudes)"))
+    if conversion is not None:
+        notes.append(conversions.STORED_AS[held][2] + ("" if told else f" (assumed to be {held})"))
     elif not told:
         notes.append("took the stored values as counts (assumed)")
-    conversion = _conversion_of(held, told)
     seen = looked.counts if conversion is looked.conversion else None
     return patterns if conversion is None else patterns.then(conversion), seen
 
 
 def _conversion_of(held: str, told: str | None) -> PatternStep | None:
-    """Return what makes counts of stored values that are counts or amplitudes, and are told to be so or not."""
-    if held != "amplitude":
+    """Return what makes counts of stored values that are held for something, and are told to be so or not."""
+    if held not in conversions.STORED_AS:
         return None
-    return conversions.square_to_whole if told == "amplitude" else conversions.square
+    plain, whole, _ = conversions.STORED_AS[held]
+    return whole if told == held else plain
 
 
 def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | None:
-    """Tell counts from amplitudes by values (b, y, x) that were stored as ``dtype``; None where they do not tell.
+    """Tell counts from amplitudes and logarithms by values (b, y, x), stored as ``dtype``; None where they do not tell.
 
-    Whole numbers are counts. Numbers whose squares are whole to within the rounding of float32 are amplitudes.
+    Whole numbers are counts. Numbers whose squares are whole to within the rounding of float32 are amplitudes, and
+    logarithms are those whose exponential, less one, is.
     """
     if dtype.kind in "biu":
         return "counts"
@@ -358,7 +367,18 @@ def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | N
     judged = squares[squares < min(_LARGEST_JUDGED, 1e-2 / (8 * precision))]
     if len(judged) >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= 8 * precision * judged).all():
         return "amplitude"
-    return None
+    return next(
+        (name for name, base in (("log", np.e), ("log10", 10.0)) if _are_logarithms(values, base, precision)), None
+    )
+
+
+def _are_logarithms(values: NDArray[np.float64], base: float, precision: float) -> bool:
+    values = values[(values > 0) & (values < _LARGEST_LOGARITHM)]
+    counts = np.expm1(values * np.log(base))
+    rounding = 8 * precision * values * np.log(base) * (1 + counts)
+    judged = counts[rounding < _ROUNDING_THAT_TELLS]
+    different = len(np.unique(np.round(judged)))
+    return bool(different >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= _ROUNDING_THAT_TELLS).all())
 
 
 def _centre(

@@ -24,6 +24,8 @@ _DARK = 0.1
 """Part of the pixels that is looked at for a pedestal: those with the fewest counts."""
 _SMALLEST_PEDESTAL = 3.0
 _FEWEST_AT_LIMIT = 8
+_LARGEST_LOGARITHM = 25.0
+"""Of any number of photons; what is not larger and no counts may be one."""
 _ROUNDING = 1e-5
 _MOST_PHOTONS = 1000
 """Beyond as many the rounding of float32 hides what is whole."""
@@ -141,7 +143,20 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
         message = f"no value is larger than {seen.maximum:.4g}: the patterns were normalised, and nobody knows how many"
         help_ = "photons they hold: multiply them by what makes a photon 1 (the step scale)"
         problems.append(Problem("normalised", f"{message} {help_}", "warning"))
+    elif unit is None and seen.maximum < _LARGEST_LOGARITHM and ("data", "counts") in _open(scan):
+        message = f"no value is larger than {seen.maximum:.3g}, and they are no whole numbers: perhaps logarithms"
+        fixes = (
+            Fix("they are ln(1 + counts)", "data", "log"),
+            Fix("they are log10(1 + counts)", "data", "log10"),
+            Fix("they are amplitudes", "data", "amplitude"),
+        )
+        problems.append(Problem("normalised", f"{message}, or amplitudes", "warning", fixes))
     return problems
+
+
+def _open(scan: Scan) -> list[tuple[str, str]]:
+    """Return what was assumed of a scan and not answered."""
+    return [(one.key, one.value) for one in scan.assumptions if one.key not in scan.source.settings]
 
 
 def photon_unit(seen: Survey) -> float | None:

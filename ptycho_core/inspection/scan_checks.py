@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.count_checks import check_counts, listed
 from ptycho_core.scan.plausible import implausible, slips
-from ptycho_core.scan.scan import Scan, asked_for
+from ptycho_core.scan.scan import Geometry, Scan, asked_for
 from ptycho_core.scan.survey import Survey, survey_of
 from ptycho_core.scan.units import UNITS
 
@@ -47,13 +47,14 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     list of Problem
         Empty where all is well. ``fixes`` name settings of `scan.settings.SETTINGS`.
     """
+    step = median_step_px(scan.positions) if step_px is None else step_px
     return [
         *_check_growth(scan),
         *check_counts(scan, seen or survey_of(scan)),
-        *_check_positions(scan, median_step_px(scan.positions) if step_px is None else step_px),
+        *_check_positions(scan, step),
         *_check_probe(scan),
         *_check_mask(scan),
-        *implausible(scan.geometry),
+        *_implausible(scan, step),
         *_check_source(scan),
         *_check_near_field(scan, seen or survey_of(scan)),
     ]
@@ -151,12 +152,13 @@ def _check_unit(scan: Scan, step: float) -> list[Problem]:
     if SMALLEST_USUAL_STEP_PX <= step <= scan.size:
         return []
     unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
-    wrong = [] if UNITS[unit] is None else implausible(scan.geometry)
+    wrong = [] if UNITS[unit] is None else _implausible(scan, step)
     fixes = tuple(fix for problem in wrong for fix in problem.fixes)
     if fixes:  # a unit that makes up for a wrong distance would hide it
         help_ = f"; {wrong[0].message}: put that right first"
     else:
-        units = _units_that_fit(scan, unit, step)
+        usual = (SMALLEST_USUAL_STEP_PX, float(scan.size))
+        units = _units_that_fit(scan, unit, step, usual) or _units_that_fit(scan, unit, step)
         fixes = tuple(Fix(f"positions are in {other}", "position_unit", other) for other in units)
         help_ = f"; the unit that would fit: {' or '.join(units)}" if units else ""
         if UNITS[unit] is not None and step > 0:
@@ -231,6 +233,20 @@ def _check_mask(scan: Scan) -> list[Problem]:
         of_file = scan.source.path is not None and not scan.source.steps
         problems.append(Problem("mask", told, "warning", fixes if of_file else ()))
     return problems
+
+
+def _implausible(scan: Scan, step: float) -> list[Problem]:
+    """Return what of the geometry cannot be right; of what may have been meant that which makes usual steps."""
+    pixel = scan.pixel_size_m
+    unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
+
+    def fits(changed: Geometry) -> bool:
+        other = changed.pixel_size_m(scan.size)
+        if pixel is None or other is None or UNITS[unit] is None:
+            return True
+        return SMALLEST_USUAL_STEP_PX <= step * pixel[0] / other[0] <= scan.size
+
+    return implausible(scan.geometry, fits)
 
 
 def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:

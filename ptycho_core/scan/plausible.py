@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,11 @@ def is_plausible(key: str, value: float) -> bool:
     return any(low <= value <= high for low, high in _PLAUSIBLE[key])
 
 
-def implausible(geometry: Geometry) -> list[Problem]:
-    """Return what of a geometry cannot be right, with the values that may have been meant."""
+def implausible(geometry: Geometry, fits: Callable[[Geometry], bool] = lambda changed: True) -> list[Problem]:
+    """Return what of a geometry cannot be right, with the values that may have been meant.
+
+    Where some of these make a geometry that ``fits`` what else is known, the others are not offered.
+    """
     problems = []
     for key, (word, unit, of) in _WORDS.items():
         value = getattr(geometry, key)
@@ -58,11 +62,20 @@ def implausible(geometry: Geometry) -> list[Problem]:
             for factor, meant in _MEANT[key].items()
             if is_plausible(key, number * factor)
         )
+        fitting = tuple(fix for fix in fixes if fits(_changed(geometry, key, float(fix.value) / number)))
+        fixes = fitting or fixes
         ranges = " or ".join(f"{low:g} to {high:g}" for low, high in _PLAUSIBLE[key])
         help_ = f"; {' or '.join(f'{fix.value} {unit}' for fix in fixes)} would be" if fixes else ""
         message = f"the {word}{of} is {number:.6g} {unit}, and {ranges} {unit} are plausible{help_}"
         problems.append(Problem(key, message, "warning", fixes or (Fix(f"say the {word}", key, None),)))
     return problems
+
+
+def _changed(geometry: Geometry, key: str, factor: float) -> Geometry:
+    value = getattr(geometry, key)
+    other = tuple(factor * one for one in value) if isinstance(value, tuple) else factor * value
+    changes: dict[str, Any] = {key: other}
+    return dataclasses.replace(geometry, **changes)
 
 
 def slips(geometry: Geometry, size: int, fits: tuple[float, float]) -> list[Fix]:
@@ -73,10 +86,8 @@ def slips(geometry: Geometry, size: int, fits: tuple[float, float]) -> list[Fix]
         if value is None or pixel is None or (geometry.object_pixel_m and key != "object_pixel_m"):
             continue
         for factor in factors:
-            other = tuple(factor * one for one in value) if isinstance(value, tuple) else factor * value
-            changes: dict[str, Any] = {key: other}
-            changed = dataclasses.replace(geometry, **changes).pixel_size_m(size)
-            number = float(np.ravel(other)[0])
+            changed = _changed(geometry, key, factor).pixel_size_m(size)
+            number = factor * float(np.ravel(value)[0])
             if changed and fits[0] <= changed[0] / pixel[0] <= fits[1] and is_plausible(key, number):
                 word, unit, _ = _WORDS[key]
                 fixes.append(Fix(f"the {word} is {number:.6g} {unit}", key, f"{number:.6g}"))

@@ -71,7 +71,13 @@ _QUANTITIES = {
 }
 """Name, tooltip, and usual units."""
 _AXES = {"nyx": "n, y, x", "nxy": "n, x, y (MATLAB)", "yxn": "y, x, n"}
-_DATA = {"": "as the numbers tell", "counts": "counts", "amplitude": "amplitudes"}
+_DATA = {
+    "": "as the numbers tell",
+    "counts": "counts",
+    "amplitude": "amplitudes",
+    "log": "ln(1 + counts)",
+    "log10": "log10(1 + counts)",
+}
 _NO_FILE = "this file"
 _FROM_HERE = "They are taken from this file."
 

@@ -46,6 +46,7 @@ _MOST_COLUMNS, _MOST_JUDGED, _MOST_VALUES = 12, 14, 3000
 _SAME_COORDINATE = 0.98
 """Correlation of two arrays from which on they are one coordinate, recorded twice."""
 _FASTER = 1.3
+_STRAY_SPREADS = 20.0
 _LEAST_PART, _MOST_TIMES = 0.5, 2.0
 """How many positions there may be where there are not as many as patterns."""
 
@@ -212,13 +213,22 @@ def _pair(a: _Coordinate, b: _Coordinate, wanted: Wanted) -> Pair | None:
 
 
 def _over_an_area(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    known = np.isfinite(a) & np.isfinite(b)
+    known = usual_values(a) & usual_values(b)
     step = max(1, np.count_nonzero(known) // _MOST_VALUES)
     a, b = a[known][::step], b[known][::step]
     if len(a) < 3 or not (np.ptp(a) and np.ptp(b)):
         return False
     correlation = np.corrcoef(a, b)[0, 1]
     return bool(abs(correlation) < _SAME_COORDINATE)
+
+
+def usual_values(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which values are numbers near most others: those of an aborted scan are zeros, far away."""
+    known: NDArray[np.bool_] = np.isfinite(values)
+    middle = np.median(values[known]) if known.any() else 0.0
+    spread = np.median(abs(values[known] - middle)) if known.any() else 0.0
+    near = known & (abs(values - middle) <= _STRAY_SPREADS * spread)
+    return near if spread and near.sum() >= known.sum() / 2 else known
 
 
 def _axes(a: _Coordinate, b: _Coordinate) -> tuple[_Coordinate, _Coordinate, bool]:

@@ -341,7 +341,7 @@ def _usual_unit(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> 
         values = [coordinate_values(where, of, anyhow) for of in (mapping.positions.y, mapping.positions.x)]
     except InputError:
         return "px", 1.0
-    spans = [float(np.ptp(v[np.isfinite(v)])) for v in values if np.isfinite(v).any()]
+    spans = [float(np.ptp(v[near])) for v in values if (near := position_guess.usual_values(v)).any()]
     area = math.prod(spans)
     step = math.sqrt(area / stack.n) if area else max(spans, default=1.0) / stack.n or 1.0
     if pixel is None:

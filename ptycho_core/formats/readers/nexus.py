@@ -28,7 +28,8 @@ _SMALLEST_EV = 100.0
 def _paths(*ends: str) -> tuple[str, ...]:
     """Return each path as NXcxi_ptycho has it, then as plain NeXus does, which puts no numbers behind names."""
     numbered = [spelling for end in ends for spelling in (end, end.replace("data_1", "data"))]
-    paths = [f"entry_1/{end}" for end in numbered] + [f"entry/{end}".replace("_1", "") for end in numbered]
+    plain = [f"{entry}/{end.replace('_1', '')}" for entry in ("entry", "entry1") for end in numbered]
+    paths = [f"entry_1/{end}" for end in numbered] + plain
     return tuple(dict.fromkeys(paths))
 
 
@@ -60,7 +61,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     source = store.patterns(key, raster=True)
     scan_shape = store.header(key).shape[:-2]
     check_count(store, key, source.shape[0], settings, notes)
-    detector = "entry_1/instrument_1/detector_1" if key.startswith("entry_1/") else "entry/instrument/detector"
+    entry = key.partition("/")[0]
+    detector = f"{entry}/instrument_1/detector_1" if entry == "entry_1" else f"{entry}/instrument/detector"
     if source.shape[0] != scan_shape[-1]:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
     row_step, column_step = cxi.basis(store, detector, notes)

@@ -130,3 +130,20 @@ def test_a_crop_says_which_part_of_the_counts_it_loses(tmp_path):
     cropped = open_scan(ScanSource(path, steps=(Crop(16),)))
     lost = COUNTS[:, :, 8:].sum() / COUNTS.sum()
     assert f"; {lost:.2%} of the counts lay outside" in cropped.history[-1]
+
+
+@pytest.mark.parametrize(("name", "logarithm"), [("log", np.log1p), ("log10", lambda counts: np.log10(1 + counts))])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_of_counts_become_the_counts(tmp_path, name, logarithm, dtype):
+    scan = opened(tmp_path, logarithm(COUNTS.astype(float)).astype(dtype))
+    np.testing.assert_array_equal(scan.patterns[:], COUNTS)
+    assert any("logarithms" in note for note in scan.history)
+    assert problems_of(scan) == ()
+
+
+def test_logarithms_of_what_is_not_whole_are_asked_about(tmp_path):
+    light = COUNTS * np.random.default_rng(0).uniform(0.9, 1.1, (N, 1, 1))
+    scan = opened(tmp_path, np.log1p(light).astype(np.float32))
+    (problem,) = problems_of(scan)
+    assert ("data", "log") in [(fix.field, fix.value) for fix in problem.fixes]
+    np.testing.assert_allclose(opened(tmp_path, np.log1p(light), data="log").patterns[:], light, rtol=1e-4)
