@@ -204,6 +204,8 @@ def _pedestal(scan: Scan, seen: Survey) -> list[Problem]:
 
 
 def _off_centre(scan: Scan, seen: Survey) -> Iterator[Problem]:
+    if scan.geometry.propagator == "near":  # a shadow has no centre
+        return
     y, x = centre_of_mass(seen.mean, scan.mask)
     middle = scan.size // 2
     if max(abs(y - middle), abs(x - middle)) > _OFF_CENTRE * scan.size:
