@@ -30,6 +30,7 @@ class Stage(StrEnum):
     STOPPING = "stopping"
     RECONSTRUCTING = "reconstructing"
     POLISHING = "polishing"
+    FINAL_PASS = "final pass over all patterns"
     COMPARING_HALVES = "comparing two halves of the scan"
 
 

@@ -35,6 +35,12 @@ def configure(parser: Parser) -> None:
         action="store_false",
         help="do not compare two halves of the scan, where seconds count: the resolution is not measured then",
     )
+    parser.add_argument(
+        "--no-final-pass",
+        dest="final_pass",
+        action="store_false",
+        help="leave patterns that validated or were free out of the picture too: it is then the one that is scored",
+    )
     parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
     add_accelerator(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
@@ -57,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             checkpoint,
             polish_epochs=args.polish,
             halves=args.halves,
+            final_pass=args.final_pass,
             accelerator=accelerator,
             tile=args.tile,
             events=events,
@@ -67,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})
     shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
     say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))
+    if "final_pass" in reconstruction.metrics:
+        say(f"final pass: {reconstruction.metrics['final_pass']}")
     for path in written.files.values():
         say(f"wrote {path}")
     if written.earlier:

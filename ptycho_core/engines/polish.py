@@ -44,6 +44,8 @@ _SHORT_FIT: dict[str, Any] = {
     "max_steps": None,
 }
 """What a short fit does differently from the run that it belongs to."""
+_JOIN_RATE = 3e-4
+"""A fit that is done asks for shorter steps than one that begins."""
 
 
 def warm_start(
@@ -172,6 +174,50 @@ def polish(
         _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, Stage.POLISHING, best)
     direct.load_state_dict(best.state)
     return direct.to(canvas.device), best.epoch
+
+
+def join(
+    model: Model, scan: Scan, canvas: Canvas, object: Tensor, accelerator: str, emit: EventHandler, stop: StopToken
+) -> tuple[DirectModel, int]:
+    """Let the direct engine go on for a few epochs with all patterns, those that were withheld too: for the picture.
+
+    At a low rate, with the prior that the model has. No pattern is left to judge what comes of it.
+
+    Parameters
+    ----------
+    model
+        That was scored: its probe, what it knows of each pattern, and its prior.
+    scan, canvas
+        The whole scan.
+    object
+        (1, H, W) complex on the canvas.
+    accelerator
+        As in the config.
+    emit, stop
+        Observer and token.
+
+    Returns
+    -------
+    model
+        As it ended.
+    epochs
+        That it took.
+
+    Raises
+    ------
+    TrainingError
+        It diverged.
+    """
+    changes = {**_SHORT_FIT, "learning_rate": _JOIN_RATE, "prior": None, "val_fraction": 0.0}
+    config = model.config.replace(**changes, accelerator=accelerator, max_epochs=model.final_epochs)
+    direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
+    direct.prior.copy_(model.state_dict().get("prior", direct.prior))
+    direct.from_afar = False
+    every = np.arange(len(scan))
+    split = Split(every, every[:0], every[:0])
+    with quiet_lightning(config):
+        trainer = _fit(direct, scan, canvas.amplitudes, split, Obey(stop), emit, Stage.FINAL_PASS)
+    return direct.to(canvas.device), trainer.current_epoch
 
 
 class KeepBest(L.Callback):

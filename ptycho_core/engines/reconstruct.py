@@ -15,15 +15,15 @@ from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
-from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import EventHandler, StopToken
+from ptycho_core.base.errors import InputError, TrainingError
+from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
 from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.start import scan_summary
-from ptycho_core.engines.polish import polish
+from ptycho_core.engines.polish import join, polish
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
@@ -34,6 +34,15 @@ from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
+_PARTS_OF_TIME = (
+    "load_seconds",
+    "reconstruct_seconds",
+    "polish_seconds",
+    "metrics_seconds",
+    "halves_seconds",
+    "final_pass_seconds",
+)
+
 
 def reconstruct(
     scan: Scan,
@@ -41,6 +50,7 @@ def reconstruct(
     *,
     polish_epochs: int = 0,
     halves: bool = True,
+    final_pass: bool = True,
     accelerator: str = "auto",
     tile: int | None = None,
     events: EventHandler = lambda event: None,
@@ -49,7 +59,8 @@ def reconstruct(
     """Reconstruct a scan with a trained model.
 
     The scan may be the one that the model was trained on, or any other: of any field of view and any number of
-    patterns. Its free patterns (chosen by the config's seed) take no part: they tell how good it is.
+    patterns. Its free patterns (chosen by the config's seed) tell how good it is, and take part only when all that is
+    told has been found: in the final pass, whose picture is returned with the scores from before it.
 
     Parameters
     ----------
@@ -62,6 +73,8 @@ def reconstruct(
         validation patterns, which then take no part, is kept.
     halves
         Whether two halves of the scan are compared, which takes a short fit of each: `halves.compare_halves`.
+    final_pass
+        Whether all patterns take part in the end, those that validated or were free too.
     accelerator
         As in the config.
     tile
@@ -101,19 +114,17 @@ def reconstruct(
         history.append(f"polished by the direct engine for {polished_epochs} epochs")
     times.append(time.perf_counter())
 
-    probe = order_modes(final.probe.detach())
     canvas = canvas.moved(final.shifts)
     if moved := _moved(canvas):
         history.append(
             f"moved the patterns by {moved['positions_rms_px']:.3g} pixels (rms) from where they were recorded"
         )
-    cover = canvas.light(probe)
     metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
         "same_scan": checkpoint.scan == summary,
         "polish_epochs": polished_epochs,
-        **_figures(final, object, cover, canvas, parts.free),
+        **_figures(final, object, canvas, parts.free),
         **moved,
         # What the run found of knobs at ``check``.
         **({f"{knob}_check": told for knob, told in run.checks.items()} if run else {}),
@@ -124,9 +135,21 @@ def reconstruct(
         there = scan.replace(positions=scan.positions + canvas.positions - canvas.recorded)
         metrics |= compare_halves(final, there, parts, accelerator, token)
     times.append(time.perf_counter())
+    if final_pass and len(rows) < len(scan) and not token.stop_requested:
+        events(happenings.StageChanged(happenings.Stage.FINAL_PASS))
+        every = np.arange(len(scan))
+        try:
+            final, object, how = _with_all(final, scan, canvas.only(every), object, tile, accelerator, events, token)
+            rows, canvas = every, canvas.only(every).moved(final.shifts)
+        except (Cancelled, TrainingError) as error:
+            how = f"left out: {error or 'cancelled'}"
+        metrics["final_pass"] = how
+        history.append(f"final pass: {how}")
+    times.append(time.perf_counter())
+    probe = order_modes(final.probe.detach())
+    cover = canvas.light(probe)
     spent = [later - earlier for earlier, later in itertools.pairwise(times)]
-    parts_of_time = ("load_seconds", "reconstruct_seconds", "polish_seconds", "metrics_seconds", "halves_seconds")
-    metrics |= dict(zip(parts_of_time, spent, strict=True))
+    metrics |= dict(zip(_PARTS_OF_TIME, spent, strict=True))
     _log.info("%s: misfit %.4f, free misfit %.4f", history[-1], metrics["misfit"], metrics["free_misfit"])
     return Reconstruction(
         object=object[0].cpu().numpy(),
@@ -142,6 +165,24 @@ def reconstruct(
         loss_history=_loss_history(checkpoint_path),
         recorded_positions_px=None if canvas.positions is canvas.recorded else canvas.recorded[rows],
     )
+
+
+def _with_all(
+    model: Model,
+    scan: Scan,
+    canvas: Canvas,
+    object: Tensor,
+    tile: int | None,
+    accelerator: str,
+    events: EventHandler,
+    stop: StopToken,
+) -> tuple[Model, Tensor, str]:
+    """Return the model and the object of all patterns of a scan, on whose canvas they are, and what was done."""
+    by = ""
+    if model.final_epochs:
+        model, epochs = join(model, scan, canvas, object, accelerator, events, stop)
+        by = f", {epochs} epochs"
+    return model, model.object_of(canvas, tile or TILE), f"all {len(scan)} patterns{by}; scores are from before it"
 
 
 def _moved(canvas: Canvas) -> dict[str, float]:
@@ -160,10 +201,9 @@ def _run_of(checkpoint_path: Path) -> RunInfo | None:
         return None
 
 
-def _figures(
-    model: Model, object: Tensor, cover: Tensor, canvas: Canvas, free: NDArray[np.int64]
-) -> dict[str, float | int]:
+def _figures(model: Model, object: Tensor, canvas: Canvas, free: NDArray[np.int64]) -> dict[str, float | int]:
     """Return how well object and probe explain the patterns, and what they cover."""
+    cover = canvas.light(model.probe.detach())
     lit = cover[0] > LIT
     fitted, unseen = model.misfit_of(object, canvas), model.misfit_of(object, canvas.only(free), held_out=True)
     return {

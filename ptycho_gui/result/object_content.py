@@ -110,7 +110,8 @@ def quality(recon: Reconstruction) -> str:
 
 def _figures(recon: Reconstruction) -> str:
     parts = [f"{name} {figure(recon.metrics.get(key))}" for name, key in _FIGURES if key in recon.metrics]
-    return ", ".join([*parts, f"{len(recon.pattern_index)} patterns"])
+    last = recon.metrics.get("final_pass")
+    return ", ".join([*parts, f"{len(recon.pattern_index)} patterns" if last is None else f"final pass: {last}"])
 
 
 def pictures_job(content: Content, subjects: Subjects | None, options: Options) -> Job:

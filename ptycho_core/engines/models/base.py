@@ -106,6 +106,11 @@ class Model(L.LightningModule, ABC):
         """Epochs of the direct engine that this one wants before it trains."""
         return 0
 
+    @property
+    def final_epochs(self) -> int:
+        """Epochs of the direct engine that its picture takes to go on with patterns that were withheld."""
+        return 0
+
     @abstractmethod
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> EpochSampler:
         """Return what deals the batches to train on.

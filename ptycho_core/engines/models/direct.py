@@ -86,6 +86,8 @@ RUNGS = (0.1, 0.3, 0.9)
 """Weights of the prior that are tried one after another, in units of the object's noise, until validation objects."""
 RUNG = 0.1
 """Part of a run that each of them takes."""
+FINAL_EPOCHS = 8
+"""With all patterns, those that validated or that nothing saw too, for the picture alone."""
 _PRIOR_UNIT = 3.0
 _EDGE = 0.02
 
@@ -120,6 +122,8 @@ class DirectModel(Model):
         self.light = Light()
         self.from_afar = True
         """Whether the fit begins with amplitudes."""
+        self._next_prior: float | None = None
+        """That the next epoch begins with; checkpoints have the one that their object was fitted with."""
         self.patient = False
         """Whether it stays with them, at the whole rate, until told to `land`."""
         self._skipped = 0
@@ -154,6 +158,11 @@ class DirectModel(Model):
         model.adopt_probe(other)
         model.adopt_patterns(other)
         return model
+
+    @property
+    def final_epochs(self) -> int:
+        """A few: its object is fitted."""
+        return FINAL_EPOCHS
 
     @property
     def object(self) -> Tensor:
@@ -421,6 +430,11 @@ class DirectModel(Model):
         if batches % self.trainer.accumulate_grad_batches == 0 or batches == self.trainer.num_training_batches:
             self.light.clear()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning: say what the file is, and how a resumed run goes on."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["next_prior"] = self._next_prior
+
     def state_was_put_back(self) -> None:
         """Forget the light that was gathered."""
         self.light.clear()
@@ -431,6 +445,7 @@ class DirectModel(Model):
         if "prior" not in checkpoint["state_dict"]:
             checkpoint["state_dict"]["prior"] = self.prior
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
+        self._next_prior = checkpoint.get("next_prior")
         super().on_load_checkpoint(checkpoint)
 
     def on_fit_start(self) -> None:
@@ -494,6 +509,12 @@ class DirectModel(Model):
                 known = count.view(-1, *[1] * (own.ndim - 1))
                 own.data = torch.where(known > 0, total / known.clamp_min(1), own.data)
 
+    def on_train_epoch_start(self) -> None:
+        """Lightning: go on with the prior that the epoch before asked for."""
+        if self._next_prior is not None:
+            self.prior.fill_(self._next_prior)
+            self._next_prior = None
+
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
         total, self._total_light = self._total_light, 0.0
@@ -502,7 +523,7 @@ class DirectModel(Model):
             return  # no step since the fit was put back
         unit = _PRIOR_UNIT * self._noise_unit(total)
         if config.prior is not None:
-            self.prior.fill_(config.prior * unit)
+            self._next_prior = config.prior * unit
             return
         if not self._tries_priors() or done < self._climb_from() - 1e-9:
             return
@@ -515,7 +536,7 @@ class DirectModel(Model):
             state = self.state_dict()
             self._kept = value, {name: copy.deepcopy(state[name]) for name in names}
             if round(rung) < len(RUNGS):
-                self.prior.fill_(RUNGS[round(rung)] * unit)
+                self._next_prior = RUNGS[round(rung)] * unit
         elif self._kept[1]:
             self.load_state_dict({**self.state_dict(), **self._kept[1]})
             self.ended = "a stronger prior explains the validation patterns worse"

@@ -96,7 +96,8 @@ def compare_job(read: Callable[[], Scan], checkpoints: tuple[tuple[str, Path], .
         found = []
         for name, checkpoint in checkpoints:
             token.leave_if_cancelled()
-            found.append((name, reconstruct(scan, checkpoint, halves=False, accelerator=accelerator, events=emit)))
+            made = reconstruct(scan, checkpoint, halves=False, final_pass=False, accelerator=accelerator, events=emit)
+            found.append((name, made))
         return tuple(found)
 
     return job

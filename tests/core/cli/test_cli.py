@@ -20,10 +20,10 @@ from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.cli import arguments, output, train
 from ptycho_core.cli.progress import progress, stopped_by_signals
 from ptycho_core.runs import run as runs
-from ptycho_core.runs.run import start_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO, ptycho
+from tests.helpers.run_folders import start
 
 TRAIN = ["train", "--train_data_file", "scan.npz", "--output_dir", "out"]
 
@@ -355,8 +355,7 @@ def test_a_batch_system_that_asks_to_end_is_obeyed(capfd):
 
 @pytest.fixture
 def folder_of_runs(tmp_path):
-    info = {"path": "/data/star.npz", "size": 1, "sha256": "00"}
-    run = start_run(tmp_path / "one", config=Config(preset="quick"), scan=info, command="ptycho train")
+    run = start(tmp_path / "one", preset="quick")
     run.record(events.EpochDone(4, 10, {"poisson_val_loss": 0.625}, 1.0))
     run.record(events.RunFinished("", "stopped", "stopped by Ctrl-C", None, {"poisson_val_loss": 0.625}))
     (tmp_path / "two").mkdir()
@@ -369,7 +368,7 @@ def test_runs_are_listed_for_people(folder_of_runs, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     one, two = (line for line in shown.err.splitlines() if str(folder_of_runs) in line)
-    for part in ("one", "stopped", "star.npz", "quick", "5/50", "poisson_val_loss 0.6250"):
+    for part in ("one", "stopped", "scan.npz", "quick", "5/50", "poisson_val_loss 0.6250"):
         assert part in one
     assert "broken" in two
 

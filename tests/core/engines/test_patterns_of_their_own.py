@@ -50,7 +50,7 @@ def refined(jittered: Simulation, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.fixture(scope="module")
 def found(jittered: Simulation, refined: RunInfo) -> Reconstruction:
-    return reconstruct(jittered.scan, refined.last_checkpoint, accelerator="cpu", halves=False)
+    return reconstruct(jittered.scan, refined.last_checkpoint, accelerator="cpu", halves=False, final_pass=False)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
     one, other = (load_checkpoint(run.last_checkpoint).tensors for run in (plain, checked))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    result = reconstruct(jittered.scan, checked.last_checkpoint, accelerator="cpu", halves=False)
+    result = reconstruct(jittered.scan, checked.last_checkpoint, accelerator="cpu", halves=False, final_pass=False)
     assert result.metrics["positions_check"]["helps"]
     assert result.recorded_positions_px is None
 
@@ -156,7 +156,7 @@ def test_brightness_of_each_pattern_is_found_and_checked(flickering: tuple[Scan,
     assert gains[rows].mean() == pytest.approx(0, abs=1e-3)
     assert np.std(gains[rows] - logs[rows]) < 0.3 * np.std(logs[rows])
     before, after = (
-        reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False).metrics["free_misfit"]
+        reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False, final_pass=False).metrics["free_misfit"]
         for run in (plain, run)
     )
     assert after < 0.7 * before

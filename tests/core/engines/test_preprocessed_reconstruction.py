@@ -59,7 +59,7 @@ def fit(tmp_path_factory):
 
     def fit(scan):
         run = train(DIRECT, scan, tmp_path_factory.mktemp("run"))
-        return reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False)
+        return reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False, final_pass=False)
 
     return fit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,7 @@ from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
 from ptycho_core.engines.data import Amplitudes, Deal, PatternDataset, group_canvas, split
 from ptycho_core.engines.losses import poisson_deviance
+from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight
 from ptycho_core.engines.reconstruct import reconstruct, write_results
@@ -58,7 +60,7 @@ def direct(tiny_scan: Scan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def on_cpu(scan: Scan, checkpoint: Path, **options) -> Reconstruction:
-    return reconstruct(scan, checkpoint, accelerator="cpu", **{"halves": False} | options)
+    return reconstruct(scan, checkpoint, accelerator="cpu", **{"halves": False, "final_pass": False} | options)
 
 
 def another(sim: Simulation, **changes) -> Scan:
@@ -126,6 +128,28 @@ def test_scores_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engi
     corner = np.floor(found.positions_px[0]).astype(int) - 16
     seen = found.coverage[corner[0] : corner[0] + 32, corner[1] : corner[1] + 32]
     assert bool((seen[lit > 0.3] > 0.2).all())
+
+
+@pytest.mark.parametrize(("engine", "how"), [("network", "all 60 patterns"), ("direct", "all 60 patterns, 8 epochs")])
+def test_the_final_pass_is_over_all_patterns_and_the_scores_are_from_before_it(tiny_scan: Scan, engine, how, request):
+    checkpoint, free = request.getfixturevalue(engine), split(60, NETWORK).free
+    before, found = on_cpu(tiny_scan, checkpoint), on_cpu(tiny_scan, checkpoint, final_pass=True)
+    assert "final_pass" not in before.metrics
+    assert found.metrics["final_pass"] == f"{how}; scores are from before it"
+    assert f"final pass: {how}; scores are from before it" in found.history
+    assert [found.metrics[name] for name in SCORES] == [before.metrics[name] for name in SCORES]
+    assert list(found.pattern_index) == list(range(60))
+    model = moved_intensities if engine == "direct" else forward.intensities
+    seen, unseen = (numpy_misfit(each, tiny_scan, free, model).deviance for each in (found, before))
+    assert seen < 0.95 * unseen
+
+
+def test_a_final_pass_that_diverges_is_left_out(tiny_scan: Scan, direct: Path, monkeypatch):
+    monkeypatch.setattr(DirectModel, "training_step", lambda self, *batch: self.object_parts.sum() * math.nan)
+    found = on_cpu(tiny_scan, direct, final_pass=True)
+    assert found.metrics["final_pass"].startswith("left out: training diverged: ")
+    np.testing.assert_array_equal(found.object, on_cpu(tiny_scan, direct).object)
+    assert len(found.pattern_index) == 57
 
 
 @pytest.mark.parametrize("config", [NETWORK.replace(max_epochs=2), DIRECT], ids=["pinn", "direct"])

@@ -19,7 +19,7 @@ from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.scan_data import ScanData
-from tests.helpers.training_runs import SCAN, Training, apart_from_speed
+from tests.helpers.training_runs import SCAN, CountsBatches, Training, apart_from_speed
 
 
 @pytest.fixture
@@ -222,6 +222,16 @@ def test_modes_width_refinement_and_background_shape_the_model(training, other):
     assert [name for name in plain if name.startswith("network.rounds.")] == []
     assert float(plain["background_root"]) == 0
     assert training.all(RunStarted)[0].parameters > 4 * other.all(RunStarted)[0].parameters
+
+
+def test_a_checkpoint_has_the_prior_that_its_object_was_fitted_with_and_resumes_with_the_next(training):
+    stops = CountsBatches(stop_after=1)
+    direct = {"engine": "direct", "prior": 30, "n_groups": 4, "max_epochs": 3, "positions": "off", "intensity": "off"}
+    training.go(callbacks=[stops], stop=stops.stop, **direct)
+    assert (float(training.last["state_dict"]["prior"]), training.last["next_prior"] > 0) == (0.0, True)
+    asked = training.last["next_prior"]
+    training.go(resume=True, **{**direct, "max_epochs": 2})
+    assert float(training.last["state_dict"]["prior"]) == pytest.approx(asked)
 
 
 def test_a_prior_smooths_the_direct_engines_object(training, other):

@@ -58,7 +58,9 @@ def export_pictures(scan: Scan, folder: Path) -> tuple[np.ndarray, float]:
     """Reconstruct and export; return the phase (H, W) out of its TIFF, and the pixel size in metres out of its tags."""
     config = Config(engine="direct", max_epochs=8, batch_size=8, quiet=True, accelerator="cpu", probe_search=False)
     train(config, scan, folder)
-    reconstruction = reconstruct(scan, folder / "checkpoints" / "last.ckpt", accelerator="cpu", halves=False)
+    reconstruction = reconstruct(
+        scan, folder / "checkpoints" / "last.ckpt", accelerator="cpu", halves=False, final_pass=False
+    )
     export(reconstruction, folder / "pictures", "tiff")
     with tifffile.TiffFile(folder / "pictures" / "phase.tif") as tiff:
         pixels, micrometres = tiff.pages[0].tags["XResolution"].value

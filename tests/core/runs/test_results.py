@@ -24,7 +24,7 @@ def run(tmp_path, trained):
 
 
 def write(run, checkpoint, scan=SCAN, **settings):
-    found = reconstruct(scan, checkpoint, accelerator="cpu", halves=False, **settings)
+    found = reconstruct(scan, checkpoint, accelerator="cpu", halves=False, final_pass=False, **settings)
     return found, write_results(found, run.folder)
 
 

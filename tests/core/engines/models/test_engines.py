@@ -64,7 +64,10 @@ def simulated(**changes) -> Simulation:
 
 def fit(config: Config, scan: Scan, folder: Path) -> Found:
     checkpoint = train(config, scan, folder / "run").last_checkpoint
-    return Found(reconstruct(scan, checkpoint, accelerator="cpu", halves=False), load_checkpoint(checkpoint).model())
+    return Found(
+        reconstruct(scan, checkpoint, accelerator="cpu", halves=False, final_pass=False),
+        load_checkpoint(checkpoint).model(),
+    )
 
 
 def likeness(object: np.ndarray, found: Reconstruction, sim: Simulation) -> dict[str, float]:
