@@ -3,7 +3,7 @@
 bin := .venv/bin
 installed := .venv/installed
 
-.PHONY: gui demo test interchange lint bench screenshots bundle wheelhouse clean
+.PHONY: gui demo test interchange lint bench compare screenshots bundle wheelhouse clean
 
 gui: $(installed)
 	packaging/setup-system .venv
@@ -21,7 +21,7 @@ test: $(installed)
 
 # Other programs, each in an environment of its own, read what is written here, and the other way round.
 interchange: $(installed)
-	packaging/setup-interchange .interchange
+	packaging/setup-interchange .interchange ptychodus cdtools
 	PTYCHO_INTERCHANGE=.interchange $(bin)/pytest tests/interchange
 
 lint: $(installed)
@@ -32,6 +32,11 @@ lint: $(installed)
 
 bench: $(installed)
 	$(bin)/python benchmarks/run.py
+
+# Our solver and pty-chi's, on scans with known truth. It takes about an hour, and goes on where it was interrupted.
+compare: $(installed)
+	packaging/setup-interchange .interchange ptychi
+	$(bin)/python benchmarks/compare.py
 
 # The pictures of the window in README and guide; all states, to be looked at, are in build/screenshots.
 screenshots: $(installed)

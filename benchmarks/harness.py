@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ptycho_core.base.environment import host, versions
 
 if TYPE_CHECKING:
     from ptycho_core.simulation import SimulationSpec
@@ -48,6 +52,10 @@ class Finished:
     output: str
 
 
+class Failed(SystemExit):
+    """A process ended badly, and this is what it complained of. It ends a benchmark that does not expect it."""
+
+
 def main(measure: Callable[[Path], Iterable[Row]], how: str, *, needs_real_scan: bool = False) -> None:
     """Run a benchmark as a script: print how it measures and each row, or why it is not run."""
     parser = argparse.ArgumentParser(description=(sys.modules["__main__"].__doc__ or "").splitlines()[0])
@@ -62,7 +70,7 @@ def main(measure: Callable[[Path], Iterable[Row]], how: str, *, needs_real_scan:
 
 
 def finish(*words: object) -> Finished:
-    """Run a process to its end and measure it; raises `SystemExit` with what it complained of when it fails."""
+    """Run a process to its end and measure it; raises `Failed` when it fails."""
     started = time.perf_counter()
     with (
         tempfile.TemporaryFile("w+") as complaints,
@@ -75,7 +83,7 @@ def finish(*words: object) -> Finished:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             complaints.seek(0)
-            raise SystemExit(f"{' '.join(map(str, words))} ended with {process.returncode}: {complaints.read()}")
+            raise Failed(f"{' '.join(map(str, words))} ended with {process.returncode}: {complaints.read()}")
     per_gib = 2**30 if sys.platform == "darwin" else 2**20  # getrusage(2): bytes there, KiB elsewhere
     return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / per_gib, output)
 
@@ -108,6 +116,35 @@ def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Pa
         CACHE.mkdir(parents=True, exist_ok=True)
         write_scan(simulate(spec, in_memory=False).scan, path, compress=compress)
     return path
+
+
+def machine() -> str:
+    """Say on what, and when, something was measured."""
+    at, packages = host(), versions()
+    memory = at["memory_bytes"]
+    return (
+        f"Measured on {datetime.date.today()}: {_processor()}, {at['cpu_count']} CPUs, "
+        f"{memory / 2**30 if isinstance(memory, int) else 0:.0f} GiB, {at['platform']}; ptycho {packages['ptycho']}, "
+        f"Python {packages['python']}, torch {packages['torch']}, lightning {packages['lightning']}."
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def write_between(page: Path, begin: str, text: str, end: str) -> None:
+    """Put text between the lines of a page that mark where it goes; raises `SystemExit` where they are missing."""
+    before, found_begin, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end):
+        raise SystemExit(f"{page} must hold the lines {begin} and {end}, between which the table goes")
+    page.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
 def tell(*words: object, sep: str = " ") -> None:

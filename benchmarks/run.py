@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import argparse
 import ast
-import datetime
 import json
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from harness import REAL_SCAN, tell
-
-from ptycho_core.base.environment import host, versions
+from harness import REAL_SCAN, machine, tell, write_between
 
 HERE = Path(__file__).parent
 BENCHMARKS = (
@@ -28,14 +24,12 @@ BENCHMARKS = (
     "heartbeat",
     "contract_command",
     "curves_view",
-    "direct_quality",
     "pinn_quality",
     "large_scans",
     "loading_share",
     "memory_mapped",
     "object_view",
     "orientation",
-    "probes",
     "scan_views",
 )
 LONG = ("pinn_presets", "orientation", "huge_scan")
@@ -61,10 +55,10 @@ def main() -> None:
     for name in args.names or BENCHMARKS:
         tell(f"--- {name}: {_summary(name)}")
         lines += _lines(name, args.scan.absolute())
-    text = f"{_machine()}\n\n{_table(lines)}\n"
+    text = f"{machine()}\n\n{_table(lines)}\n"
     print(text)
     if args.markdown:
-        _write_between_markers(args.markdown, text)
+        write_between(args.markdown, BEGIN, text, END)
 
 
 def _summary(name: str) -> str:
@@ -106,37 +100,9 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}"
 
 
-def _machine() -> str:
-    at, packages = host(), versions()
-    memory = at["memory_bytes"]
-    return (
-        f"Measured on {datetime.date.today()}: {_processor()}, {at['cpu_count']} CPUs, "
-        f"{memory / 2**30 if isinstance(memory, int) else 0:.0f} GiB, {at['platform']}; ptycho {packages['ptycho']}, "
-        f"Python {packages['python']}, torch {packages['torch']}, lightning {packages['lightning']}."
-    )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _table(lines: list[tuple[str, str, str, str]]) -> str:
     ruled = [lines[0], ("---", "---", "---", "---"), *lines[1:]]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in ruled)
-
-
-def _write_between_markers(path: Path, text: str) -> None:
-    page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{path} must hold the lines {BEGIN} and {END}, between which the table goes")
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
