@@ -44,14 +44,21 @@ NEEDS = {
     "drift": "positions",
     "wideflicker": "intensity",
     "modes": "modes",
+    "sparse": "small batches",
+    "sparsefaint": "small batches",
 }
-"""What an operator who knows the scan would ask either program for."""
+"""What an operator who knows the scan would ask for."""
 OURS = {
     "positions": ("--positions", "refine"),
     "intensity": ("--intensity", "refine"),
     "modes": ("--probe-modes", "3"),
 }
-THEIRS = {"positions": ("--positions",), "intensity": ("--intensity",), "modes": ("--modes", "3")}
+THEIRS = {
+    "positions": ("--positions",),
+    "intensity": ("--intensity",),
+    "modes": ("--modes", "3"),
+    "small batches": ("--batching", "random", "--batch-size", 8),
+}
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 
 
@@ -95,6 +102,7 @@ def main() -> None:
     names = [*CASES, STAR]
     parser = argparse.ArgumentParser(description="Compare this program with pty-chi's LSQ-ML, and print a table.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(names)} [default all]")
+    parser.add_argument("--show", action="store_true", help="measure nothing, only show what was measured")
     parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}")
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="folder of what is measured [default %(default)s]"
@@ -110,7 +118,7 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     programs = {"ptycho": ours, "pty-chi": functools.partial(theirs, args.ptychi)}
     chosen = args.cases or (QUICK if args.quick else names)
-    for name in chosen:
+    for name in () if args.show else chosen:
         if name == STAR and not args.scan.exists():
             tell(f"{STAR}: not run: there is no {args.scan}; say where it is with --scan")
             continue
@@ -124,7 +132,8 @@ def main() -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(dataclasses.asdict(found), indent=1), encoding="utf-8")
     found = [read_measured(file) for file in args.results.glob("*.json")]
-    text = f"{machine()}\n\n{table(found, names)}\n"
+    days = " and ".join(sorted({each.date[:10] for each in found}))
+    text = f"{machine(days)}\n\n{table(found, names)}\n"
     print(text)
     for page in args.markdown:
         write_between(page, BEGIN, text, END)

@@ -118,12 +118,12 @@ def simulated(spec: SimulationSpec, suffix: str, *, compress: bool = True) -> Pa
     return path
 
 
-def machine() -> str:
-    """Say on what, and when, something was measured."""
+def machine(day: str = "") -> str:
+    """Say on what, and when, something was measured: today, unless told otherwise."""
     at, packages = host(), versions()
     memory = at["memory_bytes"]
     return (
-        f"Measured on {datetime.date.today()}: {_processor()}, {at['cpu_count']} CPUs, "
+        f"Measured on {day or datetime.date.today()}: {_processor()}, {at['cpu_count']} CPUs, "
         f"{memory / 2**30 if isinstance(memory, int) else 0:.0f} GiB, {at['platform']}; ptycho {packages['ptycho']}, "
         f"Python {packages['python']}, torch {packages['torch']}, lightning {packages['lightning']}."
     )

@@ -34,6 +34,8 @@ def main() -> None:
     parser.add_argument("--modes", type=int, default=1, help="incoherent modes of the probe")
     parser.add_argument("--positions", action="store_true", help="refine positions")
     parser.add_argument("--intensity", action="store_true", help="fit each pattern's brightness")
+    parser.add_argument("--batching", choices=["compact", "random"], default="compact")
+    parser.add_argument("--batch-size", type=int, default=44)
     args = parser.parse_args()
     torch.set_default_device("cpu")
     data = data_of(args)
@@ -93,9 +95,9 @@ def options_of(args: argparse.Namespace) -> api.LSQMLOptions:
     options.opr_mode_weight_options.optimizable = args.intensity
     options.opr_mode_weight_options.optimize_intensity_variation = args.intensity
     options.reconstructor_options.num_epochs = EPOCHS
-    options.reconstructor_options.batch_size = 44
-    options.reconstructor_options.batching_mode = api.BatchingModes.COMPACT
-    options.reconstructor_options.momentum_acceleration_gain = 0.5
+    options.reconstructor_options.batch_size = args.batch_size
+    options.reconstructor_options.batching_mode = api.BatchingModes[args.batching.upper()]
+    options.reconstructor_options.momentum_acceleration_gain = 0.5 if args.batching == "compact" else 0
     options.reconstructor_options.noise_model = api.NoiseModels.POISSON
     options.reconstructor_options.default_device = api.Devices.CPU
     options.reconstructor_options.random_seed = 0
