@@ -28,6 +28,7 @@ BENCHMARKS = (
     "large_scans",
     "loading_share",
     "memory_mapped",
+    "near_field",
     "object_view",
     "orientation",
     "scan_views",

@@ -41,3 +41,15 @@ def test_a_test_scan_of_another_size_is_an_error():
 def test_a_probe_that_is_zero_is_told_and_not_measured():
     dark = SCAN.replace(probe=np.zeros((1, 16, 16), np.complex64))
     assert ("probe", "error") in fields(check_run(Config(), dark))
+
+
+def test_a_propagator_that_the_scan_was_not_opened_with_is_an_error_with_a_way_out():
+    (problem,) = [p for p in check_run(Config(propagator="near"), SCAN) if p.field == "propagator"]
+    assert "--set propagator=near" in problem.message
+    assert [(fix.field, fix.value) for fix in problem.fixes] == [("propagator", None)]
+    assert "propagator" not in dict(fields(check_run(Config(propagator="far"), SCAN)))
+
+
+def test_a_test_scan_of_the_other_field_is_an_error():
+    near = simulate(SimulationSpec(size=16, n_patterns=30, propagator="near", defocus_m=0.05)).scan
+    assert ("test_scan", "error") in fields(check_run(Config(), SCAN, near))

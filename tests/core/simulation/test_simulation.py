@@ -11,7 +11,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
-from ptycho_core.simulation.forward import gather, intensities
+from ptycho_core.simulation.forward import fresnel, gather, intensities
 
 
 def vary(sim: Simulation, **changes: object) -> Simulation:
@@ -235,3 +235,25 @@ def test_a_value_outside_its_limits_is_an_error_that_names_the_field(field: str,
 def test_simulating_and_measuring_import_no_torch() -> None:
     code = "import sys, ptycho_core.simulation, ptycho_core.quality.metrics; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+NEAR = SimulationSpec(size=32, n_patterns=4, propagator="near", defocus_m=0.02, photon_noise=False, probe="aperture")
+
+
+def test_a_simulated_near_field_is_a_magnified_shadow():
+    sim = simulate(NEAR)
+    geometry = sim.scan.geometry
+    assert geometry.magnification == pytest.approx(1 + NEAR.distance_m / NEAR.defocus_m)
+    assert sim.scan.probe is None
+    assert sim.scan.patterns[0].sum() == pytest.approx(
+        (abs(sim.truth.probe) ** 2 * abs(gather(sim.truth.object, sim.truth.positions_px[:1], 32)) ** 2).sum(),
+        rel=1e-4,
+    )
+    beam = abs(fresnel(sim.truth.probe[0], sim.scan.fresnel_spread)) ** 2
+    assert beam[16, 16] > 100 * beam[0, 0]  # the lens' own shadow, of half the frame
+
+
+@pytest.mark.parametrize(("change", "message"), [({"defocus_m": -1e-3}, "above 0"), ({"defocus_m": 1e-4}, "at least")])
+def test_a_near_field_that_cannot_be_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(NEAR, **change)

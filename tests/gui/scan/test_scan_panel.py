@@ -100,6 +100,23 @@ def test_what_the_operator_set_stays_there_to_be_changed(panel, tmp_path):
     assert shown == {"Energy in keV": "8.8", "Distance in m": "2", "Detector pixel in µm": "75"}
 
 
+def test_the_near_field_is_a_choice_of_every_file_and_then_asks_for_its_defocus(qtbot, panel, tmp_path):
+    def shown():
+        return {line.accessibleName() for line in visible(panel, QLineEdit)}
+
+    path = files.write(tmp_path, "cxi")
+    panel.show_scan(inspect(read_scan(path)))
+    (propagator,) = [one for one in visible(panel, QComboBox) if one.accessibleName() == "Propagator"]
+    assert propagator.currentData() == "far"
+    assert not shown() & {"Defocus in mm", "Magnification in times"}
+    with qtbot.waitSignal(panel.setting_chosen) as chosen:
+        propagator.setCurrentIndex(propagator.findData("near"))
+        propagator.activated.emit(propagator.currentIndex())
+    assert chosen.args == ["propagator", "near"]
+    panel.show_scan(inspect(read_scan(path, settings={"propagator": "near"})))
+    assert {"Defocus in mm", "Magnification in times"} <= shown()
+
+
 def test_what_was_typed_stays_when_another_answer_has_the_scan_read_again(qtbot, panel, of_unknown_geometry):
     def lines():
         return {line.accessibleName(): line for line in visible(panel, QLineEdit)}
