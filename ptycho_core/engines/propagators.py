@@ -149,8 +149,9 @@ def of_state(state: Tensor | None) -> Propagator:
 @functools.lru_cache(maxsize=8)
 def _transfer(size: int, spread: float, device: torch.device) -> Tensor:
     """(N,) complex64, of one axis; computed in float64, as the phase is large."""
-    q = torch.fft.fftfreq(size, dtype=torch.float64)
-    return torch.polar(torch.ones_like(q), -math.pi * spread * q.square()).to(torch.complex64).to(device)
+    with torch.inference_mode(False):  # kept for training too, whoever asks first
+        q = torch.fft.fftfreq(size, dtype=torch.float64)
+        return torch.polar(torch.ones_like(q), -math.pi * spread * q.square()).to(torch.complex64).to(device)
 
 
 def _ramp(size: int, fraction: Tensor) -> Tensor:

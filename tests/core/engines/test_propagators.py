@@ -67,6 +67,15 @@ def test_a_point_spreads_over_as_many_pixels_as_the_spread_says():
     assert (light.sum(axis=1) * y).sum() / light.sum() == pytest.approx(32 + 0.25 * 20, abs=0.1)
 
 
+def test_a_network_trains_through_a_propagator_that_a_preview_used_before():
+    near, waves = NearField((1.5, 2.5)), noise(1, 1, N, N)
+    with torch.inference_mode():
+        near.forward(waves)
+    waves.requires_grad_()
+    near.forward(waves).abs().sum().backward()
+    assert waves.grad is not None
+
+
 def test_a_checkpoint_knows_the_propagator():
     assert of_state(FAR_FIELD.state) is FAR_FIELD
     assert of_state(NearField(SPREAD).state).spread == SPREAD  # type: ignore[attr-defined]
