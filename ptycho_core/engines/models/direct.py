@@ -565,9 +565,11 @@ def limited(steps: Tensor, most: float) -> Tensor:
 
 
 def _in_words(summary: dict[str, Any], canvas: tuple[int, ...]) -> str:
+    spread = summary.get("spread")
     return (
         f"{summary.get('patterns')} patterns of {summary.get('size')} pixels, up to {summary.get('brightest')} counts "
         f"each, on a canvas of {canvas[0]} x {canvas[1]}"
+        + ("" if spread is None else f", in the near field with light spread over {spread[0]:.4g} pixels")
     )
 
 

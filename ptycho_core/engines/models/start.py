@@ -36,7 +36,9 @@ def brightest(scan: Scan) -> float:
 def scan_summary(scan: Scan) -> dict[str, Any]:
     """Return what a checkpoint keeps of the scan that it was trained on: enough to know it again."""
     # In as many digits as every machine sums up alike.
-    return {"patterns": len(scan), "size": scan.size, "brightest": float(f"{brightest(scan):.6g}")}
+    known = {"patterns": len(scan), "size": scan.size, "brightest": float(f"{brightest(scan):.6g}")}
+    spread = scan.fresnel_spread
+    return known if spread is None else {**known, "spread": [float(f"{one:.6g}") for one in spread]}
 
 
 def pixel_weight(scan: Scan) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.config import Config
+from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines import halves
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.probe_search import search_probe
@@ -87,6 +90,15 @@ def test_a_checkpoint_goes_on_in_the_near_field(fit):
     model, canvas = fit
     again = DirectModel.from_state(CONFIG, model.state_dict())
     assert misfit(again, canvas) == misfit(model, canvas)
+
+
+def test_an_object_of_the_near_field_is_no_picture_of_another_field(made, fit):
+    model, canvas = fit
+    model.scan_summary = scan_summary(made.scan)
+    assert model.adapt(made.scan, canvas, scan_summary(made.scan))[0] is model
+    far = made.scan.replace(geometry=dataclasses.replace(made.scan.geometry, propagator="far"))
+    with pytest.raises(InputError, match="in the near field with light spread over 20 pixels"):
+        model.adapt(far, canvas, scan_summary(far))
 
 
 def test_half_scans_are_compared_where_the_light_tells_the_phase(made, fit, monkeypatch):
