@@ -134,7 +134,7 @@ def assemble(
         patterns = patterns.then(conversions.FlagValues(tuple(found)))
         looked = _Looked(patterns, mask, settings, stored, progress)
     patterns, mask, kept = _settle_bad_values(patterns, mask, looked, settings, path, notes)
-    if mask is not looked.mask or len(kept) < len(looked.patterns):
+    if mask is not looked.mask or len(kept) < len(looked.patterns) or settings.get("bad_pixels") == "fill":
         looked = _Looked(patterns, mask, settings, stored, progress)
     patterns, seen = _to_counts(patterns, looked, stored, settings, path, notes)
     geometry = _settle_geometry(stored.geometry, settings, path, notes)
@@ -220,8 +220,8 @@ class _Looked:
 
 def _without_bad(seen: Survey) -> Survey:
     """Return the survey of the same patterns once their bad values are zero."""
-    nowhere = np.zeros_like(seen.bad_pixels)
-    return dataclasses.replace(seen, n_not_finite=0, n_negative=0, bad_pixels=nowhere, bad_rows=seen.bad_rows[:0])
+    nowhere = np.zeros_like(seen.bad_counts)
+    return dataclasses.replace(seen, n_not_finite=0, n_negative=0, bad_counts=nowhere, bad_rows=seen.bad_rows[:0])
 
 
 def _subtract_dark(patterns: Patterns, stored: Stored, settings: Settings, path: Path, notes: list[str]) -> Patterns:
@@ -270,11 +270,23 @@ def _settle_bad_values(
     found = [(seen.n_not_finite, "NaN, infinite or flagged"), (seen.n_negative, "negative")]
     what = " and ".join(f"{count} {kind}" for count, kind in found if count)
     where = f"{what} values in {np.count_nonzero(seen.bad_pixels)} pixels of {len(seen.bad_rows)} patterns"
-    if mask is not None or treatment is not None:
+    if treatment == "fill" and what:
+        measured = len(seen.rows) - seen.bad_counts
+        filling = (seen.mean * len(seen.rows) / np.maximum(measured, 1)).astype(np.float32)
+        patterns = patterns.then(conversions.FillBad(filling))
+    elif mask is not None or treatment is not None:
         patterns = patterns.then(conversions.clear_bad)
     if not what:
         return patterns, mask, kept
     ways = _ways_out(seen, mask, len(patterns))
+    if treatment == "fill":
+        part = seen.bad_counts.sum() / (seen.bad_counts.size * len(seen.rows))
+        never = np.count_nonzero(seen.bad_counts == len(seen.rows))
+        notes.append(f"put the mean of the pixel in the place of {where} ({part:.2%} of all): they were not measured")
+        if never:
+            mask = (seen.bad_counts < len(seen.rows)) & (True if mask is None else mask)
+            notes.append(f"masked {never} pixels that were measured in no pattern")
+        return patterns, mask, kept
     if treatment not in [fix.value for fix in ways]:
         left = np.count_nonzero(~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels)
         why = {
@@ -284,7 +296,7 @@ def _settle_bad_values(
             "zero": "only noise below zero may be set to zero",
         }[treatment]
         help_ = ", ".join(f"bad_pixels={fix.value} to {fix.label}" for fix in ways)
-        help_ = f"set {help_}" if help_ else "no pixel and no pattern is without, so write the file again"
+        help_ = f"set {help_}"
         raise InputError(f"{path} holds {where}{seen.extent}; {why}; {help_}", ways)
     if treatment == "zero":
         notes.append(f"set to zero: {where}")
@@ -309,7 +321,7 @@ def _ways_out(seen: Survey, mask: NDArray[np.bool_] | None, n: int) -> list[Fix]
         fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))
     if not seen.n_not_finite:
         fixes.append(Fix("set noise below zero to zero", "bad_pixels", "zero"))
-    return fixes
+    return fixes or [Fix("put the mean of the pixel in their place", "bad_pixels", "fill")]
 
 
 def _to_counts(
@@ -407,9 +419,9 @@ def _centre(
 
 def _images(seen: Survey, change: PatternStep) -> Survey:
     """Return the survey of patterns that were changed in a way that moves pixels and loses none."""
-    mean, bad = change(seen.mean), change(seen.bad_pixels)
+    mean, bad = change(seen.mean), change(seen.bad_counts)
     return dataclasses.replace(
-        seen, mean=mean, highest=change(seen.highest), lowest=change(seen.lowest), bad_pixels=bad
+        seen, mean=mean, highest=change(seen.highest), lowest=change(seen.lowest), bad_counts=bad
     )
 
 

@@ -83,6 +83,17 @@ def clear_bad(batch: NDArray[Any]) -> NDArray[Any]:
 
 
 @dataclass(frozen=True, eq=False)
+class FillBad:
+    """Put what a pixel (y, x) holds on average in the place of values that are not finite or negative."""
+
+    mean: NDArray[np.float32]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the batch without such values."""
+        return np.where(np.isfinite(batch) & (batch >= 0), batch, self.mean)
+
+
+@dataclass(frozen=True, eq=False)
 class SubtractDark:
     """Subtract a dark frame (y, x); what falls below zero is noise and becomes zero."""
 

@@ -23,8 +23,8 @@ SMALLEST_STEP_M = 1e-10
 """Steps of a ptychographic scan lie between these, whatever the radiation."""
 _COLLINEAR = 1e-3
 _STRAY_STEPS, _STRAY_VIEWS = 20.0, 2.0
-_NOT_OVERLAPPING = 1.5
-"""Steps in diameters of the probe from which on nothing can overlap, however the diameter is taken."""
+_NOT_OVERLAPPING, _NOT_OVERLAPPING_GUESS = 1.5, 4.0
+"""Steps in diameters of a probe, or of a guessed one, from which on nothing overlaps, however they are measured."""
 _FEWEST_GOOD_PIXELS = 0.5
 _LIGHT_AT_EDGE = 0.05
 """Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
@@ -251,7 +251,8 @@ def _implausible(scan: Scan, step: float) -> list[Problem]:
 
 def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     """Look whether neighbouring views overlap, with a probe of this diameter in pixels."""
-    if not 0 < _NOT_OVERLAPPING * diameter < step <= scan.size:
+    apart = _NOT_OVERLAPPING_GUESS if scan.probe is None else _NOT_OVERLAPPING
+    if not 0 < apart * diameter < step <= scan.size:
         return []
     unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
     units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))

@@ -49,8 +49,8 @@ class Survey:
         How many values are as large as the largest.
     n_not_finite, n_negative
         How many values are NaN or infinite, and how many are below zero, masked pixels left out.
-    bad_pixels
-        (y, x) bool, True where a pixel that is not masked ever had such a value.
+    bad_counts
+        (y, x) in how many patterns a pixel that is not masked had such a value.
     bad_rows
         Places of the patterns that have such values.
     """
@@ -65,8 +65,14 @@ class Survey:
     n_highest: int
     n_not_finite: int
     n_negative: int
-    bad_pixels: NDArray[np.bool_]
+    bad_counts: NDArray[np.int64]
     bad_rows: NDArray[np.int64]
+
+    @property
+    def bad_pixels(self) -> NDArray[np.bool_]:
+        """(y, x) True where a pixel that is not masked ever had a value that no detector counts."""
+        ever: NDArray[np.bool_] = self.bad_counts > 0
+        return ever
 
     @property
     def maximum(self) -> float:
@@ -147,7 +153,7 @@ class Surveyor:
         self._highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
         self._lowest: NDArray[np.float32] = np.full(patterns.shape[1:], np.inf, np.float32)
         self._top, self._n_top = 0.0, 0
-        self._bad_pixels = np.zeros(patterns.shape[1:], bool)
+        self._bad_counts = np.zeros(patterns.shape[1:], np.int64)
         self._sums, self._marks = np.zeros(len(self.rows)), np.zeros(len(self.rows))
         self._bad_rows: list[NDArray[np.int64]] = []
         self._n_not_finite = self._n_negative = 0
@@ -168,7 +174,7 @@ class Surveyor:
                 not_finite, negative, bad = not_finite & good, negative & good, bad & good
             self._n_not_finite += int(not_finite.sum())
             self._n_negative += int(negative.sum())
-            self._bad_pixels |= bad.any(axis=0)
+            self._bad_counts += bad.sum(axis=0)
             self._bad_rows.append(self.rows[places][bad.any(axis=(1, 2))])
         if good is not None:
             batch = batch * good
@@ -196,7 +202,7 @@ class Surveyor:
             n_highest=self._n_top,
             n_not_finite=self._n_not_finite,
             n_negative=self._n_negative,
-            bad_pixels=self._bad_pixels,
+            bad_counts=self._bad_counts,
             bad_rows=np.concatenate([np.empty(0, np.int64), *self._bad_rows]),
         )
 

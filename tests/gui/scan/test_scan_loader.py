@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
 
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.scan_loader import ScanLoader
@@ -35,6 +37,8 @@ def panel(qtbot, loader):
     panel.show()
     loader.opened.connect(panel.show_scan)
     loader.failed.connect(panel.show_error)
+    loader.advised.connect(panel.show_ways_out)
+    panel.retry_requested.connect(loader.try_again)
     return panel
 
 
@@ -74,3 +78,44 @@ def test_what_is_wrong_with_a_scan_is_told_in_the_panel_with_a_button_for_each_w
     buttons = [text.lower() for text in shown(panel, QPushButton)]
     assert all(fix.label.lower() in buttons for fix in problem.fixes)
     assert {(fix.field, fix.value) for fix in problem.fixes} >= set(bad.fixes)
+
+
+def buttons(panel):
+    return {one.text(): one for one in panel.findChildren(QPushButton) if one.isVisibleTo(panel)}
+
+
+def test_a_file_that_cannot_be_read_has_a_button_for_each_way_out_and_it_helps(qtbot, loader, panel, tmp_path):
+    counts = files.counts().astype(np.float32)
+    counts[3, 4, 5] = np.nan
+    path = files.npz(tmp_path / "a.npz", **{**files.plain_arrays(), "patterns": counts})
+    with qtbot.waitSignal(loader.advised):
+        loader.open(ScanSource(path))
+    assert {"Leave these pixels out", "Leave these patterns out"} <= buttons(panel).keys()
+    with qtbot.waitSignal(loader.opened) as opened:
+        buttons(panel)["Leave these pixels out"].click()
+    assert opened.args[0].scan.source.settings == {"bad_pixels": "mask"}
+    assert "Leave these pixels out" not in buttons(panel)
+
+
+def test_a_number_that_only_the_operator_knows_is_typed_below_the_sentence(qtbot, loader, panel, tmp_path):
+    path = files.npz(tmp_path / "a.npz", **files.plain_arrays())
+    with qtbot.waitSignal(loader.advised):
+        loader.open(ScanSource(path, settings={"position_unit": "um"}))
+    lines = {one.accessibleName(): one for one in panel.findChildren(QLineEdit) if one.isVisibleTo(panel)}
+    assert "Object pixel in nm" in lines
+    with qtbot.waitSignal(loader.opened) as opened:
+        qtbot.keyClicks(lines["Object pixel in nm"], "200")
+        qtbot.keyClick(lines["Object pixel in nm"], Qt.Key.Key_Return)
+    assert opened.args[0].scan.pixel_size_m == pytest.approx((200e-9, 200e-9))
+    np.testing.assert_allclose(opened.args[0].scan.positions, files.positions() / 0.2)
+
+
+def test_a_problem_is_put_right_by_the_step_on_its_button(qtbot, loader, tmp_path):
+    path = files.npz(tmp_path / "a.npz", **{**files.plain_arrays(), "patterns": files.counts() + 100})
+    with qtbot.waitSignal(loader.opened) as opened:
+        loader.open(ScanSource(path))
+    (problem,) = opened.args[0].problems
+    with qtbot.waitSignal(loader.opened) as again:
+        loader.fix(problem.fixes[0])
+    assert again.args[0].problems == ()
+    assert [step.name for step in again.args[0].scan.source.steps] == ["pedestal"]
