@@ -90,7 +90,7 @@ class ScanLoader(QObject):
 
     def try_again(self, fix: Fix) -> None:
         """Open the file that could not be opened again, with an answer or a step more."""
-        if self._asked is not None and not self.busy:
+        if self._asked is not None:
             self.open(self._asked.fixed(fix))
 
     def set_steps(self, steps: tuple[Step, ...]) -> None:
