@@ -164,13 +164,15 @@ class Config:
         maximum=8,
         engines=("pinn",),
     )
-    probe_modes: int = knob(
+    probe_modes: int | None = knob(
         1,
         int,
         "Model",
-        "Mutually incoherent modes of the probe; more for partial coherence or vibration.",
+        "Mutually incoherent modes of the probe; more for partial coherence or vibration. auto chooses 1 to 4 by short "
+        "fits before training.",
         minimum=1,
         maximum=8,
+        none="auto",
     )
     probe_trainable: bool = knob(
         True,

@@ -24,6 +24,7 @@ class Stage(StrEnum):
 
     LOADING = "loading"
     SEARCHING = "searching for the beam"
+    CHOOSING_MODES = "choosing the number of probe modes"
     WARMING_UP = "warming up the probe"
     TRAINING = "training"
     VALIDATING = "validating"
@@ -70,6 +71,14 @@ class ProbeSearched:
     """The search for the beam is over. ``why`` says in a sentence what it found; ``changed``, whether that is used."""
 
     changed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class ModesChosen:
+    """The number of probe modes is chosen. ``why`` says in a sentence by which figures."""
+
+    count: int
     why: str
 
 
@@ -176,6 +185,7 @@ Event = (
     RunStarted
     | StageChanged
     | ProbeSearched
+    | ModesChosen
     | BatchDone
     | EpochDone
     | CheckpointSaved

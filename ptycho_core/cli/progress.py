@@ -51,7 +51,7 @@ class _Lines:
                 say(start_line(event))
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 say(event.stage)
-            case events.ProbeSearched():
+            case events.ProbeSearched() | events.ModesChosen():
                 say(event.why)
             case events.RolledBack():
                 say(f"warning: {event.message}")
@@ -77,7 +77,7 @@ class _Bar:
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 self.bar.update(self.task, description=event.stage)
-            case events.ProbeSearched():
+            case events.ProbeSearched() | events.ModesChosen():
                 self.bar.console.print(event.why, markup=False, highlight=False)
             case events.RolledBack():
                 self.bar.console.print(f"warning: {event.message}", markup=False, highlight=False)

@@ -7,16 +7,17 @@ from torch import Tensor
 
 from ptycho_core.engines.physics import squared_modulus
 
-_POWER_RATIO = 0.1
+POWER_RATIO = 0.5
+"""Of a new mode to the one before, from the start: one of too little power grows slowly."""
 
 
-def add_modes(probe: Tensor, count: int) -> Tensor:
+def add_modes(probe: Tensor, count: int, ratio: float = POWER_RATIO) -> Tensor:
     """Return ``count`` modes: those of ``probe`` (M, N, N) in their order of power, then perturbations of the first.
 
     New modes are the first one times polynomials of the coordinates (tilts, then astigmatisms), made orthogonal to
-    all modes before, each with a tenth of the power of the one before (Thibault and Menzel 2013 describe the modes;
-    this start follows Odstrcil et al. 2016). The total power is kept, unless there are more than ``count`` modes:
-    then the weakest are dropped.
+    all modes before, each with ``ratio`` times the power of the one before (Thibault and Menzel 2013 describe the
+    modes; this start follows Odstrcil et al. 2016). The total power is kept, unless there are more than ``count``
+    modes: then the weakest are dropped.
     """
     probe = order_modes(probe)
     if len(probe) >= count:
@@ -31,8 +32,8 @@ def add_modes(probe: Tensor, count: int) -> Tensor:
         mode = modes[0] * shape
         for other in modes:
             mode = mode - other * (other.conj() * mode).sum() / squared_modulus(other).sum().clamp_min(1e-20)
-        ratio = _POWER_RATIO * squared_modulus(modes[-1]).sum() / squared_modulus(mode).sum().clamp_min(1e-20)
-        modes.append(mode * ratio.sqrt())
+        power = ratio * squared_modulus(modes[-1]).sum()
+        modes.append(mode * (power / squared_modulus(mode).sum().clamp_min(1e-20)).sqrt())
     result = torch.stack(modes)
     return result * (total / squared_modulus(result).sum()).sqrt()
 

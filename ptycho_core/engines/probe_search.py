@@ -35,7 +35,7 @@ from ptycho_core.engines.models.direct import LEAST_LIGHT, vacuum
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
 from ptycho_core.engines.solver import Light, Patterns, expected_counts, misfit
-from ptycho_core.quality.deviance import half_deviance
+from ptycho_core.quality.deviance import half_deviance, standard_errors
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 
@@ -281,12 +281,12 @@ class _Search:
         number = min(range(len(finals)), key=lambda i: finals[i].mean)
         best, end = finals[number], ends[number]
         if self.own is None:
-            informed = _standard_errors(bench.featureless() - best.deviance)
+            informed = standard_errors(bench.featureless() - best.deviance)
             doubt = "" if informed > CLEARLY else ", but hardly better than their mean does: do not trust it yet"
             why = f"found the beam from the patterns, which it explains to a half deviance of {best.mean:.4g}{doubt}"
         else:
             own = self._final(bench, bench.given(self.own))
-            clear = _standard_errors(own.deviance - best.deviance)
+            clear = standard_errors(own.deviance - best.deviance)
             if clear <= CLEARLY:
                 why = f"kept the scan's own probe: of {len(self.trials)} beams tried none is clearly better"
                 return SearchResult(
@@ -440,11 +440,6 @@ def _parts(positions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     inner = max(2 * count, int(0.6 * len(order)))
     held = np.random.default_rng(0).choice(order[:inner], count, replace=False)
     return order[~np.isin(order, held)], np.sort(held)
-
-
-def _standard_errors(differences: NDArray[np.float64]) -> float:
-    spread = differences.std(ddof=1) / np.sqrt(len(differences))
-    return float(differences.mean() / max(spread, 1e-12))
 
 
 def _distinct(found: list[_Found], count: int) -> list[_Found]:

@@ -30,6 +30,7 @@ from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
+from ptycho_core.engines.mode_count import choose_modes
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
@@ -242,7 +243,7 @@ class _Training:
         self.emit(happenings.StageChanged(happenings.Stage.LOADING))
         checkpoint, first_epoch = self._take_up() if resume else (None, 0)
         amplitudes = Amplitudes(self.scan)
-        model = self._model(amplitudes, warm=checkpoint is None and trainer.is_global_zero)
+        model = self._model(amplitudes, checkpoint is None, trainer.is_global_zero)
         model.scan_summary = scan_summary(self.scan)
         data = ScanData(model, self.scan, self.parts, amplitudes, self.test_scan)
         data.trainer = trainer  # what it deals out depends on the number of processes
@@ -278,6 +279,8 @@ class _Training:
         step = int(saved["global_step"])
         if self.run is not None:
             drop_rows_from(self.run.info.logs / "metrics.csv", step)
+        if step and self.config.probe_modes is None:
+            self.config = self.config.replace(probe_modes=len(saved["state_dict"]["probe_parts"]))
         return (path, int(saved["epoch"]) + 1) if step else (None, 0)
 
     def _started(self, model: Model, batches: int, first_epoch: int) -> happenings.RunStarted:
@@ -287,8 +290,15 @@ class _Training:
             str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
         )
 
-    def _model(self, amplitudes: Amplitudes, warm: bool) -> Model:
-        scan = self._with_probe(amplitudes) if warm and self.config.probe_search else self.scan
+    def _model(self, amplitudes: Amplitudes, begins: bool, first: bool) -> Model:
+        """Return the model to train, of a run that begins or goes on; the first of several processes warms it up."""
+        warm, chooses = begins and first, begins and self.config.probe_modes is None
+        scan = self.scan
+        # All processes choose the number of modes, and so need the same beam: their models have to be of one shape.
+        if (warm or chooses) and self.config.probe_search:
+            scan = self._with_probe(amplitudes)
+        if chooses:
+            scan = self._with_modes(scan)
         model = MODELS[self.config.engine].from_scan(scan, self.config)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
@@ -305,6 +315,14 @@ class _Training:
         found = search_probe(self.scan, amplitudes, self.parts.train, stop=self.token)
         self.emit(happenings.ProbeSearched(found.probe is not None, found.why))
         return self.scan if found.probe is None else self.scan.replace(probe=found.probe)
+
+    def _with_modes(self, scan: Scan) -> Scan:
+        """Choose the number of probe modes, and return the scan with as many, where there are several."""
+        self.emit(happenings.StageChanged(happenings.Stage.CHOOSING_MODES))
+        chosen = choose_modes(scan, self.config, self.parts, self.token)
+        self.emit(chosen.told)
+        self.config = self.config.replace(probe_modes=chosen.told.count)
+        return scan if chosen.probe is None else scan.replace(probe=chosen.probe)
 
     def _callbacks(self) -> list[L.Callback]:
         config = self.config

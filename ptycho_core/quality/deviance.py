@@ -100,3 +100,9 @@ def _summed(expected: float) -> float:
     k = np.arange(max(0, int(expected - reach)), int(expected + reach) + 1, dtype=np.float64)
     probability = np.exp(k * math.log(expected) - expected - gammaln(k + 1))
     return float((probability * (expected - k + xlogy(k, k / expected))).sum())
+
+
+def standard_errors(differences: NDArray[np.float64]) -> float:
+    """Return the mean of differences (n,) over its own standard error: how clearly it differs from 0."""
+    spread = differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(differences.mean() / max(spread, 1e-12))

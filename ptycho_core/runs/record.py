@@ -58,6 +58,8 @@ class RunInfo:
         The files in ``checkpoints/``; ranks are up to date.
     probe_search
         What the search for the beam found, in a sentence; empty where there was none.
+    modes_chosen
+        How many probe modes were chosen, and why, in a sentence; empty where their number was given.
     epochs_done
         Over all its resumptions.
     metrics
@@ -86,6 +88,7 @@ class RunInfo:
     ended: datetime | None = None
     device: str = ""
     probe_search: str = ""
+    modes_chosen: str = ""
     epochs_done: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     free_indexes: tuple[int, ...] = ()

@@ -103,6 +103,8 @@ class Run:
                 self.update(device=event.device)
             case events.ProbeSearched():
                 self.update(probe_search=event.why)
+            case events.ModesChosen():
+                self.update(modes_chosen=event.why)
             case events.EpochDone():
                 self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
             case events.CheckpointSaved() | events.CheckpointRemoved():
@@ -142,7 +144,7 @@ def _log_event(event: events.Event) -> None:
         case events.RunStarted():
             epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
             _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
-        case events.ProbeSearched():
+        case events.ProbeSearched() | events.ModesChosen():
             _log.info("%s", event.why)
         case events.EpochDone():
             known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]

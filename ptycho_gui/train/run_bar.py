@@ -22,6 +22,7 @@ _FINE = 1000
 _WORDS: dict[Stage | Status, tuple[str, str]] = {
     Stage.LOADING: ("load", "Loading"),
     Stage.SEARCHING: ("search", "Searching for the beam"),
+    Stage.CHOOSING_MODES: ("search", "Choosing the number of probe modes"),
     Stage.WARMING_UP: ("refresh", "Warming up the probe"),
     Stage.TRAINING: ("play", "Training"),
     Stage.VALIDATING: ("search", "Validating"),

@@ -55,6 +55,8 @@ _log = logging.getLogger(__name__)
 RATE = 200.0
 """Length of a step at its peak, of the gradient over the light, as a multiple of the config's learning rate."""
 MOMENTUM = 0.9
+LEAST_SHARE = 0.1
+"""Of a mode in the light of all, by which its gradient is divided at last."""
 LEAST_LIGHT = 0.05
 """The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
 AMPLITUDES_UNTIL = 0.3
@@ -137,7 +139,7 @@ class DirectModel(Model):
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from vacuum and the scan's own probe or a guess."""
         object = vacuum(scan_canvas(scan, config).shape)
-        probe, weight = starting_probe(scan, config.probe_modes), pixel_weight(scan)
+        probe, weight = starting_probe(scan, config.probe_modes or 1), pixel_weight(scan)
         return cls(config, probe, weight, object, len(scan), propagator_of(scan))
 
     @classmethod
@@ -366,7 +368,11 @@ class DirectModel(Model):
     def _probe_divisor(self) -> Tensor:
         light = self.light.probe
         assert isinstance(light, Tensor)
-        return light.max().clamp_min(1e-12) * self.probe_scale.square()
+        power = self.probe_parts.detach().square().sum(dim=(1, 2, 3))
+        # Near the solution amplitudes ask of a mode what they ask of all, by its share in the light alone.
+        late = self._rho(self._part_done()) > 0
+        share = (power / power.sum()).clamp_min(LEAST_SHARE) if late else torch.ones_like(power)
+        return light.max().clamp_min(1e-12) * self.probe_scale.square() * share[:, None, None, None]
 
     def _background_divisor(self) -> Tensor:
         return torch.as_tensor(self.light.background).clamp_min(1e-12) * 4 * self.background.clamp_min(1e-6)

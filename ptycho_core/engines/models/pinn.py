@@ -171,7 +171,7 @@ class PinnModel(Model):
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from an untrained network and the scan's own probe or a guess."""
-        probe, weight = starting_probe(scan, config.probe_modes), pixel_weight(scan)
+        probe, weight = starting_probe(scan, config.probe_modes or 1), pixel_weight(scan)
         return cls(config, probe, weight, len(scan), propagator_of(scan))
 
     @classmethod
@@ -308,7 +308,7 @@ class PinnModel(Model):
             same = self.with_probe(self.probe.detach(), weight, len(scan), propagator)
             same.adopt_patterns(self)
             return same.to(canvas.device), "used the checkpoint's probe"
-        candidates = {"the scan's own probe": starting_probe(scan, self.config.probe_modes)}
+        candidates = {"the scan's own probe": starting_probe(scan, len(self.probe_parts))}
         if self.probe.shape[-1] == scan.size:
             candidates["the checkpoint's probe"] = at_brightness(self.probe.detach(), scan)
         rows = middle(scan, canvas.rows, _MIDDLE_PATTERNS)

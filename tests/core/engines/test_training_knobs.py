@@ -11,9 +11,10 @@ import torch
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import BatchDone, EpochDone, PreviewReady, RunStarted, StageChanged
+from ptycho_core.base.events import BatchDone, EpochDone, ModesChosen, PreviewReady, RunStarted, StageChanged
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.mode_count import ModeCount
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
@@ -214,7 +215,8 @@ def test_a_warm_start_improves_the_probe_before_the_network_trains(training, oth
 
 
 def test_modes_width_refinement_and_background_shape_the_model(training, other):
-    state = training.go(probe_modes=3, refinement_steps=2, model_width=4, background=True, max_epochs=1).last
+    settings = {"probe_modes": 3, "refinement_steps": 2, "model_width": 4, "background": True}
+    state = training.go(**settings, warm_start_epochs=4, max_epochs=1).last
     assert len(probe(training)) == 3
     assert {name.split(".")[2] for name in state["state_dict"] if name.startswith("network.rounds.")} == {"0", "1"}
     assert float(state["state_dict"]["background_root"]) != pytest.approx(0.1, abs=1e-6)  # it has learned
@@ -232,6 +234,23 @@ def test_a_checkpoint_has_the_prior_that_its_object_was_fitted_with_and_resumes_
     asked = training.last["next_prior"]
     training.go(resume=True, **{**direct, "max_epochs": 2})
     assert float(training.last["state_dict"]["prior"]) == pytest.approx(asked)
+
+
+@pytest.mark.parametrize("engine", ["direct", "pinn"])
+def test_the_number_of_modes_is_chosen_once_and_stays_when_the_run_goes_on(training, monkeypatch, engine):
+    told = ModesChosen(2, "chose 2 probe modes")
+    chosen = ModeCount(SCAN.probe, told)
+    monkeypatch.setattr("ptycho_core.engines.training.choose_modes", lambda *args: chosen)
+    settings = {"engine": engine, "probe_modes": None, "warm_start_epochs": 1}
+    training.go(**settings, max_epochs=1)
+    assert len(probe(training)) == 2
+    assert training.all(ModesChosen) == [told]
+    assert "choosing the number of probe modes" in {event.stage for event in training.all(StageChanged)}
+    assert (training.info.modes_chosen, training.info.config.probe_modes) == (told.why, None)
+    training.go(**settings, max_epochs=2, resume=True)
+    assert len(probe(training)) == 2
+    assert training.all(ModesChosen) == [told]
+    assert training.info.epochs_done == 2
 
 
 def test_a_prior_smooths_the_direct_engines_object(training, other):

@@ -115,9 +115,9 @@ def test_the_network_finds_the_truth_where_backprojection_does_not(tmp_path: Pat
 def test_a_scan_with_two_modes_is_explained_by_two_modes(tmp_path: Path):
     sim = simulated(modes=2, mode_ratio=1.0, counts_per_pixel=3000.0, n_patterns=100)
     one, two = (fit(DIRECT.replace(probe_modes=modes), sim.scan, tmp_path / str(modes)).result for modes in (1, 2))
-    assert two.metrics["free_misfit"] < 0.8 * one.metrics["free_misfit"]
+    assert two.metrics["free_misfit"] < 0.5 * one.metrics["free_misfit"]
     powers = (abs(two.probe) ** 2).sum(axis=(1, 2))
-    assert powers[1] > 0.1 * powers[0]
+    assert powers[1] > 0.3 * powers[0]
 
 
 def test_the_direct_engine_finds_a_background_and_the_object_without_it(tmp_path: Path):
