@@ -4,6 +4,7 @@ Only how patterns and positions lie to each other can be seen: turning both turn
 of the patterns stand for all 64 combinations with orientations of the positions. They come in pairs: a pattern turned
 by half a turn is that of the complex conjugate object and probe (``|F(psi*)|^2(u) = |F(psi)|^2(-u)``), so an
 orientation and its half turn fit equally well in the end. Only the probe that the fit starts from tells them apart.
+That is so in the far field; shadows of the near field fit in one orientation alone.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 Layout: https://github.com/yijiang1/fold_slice, ``ptycho/+detector/+prep_data/+matlab_aps/load_data.m`` (``dp``),
 ``ptycho/+scans/+positions/hdf5_pos_aps.m`` (``ppX``, ``ppY`` in metres, of the probe: two changes of sign cancel,
 the other is in ``+core/ptycho_adjust_positions.m``), ``+engines/+GPU_MS/+initialize/load_from_p.m`` (``outputs.
-probe_positions``: (x, y) in pixels from the middle of the object). Counts with DC in the centre.
+probe_positions``: (x, y) in pixels from the middle of the object), ``+core/initial_checks.m`` (``p.lambda``, of
+electrons in angstrom), ``+core/initialize_ptycho.m`` (``p.dx_spec``, and ``p.z`` and ``p.nearfield_magnification``).
+Counts with DC in the centre.
 
 MATLAB counts from 1 and writes its arrays to HDF5 with their axes reversed: what was (y, x, n) is stored as
 (n, x, y). Python programs at APS write (n, y, x).
@@ -19,12 +21,14 @@ from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
 IN_TWO_FILES = True
 _MATLAB = "MATLAB_class"
+_LONGEST_WORD = 256
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
@@ -120,13 +124,30 @@ def _object(product: Store, notes: list[str]) -> NDArray[np.complex64] | None:
 
 
 def _geometry(product: Store, settings: Settings) -> Geometry:
+    """Return the geometry; a reconstruction of electrons is in angstrom, one of the near field has an effective z."""
+    source = SOURCES[1] if _word(product, "p/beam_source") == "electron" else SOURCES[0]
+    metres = 1e-10 if source == "electrons" else 1.0
     wavelength = settings.unless_answered(
         "energy_ev", lambda: units.positive(product, product.first("lambda", "p/lambda"))
     )
     key = product.first("dx", "p/dx_spec")
-    pixel = product.numbers(key).ravel() if key else np.empty(0)
+    pixel = product.numbers(key).ravel() * metres if key else np.empty(0)
     known = pixel.size in (1, 2) and bool(np.isfinite(pixel).all() and (pixel > 0).all())
+    magnification = None
+    if _word(product, "p/prop_regime") == "nearfield":
+        magnification = units.positive(product, "p/nearfield_magnification")
+    effective = units.positive(product, "p/z") if magnification else None
     return Geometry(
-        energy_ev=units.energy_ev(wavelength, settings),
+        energy_ev=units.energy_ev(wavelength and wavelength * metres, settings, source),
+        distance_m=effective and magnification and effective * magnification,
         object_pixel_m=(float(pixel[0]), float(pixel[-1])) if known else None,
+        source=source,
+        magnification=magnification,
     )
+
+
+def _word(product: Store, key: str) -> str:
+    """Return a text of MATLAB's, which are arrays of characters' numbers; empty where there is none."""
+    if key not in product or product.header(key).dtype.kind != "u" or product.header(key).nbytes > _LONGEST_WORD:
+        return ""
+    return "".join(map(chr, product.read(key).ravel()))

@@ -122,3 +122,36 @@ def test_a_stored_wavelength_of_electrons_stays_what_it_is(tmp_path):
     stored, electrons = (read_scan(path, settings=settings).geometry for settings in ({}, {"source": "electrons"}))
     assert electrons.wavelength_m == pytest.approx(stored.wavelength_m)
     assert electrons.energy_ev < stored.energy_ev
+
+
+def fold_slice(tmp_path, **parameters):
+    """A scan with a reconstruction by fold_slice whose ``p`` holds these."""
+    files.write_fold_slice_patterns(tmp_path / "a.hdf5")
+    files.write_fold_slice_result(tmp_path / "b.mat", files.TINY, np.ones((40, 40), np.complex64))
+    with h5py.File(tmp_path / "b.mat", "r+") as file:
+        for key, value in parameters.items():
+            if key in file["p"]:
+                del file[f"p/{key}"]
+            text = isinstance(value, str)
+            file[f"p/{key}"] = np.array([[ord(c)] for c in value], np.uint16) if text else np.atleast_2d(value).T
+    return read_scan(tmp_path / "a.hdf5", positions_file=tmp_path / "b.mat").geometry
+
+
+def test_a_reconstruction_by_fold_slice_tells_its_near_field(tmp_path):
+    """It keeps the effective distance, that of sample and detector over the magnification."""
+    near = {"prop_regime": "nearfield", "nearfield_magnification": 200.0, "z": 5e-3, "dx_spec": [3e-7, 3e-7]}
+    geometry = fold_slice(tmp_path, **near)
+    assert (geometry.propagator, geometry.magnification) == ("near", 200.0)
+    wavelength = geometry.wavelength_m
+    assert geometry.fresnel_spread == pytest.approx([wavelength * 5e-3 / 9e-14] * 2)
+
+
+def test_a_reconstruction_by_fold_slice_of_the_far_field_is_one(tmp_path):
+    assert fold_slice(tmp_path, prop_regime="farfield", z=5.0).propagator == "far"
+
+
+def test_a_reconstruction_by_fold_slice_tells_its_electrons_in_angstrom(tmp_path):
+    geometry = fold_slice(tmp_path, beam_source="electron", **{"lambda": 0.019687, "dx_spec": [0.2, 0.2]})
+    assert geometry.source == "electrons"
+    assert geometry.energy_ev == pytest.approx(300e3, rel=1e-4)
+    assert geometry.object_pixel_m == pytest.approx((2e-11, 2e-11))
