@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, raise_errors
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.trainer import device_of
+from ptycho_core.inspection.memory import check_memory
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.centring import mean_pattern
 from ptycho_core.scan.orientation import ORIENTATIONS, Trial
@@ -74,7 +75,7 @@ def search_orientation(
     Raises
     ------
     InputError
-        There are too few patterns or epochs.
+        There are too few patterns or epochs, or the memory does not suffice.
     """
     if epochs is not None and epochs < 1:
         raise InputError(f"epochs must be 1 or more (it is {epochs})")
@@ -82,6 +83,7 @@ def search_orientation(
         raise InputError(f"patterns must be {_FEWEST_PATTERNS} or more (there are {min(patterns, len(scan))})")
     config = Config(engine="direct", free_fraction=0.0, val_fraction=_HELD_OUT, preview_seconds=0.0)
     part = _part(scan, patterns)
+    raise_errors(check_memory(config, part))
     epochs = epochs or math.ceil(VIEWS / len(part))
     token = stop or StopToken()
     trials = []

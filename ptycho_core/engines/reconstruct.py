@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
-from ptycho_core.base.errors import InputError, TrainingError
+from ptycho_core.base.errors import InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
 from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
@@ -27,6 +27,7 @@ from ptycho_core.engines.polish import join, polish
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
+from ptycho_core.inspection.memory import check_memory
 from ptycho_core.runs.record import RECONSTRUCTION, RunInfo, read_metrics, read_run
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -85,13 +86,14 @@ def reconstruct(
     Raises
     ------
     InputError
-        The checkpoint does not fit the scan or cannot be read.
+        The checkpoint does not fit the scan or cannot be read, or the memory does not suffice.
     """
     times = [time.perf_counter()]
     events(happenings.StageChanged(happenings.Stage.LOADING))
     checkpoint_path = checkpoint_at(checkpoint_path)
     checkpoint = load_checkpoint(checkpoint_path)
     trained = checkpoint.model()
+    raise_errors(check_memory(trained.config, scan))
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
     canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator), trained.config)

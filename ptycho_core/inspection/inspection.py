@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import Problem
+from ptycho_core.inspection.memory import gigabytes, memory_of
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
 from ptycho_core.scan.grouping import Neighborhoods, probe_diameter
@@ -84,6 +86,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
     scan, seen, probe = looked.scan, looked.seen, looked.probe
     diameter = probe_diameter(probe)
     pixel = scan.pixel_size_m
+    memory = memory_of(Config(), scan, looked.near)
     step = looked.step_px
     extent = np.ptp(scan.positions, axis=0)
     field = extent + scan.size
@@ -122,6 +125,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
             "diameter_m": None if pixel is None else _number(diameter * math.sqrt(pixel[0] * pixel[1])),
             "overlap": _number(max(0.0, 1 - step / diameter)) if diameter > 0 else None,
         },
+        "memory": {"bytes": memory.total, "object_px": list(memory.canvas_px)},
         "mask": {"bad_pixels": scan.size**2 - n_good},
         "geometry": {**dataclasses.asdict(scan.geometry), "pixel_size_m": None if pixel is None else list(pixel)},
         "history": list(scan.history),
@@ -153,6 +157,7 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV") + _of_electrons(geometry)),
         ("Distance", _or_unknown(geometry["distance_m"], 1, "m") + _in_near_field(geometry)),
         ("Pixel size", _pixel_line(geometry["pixel_size_m"])),
+        ("Memory", _memory_line(info["memory"])),
     ]
 
 
@@ -282,6 +287,11 @@ def _in_near_field(geometry: dict[str, Any]) -> str:
         return ""
     magnification = geometry["magnification"]
     return ", near field" + ("" if magnification is None else f", magnified {magnification:.4g} times")
+
+
+def _memory_line(memory: dict[str, Any]) -> str:
+    height, width = memory["object_px"]
+    return f"about {gigabytes(memory['bytes'])} for a run, on an object of {height:,} x {width:,} pixels"
 
 
 def _pixel_line(pixel: list[float] | None) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ptycho_core.base.config import ENGINES, KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.inspection.memory import check_memory
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
@@ -62,7 +63,10 @@ def check_settings(
     if KNOBS["gridsize"].serves(config.engine):
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
         plan = GroupingPlan(config.gridsize, config.neighbor_count)
-        problems += plan.check(len(scan), near or Neighborhoods(scan.positions), diameter)
+        near = near or Neighborhoods(scan.positions)
+        problems += plan.check(len(scan), near, diameter)
+    if not any(problem.severity == "error" for problem in problems):
+        problems += check_memory(config, scan, near)
     return problems
 
 

@@ -92,7 +92,7 @@ def _check_positions(scan: Scan, step: float) -> list[Problem]:
     stray = stray_rows(positions, step, scan.size)
     if len(stray):
         kept = np.delete(positions, stray, axis=0)
-        problems.append(_stray(positions, stray, kept))
+        problems.append(_stray(positions, stray))
         spread = np.linalg.svd(kept - kept.mean(axis=0), compute_uv=False)
     if spread[1] < _COLLINEAR * spread[0]:
         message = "all positions lie on one line: the object is only constrained along it, two directions are needed"
@@ -120,8 +120,19 @@ def stray_rows(positions: NDArray[np.float64], step: float, size: int) -> NDArra
     return stray if len(stray) < len(positions) / 2 else stray[:0]
 
 
-def _stray(positions: NDArray[np.float64], stray: NDArray[np.int64], kept: NDArray[np.float64]) -> Problem:
-    (top, left), (bottom, right) = np.floor(kept.min(axis=0)) - 1, np.ceil(kept.max(axis=0)) + 1
+def fix_for_strays(positions: NDArray[np.float64], stray: NDArray[np.int64]) -> Fix:
+    """Return the step that keeps the region of the positions that are not astray."""
+    top, left, bottom, right = _region_without(positions, stray)
+    return Fix("keep the others", "--region", f"{top:.0f},{left:.0f},{bottom:.0f},{right:.0f}")
+
+
+def _region_without(positions: NDArray[np.float64], stray: NDArray[np.int64]) -> NDArray[np.float64]:
+    kept = np.delete(positions, stray, axis=0)
+    return np.concatenate([np.floor(kept.min(axis=0)) - 1, np.ceil(kept.max(axis=0)) + 1])
+
+
+def _stray(positions: NDArray[np.float64], stray: NDArray[np.int64]) -> Problem:
+    top, left, bottom, right = _region_without(positions, stray)
     height, width = np.ptp(positions, axis=0)
     noun = "position lies" if len(stray) == 1 else "positions lie"
     message = (
@@ -129,8 +140,7 @@ def _stray(positions: NDArray[np.float64], stray: NDArray[np.int64], kept: NDArr
         f"{positions[stray[0], 1]:.5g}) px; with them the object is {height:.0f} x {width:.0f} pixels, without "
         f"{bottom - top:.0f} x {right - left:.0f}: leave them out of the scan"
     )
-    fix = Fix("keep the others", "--region", f"{top:.0f},{left:.0f},{bottom:.0f},{right:.0f}")
-    return Problem("positions", message, "warning", (fix,))
+    return Problem("positions", message, "warning", (fix_for_strays(positions, stray),))
 
 
 def _repeated_places(positions: NDArray[np.float64], stray: NDArray[np.int64]) -> list[Problem]:

@@ -144,6 +144,13 @@ def test_the_final_pass_is_over_all_patterns_and_the_scores_are_from_before_it(t
     assert seen < 0.95 * unseen
 
 
+def test_a_scan_that_is_too_large_for_the_memory_is_refused(tiny_scan: Scan, network: Path):
+    positions = tiny_scan.positions.copy()
+    positions[:5] = 3e6
+    with pytest.raises(InputError, match=r"of memory.* as 5 of 60 positions lie far from all others"):
+        on_cpu(tiny_scan.replace(positions=positions), network)
+
+
 def test_a_final_pass_that_diverges_is_left_out(tiny_scan: Scan, direct: Path, monkeypatch):
     monkeypatch.setattr(DirectModel, "training_step", lambda self, *batch: self.object_parts.sum() * math.nan)
     found = on_cpu(tiny_scan, direct, final_pass=True)

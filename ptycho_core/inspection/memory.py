@@ -1,0 +1,119 @@
+"""How much memory a run takes, told before anything of that size is made. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptycho_core.base.config import KNOBS, Config
+from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.formats.stores.store import available_memory
+from ptycho_core.inspection.scan_checks import fix_for_strays, median_step_px, stray_rows
+from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods
+from ptycho_core.scan.scan import Scan
+
+_PROGRAM = 500 * 2**20
+_KEPT = 2**30
+"""Patterns of up to this size are kept as float32, as `engines.data.IN_MEMORY_BYTES` has it."""
+_PER_CANVAS_PIXEL = 150
+"""Bytes: the object, its gradient, light and momentum, and the states that a fit may go back to; as measured."""
+_PER_WAVE_PIXEL = 64
+"""Bytes of a mode of one pattern, at most 16 at a time on a processor."""
+_PER_CHANNEL_PIXEL = 64
+"""Bytes of a channel of the network on the canvas of a group, kept for its gradient; as measured."""
+_AT_ONCE = 16
+_GROUPS_PER_STEP = 16
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An estimate for a run, in bytes.
+
+    Parameters
+    ----------
+    canvas_px
+        (y, x) of the object.
+    canvas, patterns, batch
+        For the object, patterns kept in memory, and a step.
+    """
+
+    canvas_px: tuple[int, int]
+    canvas: int
+    patterns: int
+    batch: int
+
+    @property
+    def total(self) -> int:
+        """With the program itself."""
+        return _PROGRAM + self.canvas + self.patterns + self.batch
+
+
+def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> Memory:
+    """Estimate what a run, or a reconstruction, takes of the machine's memory.
+
+    Parameters
+    ----------
+    config, scan
+        Of the run.
+    near
+        Of the scan's positions, where they were found before.
+    """
+    height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
+    kept = scan.patterns.nbytes if scan.patterns.nbytes <= _KEPT else 0
+    waves = scan.size**2 * config.probe_modes * _PER_WAVE_PIXEL
+    if KNOBS["gridsize"].serves(config.engine):
+        plan = GroupingPlan(config.gridsize, config.neighbor_count)
+        neighbors = plan.resolve_neighbors(len(scan))
+        side = scan.size + (near or Neighborhoods(scan.positions)).reach(min(neighbors, len(scan)))
+        groups = config.batch_size or _GROUPS_PER_STEP
+        batch = groups * (int(side**2) * config.model_width * _PER_CHANNEL_PIXEL + plan.group_size * waves)
+    else:
+        patterns = min(config.batch_size or _AT_ONCE, len(scan))
+        batch = patterns * scan.size**2 * 12 + min(patterns, _AT_ONCE) * waves
+    return Memory((height, width), height * width * _PER_CANVAS_PIXEL, kept, batch)
+
+
+def check_memory(config: Config, scan: Scan, near: Neighborhoods | None = None) -> list[Problem]:
+    """Return an error that names what makes a run larger than the memory that is free, and the way out; else nothing.
+
+    Parameters
+    ----------
+    config, scan, near
+        As for `memory_of`.
+    """
+    needed, free = memory_of(config, scan, near), available_memory()
+    if needed.total <= free:
+        return []
+    takes = f"this takes about {gigabytes(needed.total)} of memory, of which {gigabytes(free)} are free"
+    if needed.batch > max(needed.canvas, needed.patterns):
+        return [_too_large_step(config, needed, takes)]
+    if needed.patterns > needed.canvas:
+        message = f"{takes}: {gigabytes(needed.patterns)} for the patterns; bin or crop them, or take fewer"
+        return [Problem("patterns", message)]
+    height, width = needed.canvas_px
+    what = f"{takes}: most of it for an object of {height:,} x {width:,} pixels"
+    stray = stray_rows(scan.positions, median_step_px(scan.positions), scan.size)
+    if len(stray):
+        fix = fix_for_strays(scan.positions, stray)
+        message = f"{what}, as {len(stray)} of {len(scan)} positions lie far from all others: leave them out"
+        return [Problem("positions", message, fixes=(fix,))]
+    return [Problem("positions", f"{what}; look at the unit of the positions, bin the patterns, or choose a region")]
+
+
+def _too_large_step(config: Config, needed: Memory, takes: str) -> Problem:
+    groups = config.batch_size or _GROUPS_PER_STEP
+    unit = "groups" if KNOBS["gridsize"].serves(config.engine) else "patterns"
+    fewer = max(1, groups // 4)
+    what = f"{takes}: {gigabytes(needed.batch)} for a step of {groups} {unit}"
+    others = "model_width or gridsize" if unit == "groups" else "probe_modes"
+    return Problem(
+        "batch_size",
+        f"{what}; take a smaller batch_size, {others}",
+        fixes=(Fix(f"batch size {fewer}", "batch_size", fewer),) if fewer < groups else (),
+    )
+
+
+def gigabytes(nbytes: int) -> str:
+    """Return a size for the operator."""
+    return f"{nbytes / 2**30:.2g} GiB" if nbytes < 100 * 2**30 else f"{nbytes / 2**30:,.0f} GiB"
