@@ -23,6 +23,8 @@ _PER_WAVE_PIXEL = 64
 _PER_CHANNEL_PIXEL = 64
 """Bytes of a channel of the network on the canvas of a group, kept for its gradient; as measured."""
 _AT_ONCE = 16
+_MOST_MODES = 4
+"""That are tried where their number is automatic."""
 _GROUPS_PER_STEP = 16
 
 
@@ -61,7 +63,7 @@ def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> 
     """
     height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
     kept = scan.patterns.nbytes if scan.patterns.nbytes <= _KEPT else 0
-    waves = scan.size**2 * config.probe_modes * _PER_WAVE_PIXEL
+    waves = scan.size**2 * (config.probe_modes or _MOST_MODES) * _PER_WAVE_PIXEL
     if KNOBS["gridsize"].serves(config.engine):
         plan = GroupingPlan(config.gridsize, config.neighbor_count)
         neighbors = plan.resolve_neighbors(len(scan))
