@@ -49,6 +49,12 @@ def _measured(name: str) -> Path:
     return path
 
 
+@pytest.fixture
+def quick_halves(monkeypatch):
+    """The comparison of half scans, which follows each reconstruction, by two epochs: for those who ask another thing."""
+    monkeypatch.setattr("ptycho_core.engines.halves.EPOCHS", (2, 2))
+
+
 @pytest.fixture(scope="session")
 def tiny_sim() -> Simulation:
     return simulate(

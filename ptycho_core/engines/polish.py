@@ -263,6 +263,7 @@ def _fit(
     def picture() -> tuple[Any, Any, int]:
         return model.preview(scan, amplitudes, parts.train)
 
+    model.terse = True
     seconds = model.config.preview_seconds
     report = Report(told, picture if seconds else None, seconds)
     data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)

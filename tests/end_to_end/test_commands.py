@@ -18,6 +18,8 @@ from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO
 
+pytestmark = pytest.mark.usefixtures("quick_halves")
+
 SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n_images 12 --accelerator cpu --no-probe-search"
 COLUMNS = (
     "epoch step learning_rate poisson_train_loss_step poisson_train_loss_epoch poisson_val_loss mae_train_loss "
@@ -27,7 +29,7 @@ COLUMNS = (
 
 @pytest.fixture(scope="module")
 def scan_path(tmp_path_factory):
-    spec = SimulationSpec(size=32, n_patterns=49, step_px=4, jitter_px=1)
+    spec = SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)
     return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
 
 

@@ -24,6 +24,8 @@ SMALL: dict[str, Any] = {
     "model_width": 2,
     "warm_start_epochs": 0,
     "probe_search": False,
+    "positions": "off",
+    "intensity": "off",
     "batch_size": 4,
     "n_groups": 12,
     "max_epochs": 3,
@@ -31,6 +33,9 @@ SMALL: dict[str, Any] = {
     "preview_seconds": 0,
 }
 """Three epochs of three steps."""
+
+ALL_TRAIN: dict[str, Any] = {"val_fraction": 0.0, "checkpoint_monitor": "poisson_train_loss_epoch"}
+"""No pattern validates, so that no processes are started to read those."""
 
 E = TypeVar("E")
 

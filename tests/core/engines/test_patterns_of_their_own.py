@@ -23,7 +23,16 @@ from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 
 OFF = Config(
-    engine="direct", positions="off", intensity="off", max_epochs=40, accelerator="cpu", preview_seconds=0, prior=0.0
+    engine="direct",
+    positions="off",
+    intensity="off",
+    probe_search=False,
+    max_epochs=40,
+    checkpoint_save_top_k=0,
+    logger=("none",),
+    accelerator="cpu",
+    preview_seconds=0,
+    prior=0.0,
 )
 SPEC = SimulationSpec(
     size=32,

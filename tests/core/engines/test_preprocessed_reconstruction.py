@@ -35,6 +35,8 @@ SPEC = SimulationSpec(
 )
 DIRECT = Config(
     probe_search=False,
+    positions="off",
+    intensity="off",
     engine="direct",
     max_epochs=10,
     batch_size=4,
@@ -154,7 +156,7 @@ def test_too_small_a_scan_or_no_epochs_are_refused(sim):
 def test_the_command_names_the_flag_that_puts_a_simulation_right_whose_probe_was_not_turned(tmp_path, sim, capsys):
     turned = sim.scan.replace(patterns=sim.scan.patterns.then(Turn("+x-y")))
     path, _ = write_simulation(dataclasses.replace(sim, scan=turned), tmp_path / "scan.npz")
-    assert cli.main(["orient", str(path), "--crop=32", "--epochs=16", "--accelerator=cpu", "--json"]) == 0
+    assert cli.main(["orient", str(path), "--crop=32", "--epochs=8", "--accelerator=cpu", "--json"]) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out)[0]["orientation"] == inverse("+x-y")
     assert "add --orient -x+y" in shown.err

@@ -36,7 +36,10 @@ pytestmark = pytest.mark.xdist_group("one network")
 
 NETWORK = Config(
     probe_search=False,
-    max_epochs=6,
+    positions="off",
+    intensity="off",
+    warm_start_epochs=4,
+    max_epochs=4,
     n_groups=40,
     batch_size=4,
     model_width=4,

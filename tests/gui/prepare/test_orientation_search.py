@@ -27,8 +27,14 @@ def dialog(qtbot):
     dialog.shut_down()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def short_fits(monkeypatch):
+    """Ten epochs for each orientation: as long as it takes to stop a search between two of them."""
+    monkeypatch.setattr("ptycho_core.engines.orientation_search.VIEWS", 120)
+
+
+@pytest.fixture
+def one_epoch(short_fits, monkeypatch):
     monkeypatch.setattr("ptycho_core.engines.orientation_search.VIEWS", 12)
 
 
@@ -41,7 +47,7 @@ def deviances(dialog):
     return [float(dialog.table.item(row, 2).text()) for row in range(dialog.table.rowCount())]
 
 
-def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small, short_fits):
+def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small, one_epoch):
     dialog.show_scan(small, ())
     assert not dialog.use.isEnabled()
     dialog.search.click()

@@ -30,6 +30,8 @@ from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, SMALL
 
+pytestmark = pytest.mark.usefixtures("quick_halves")
+
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
 
 

@@ -21,6 +21,8 @@ from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, Training
 
+pytestmark = pytest.mark.usefixtures("quick_halves")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

@@ -17,6 +17,8 @@ from ptycho_gui.runs.queue import QueuedRun
 from ptycho_gui.window.session import Session
 from tests.helpers.training_runs import SCAN, SMALL
 
+pytestmark = pytest.mark.usefixtures("quick_halves")
+
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
 
 

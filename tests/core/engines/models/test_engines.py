@@ -27,7 +27,7 @@ SCAN = SimulationSpec(
     modulus_min=0.5,
     phase_max=1.5,
     size=32,
-    n_patterns=144,
+    n_patterns=81,
     step_px=4.0,
     jitter_px=1.0,
     defocus_m=2.5e-3,
@@ -36,20 +36,26 @@ SCAN = SimulationSpec(
 )
 PROBES = {
     "defocused": {},
-    "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 225},
+    "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 144},
     "flat_topped": {"probe": "flat_top", "defocus_m": 0.0},
 }
-DIRECT = Config(engine="direct", max_epochs=25, accelerator="cpu", preview_seconds=0, probe_search=False)
-NETWORK = Config(
-    max_epochs=6,
+PLAIN = Config(
+    probe_search=False,
+    positions="off",
+    intensity="off",
+    checkpoint_save_top_k=0,
+    logger=("none",),
+    accelerator="cpu",
+    preview_seconds=0,
+)
+DIRECT = PLAIN.replace(engine="direct", max_epochs=15)
+NETWORK = PLAIN.replace(
+    max_epochs=3,
     n_groups=80,
     batch_size=8,
     model_width=4,
     learning_rate=5e-3,
     warm_start_epochs=10,
-    probe_search=False,
-    accelerator="cpu",
-    preview_seconds=0,
 )
 
 
@@ -113,7 +119,7 @@ def test_the_network_finds_the_truth_where_backprojection_does_not(tmp_path: Pat
 
 
 def test_a_scan_with_two_modes_is_explained_by_two_modes(tmp_path: Path):
-    sim = simulated(modes=2, mode_ratio=1.0, counts_per_pixel=3000.0, n_patterns=100)
+    sim = simulated(modes=2, mode_ratio=1.0, counts_per_pixel=3000.0)
     one, two = (fit(DIRECT.replace(probe_modes=modes), sim.scan, tmp_path / str(modes)).result for modes in (1, 2))
     assert two.metrics["free_misfit"] < 0.5 * one.metrics["free_misfit"]
     powers = (abs(two.probe) ** 2).sum(axis=(1, 2))
@@ -121,7 +127,7 @@ def test_a_scan_with_two_modes_is_explained_by_two_modes(tmp_path: Path):
 
 
 def test_the_direct_engine_finds_a_background_and_the_object_without_it(tmp_path: Path):
-    sim = simulated(background=3.0, n_patterns=100)
+    sim = simulated(background=3.0)
     found, blind = (
         fit(DIRECT.replace(background=background), sim.scan, tmp_path / str(background)) for background in (True, False)
     )
@@ -130,7 +136,7 @@ def test_the_direct_engine_finds_a_background_and_the_object_without_it(tmp_path
 
 
 def test_the_network_finds_a_background_within_a_factor_of_four(tmp_path: Path):
-    sim = simulated(background=3.0, n_patterns=100)
+    sim = simulated(background=3.0)
     config = NETWORK.replace(background=True, max_epochs=4, warm_start_epochs=0)
     assert 0.75 < fit(config, sim.scan, tmp_path).model.background.item() < 12
 
