@@ -13,7 +13,7 @@ import numpy as np
 
 from ptycho_core import SimulationSpec, build_config, events, simulate, train
 
-scan = simulate(SimulationSpec(size=32, n_patterns=64, step_px=4, jitter_px=1)).scan
+scan = simulate(SimulationSpec(size=16, n_patterns=64, step_px=2, jitter_px=0.5)).scan
 
 # %%
 figure, (curve, picture) = plt.subplots(1, 2, figsize=(9, 4))

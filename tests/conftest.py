@@ -51,7 +51,7 @@ def _measured(name: str) -> Path:
 
 @pytest.fixture
 def quick_halves(monkeypatch):
-    """The comparison of half scans, which follows each reconstruction, by two epochs: for those who ask another thing."""
+    """The comparison of half scans, which follows a reconstruction, by two epochs: for those who ask something else."""
     monkeypatch.setattr("ptycho_core.engines.halves.EPOCHS", (2, 2))
 
 

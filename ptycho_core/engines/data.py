@@ -148,6 +148,11 @@ class PatternDataset(Dataset[Batch]):
         )
 
 
+def as_it_is(batch: Batch) -> Batch:
+    """Collate nothing. Here, so that the processes that read ahead import torch and not Lightning, in half the time."""
+    return batch
+
+
 def group_canvas(positions: NDArray[np.float64], size: int) -> Placed:
     """Find the canvas that fits each group of positions (g, c, 2): origins (g, 1, 2) and their common shape."""
     lowest = np.floor(positions.min(axis=1, keepdims=True))

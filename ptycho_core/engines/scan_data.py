@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 from torch.utils.data import DataLoader, Sampler
 
-from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, Split, split
+from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, Split, as_it_is, split
 from ptycho_core.engines.models.base import Model
 from ptycho_core.scan.scan import Scan
 
@@ -73,13 +73,9 @@ class ScanData(L.LightningDataModule):
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
-            collate_fn=_as_it_is,
+            collate_fn=as_it_is,
             pin_memory=on_gpu if config.pin_memory is None else config.pin_memory,
             persistent_workers=workers > 0 and config.persistent_workers is not False,
             prefetch_factor=(config.prefetch_factor or 2) if workers else None,
             multiprocessing_context="spawn" if workers else None,
         )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

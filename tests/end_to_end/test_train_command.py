@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -113,14 +114,19 @@ def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd)
     assert sorted(set(epochs)) == list(range(info.epochs_done))
 
 
-def test_a_run_that_is_killed_in_an_epoch_ends_like_one_that_is_not(here, capsys):
+def test_a_run_that_is_killed_in_an_epoch_is_interrupted_and_ends_like_one_that_is_not(here, capsys):
     line = f"train --train_data_file scan.npz {SMALL} --max-epochs 3"
     assert ptycho(f"{line} --output_dir whole") == 0
     with start(DIES + MAIN, f"{line} --output_dir killed") as killed:
         killed.stderr.read()
     assert killed.returncode == -signal.SIGKILL
     assert read_run(here / "killed").status == "interrupted"
-    assert ptycho("train --resume killed") == 0
+    assert ptycho("train --resume killed --gridsize 3") == 2
+    assert "gridsize cannot change when a run is resumed" in capsys.readouterr().err
+    assert ptycho("train --resume killed --json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["status"] == "finished"
+    assert Path(result["best_checkpoint"]).is_file()
     assert rows(here / "killed") == rows(here / "whole")
     names = [sorted(path.name for path in (here / run / "checkpoints").iterdir()) for run in ("killed", "whole")]
     assert names[0] == names[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -22,7 +23,7 @@ SLOW_S = 120.0
 
 @pytest.fixture
 def scan_path(tmp_path):
-    spec = SimulationSpec(size=32, n_patterns=100, step_px=4.0, jitter_px=1.0, defocus_m=2.5e-3)
+    spec = SimulationSpec(size=24, n_patterns=49, step_px=3.0, jitter_px=1.0)
     return write_simulation(simulate(spec), tmp_path / "star.npz")[0]
 
 
@@ -32,6 +33,11 @@ def is_enabled(program, name):
 
 def state(program):
     return program.widget("State").text
+
+
+def epoch(program):
+    found = re.search(r"epoch (\d+) of", state(program))
+    return int(found[1]) if found else 0
 
 
 def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_path, scan_path):
@@ -64,7 +70,7 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
     program.set("Epochs", 500, kind="NumberBox")
     desktop.screenshot("the settings")
     program.click("Start", kind="QToolButton", within="Main")
-    program.wait_until(lambda: "epoch 3 of 500" in state(program), "training reaches its third epoch", SLOW_S)
+    program.wait_until(lambda: epoch(program) >= 3, "training reaches its third epoch", SLOW_S)
     desktop.screenshot("training")
     program.click("Curves", kind="tab")
     program.wait_until(lambda: program.find("X axis"), "the curves show")
@@ -117,7 +123,7 @@ def test_a_kill_in_the_middle_leaves_a_run_that_shows_as_interrupted_and_resumes
     program = desktop.start(BIN / "ptycho-gui", "--fresh", str(scan_path))
     program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
     program.press("ctrl+Return")
-    program.wait_until(lambda: "epoch 3 of" in state(program), "training reaches its third epoch", SLOW_S)
+    program.wait_until(lambda: epoch(program) >= 3, "training reaches its third epoch", SLOW_S)
     program.process.kill()
     program.process.wait()
     assert read_run(tmp_path / "star-run").status == "interrupted"
@@ -127,7 +133,7 @@ def test_a_kill_in_the_middle_leaves_a_run_that_shows_as_interrupted_and_resumes
     again.wait_until(lambda: state(again).startswith("Interrupted"), "it shows as interrupted")
     desktop.screenshot("an interrupted run")
     again.press("ctrl+r")
-    again.wait_until(lambda: "epoch 5 of" in state(again), "it goes on", SLOW_S)
+    again.wait_until(lambda: epoch(again) >= 5, "it goes on", SLOW_S)
 
     again.press("ctrl+q")
     again.click("Yes")

@@ -34,9 +34,6 @@ SMALL: dict[str, Any] = {
 }
 """Three epochs of three steps."""
 
-ALL_TRAIN: dict[str, Any] = {"val_fraction": 0.0, "checkpoint_monitor": "poisson_train_loss_epoch"}
-"""No pattern validates, so that no processes are started to read those."""
-
 E = TypeVar("E")
 
 

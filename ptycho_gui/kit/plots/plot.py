@@ -20,7 +20,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
     """Light became dark or the other way round: items that are no axes take their colours again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, enableMenu=False)
         self.everything: QRectF | None = None
         """What `show_all` shows; None for what is drawn, which is a part of what there is where it is clipped."""
         self.moved = False
@@ -28,7 +28,6 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         self.plot_item: pg.PlotItem = self.getPlotItem()
         self.plot_item.getViewBox().sigRangeChangedManually.connect(self._note_move)
         self.plot_item.hideButtons()
-        self.plot_item.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(60, 60)
         self.apply_colours()

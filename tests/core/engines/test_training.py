@@ -35,7 +35,7 @@ from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
-from tests.helpers.training_runs import ALL_TRAIN, SCAN, CountsBatches, Training
+from tests.helpers.training_runs import SCAN, CountsBatches, Training
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_a_scan_that_is_damaged_while_another_process_reads_it_is_named(training
             os.truncate(path, 2000)
 
     with pytest.raises(TrainingError, match=r"^\S*scan.cxi is truncated"):
-        training.go(scan=scan, on=damage, num_workers=1, **ALL_TRAIN)
+        training.go(scan=scan, on=damage, num_workers=1)
     (end,) = training.ends
     assert "\n" not in end.message
     assert read_run(training.folder).status == "failed"

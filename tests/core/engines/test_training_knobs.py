@@ -20,7 +20,7 @@ from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.scan_data import ScanData
-from tests.helpers.training_runs import ALL_TRAIN, SCAN, CountsBatches, Training, apart_from_speed
+from tests.helpers.training_runs import SCAN, CountsBatches, Training, apart_from_speed
 
 
 @pytest.fixture
@@ -365,7 +365,6 @@ def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_t
         seen = {}
         run = Training(tmp_path / name).go(
             max_epochs=2,
-            **ALL_TRAIN,
             on=lambda event: seen.setdefault(event.epoch, workers()) if isinstance(event, BatchDone) else None,
             **settings,
         )
