@@ -47,7 +47,7 @@ class LogPanel(QWidget):
         self._waiting: list[LogEntry] = []
         self._throttle = QSignalThrottler(parent=self)
         self._throttle.setTimeout(_EVERY_MS)
-        self._throttle.triggered.connect(self._take_in)
+        self._throttle.triggered.connect(self.take_in)
         self.lines = LogLines(self)
         self.shown = LogFilter(self.lines, self)
 
@@ -100,7 +100,7 @@ class LogPanel(QWidget):
     @Slot()
     def copy_report(self) -> None:
         """Put the bug report on the clipboard."""
-        self._take_in()
+        self.take_in()
         QGuiApplication.clipboard().setText(self.report())
         self._said.setText("Copied: paste it into a message.")
 
@@ -149,7 +149,8 @@ class LogPanel(QWidget):
         return view
 
     @Slot()
-    def _take_in(self) -> None:
+    def take_in(self) -> None:
+        """Show the entries that have come since the last time."""
         bar = self.view.verticalScrollBar()
         at_end = bar.value() == bar.maximum()
         entries, self._waiting = self._waiting, []

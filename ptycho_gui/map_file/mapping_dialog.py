@@ -148,15 +148,15 @@ class MappingDialog(QDialog):
         self.saved.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         label = QLabel("Be&gin with:")
         label.setBuddy(self.saved)
-        load = QPushButton("Lo&ad...")
-        load.setToolTip("Read a mapping from a JSON file")
-        load.setAutoDefault(False)
-        load.clicked.connect(self._load)
+        self.load = QPushButton("Lo&ad...")
+        self.load.setToolTip("Read a mapping from a JSON file")
+        self.load.setAutoDefault(False)
+        self.load.clicked.connect(self._load)
         row = QHBoxLayout()
         row.addWidget(QLabel("Check what is filled in against the previews, and change what is not right."), 1)
         row.addWidget(label)
         row.addWidget(self.saved)
-        row.addWidget(load)
+        row.addWidget(self.load)
         return row
 
     def _tree_side(self) -> QWidget:

@@ -47,10 +47,10 @@ class PreprocessingPanel(QWidget):
         self.list = StepListView(self.model)
         self.list.kind_chosen.connect(self._add_kind)
         self.list.menu.told.connect(self._tell)
-        self._search = OrientationSearch(self)
-        self._search.chosen.connect(self._take_orientation)
+        self.search = OrientationSearch(self)
+        self.search.chosen.connect(self._take_orientation)
         self._message = ""
-        self._sign, self._state = QLabel(), QLabel(wordWrap=True)
+        self._sign, self.state = QLabel(), QLabel(wordWrap=True)
         self._lay_out()
         self.addActions([*self.undo_actions, self.list.up, self.list.down])
         self.model.edited.connect(self._go_to)
@@ -72,7 +72,7 @@ class PreprocessingPanel(QWidget):
         applied = looked.scan.source.steps if looked else ()
         again = before and looked and _same_steps_of_same_file(before.scan.source, looked.scan.source)
         if not again:
-            self._search.reject()
+            self.search.reject()
             if self._steps_or_none() != applied:
                 self.model.load(applied)
         self._message, self._outcome, self._notes = "", None, ()
@@ -97,9 +97,9 @@ class PreprocessingPanel(QWidget):
     def start_orientation_search(self) -> None:
         """Open the search for the orientation of the patterns."""
         if self._looked and not self.model.first_problem():
-            self._search.show_scan(self._looked.scan, self.model.valid_steps())
-            self._search.show()
-            self._search.raise_()
+            self.search.show_scan(self._looked.scan, self.model.valid_steps())
+            self.search.show()
+            self.search.raise_()
 
     @property
     def undo_actions(self) -> list[QAction]:
@@ -109,7 +109,7 @@ class PreprocessingPanel(QWidget):
     def shut_down(self) -> None:
         """Leave off what runs and wait for it."""
         self.list.menu.shut_down()
-        self._search.shut_down()
+        self.search.shut_down()
 
     def changeEvent(self, event: QEvent) -> None:
         """Qt: light or dark."""
@@ -126,19 +126,19 @@ class PreprocessingPanel(QWidget):
         parts.addWidget(self.list)
         parts.addWidget(scroll)
         parts.setStretchFactor(1, 1)
-        self._orientation = QPushButton(icon("orientation"), "Find &orientation…")
-        self._orientation.setToolTip("Try the eight ways to turn the patterns on a part of the scan")
-        self._apply = QPushButton(icon("ok"), "Appl&y steps")
-        self._apply.setToolTip("Load the scan with these steps, for training and all else")
-        self._orientation.clicked.connect(self.start_orientation_search)
-        self._apply.clicked.connect(self._choose)
+        self.orientation_button = QPushButton(icon("orientation"), "Find &orientation…")
+        self.orientation_button.setToolTip("Try the eight ways to turn the patterns on a part of the scan")
+        self.apply_button = QPushButton(icon("ok"), "Appl&y steps")
+        self.apply_button.setToolTip("Load the scan with these steps, for training and all else")
+        self.orientation_button.clicked.connect(self.start_orientation_search)
+        self.apply_button.clicked.connect(self._choose)
         state = QHBoxLayout()
         state.addWidget(self._sign, 0, Qt.AlignmentFlag.AlignTop)
-        state.addWidget(self._state, 1)
+        state.addWidget(self.state, 1)
         buttons = QHBoxLayout()
-        buttons.addWidget(self._orientation)
+        buttons.addWidget(self.orientation_button)
         buttons.addStretch(1)
-        buttons.addWidget(self._apply)
+        buttons.addWidget(self.apply_button)
         column = QVBoxLayout(self)
         column.addWidget(parts, 1)
         column.addLayout(state)
@@ -211,8 +211,8 @@ class PreprocessingPanel(QWidget):
         problem = self.form.error or self.model.first_problem()
         applied = self._looked is not None and self._steps_or_none() == self._looked.scan.source.steps
         self.list.allow(no_scan, "" if self._outcome else "The scan is still being looked at.", problem)
-        allow(self._orientation, no_scan or problem)
-        allow(self._apply, no_scan or problem or ("They are applied." if applied else ""))
+        allow(self.orientation_button, no_scan or problem)
+        allow(self.apply_button, no_scan or problem or ("They are applied." if applied else ""))
         self._show_state(problem, applied)
 
     def _note_of(self, row: int) -> str:
@@ -234,7 +234,7 @@ class PreprocessingPanel(QWidget):
             sign, words = "ok", "Applied: the scan is loaded with these steps."
         else:
             sign, words = "ok", "The scan is used as it is in the file."
-        self._state.setText(words)
+        self.state.setText(words)
         self._sign.setPixmap(icon(sign).pixmap(QSize(_SIGN_PX, _SIGN_PX)))
 
 

@@ -34,7 +34,7 @@ from ptycho_gui.prepare.step_entry import title
 from ptycho_gui.prepare.step_tools import REGION, THRESHOLD, StepTools
 from ptycho_gui.prepare.threshold import Threshold
 
-_PAUSE_MS = 150
+PAUSE_MS = 150
 _MEAN, _ONE, _MASK, _PLACES = "Mean pattern", "One pattern", "Mask", "Positions"
 
 
@@ -58,7 +58,7 @@ class PreprocessingPreview(QWidget):
         self._n_shown = self._row = 0
         self._outcome: Outcome | None = None
         self._waiting = False
-        self._timer = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._timer.timeout.connect(self._look)
         self._slot = WorkerSlot(self)
         self._slot.succeeded.connect(self._take)
@@ -66,6 +66,11 @@ class PreprocessingPreview(QWidget):
         self._slot.ended.connect(self._go_on)
         self._lay_out()
         self._show_view()
+
+    @property
+    def looking(self) -> bool:
+        """Whether a thread looks at the scan."""
+        return self._slot.busy
 
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan that was loaded, before any steps and after those of `show_steps`; None for no scan."""
@@ -109,7 +114,7 @@ class PreprocessingPreview(QWidget):
         self.threshold.changed.connect(self._mark)
         self.threshold.accepted.connect(self._mask_beyond)
         self.figures = PreprocessingFigures()
-        self._problem = ProblemNote()
+        self.problem = ProblemNote()
         self._pictures = QStackedWidget()
         self._pictures.addWidget(_beside(self.before, self.after))
         self._pictures.addWidget(_beside(self.places_before, self.places_after))
@@ -117,7 +122,7 @@ class PreprocessingPreview(QWidget):
         column.addLayout(self._choices())
         column.addWidget(self.tools)
         column.addWidget(self._pictures, 1)
-        for widget in (self.threshold, self._problem, self.figures):
+        for widget in (self.threshold, self.problem, self.figures):
             column.addWidget(widget)
 
     def _choices(self) -> QHBoxLayout:
@@ -171,14 +176,14 @@ class PreprocessingPreview(QWidget):
         if self._waiting or self._timer.isActive():
             return
         self._outcome = outcome
-        self._problem.show_problems([])
+        self.problem.show_problems([])
         self._show_outcome()
         self.outcome_ready.emit(outcome)
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
         if not self._waiting:
-            self._problem.show_problems([Problem("scan", failure.sentence)])
+            self.problem.show_problems([Problem("scan", failure.sentence)])
 
     def _show_outcome(self) -> None:
         outcome = self._outcome

@@ -30,9 +30,9 @@ class StepForm(QWidget):
         super().__init__(parent)
         self._of: object = None
         self._shown: dict[str, object] = {}
-        self._fields: dict[str, KnobField] = {}
-        self._title, self._help, self._note = QLabel(), QLabel(wordWrap=True), QLabel(wordWrap=True)
-        self._problem = ProblemNote()
+        self.fields: dict[str, KnobField] = {}
+        self._title, self._help, self.note = QLabel(), QLabel(wordWrap=True), QLabel(wordWrap=True)
+        self.problem = ProblemNote()
         self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self._browse = QPushButton("&Browse…", self)
@@ -44,7 +44,7 @@ class StepForm(QWidget):
         column.addWidget(self._title)
         column.addWidget(self._help)
         column.addLayout(self._form)
-        for widget in (self._browse, self._problem, self._note):
+        for widget in (self._browse, self.problem, self.note):
             column.addWidget(widget)
         column.addStretch(1)
         self._build(None)
@@ -52,7 +52,7 @@ class StepForm(QWidget):
     @property
     def error(self) -> str:
         """What is wrong with the text in a field, or nothing."""
-        return next((field.error for field in self._fields.values() if field.error), "")
+        return next((field.error for field in self.fields.values() if field.error), "")
 
     def show_entry(self, entry: StepEntry | None, key: object) -> None:
         """Show a step's settings.
@@ -72,28 +72,28 @@ class StepForm(QWidget):
             for name, value in entry.values.items():
                 if name not in self._shown or self._shown[name] != value:
                     self._shown[name] = value
-                    self._fields[name].set_value(value)
+                    self.fields[name].set_value(value)
 
     def show_result(self, problem: str, note: str) -> None:
         """Say what is wrong with the step, or what it did."""
-        self._problem.show_problems([Problem("", problem)] if problem and not self.error else [])
-        self._note.setText("" if problem else note)
-        self._note.setVisible(bool(note) and not problem)
+        self.problem.show_problems([Problem("", problem)] if problem and not self.error else [])
+        self.note.setText("" if problem else note)
+        self.note.setVisible(bool(note) and not problem)
 
     def focus_first(self) -> None:
         """Give the first field the focus."""
-        for field in list(self._fields.values())[:1]:
+        for field in list(self.fields.values())[:1]:
             field.setFocus()
 
     def _build(self, entry: StepEntry | None) -> None:
         while self._form.rowCount():
             self._form.removeRow(0)
-        self._shown, self._fields = {}, {}
+        self._shown, self.fields = {}, {}
         self.show_result("", "")
         knobs = entry.kind.knobs() if entry else {}
         defaults = {field.name: field.default for field in dataclasses.fields(entry.kind)} if entry else {}
         for (name, knob), label in zip(knobs.items(), mnemonics(map(label_of, knobs), _TAKEN), strict=True):
-            field = self._fields[name] = KnobField(name, knob)
+            field = self.fields[name] = KnobField(name, knob)
             field.set_label(label)
             if defaults[name] is not dataclasses.MISSING:
                 field.set_default(defaults[name])
@@ -118,5 +118,5 @@ class StepForm(QWidget):
 
     @Slot(str)
     def _take_file(self, file: str) -> None:
-        self._fields["file"].set_value(file)
+        self.fields["file"].set_value(file)
         self._hear("file", file)

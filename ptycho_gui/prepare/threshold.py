@@ -36,18 +36,18 @@ class Threshold(QWidget):
         self.plot.plot_item.setLabel("bottom", "log10(1 + mean counts)")
         self.plot.plot_item.hideAxis("left")
         self._bars = pg.PlotCurveItem([0.0, 1.0], [0.0], stepMode="center", fillLevel=0)
-        self._kept = pg.LinearRegionItem(movable=True)
+        self.kept = pg.LinearRegionItem(movable=True)
         self.plot.plot_item.addItem(self._bars)
-        self.plot.plot_item.addItem(self._kept, ignoreBounds=True)
+        self.plot.plot_item.addItem(self.kept, ignoreBounds=True)
         self.low, self.high = (
             self._number("Mask pixels of a smaller mean count"),
             self._number("Mask pixels of a larger mean count"),
         )
-        self._kept.sigRegionChanged.connect(self._take_lines)
+        self.kept.sigRegionChanged.connect(self._take_lines)
         self.plot.recoloured.connect(self._apply_colours)
-        self._accept = QPushButton(icon("mask-threshold"), "Mas&k these pixels")
-        self._accept.setToolTip("Add the step that masks them")
-        self._accept.clicked.connect(self.accepted)
+        self.accept_button = QPushButton(icon("mask-threshold"), "Mas&k these pixels")
+        self.accept_button.setToolTip("Add the step that masks them")
+        self.accept_button.clicked.connect(self.accepted)
         row = QHBoxLayout()
         for text, box in (("Belo&w", self.low), ("Ab&ove", self.high)):
             label = QLabel(text)
@@ -55,7 +55,7 @@ class Threshold(QWidget):
             row.addWidget(label)
             row.addWidget(box)
         row.addStretch(1)
-        row.addWidget(self._accept)
+        row.addWidget(self.accept_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
@@ -92,14 +92,14 @@ class Threshold(QWidget):
 
     @Slot()
     def _show_lines(self) -> None:
-        self._kept.blockSignals(True)
-        self._kept.setRegion(np.log10(1 + np.array([self.low.value(), self.high.value()])))
-        self._kept.blockSignals(False)
+        self.kept.blockSignals(True)
+        self.kept.setRegion(np.log10(1 + np.array([self.low.value(), self.high.value()])))
+        self.kept.blockSignals(False)
         self._update()
 
     @Slot()
     def _take_lines(self) -> None:
-        ends = np.clip(10 ** np.array(self._kept.getRegion()) - 1, *self._ends)
+        ends = np.clip(10 ** np.array(self.kept.getRegion()) - 1, *self._ends)
         for box, value in zip((self.low, self.high), ends, strict=True):
             box.blockSignals(True)
             box.setValue(float(value))
@@ -108,7 +108,7 @@ class Threshold(QWidget):
 
     def _update(self) -> None:
         useful = self.limits != (None, None)
-        allow(self._accept, None if useful else "Move a line or type a limit first.")
+        allow(self.accept_button, None if useful else "Move a line or type a limit first.")
         self.changed.emit()
 
     @Slot()
@@ -116,8 +116,8 @@ class Threshold(QWidget):
         colours = theme.colours()
         self._bars.setPen(colours.muted)
         self._bars.setBrush(colours.muted)
-        for line in self._kept.lines:
+        for line in self.kept.lines:
             line.setPen(pg.mkPen(colours.series[1], width=3))
         kept = pg.mkColor(colours.series[0])
         kept.setAlpha(50)
-        self._kept.setBrush(kept)
+        self.kept.setBrush(kept)

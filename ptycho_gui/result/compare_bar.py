@@ -109,6 +109,11 @@ class CompareBar(QWidget):
         self.arranged.emit(self.slots)
 
     @Slot()
+    @property
+    def blinking(self) -> bool:
+        """Whether the two are shown in turn, by themselves."""
+        return self._timer.isActive()
+
     def _flip(self) -> None:
         if not self.blink.isChecked():
             return

@@ -52,9 +52,9 @@ class ComplexView(QWidget):
         self._locked = False
         self._moved = False
         self._size = (0.0, 0.0)
-        self._dots = [pg.ScatterPlotItem(size=3, pen=None) for _ in self.panes]
+        self.dots = [pg.ScatterPlotItem(size=3, pen=None) for _ in self.panes]
         self._with_positions = False
-        self._line: pg.LineSegmentROI | None = None
+        self.roi: pg.LineSegmentROI | None = None
         self._mirrored = pg.PlotCurveItem()
         self._mirrored.setZValue(10)
         self._mirrored.hide()
@@ -62,7 +62,7 @@ class ComplexView(QWidget):
         self._sampling.timeout.connect(self._sample)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        for pane, dots in zip(self.panes, self._dots, strict=True):
+        for pane, dots in zip(self.panes, self.dots, strict=True):
             dots.setZValue(5)
             pane.view.addItem(dots, ignoreBounds=True)
             pane.hovered.connect(self._point)
@@ -151,28 +151,28 @@ class ComplexView(QWidget):
 
     def show_line(self, on: bool) -> None:
         """Show the line of the profile, with handles to drag, or take it away."""
-        if on and self._line is None and self._shown:
+        if on and self.roi is None and self._shown:
             x, y, width, height = self._shown[0].object.box
             ends = [(x + 0.25 * width, y + 0.5 * height), (x + 0.75 * width, y + 0.5 * height)]
-            self._line = pg.LineSegmentROI(ends, rotatable=False)
-            self._line.setZValue(15)
-            self._line.sigRegionChanged.connect(self._follow_line)
-            self.panes[0].view.addItem(self._line, ignoreBounds=True)
+            self.roi = pg.LineSegmentROI(ends, rotatable=False)
+            self.roi.setZValue(15)
+            self.roi.sigRegionChanged.connect(self._follow_line)
+            self.panes[0].view.addItem(self.roi, ignoreBounds=True)
             self._mirrored.show()
             self._apply_colours()
             self._follow_line()
-        elif not on and self._line is not None:
-            self.panes[0].view.removeItem(self._line)
-            self._line = None
+        elif not on and self.roi is not None:
+            self.panes[0].view.removeItem(self.roi)
+            self.roi = None
             self._mirrored.hide()
             self._sampling.stop()
 
     @property
     def line(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
         """The ends (x, y) of the profile's line in object pixels; None while there is none."""
-        if self._line is None:
+        if self.roi is None:
             return None
-        ends = [self._line.mapToParent(handle.pos()) for handle in self._line.endpoints]
+        ends = [self.roi.mapToParent(handle.pos()) for handle in self.roi.endpoints]
         return (ends[0].x(), ends[0].y()), (ends[1].x(), ends[1].y())
 
     def changeEvent(self, event: QEvent) -> None:
@@ -240,7 +240,7 @@ class ComplexView(QWidget):
     def _place_dots(self) -> None:
         positions = self._shown[0].subject.positions_px if self._shown and self._with_positions else None
         some = np.empty((0, 2)) if positions is None else positions[:: self._position_step()]
-        for dots in self._dots:
+        for dots in self.dots:
             dots.setData(some[:, 1], some[:, 0])
 
     @Slot()
@@ -264,9 +264,9 @@ class ComplexView(QWidget):
 
     def _apply_colours(self) -> None:
         colours = theme.colours()
-        for dots in self._dots:
+        for dots in self.dots:
             dots.setBrush(pg.mkBrush(colours.series[1]))
         pen = pg.mkPen(colours.series[2], width=2)
         self._mirrored.setPen(pen)
-        if self._line is not None:
-            self._line.setPen(pen)
+        if self.roi is not None:
+            self.roi.setPen(pen)

@@ -49,15 +49,15 @@ class ObjectPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWhatsThis(_HELP)
-        self._ready: Ready | None = None
+        self.ready: Ready | None = None
         self._asked: Content | None = None
         self._preview: tuple[PreviewReady, tuple[float, float] | None] | None = None
         self._following = True
         self._outdated = False
-        self._jobs = WorkerSlot(self)
-        self._jobs.succeeded.connect(self._show)
-        self._jobs.failed.connect(self._fail)
-        self._jobs.ended.connect(self._catch_up)
+        self.jobs = WorkerSlot(self)
+        self.jobs.succeeded.connect(self._show)
+        self.jobs.failed.connect(self._fail)
+        self.jobs.ended.connect(self._catch_up)
         self.view, self.probe = ComplexView(), ProbeView(stacked=True)
         self.profile, self.frc = ProfilePlot(), FrcPlot()
         self.title = QElidingLabel()
@@ -83,7 +83,7 @@ class ObjectPanel(QWidget):
         self.live.setVisible(not self._following)
         if not self._following:
             return
-        if self._jobs.busy:
+        if self.jobs.busy:
             self._outdated = True
         else:
             self._ask(live_content(preview, pixel_size_m))
@@ -105,8 +105,8 @@ class ObjectPanel(QWidget):
 
     def clear(self) -> None:
         """Show nothing; the next preview is shown again."""
-        self._jobs.cancel()
-        self._ready = self._asked = self._preview = None
+        self.jobs.cancel()
+        self.ready = self._asked = self._preview = None
         self._following, self._outdated = True, False
         self.live.hide()
         self._show_nothing(_NOTHING)
@@ -114,7 +114,7 @@ class ObjectPanel(QWidget):
     def shut_down(self) -> None:
         """Leave off whatever is being prepared and wait for it."""
         self.comparison.hide()
-        self._jobs.shut_down()
+        self.jobs.shut_down()
 
     def _leave_live(self) -> None:
         self._following = self._outdated = False
@@ -131,8 +131,8 @@ class ObjectPanel(QWidget):
         """Make the pictures of what was asked for, with the options as they are now."""
         if self._asked is None:
             return
-        known = self._ready.subjects if self._ready and self._ready.content is self._asked else None
-        self._jobs.start(pictures_job(self._asked, known, Options(self.ramp.isChecked(), self.unwrap.isChecked())))
+        known = self.ready.subjects if self.ready and self.ready.content is self._asked else None
+        self.jobs.start(pictures_job(self._asked, known, Options(self.ramp.isChecked(), self.unwrap.isChecked())))
 
     @Slot()
     def _catch_up(self) -> None:
@@ -144,8 +144,8 @@ class ObjectPanel(QWidget):
     def _show(self, ready: Ready) -> None:
         if ready.content is not self._asked:  # cleared since
             return
-        before = self._ready.subjects if self._ready else None
-        self._ready = ready
+        before = self.ready.subjects if self.ready else None
+        self.ready = ready
         content, (subjects, found) = ready.content, ready.subjects
         self._stack.setCurrentWidget(self._pictures)
         self._allow(ready)
@@ -171,7 +171,7 @@ class ObjectPanel(QWidget):
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         if self._asked is not None:
-            self._ready = None
+            self.ready = None
             self._show_nothing(failure.sentence)
 
     def _show_nothing(self, why: str) -> None:
@@ -185,16 +185,14 @@ class ObjectPanel(QWidget):
     @Slot(object)
     def _arrange(self, slots: Slots) -> None:
         self.view.arrange(slots)
-        if self._ready and len(self._ready.pictures) > 1:
+        if self.ready and len(self.ready.pictures) > 1:
             which = slots[0][0]
-            self.probe.show_probe(
-                self._ready.pictures[which].probe, pixel_size_m=self._ready.subjects[0][0].pixel_size_m
-            )
+            self.probe.show_probe(self.ready.pictures[which].probe, pixel_size_m=self.ready.subjects[0][0].pixel_size_m)
 
     @Slot(object)
     def _show_profiles(self, profiles: dict[str, Profile]) -> None:
-        assert self._ready is not None
-        self.profile.show_profiles(profiles, self._ready.subjects[0][0].pixel_size_m is not None)
+        assert self.ready is not None
+        self.profile.show_profiles(profiles, self.ready.subjects[0][0].pixel_size_m is not None)
 
     @Slot(bool)
     def _show_lock(self, locked: bool) -> None:

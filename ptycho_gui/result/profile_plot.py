@@ -36,14 +36,14 @@ class ProfilePlot(QWidget):
         grid.setSpacing(4)
         grid.addWidget(self.readout, 0, 0, 1, 2)
         self.plots: dict[str, Plot] = {}
-        self._regions: dict[str, pg.LinearRegionItem] = {}
+        self.regions: dict[str, pg.LinearRegionItem] = {}
         self._curves: dict[str, list[pg.PlotDataItem]] = {}
         for column, (quantity, title) in enumerate(_AXES.items()):
             plot = self.plots[quantity] = Plot()
             plot.setAccessibleName(f"{title} along the line")
             plot.plot_item.setLabel("left", title)
             plot.plot_item.getAxis("left").enableAutoSIPrefix(False)
-            region = self._regions[quantity] = pg.LinearRegionItem()
+            region = self.regions[quantity] = pg.LinearRegionItem()
             region.sigRegionChanged.connect(self._move_marks)
             plot.plot_item.addItem(region, ignoreBounds=True)
             # Not downsampled: they are short, and pyqtgraph drops all of a curve that is tiny in the present range.
@@ -82,7 +82,7 @@ class ProfilePlot(QWidget):
 
     def _place_marks(self) -> None:
         length = self._length()
-        for region in self._regions.values():
+        for region in self.regions.values():
             region.blockSignals(True)
             region.setBounds((0, length))
             region.setRegion([part * length for part in self._marks])
@@ -125,7 +125,7 @@ class ProfilePlot(QWidget):
         colours = theme.colours()
         fill = pg.mkColor(colours.muted)
         fill.setAlpha(50)
-        for region in self._regions.values():
+        for region in self.regions.values():
             region.setBrush(fill)
             region.setHoverBrush(fill)
             for line in region.lines:

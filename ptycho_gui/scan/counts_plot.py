@@ -39,15 +39,15 @@ class CountsPlot(QWidget):
         self.plot_item.setDownsampling(auto=True, mode="peak")
         self.plot_item.setClipToView(True)
         self.plot_item.getAxis("bottom").enableAutoSIPrefix(False)
-        self._rows: NDArray[np.int64] = np.empty(0, np.int64)
+        self.rows: NDArray[np.int64] = np.empty(0, np.int64)
         self._sums: NDArray[np.float64] = np.empty(0)
         self.outlying: NDArray[np.int64] = np.empty(0, np.int64)
         self._curve = self.plot_item.plot()
         self._crosses = pg.ScatterPlotItem(symbol="x", size=9)
         self.plot_item.addItem(self._crosses)
-        self._line = pg.InfiniteLine(angle=90)
-        self._line.setVisible(False)
-        self.plot_item.addItem(self._line, ignoreBounds=True)
+        self.line = pg.InfiniteLine(angle=90)
+        self.line.setVisible(False)
+        self.plot_item.addItem(self.line, ignoreBounds=True)
         self.plot.recoloured.connect(self._apply_colours)
         self.plot.scene().sigMouseClicked.connect(self._click)
         self.plot.scene().sigMouseMoved.connect(self._hover)
@@ -60,7 +60,7 @@ class CountsPlot(QWidget):
 
     def show_counts(self, rows: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
         """Show the counts (m,) of the patterns at these places; pan and zoom are kept."""
-        self._rows, self._sums = rows, sums
+        self.rows, self._sums = rows, sums
         unlike = outliers(sums) if len(sums) else np.empty(0, bool)
         self.outlying = rows[unlike]
         self._curve.setData(rows, sums)
@@ -75,31 +75,31 @@ class CountsPlot(QWidget):
 
     def mark(self, index: int | None) -> None:
         """Put a line at one pattern, or at none."""
-        self._line.setVisible(index is not None)
+        self.line.setVisible(index is not None)
         if index is not None:
-            self._line.setValue(index)
+            self.line.setValue(index)
 
     def _nearest(self, scene_position: QPointF) -> int | None:
         view = self.plot_item.getViewBox()
-        if not len(self._rows) or not view.sceneBoundingRect().contains(scene_position):
+        if not len(self.rows) or not view.sceneBoundingRect().contains(scene_position):
             return None
-        return int(abs(self._rows - view.mapSceneToView(scene_position).x()).argmin())
+        return int(abs(self.rows - view.mapSceneToView(scene_position).x()).argmin())
 
     @Slot(object)
     def _click(self, event: object) -> None:
         if event.button() == Qt.MouseButton.LeftButton:  # type: ignore[attr-defined]
             place = self._nearest(event.scenePos())  # type: ignore[attr-defined]
             if place is not None:
-                self.clicked.emit(int(self._rows[place]))
+                self.clicked.emit(int(self.rows[place]))
 
     @Slot(object)
     def _hover(self, scene_position: QPointF) -> None:
         place = self._nearest(scene_position)
-        self.header.read_out("" if place is None else f"pattern {self._rows[place]}: {self._sums[place]:.6g}")
+        self.header.read_out("" if place is None else f"pattern {self.rows[place]}: {self._sums[place]:.6g}")
 
     @Slot()
     def _apply_colours(self) -> None:
         colours = theme.colours()
         self._curve.setPen(pg.mkPen(colours.series[0], width=1))
         self._crosses.setPen(pg.mkPen(colours.error, width=2))
-        self._line.setPen(pg.mkPen(colours.series[1], width=2))
+        self.line.setPen(pg.mkPen(colours.series[1], width=2))

@@ -73,6 +73,11 @@ class DataPanel(QWidget):
             self._undrawn = [self._show_positions, self._show_probe, self._show_sums]
             self._draw.start()
 
+    @property
+    def drawing(self) -> bool:
+        """Whether some of the views are still to be drawn."""
+        return self._draw.isActive()
+
     @Slot()
     def _draw_next(self) -> None:
         if self._looked is not None and self._undrawn:

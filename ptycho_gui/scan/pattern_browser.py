@@ -104,6 +104,11 @@ class PatternBrowser(QWidget):
         """The pattern selected."""
         return self.slider.value()
 
+    @property
+    def playing(self) -> bool:
+        """Whether it goes through the patterns by itself."""
+        return self._timer.isActive()
+
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan, at the pattern selected before if it has as many; None for no scan."""
         self._pause()

@@ -67,10 +67,10 @@ class ScanPanel(QWidget):
         path = looked.scan.source.path
         self._name.setText(path.name if path else "Scan in memory")
         self._name.setToolTip(str(path) if path else "")
-        self._problems.show_problems(looked.problems)
+        self.problems.show_problems(looked.problems)
         self._summary.show_scan(looked)
         self._assumed.show_scan(looked.scan)
-        self._history.show_scan(looked.scan)
+        self.history.show_scan(looked.scan)
 
     def show_loading(self, text: str, fraction: float | None) -> None:
         """Show how far loading is.
@@ -127,10 +127,10 @@ class ScanPanel(QWidget):
         top = QHBoxLayout()
         top.addWidget(self._name, 1)
         top.addWidget(self._open_button("&Open…"))
-        self._problems, self._summary = ProblemList(), Summary()
-        self._assumed, self._history = Assumed(), History()
-        self._problems.fix_requested.connect(self.fix_requested)
-        self._problems.show_requested.connect(self.show_requested)
+        self.problems, self._summary = ProblemList(), Summary()
+        self._assumed, self.history = Assumed(), History()
+        self.problems.fix_requested.connect(self.fix_requested)
+        self.problems.show_requested.connect(self.show_requested)
         self._assumed.chosen.connect(self.setting_chosen)
         self._assumed.search_requested.connect(self.orientation_search_requested)
         content = QWidget()
@@ -138,7 +138,7 @@ class ScanPanel(QWidget):
         column.setContentsMargins(0, 0, 4, 0)
         column.setSpacing(10)
         column.addLayout(top)
-        for section in (self._problems, self._summary, self._assumed, self._history):
+        for section in (self.problems, self._summary, self._assumed, self.history):
             column.addWidget(section)
         column.addStretch()
         area = QScrollArea()

@@ -68,9 +68,9 @@ class CurvesPanel(QWidget):
         self.tabs.setAccessibleName("Which curves")
         self.tabs.currentChanged.connect(self._choose_chart)
         self._views: dict[str, CurvesView] = {}
-        self._message = QLabel(wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.message = QLabel(wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
         self._stack = QStackedWidget()
-        self._stack.addWidget(self._message)
+        self._stack.addWidget(self.message)
         self.readout = QLabel(wordWrap=True)
         self.readout.setAccessibleName("Values")
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -261,8 +261,8 @@ class CurvesPanel(QWidget):
             return
         self._curves = self._figure_curves() if self._chart is _FIGURES else self._run_curves()
         if not any(len(curve.x) for curve in self._curves):
-            self._message.setText(_NO_NUMBERS if self._history or self._overlays else _NO_RUN)
-            self._stack.setCurrentWidget(self._message)
+            self.message.setText(_NO_NUMBERS if self._history or self._overlays else _NO_RUN)
+            self._stack.setCurrentWidget(self.message)
             self.readout.clear()
             return
         view = self.view

@@ -47,20 +47,20 @@ class CurvesView(Plot):
         super().__init__(parent)
         self.plot_item.setAxisItems({"left": _ValueAxis("left")})
         self.apply_colours()
-        self._items: dict[tuple[int, str, str], Any] = {}
-        self._curves: Sequence[Curve] = ()
+        self.drawn: dict[tuple[int, str, str], Any] = {}
+        self.curves: Sequence[Curve] = ()
         self._log = False
         self.plot_item.showGrid(x=True, y=True, alpha=0.2)
         for name in ("left", "bottom"):
             self.getAxis(name).enableAutoSIPrefix(False)
             self.getAxis(name).setStyle(maxTickLevel=0)  # the finer lines of the grid take longer than the curves
         self._cursor = pg.InfiniteLine(angle=90)
-        self._best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.55})
+        self.best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.55})
         self._best_point = pg.PlotDataItem(symbol="star", symbolSize=15, pen=None)
-        for item in (self._cursor, self._best, self._best_point):
+        for item in (self._cursor, self.best, self._best_point):
             item.setZValue(10)
             item.hide()
-        for line in (self._cursor, self._best):
+        for line in (self._cursor, self.best):
             self.addItem(line, ignoreBounds=True)
         self.addItem(self._best_point)
         self.scene().sigMouseMoved.connect(self._point)
@@ -84,15 +84,15 @@ class CurvesView(Plot):
 
     def show_curves(self, curves: Sequence[Curve]) -> None:
         """Show these curves and no others."""
-        self._curves = curves
+        self.curves = curves
         wanted = {(curve.run, curve.role, curve.words): curve for curve in curves}
-        for key in [key for key in self._items if key not in wanted]:
-            self.removeItem(self._items.pop(key))
+        for key in [key for key in self.drawn if key not in wanted]:
+            self.removeItem(self.drawn.pop(key))
         for key, curve in wanted.items():
-            if key not in self._items:
-                self._items[key] = self._make(curve)
+            if key not in self.drawn:
+                self.drawn[key] = self._make(curve)
             marked = curve.role in _MARKS and len(curve.x) <= _MARKED_POINTS
-            self._items[key].setData(
+            self.drawn[key].setData(
                 curve.x,
                 curve.y,
                 symbol=_MARKS[curve.role] if marked else None,
@@ -102,11 +102,11 @@ class CurvesView(Plot):
 
     def mark_best(self, x: float | None, words: str, value: float | None = None) -> None:
         """Mark the best epoch at ``x``, and its value if that is on this plot; None for no mark."""
-        self._best.setVisible(x is not None)
+        self.best.setVisible(x is not None)
         self._best_point.setVisible(value is not None)
         if x is not None:
-            self._best.setValue(x)
-            self._best.label.setFormat(words)
+            self.best.setValue(x)
+            self.best.label.setFormat(words)
         self._best_point.setData(*([[x], [value]] if value is not None else [[], []]))
 
     def show_all(self) -> None:
@@ -162,16 +162,16 @@ class CurvesView(Plot):
     def _recolour(self) -> None:
         colours = theme.colours()
         self._cursor.setPen(colours.muted)
-        self._best.setPen(pg.mkPen(colours.foreground, style=Qt.PenStyle.DashLine))
-        self._best.label.setColor(colours.foreground)
+        self.best.setPen(pg.mkPen(colours.foreground, style=Qt.PenStyle.DashLine))
+        self.best.label.setColor(colours.foreground)
         background = QColor(colours.background)
         background.setAlphaF(0.8)
-        self._best.label.fill = pg.mkBrush(background)
+        self.best.label.fill = pg.mkBrush(background)
         self._best_point.setSymbolBrush(colours.foreground)
         self._best_point.setSymbolPen(colours.background)
-        for key in [*self._items]:
-            self.removeItem(self._items.pop(key))
-        self.show_curves(self._curves)
+        for key in [*self.drawn]:
+            self.removeItem(self.drawn.pop(key))
+        self.show_curves(self.curves)
 
 
 class _ValueAxis(pg.AxisItem):  # type: ignore[misc]

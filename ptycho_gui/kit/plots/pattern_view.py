@@ -32,9 +32,9 @@ class PatternView(QWidget):
         self._automatic = (0.0, 1.0)
         self._chosen: tuple[float, float] | None = None
         self._logarithmic = self._marking = True
-        self._marks = pg.ImageItem(axisOrder="row-major")
-        self._marks.setZValue(5)
-        self.plot.plot_item.addItem(self._marks)
+        self.marks = pg.ImageItem(axisOrder="row-major")
+        self.marks.setZValue(5)
+        self.plot.plot_item.addItem(self.marks)
         self.plot.hovered.connect(self._read_out)
         self.plot.bar.sigLevelsChangeFinished.connect(self._take_levels)
         column = QVBoxLayout(self)
@@ -98,11 +98,11 @@ class PatternView(QWidget):
     @Slot()
     def _show_marks(self) -> None:
         if self._bad is None or not self._marking:
-            self._marks.clear()
+            self.marks.clear()
             return
         rgba = np.zeros((*self._bad.shape, 4), np.uint8)
         rgba[self._bad] = pg.mkColor(_BAD_COLOUR).getRgb()
-        self._marks.setImage(rgba, autoLevels=False, levels=None)
+        self.marks.setImage(rgba, autoLevels=False, levels=None)
 
     @Slot(object)
     def _read_out(self, pixel: tuple[int, int] | None) -> None:

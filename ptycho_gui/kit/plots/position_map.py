@@ -43,10 +43,10 @@ class PositionMap(QWidget):
         self._label = ""
         self._dots = Dots()
         self.plot_item.addItem(self._dots)
-        self._ring = pg.ScatterPlotItem(size=16, symbol="o", brush=None)
-        self._ring.setZValue(10)
-        self.plot_item.addItem(self._ring, ignoreBounds=True)
-        self._bar = ColourBar(self._dots, self.plot_item, "viridis")
+        self.ring = pg.ScatterPlotItem(size=16, symbol="o", brush=None)
+        self.ring.setZValue(10)
+        self.plot_item.addItem(self.ring, ignoreBounds=True)
+        self.bar = ColourBar(self._dots, self.plot_item, "viridis")
         self._scale_bar = ScaleBar(self.plot_item.getViewBox())
         self.plot.recoloured.connect(self._apply_colours)
         self.plot.scene().sigMouseClicked.connect(self._click)
@@ -97,17 +97,17 @@ class PositionMap(QWidget):
     def mark(self, index: int | None) -> None:
         """Put a ring around one place, or around none."""
         place = self.positions[index] if index is not None and index < len(self.positions) else None
-        self._ring.setData([] if place is None else [place[1]], [] if place is None else [place[0]])
+        self.ring.setData([] if place is None else [place[1]], [] if place is None else [place[0]])
 
     def _colour(self, values: NDArray[np.float64] | None) -> None:
         known = np.empty(0) if values is None else values[np.isfinite(values)]
-        self._bar.setVisible(len(known) > 0)
+        self.bar.setVisible(len(known) > 0)
         if values is None or not len(known):
             self._dots.set_values(np.full(len(self.positions), np.nan))
             return
         self._dots.set_values(values)
-        self._bar.set_label(self._label)
-        self._bar.show_levels(float(known.min()), float(known.max()))
+        self.bar.set_label(self._label)
+        self.bar.show_levels(float(known.min()), float(known.max()))
 
     def _index_at(self, scene_position: QPointF) -> int | None:
         """Return the pattern nearest to a place on the screen, if one is within reach."""
@@ -148,5 +148,5 @@ class PositionMap(QWidget):
         colours = theme.colours()
         self._dots.missing_colour = colours.muted
         self._dots.update()
-        self._ring.setPen(pg.mkPen(colours.series[1], width=2.5))
+        self.ring.setPen(pg.mkPen(colours.series[1], width=2.5))
         self._scale_bar.apply_colours()

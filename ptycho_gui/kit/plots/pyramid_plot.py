@@ -39,12 +39,12 @@ class PyramidPlot(QWidget):
     def __init__(self, accessible_name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.header = Header("")
-        self._levels = LevelsButton()
-        self._levels.setText("Levels")
-        self._levels.setAutoRaise(True)
-        self._levels.setAccessibleName(f"Levels of the {accessible_name.lower()}")
-        self._levels.hide()
-        self._levels.chosen.connect(self.levels_chosen)
+        self.levels = LevelsButton()
+        self.levels.setText("Levels")
+        self.levels.setAutoRaise(True)
+        self.levels.setAccessibleName(f"Levels of the {accessible_name.lower()}")
+        self.levels.hide()
+        self.levels.chosen.connect(self.levels_chosen)
         self.plot = _Fitted()
         self.plot.setAccessibleName(accessible_name)
         plot_item = self.plot.plot_item
@@ -54,9 +54,9 @@ class PyramidPlot(QWidget):
         plot_item.setAspectLocked(True)
         self.view: pg.ViewBox = plot_item.getViewBox()
         self.image = PyramidItem(self.view)
-        self._dark = PyramidItem(self.view)
-        self._dark.setLevels((0, 1))
-        self._dark.setZValue(1)
+        self.dark = PyramidItem(self.view)
+        self.dark.setLevels((0, 1))
+        self.dark.setZValue(1)
         self._cross = [pg.InfiniteLine(angle=angle) for angle in (90, 0)]
         for line in self._cross:
             line.setZValue(20)
@@ -82,7 +82,7 @@ class PyramidPlot(QWidget):
         column.setSpacing(2)
         head = QHBoxLayout()
         head.addWidget(self.header, 1)
-        head.addWidget(self._levels)
+        head.addWidget(self.levels)
         column.addLayout(head)
         column.addWidget(self.plot, 1)
         self.plot.apply_colours()
@@ -90,9 +90,9 @@ class PyramidPlot(QWidget):
     def show_pyramid(self, pyramid: Pyramid | None, dark: Pyramid | None) -> None:
         """Show an image, and 1 in ``dark`` where it means nothing; pan, zoom and levels stay as they are."""
         self.image.show_pyramid(pyramid)
-        self._dark.show_pyramid(dark)
+        self.dark.show_pyramid(dark)
         self.bar.setVisible(pyramid is not None)
-        self._levels.setVisible(pyramid is not None)
+        self.levels.setVisible(pyramid is not None)
         self._scale_bar.setVisible(pyramid is not None)
         if pyramid is None:
             self.point_at(None)
@@ -104,7 +104,7 @@ class PyramidPlot(QWidget):
             self.bar.setColorMap(colours)
         if self.bar.levels() != (low, high):  # the operator may hold the handles just now
             self.bar.show_levels(low, high)
-        self._levels.show_levels(low, high, automatic)
+        self.levels.show_levels(low, high, automatic)
 
     def set_ticks(self, ticks: list[tuple[float, str]] | None) -> None:
         """Write these at the colour bar; None for round values."""
@@ -136,7 +136,7 @@ class PyramidPlot(QWidget):
 
     def darken(self, on: bool) -> None:
         """Dim what got no light, or show it like the rest."""
-        self._dark.setVisible(on)
+        self.dark.setVisible(on)
 
     def point_at(self, place: tuple[float, float] | None) -> None:
         """Put the crosshair on a place (x, y), or take it away."""
@@ -175,7 +175,7 @@ class PyramidPlot(QWidget):
         colours = theme.colours()
         background = pg.mkColor(colours.background)
         clear = background.getRgb()[:3]
-        self._dark.setLookupTable(np.array([(*clear, 0), (*clear, _DARKENED)], np.uint8))
+        self.dark.setLookupTable(np.array([(*clear, 0), (*clear, _DARKENED)], np.uint8))
         behind = pg.mkColor(colours.background)
         behind.setAlphaF(0.75)
         self.note.fill = pg.mkBrush(behind)

@@ -74,7 +74,7 @@ def test_axes_are_in_metres_where_the_pixel_size_is_known_and_overlays_stay_in_p
 
 def test_the_colours_span_the_values_that_are_known(map_):
     map_.show_positions(POSITIONS, np.array([3.0, np.nan, 8.0, 5.0]))
-    assert map_._bar.levels() == (3.0, 8.0)
+    assert map_.bar.levels() == (3.0, 8.0)
 
 
 @pytest.mark.parametrize("positions", [np.zeros((3, 2)), np.array([[1.0, 2.0]]), np.empty((0, 2))])
@@ -85,12 +85,12 @@ def test_places_without_extent_are_drawn(map_, positions):
 
 def test_the_marked_place_has_the_ring(map_):
     map_.mark(2)
-    assert [values.tolist() for values in map_._ring.getData()] == [[0.0], [30.0]]
+    assert [values.tolist() for values in map_.ring.getData()] == [[0.0], [30.0]]
     map_.mark(None)
-    assert len(map_._ring.getData()[0]) == 0
+    assert len(map_.ring.getData()[0]) == 0
 
 
 def test_hovering_reads_out_pattern_place_and_value(map_):
     map_.show_positions(POSITIONS, np.array([1.0, 2.0, 3.0, 4567.0]))
-    map_._hover(map_.plot_item.getViewBox().mapViewToScene(QPointF(40, 30)))
+    map_.plot.scene().sigMouseMoved.emit(map_.plot_item.getViewBox().mapViewToScene(QPointF(40, 30)))
     assert map_.header.readout.text() == "pattern 3 at (40, 30) px: 4567"

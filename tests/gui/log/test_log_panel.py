@@ -138,7 +138,7 @@ def test_only_so_many_lines_are_kept(panel):
     for part in range(3):
         for number in range(MOST_LINES // 2):
             panel.add(entry(f"{part}-{number}"))
-        panel._take_in()
+        panel.take_in()
     assert len(panel.lines.lines) == MOST_LINES
     assert panel.lines.lines[-1].text == f"2-{MOST_LINES // 2 - 1}"
     assert panel.lines.lines[0].text == "1-0"

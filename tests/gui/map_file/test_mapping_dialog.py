@@ -126,8 +126,8 @@ def test_multiplier_that_is_no_number_is_a_problem(qtbot, dialog):
 def test_constant_is_taken_as_well_as_an_array(qtbot, dialog):
     dialog.form.key_field("energy").say("12.5")
     settle(qtbot, dialog, "can be opened")
-    assert dialog._answer.energy.value == 12.5
-    assert dialog._answer.energy.unit == "keV"
+    assert dialog.mapping().energy.value == 12.5
+    assert dialog.mapping().energy.unit == "keV"
 
 
 def test_selected_array_is_used_by_menu_and_dropped_array_by_mouse(qtbot, dialog):
@@ -140,7 +140,7 @@ def test_selected_array_is_used_by_menu_and_dropped_array_by_mouse(qtbot, dialog
     )
     dialog.form.key_field("patterns").dropEvent(drop)
     settle(qtbot, dialog, "can be opened")
-    assert dialog._answer.patterns == "entry/eiger/frames"
+    assert dialog.mapping().patterns == "entry/eiger/frames"
     dialog.tree.setCurrentIndex(dialog.model.index(0, 0))
     assert not dialog.use.isEnabled()
     assert "Select an array" in dialog.use.toolTip()
@@ -195,10 +195,10 @@ def test_mapping_is_exported_for_the_command_line_and_loaded(qtbot, monkeypatch,
     dialog.export.click()
     settle(qtbot, dialog, "--mapping")
     mapping = read_mapping(target)
-    assert mapping == dialog._answer
+    assert mapping == dialog.mapping()
     target.write_text(json.dumps({**mapping.to_dict(), "settings": {"dc": "centre"}}))
-    dialog._load()
-    qtbot.waitUntil(lambda: dialog._answer is not None and dialog._answer.settings == {"dc": "centre"})
+    dialog.load.click()
+    qtbot.waitUntil(lambda: dialog.open_button.isEnabled() and dialog.mapping().settings == {"dc": "centre"})
 
 
 def test_file_that_cannot_be_read_is_said_in_a_sentence(qtbot, make, tmp_path):

@@ -114,8 +114,8 @@ def test_the_chosen_orientation_becomes_the_last_step_and_is_applied(qtbot, tiny
     qtbot.addWidget(panel)
     panel.show_scan(inspect(preprocess(tiny_scan, [Crop(16)])))
     panel.start_orientation_search()
-    assert panel._search.isVisible()
+    assert panel.search.isVisible()
     with qtbot.waitSignal(panel.steps_chosen) as told:
-        panel._search.chosen.emit("+y-x")
+        panel.search.chosen.emit("+y-x")
     assert told.args == [(Crop(16), Orient("+y-x"))]
     panel.shut_down()

@@ -26,6 +26,7 @@ from ptycho_core.scan.steps import (
     Region,
 )
 from ptycho_core.scan.steps_json import read_steps
+from ptycho_gui.prepare import preprocessing_preview
 from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
 from ptycho_gui.prepare.preprocessing_preview import PreprocessingPreview
 
@@ -56,13 +57,13 @@ class Pair:
 
     @property
     def state(self) -> str:
-        return self.panel._state.text()
+        return self.panel.state.text()
 
 
 @pytest.fixture
-def pair(qtbot):
+def pair(qtbot, monkeypatch):
+    monkeypatch.setattr(preprocessing_preview, "PAUSE_MS", 10)
     panel, preview = PreprocessingPanel(), PreprocessingPreview()
-    preview._timer.setInterval(10)
     outcomes, chosen = [], []
     panel.steps_edited.connect(preview.show_steps)
     preview.step_drawn.connect(panel.insert_step)
@@ -84,14 +85,13 @@ def opened(pair, tiny_scan):
 
 
 def add(panel, kind):
-    panel.list._tell_kind(
-        next(a for m in panel.list.add.menu().actions() for a in m.menu().actions() if a.data() is kind)
-    )
+    kinds = (action for menu in panel.list.add.menu().actions() for action in menu.menu().actions())
+    next(action for action in kinds if action.data() is kind).trigger()
 
 
 def test_without_a_scan_nothing_can_be_added_and_it_says_why(pair):
     assert pair.state == "Open a scan first."
-    for control in (pair.panel.list.add, pair.panel._apply, pair.panel._orientation):
+    for control in (pair.panel.list.add, pair.panel.apply_button, pair.panel.orientation_button):
         assert not control.isEnabled()
         assert "No scan is open" in control.toolTip()
 
@@ -100,19 +100,19 @@ def test_a_scan_is_seen_as_it_is_before_any_step(opened):
     assert opened.texts[0][:2] == ["60", "32 × 32 px"]
     assert opened.texts[1] == opened.texts[0]
     assert opened.state == "The scan is used as it is in the file."
-    assert "They are applied" in opened.panel._apply.toolTip()
+    assert "They are applied" in opened.panel.apply_button.toolTip()
 
 
 def test_a_step_from_the_menu_is_edited_in_place_and_seen_live(opened):
     outcome = opened.settle(lambda: add(opened.panel, Crop))
     assert outcome.after.size == 16
-    field = opened.panel.form._fields["size"]
+    field = opened.panel.form.fields["size"]
     line = field.editor.focusProxy()
     line.setFocus()
     outcome = opened.settle(lambda: (line.selectAll(), opened.qtbot.keyClicks(line, "24")))
     assert outcome.after.size == 24
     assert opened.texts[1][1] == "24 × 24 px"
-    assert "cropped the patterns from 32 to 24" in opened.panel.form._note.text().lower()
+    assert "cropped the patterns from 32 to 24" in opened.panel.form.note.text().lower()
     assert opened.state.startswith("Not applied yet")
 
 
@@ -120,7 +120,7 @@ def test_applying_tells_the_steps_that_are_switched_on(opened):
     for step in (Centre(), Every(2)):
         opened.settle(lambda step=step: opened.panel.insert_step(step))
     opened.settle(lambda: opened.panel.model.set_active(0, False))
-    opened.panel._apply.click()
+    opened.panel.apply_button.click()
     assert opened.chosen == [(Every(2),)]
 
 
@@ -165,20 +165,20 @@ def test_a_step_that_cannot_be_done_is_marked_and_stops_applying(opened):
     opened.settle(lambda: opened.panel.insert_step(Every(2)))
     outcome = opened.settle(lambda: opened.panel.insert_step(Crop(64)))
     assert outcome.after.n == 30
-    assert "size must be at most" in opened.panel.form._problem.text
+    assert "size must be at most" in opened.panel.form.problem.text
     assert opened.state.startswith("Cannot be applied: crop: size must be at most")
-    assert not opened.panel._apply.isEnabled()
+    assert not opened.panel.apply_button.isEnabled()
     opened.settle(opened.panel.list.undo.trigger)
-    assert opened.panel._apply.isEnabled()
+    assert opened.panel.apply_button.isEnabled()
 
 
 def test_text_that_is_no_number_stops_applying_and_says_so(opened):
     opened.settle(lambda: opened.panel.insert_step(Crop(16)))
-    line = opened.panel.form._fields["size"].editor.focusProxy()
+    line = opened.panel.form.fields["size"].editor.focusProxy()
     line.selectAll()
     opened.qtbot.keyClicks(line, "x")
     assert "must be a whole number" in opened.state
-    assert not opened.panel._apply.isEnabled()
+    assert not opened.panel.apply_button.isEnabled()
 
 
 def test_the_list_is_worked_by_keyboard(opened):
@@ -265,7 +265,7 @@ def test_a_threshold_on_the_histogram_becomes_a_step(opened):
     assert preview.threshold.isVisible()
     limit = float(np.percentile(opened.outcomes[-1].after.mean, 99))
     preview.threshold.high.setValue(limit)
-    outcome = opened.settle(preview.threshold._accept.click)
+    outcome = opened.settle(preview.threshold.accept_button.click)
     (step,) = opened.panel.model.steps()
     assert isinstance(step, MaskThreshold)
     assert step.above == pytest.approx(limit, abs=1e-4)
@@ -284,14 +284,14 @@ def test_of_quick_edits_only_the_last_is_shown(opened):
 
 def test_another_scan_replaces_one_that_is_being_looked_at(opened, tiny_scan):
     opened.preview.index.setValue(3)
-    opened.preview._look()
+    opened.qtbot.waitUntil(lambda: opened.preview.looking)
     outcome = opened.settle(lambda: opened.preview.show_scan(inspect(tiny_scan.take(range(20)))))
     assert outcome.before.n == 20
 
 
 def test_a_scan_that_cannot_be_read_again_is_one_sentence(pair, tiny_scan):
     pair.preview.show_scan(inspect(preprocess(tiny_scan, [Crop(16)])))
-    pair.qtbot.waitUntil(lambda: "was not read from a file" in pair.preview._problem.text)
+    pair.qtbot.waitUntil(lambda: "was not read from a file" in pair.preview.problem.text)
 
 
 def test_no_scan_empties_the_preview(opened):

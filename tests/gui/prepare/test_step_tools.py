@@ -151,14 +151,14 @@ def threshold(qtbot):
 def test_limits_at_the_ends_of_the_histogram_mask_nothing(threshold):
     assert threshold.limits == (None, None)
     threshold.accepted.connect(pytest.fail)
-    threshold._accept.click()
+    threshold.accept_button.click()
 
 
 def test_a_limit_is_typed_or_its_line_is_dragged(qtbot, threshold):
     with qtbot.waitSignal(threshold.changed):
         threshold.high.setValue(50)
     assert threshold.limits == (None, 50)
-    threshold._kept.setRegion((np.log10(1 + 0.5), np.log10(1 + 20)))
+    threshold.kept.setRegion((np.log10(1 + 0.5), np.log10(1 + 20)))
     assert threshold.limits == pytest.approx((0.5, 20), rel=1e-3)
     with qtbot.waitSignal(threshold.accepted):
-        threshold._accept.click()
+        threshold.accept_button.click()

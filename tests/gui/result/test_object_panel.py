@@ -30,7 +30,7 @@ def panel(qtbot):
 @pytest.fixture
 def settle(qtbot, qapp, panel):
     def settle(title: str) -> None:
-        qtbot.waitUntil(lambda: title in panel.title.text() and not panel._jobs.busy)
+        qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy)
         qapp.processEvents()  # what became visible gets its size
 
     return settle
@@ -44,7 +44,7 @@ def compared(panel, settle):
 
 
 def shown(panel) -> Pictures:
-    return panel._ready.pictures[0]
+    return panel.ready.pictures[0]
 
 
 def view_range(panel) -> list[float]:
@@ -151,10 +151,10 @@ def test_levels_can_be_typed_and_made_automatic_again(panel, settle):
     settle("epoch 1")
     pane = panel.view.panes[1]
     automatic = pane.bar.levels()
-    pane._levels.low.setValue(-1.5)
+    pane.levels.low.setValue(-1.5)
     assert pane.bar.levels()[0] == pytest.approx(-1.5)
     assert panel.lock.isChecked()
-    pane._levels.automatic.click()
+    pane.levels.automatic.click()
     assert not panel.lock.isChecked()
     assert pane.bar.levels() == pytest.approx(automatic)
 
@@ -253,7 +253,7 @@ def test_positions_are_marked_where_they_are_known(panel, settle):
     panel.show_reconstruction("best", reconstruction())
     settle("best")
     panel.positions.click()
-    assert len(panel.view._dots[0].getData()[0]) == 225
+    assert len(panel.view.dots[0].getData()[0]) == 225
 
 
 def test_a_profile_is_taken_along_a_line_that_is_dragged(panel, settle, qtbot):
@@ -264,7 +264,7 @@ def test_a_profile_is_taken_along_a_line_that_is_dragged(panel, settle, qtbot):
     first = panel.profile.readout.text()
     assert first.startswith("Line ")
     with qtbot.waitSignal(panel.view.profiles_changed) as heard:
-        panel.view._line.movePoint(panel.view._line.endpoints[0], (10, 10))
+        panel.view.roi.movePoint(panel.view.roi.endpoints[0], (10, 10))
     assert heard.args[0]["best"].distance[-1] > 0
     assert panel.profile.readout.text() != first
     panel.line.click()
@@ -277,15 +277,15 @@ def test_the_marks_of_a_profile_measure_what_is_between_them(panel, settle, qtbo
     with qtbot.waitSignal(panel.view.profiles_changed):
         panel.line.click()
     before = panel.profile.readout.text()
-    region = panel.profile._regions["phase"]
+    region = panel.profile.regions["phase"]
     low, high = region.getRegion()
     region.setRegion((low, low + 0.1 * (high - low)))
     assert panel.profile.readout.text() != before
-    assert panel.profile._regions["amplitude"].getRegion() == pytest.approx(region.getRegion())
+    assert panel.profile.regions["amplitude"].getRegion() == pytest.approx(region.getRegion())
 
 
 def test_two_objects_are_compared_without_ramp_and_shift_between_them(compared):
-    first, second = (each.object.images["phase"].levels[0][12:-12, 12:-12] for each in compared._ready.pictures)
+    first, second = (each.object.images["phase"].levels[0][12:-12, 12:-12] for each in compared.ready.pictures)
     assert abs(first - second).mean() < 0.02
 
 
@@ -327,7 +327,7 @@ def test_blinking_shows_both_in_turn_at_the_chosen_interval(compared, qtbot):
 def test_a_key_flips_and_by_hand_nothing_else_does(compared, qtbot):
     compared.comparison.interval.setValue(0)
     compared.comparison.blink.click()
-    assert not compared.comparison._timer.isActive()
+    assert not compared.comparison.blinking
     pane = compared.view.panes[0]
     assert pane.header.title.text() == "<b>A: Amplitude</b>"
     pane.plot.setFocus()
@@ -338,11 +338,11 @@ def test_a_key_flips_and_by_hand_nothing_else_does(compared, qtbot):
 
 def test_no_time_runs_while_the_panel_is_hidden(compared):
     compared.comparison.blink.click()
-    assert compared.comparison._timer.isActive()
+    assert compared.comparison.blinking
     compared.hide()
-    assert not compared.comparison._timer.isActive()
+    assert not compared.comparison.blinking
     compared.show()
-    assert compared.comparison._timer.isActive()
+    assert compared.comparison.blinking
 
 
 def test_a_comparison_that_is_not_possible_says_why(panel, qtbot):
@@ -365,7 +365,7 @@ def test_keys_work_while_the_focus_is_in_the_panel(panel, settle, qtbot):
     panel.view.panes[1].plot.setFocus()
     qtbot.keyClick(panel.view.panes[1].plot, Qt.Key.Key_M)
     assert not panel.dim.isChecked()
-    assert not panel.view.panes[0]._dark.isVisible()
+    assert not panel.view.panes[0].dark.isVisible()
 
 
 def test_every_mnemonic_is_unique_and_every_tool_tip_names_its_key(panel):
@@ -406,7 +406,7 @@ def test_after_clearing_the_next_preview_is_ranged_anew(panel, settle):
 
 def test_what_was_cleared_while_it_was_prepared_is_not_shown(panel, qtbot):
     panel.show_reconstruction("best", reconstruction())
-    with qtbot.waitSignal(panel._jobs.ended):
+    with qtbot.waitSignal(panel.jobs.ended):
         panel.clear()
     assert "No object yet" in panel.nothing.text()
     assert not panel.export.isEnabled()
@@ -415,7 +415,7 @@ def test_what_was_cleared_while_it_was_prepared_is_not_shown(panel, qtbot):
 def test_the_panel_can_be_shut_down_while_it_prepares(panel):
     panel.show_reconstruction("best", reconstruction())
     panel.shut_down()
-    assert panel._ready is None
+    assert panel.ready is None
 
 
 def test_the_probe_is_shown_beside_the_object_and_can_be_put_away(panel, settle):

@@ -48,11 +48,11 @@ def title(panel):
 
 
 def wait_for(qtbot, panel, index):
-    qtbot.waitUntil(lambda: title(panel) == f"<b>Pattern {index}</b>" and not panel._draw.isActive())
+    qtbot.waitUntil(lambda: title(panel) == f"<b>Pattern {index}</b>" and not panel.drawing)
 
 
 def wait_until_drawn(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel._draw.isActive())
+    qtbot.waitUntil(lambda: not panel.drawing)
 
 
 def test_the_first_pattern_is_shown_at_first(shown, looked):
@@ -75,8 +75,8 @@ def test_a_pattern_is_selected_in_any_view_and_shown_in_all(qtbot, shown, looked
     wait_for(qtbot, shown, 17)
     np.testing.assert_array_equal(browser.view.counts, looked.scan.patterns[17])
     y, x = looked.scan.positions[17]
-    assert [values.tolist() for values in shown.map._ring.getData()] == [[x], [y]]
-    assert shown.counts._line.value() == 17
+    assert [values.tolist() for values in shown.map.ring.getData()] == [[x], [y]]
+    assert shown.counts.line.value() == 17
     assert browser.slider.value() == browser.number.value() == 17
 
 
@@ -103,12 +103,13 @@ def test_selecting_leaves_the_mean_for_the_pattern(qtbot, shown):
 
 def test_levels_are_in_counts_on_either_scale(shown):
     view = shown.browser.view
+    automatic = view.levels
     shown.browser.levels.chosen.emit((2.0, 200.0))
     assert view.plot.bar.levels() == pytest.approx((np.log10(2), np.log10(200)))
     shown.browser.logarithmic.setChecked(False)
     assert view.plot.bar.levels() == (2.0, 200.0)
     shown.browser.levels.automatic.click()
-    assert view.levels == view._automatic
+    assert view.levels == automatic
 
 
 def test_dragging_the_colour_bar_sets_the_levels(shown):
@@ -122,16 +123,16 @@ def test_dragging_the_colour_bar_sets_the_levels(shown):
 
 def test_masked_pixels_are_marked_and_read_out(shown):
     view = shown.browser.view
-    assert np.argwhere(view._marks.image[..., 3]).tolist() == [[3, 4]]
-    view._read_out((3, 4))
+    assert np.argwhere(view.marks.image[..., 3]).tolist() == [[3, 4]]
+    view.plot.hovered.emit((3, 4))
     assert view.plot.header.readout.text().endswith("bad pixel")
     shown.browser.mark_bad.setChecked(False)
-    assert view._marks.image is None
+    assert view.marks.image is None
 
 
 def test_hovering_reads_out_the_counts_under_the_mouse(shown, looked):
     plot = shown.browser.view.plot
-    plot._hover(plot.plot_item.getViewBox().mapViewToScene(QPointF(16.5, 14.5)))
+    plot.plot.scene().sigMouseMoved.emit(plot.plot_item.getViewBox().mapViewToScene(QPointF(16.5, 14.5)))
     assert plot.header.readout.text() == f"row 14, column 16: {looked.scan.patterns[0][14, 16]:.5g}"
 
 
@@ -139,7 +140,7 @@ def test_playing_goes_through_the_patterns_until_it_is_paused(qtbot, shown):
     shown.browser.play.click()
     qtbot.waitUntil(lambda: shown.browser.index >= 2)
     shown.browser.play.click()
-    assert not shown.browser._timer.isActive()
+    assert not shown.browser.playing
     assert shown.browser.play.accessibleName() == "Play"
 
 
@@ -161,7 +162,7 @@ def test_counts_of_a_sample_are_completed(qtbot, shown, looked, monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 6 * 32 * 32 * 4)
     shown.show_scan(dataclasses.replace(looked, seen=survey(looked.scan.patterns)))
     wait_until_drawn(qtbot, shown)
-    assert np.count_nonzero(np.isfinite(shown.map.values)) == len(shown.counts._rows) == 6
+    assert np.count_nonzero(np.isfinite(shown.map.values)) == len(shown.counts.rows) == 6
     assert "6 of 60 counted" in shown.map.header.title.text()
     shown.show_scan(looked)
     wait_until_drawn(qtbot, shown)
@@ -205,7 +206,7 @@ def test_a_problem_is_shown_where_it_can_be_seen(qtbot, shown, field, what):
 def test_without_a_scan_there_is_nothing_to_select(qtbot, shown):
     shown.show_scan(None)
     shown.select(3)
-    assert shown._stack.currentIndex() == 0
+    assert not shown.browser.isVisible()
     assert not shown.browser.slider.isEnabled()
 
 

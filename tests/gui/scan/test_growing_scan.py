@@ -48,7 +48,7 @@ def loader(qtbot):
 
 def wait_for(qtbot, panel, index):
     title = panel.browser.view.plot.header.title
-    qtbot.waitUntil(lambda: title.text() == f"<b>Pattern {index}</b>" and not panel._draw.isActive())
+    qtbot.waitUntil(lambda: title.text() == f"<b>Pattern {index}</b>" and not panel.drawing)
 
 
 def zoom(plot):
@@ -121,7 +121,7 @@ def test_the_scan_panel_says_that_the_file_is_still_being_written(qtbot, writer)
     qtbot.addWidget(panel)
     looked = inspect(read_scan(writer.path))
     panel.show_scan(looked)
-    said = [label.text() for label in panel._problems.findChildren(QLabel)]
+    said = [label.text() for label in panel.problems.findChildren(QLabel)]
     assert any("still being written" in text for text in said)
 
 

@@ -199,7 +199,7 @@ def test_a_sound_scan_has_no_list_of_problems(panel, tiny_scan):
 def test_the_history_unfolds(qtbot, panel, of_unknown_geometry):
     panel.show_scan(of_unknown_geometry)
     assert not visible(panel, QLabel, "Read a.npz as plain-npz")
-    panel._history.button.click()
+    panel.history.button.click()
     assert visible(panel, QLabel, "Read a.npz as plain-npz")
 
 
@@ -231,7 +231,7 @@ def test_every_setting_of_a_file_has_a_label_and_a_help():
 def test_no_mnemonic_occurs_twice(panel, of_unknown_geometry):
     panel.show_scan(of_unknown_geometry)
     marked = [one.text() for one in visible(panel, QLabel) + visible(panel, QPushButton) if "&" in one.text()]
-    marked.append(panel._history.button.text())
+    marked.append(panel.history.button.text())
     letters = [text[text.index("&") + 1].lower() for text in marked if text.index("&") + 1 < len(text)]
     assert len(letters) == len(set(letters)) >= 7
 

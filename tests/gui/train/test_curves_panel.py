@@ -40,7 +40,7 @@ def tabs(panel):
 
 
 def words(panel):
-    return [curve.words for curve in panel.view._curves]
+    return [curve.words for curve in panel.view.curves]
 
 
 def go_on(history, steps=300):
@@ -51,19 +51,19 @@ def go_on(history, steps=300):
 
 def test_without_a_run_it_says_when_curves_appear(panel):
     panel.show_run(None)
-    assert "appear" in panel._message.text()
-    assert panel._message.isVisible()
+    assert "appear" in panel.message.text()
+    assert panel.message.isVisible()
     panel.show_run(RunHistory(Config()))
-    assert panel._message.isVisible()
+    assert panel.message.isVisible()
 
 
 def test_a_run_shows_its_losses_and_its_best_epoch(panel, history):
     panel.show_run(history)
     assert words(panel)[1:] == ["training, each step, smoothed over 20", "training, mean of the epoch", "validation"]
-    assert panel.view._best.value() == history.best.epoch + 1
-    assert panel.view._best.label.format == f"best epoch {history.best.epoch + 1}: {history.best.value:.4g}"
+    assert panel.view.best.value() == history.best.epoch + 1
+    assert panel.view.best.label.format == f"best epoch {history.best.epoch + 1}: {history.best.value:.4g}"
     panel.axis.setCurrentText("Steps")
-    assert panel.view._best.value() == history.best.steps
+    assert panel.view.best.value() == history.best.steps
 
 
 def test_the_chart_that_the_run_monitors_comes_first(panel):
@@ -147,7 +147,7 @@ def test_other_runs_are_overlaid_by_name_in_other_colours_and_styles_and_removed
     panel.draw()
     assert "tonight: validation" in words(panel)
     assert "last night: validation" in words(panel)
-    pens = {key[:2]: item.opts["pen"] for key, item in panel.view._items.items() if key[1] == "validation"}
+    pens = {key[:2]: item.opts["pen"] for key, item in panel.view.drawn.items() if key[1] == "validation"}
     assert len({pen.color().name() for pen in pens.values()}) == 3
     assert len({pen.style() for pen in pens.values()}) == 3
     menu = panel.overlaid.menu()
@@ -165,7 +165,7 @@ def test_misfits_are_hidden_until_there_are_some(panel, history):
     panel.show_figures("epoch 3", 1.18, 1.19)
     panel.show_figures("epoch 3, polished", 1.15, 1.17)
     panel.tabs.setCurrentIndex(5)
-    fitted, free = panel.view._curves
+    fitted, free = panel.view.curves
     assert (fitted.y.tolist(), free.y.tolist()) == ([1.18, 1.15], [1.19, 1.17])
     assert panel.view.getAxis("bottom")._tickLevels == [[(0, "epoch 3"), (1, "epoch 3, polished")]]
     assert "Epoch 3, polished" in panel.readout.text()

@@ -352,7 +352,7 @@ def test_the_window_says_goodbye_to_all_its_threads(window):
 
 def test_what_a_check_proposes_is_set_by_a_button_of_its_message(with_scan, qtbot):
     told = RefinementChecked("positions", 0.5, 0.4, True, "Refined positions would explain it better")
-    with_scan._hear((told,))
+    with_scan.session.heard.emit((told,))
     assert told.message in with_scan.message_bar.text
     (button,) = (b for b in with_scan.message_bar.findChildren(QPushButton) if "positions refine" in b.text())
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -361,11 +361,11 @@ def test_what_a_check_proposes_is_set_by_a_button_of_its_message(with_scan, qtbo
 
 
 def test_a_fit_that_went_back_to_its_best_state_is_told(with_scan):
-    with_scan._hear((RolledBack(3, 12, "The loss is not a number: back to the start"),))
+    with_scan.session.heard.emit((RolledBack(3, 12, "The loss is not a number: back to the start"),))
     assert "back to the start" in with_scan.message_bar.text
 
 
 def test_a_check_that_asks_for_nothing_leaves_the_message_bar_alone(with_scan):
     with_scan.message_bar.hide()
-    with_scan._hear((RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help"),))
+    with_scan.session.heard.emit((RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help"),))
     assert with_scan.message_bar.isHidden()
