@@ -108,12 +108,12 @@ class CompareBar(QWidget):
         self._time()
         self.arranged.emit(self.slots)
 
-    @Slot()
     @property
     def blinking(self) -> bool:
         """Whether the two are shown in turn, by themselves."""
         return self._timer.isActive()
 
+    @Slot()
     def _flip(self) -> None:
         if not self.blink.isChecked():
             return
