@@ -17,9 +17,10 @@ def editor_of(knob: Knob) -> Editor:
         return NumberEditor(knob)
     if knob.kind is tuple:
         return WordsEditor(knob)
+    left = (knob.none,) if knob.none else ()
     if knob.kind is bool:
-        return ChoiceEditor((knob.none, "true", "false")) if knob.none else SwitchEditor()
-    return ChoiceEditor(knob.choices) if knob.choices else TextEditor()
+        return ChoiceEditor((*left, "true", "false")) if left else SwitchEditor()
+    return ChoiceEditor((*left, *knob.choices)) if knob.choices else TextEditor()
 
 
 class Editor(QWidget):
