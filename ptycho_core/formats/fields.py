@@ -19,7 +19,7 @@ _LARGEST_INDEX = 2**53
 def vector(store: Store, key: str, length: int, settings: Settings | None = None) -> NDArray[np.float64]:
     """Return (length,) finite numbers, one for each pattern; axes of length 1 are dropped.
 
-    With ``settings`` they are positions, of which the operator may leave out what is not finite.
+    With ``settings`` they are positions, of which the operator may leave out what is not finite or has no pattern.
 
     Raises
     ------
@@ -27,14 +27,43 @@ def vector(store: Store, key: str, length: int, settings: Settings | None = None
         Another number than there are patterns, or values that are not finite.
     """
     shape = store.header(key).shape
-    if int(np.prod(shape, dtype=object)) != length or max(shape, default=1) != length:
+    count = max(shape, default=1)
+    if int(np.prod(shape, dtype=object)) != count:
         raise UnevenError(
             f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)",
             key,
-            max(shape, default=1),
+            count,
             length,
         )
-    return check_finite(store, key, store.numbers(key).ravel(), settings)
+    if count != length:
+        sentence = f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)"
+        check_pairs(sentence, key, count, length, settings)
+    return as_many(check_finite(store, key, store.numbers(key).ravel(), settings), length)
+
+
+def check_pairs(sentence: str, key: str, count: int, length: int, settings: Settings | None) -> None:
+    """Refuse another number of positions than of patterns, unless the operator pairs them by order.
+
+    Raises
+    ------
+    UnevenError
+        With that answer as a way out, where there are ``settings``.
+    """
+    if settings is None:
+        raise UnevenError(sentence, key, count, length)
+    if settings.get("pairing") == "order":
+        return
+    more = "patterns" if length > count else "positions"
+    fix = Fix(f"leave out the last {abs(length - count)} {more}", "pairing", "order")
+    raise UnevenError(f"{sentence}; or set pairing=order to leave out the last {more}", key, count, length, [fix])
+
+
+def as_many(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Return the first values (length, ...), as many as there are patterns; those that have none get NaN."""
+    missing = length - len(values)
+    if missing <= 0:
+        return values[:length]
+    return np.concatenate([values, np.full((missing, *values.shape[1:]), np.nan)])
 
 
 def indexes(store: Store, key: str, length: int) -> NDArray[np.int64]:
@@ -67,13 +96,11 @@ def points(
             f"{store.path}: '{key}' has shape {store.header(key).shape}; positions are (n, {dimensions[0]})"
         )
     if shape[0] != n_patterns:
-        raise UnevenError(
-            f"{store.path}: '{key}' has {shape[0]} positions, but there are {n_patterns} patterns; each needs one",
-            key,
-            shape[0],
-            n_patterns,
+        sentence = (
+            f"{store.path}: '{key}' has {shape[0]} positions, but there are {n_patterns} patterns; each needs one"
         )
-    return check_finite(store, key, store.numbers(key).reshape(shape), settings)
+        check_pairs(sentence, key, shape[0], n_patterns, settings)
+    return as_many(check_finite(store, key, store.numbers(key).reshape(shape), settings), n_patterns)
 
 
 def real(value: Any) -> NDArray[np.float64] | None:

@@ -23,7 +23,7 @@ _LISTED = 10
 _DARK = 0.1
 """Part of the pixels that is looked at for a pedestal: those with the fewest counts."""
 _SMALLEST_PEDESTAL = 3.0
-_FEWEST_AT_LIMIT = 8
+_FEWEST_AT_LIMIT, _FAR_ABOVE = 8, 20.0
 _LARGEST_LOGARITHM = 25.0
 """Of any number of photons; what is not larger and no counts may be one."""
 _ROUNDING = 1e-5
@@ -112,13 +112,15 @@ def _saturated(scan: Scan, seen: Survey) -> Iterator[Problem]:
     """Yield what is to say of a largest value that is the end of a detector's range, and that many pixels reach."""
     top = seen.maximum
     bits = round(math.log2(top + 1)) if top > 0 else 0
-    if bits < 8 or top not in (2**bits - 1, 2**bits - 2) or seen.n_highest < _FEWEST_AT_LIMIT:
+    ends = [float(np.float32(2.0**bits - less)) for less in (1, 2)]
+    alone = top > _FAR_ABOVE * np.quantile(seen.highest, 0.99)
+    if bits < 8 or top not in ends or seen.n_highest < (1 if alone else _FEWEST_AT_LIMIT):
         return
     pixels = np.count_nonzero(seen.highest == top)
     yield Problem(
         "saturated",
         f"{seen.n_highest} values in {pixels} pixels are {top:.0f}, and none is larger: the end of a range of {bits} "
-        f"bits, where the detector no longer counts{seen.extent}; mask these pixels",
+        f"bits, where a detector no longer counts{seen.extent}; mask these pixels",
         "warning",
         (Fix("mask the pixels that reach it", "--saturation", f"{top:.0f}"),),
     )

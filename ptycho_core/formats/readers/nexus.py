@@ -16,7 +16,7 @@ from ptycho_core.formats import fields, units
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count
 from ptycho_core.formats.readers import cxi
-from ptycho_core.formats.stores.store import Store, UnevenError
+from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, JOULE_PER_EV
@@ -66,8 +66,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     if source.shape[0] != scan_shape[-1]:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
     row_step, column_step = cxi.basis(store, detector, notes)
-    translation = _translation_m(store, source.shape[0], scan_shape, settings, notes)
-    probe_key = store.first(*_PROBES)
+    translation = _translation_m(store, entry, source.shape[0], scan_shape, settings, notes)
+    probe_key = store.first(*_of(entry, _PROBES))
     made_of = cxi.made_of(store.read(probe_key)[()] if probe_key else "")
     return Stored(
         source=source,
@@ -80,7 +80,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
             store, store.first("entry_1/instrument_1/source_1/illumination"), source.shape[1:], settings, notes
         ),
         geometry=Geometry(
-            energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, settings, made_of, notes)),
+            energy_ev=settings.unless_answered("energy_ev", lambda: _energy_ev(store, entry, settings, made_of, notes)),
             distance_m=settings.unless_answered("distance_m", lambda: units.length_m(store, f"{detector}/distance")),
             detector_pixel_m=settings.unless_answered(
                 "detector_pixel_m", lambda: cxi.pitch(store, detector, row_step, column_step)
@@ -91,15 +91,20 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     )
 
 
+def _of(entry: str, paths: tuple[str, ...]) -> list[str]:
+    """Return the paths in one entry: another one is another scan."""
+    return [path for path in paths if path.startswith(f"{entry}/")]
+
+
 def _translation_m(
-    store: Store, n: int, scan_shape: tuple[int, ...], settings: Settings, notes: list[str]
+    store: Store, entry: str, n: int, scan_shape: tuple[int, ...], settings: Settings, notes: list[str]
 ) -> NDArray[np.float64]:
     """Return the translation (n, 2) of the sample in the laboratory: (x, y) in metres."""
-    key = store.first(*_TRANSLATIONS)
+    key = store.first(*_of(entry, _TRANSLATIONS))
     if key is not None:
         points = fields.points(store, key, n, settings, dimensions=(3, 2))[:, :2]
         return points * cxi.position_factor(store, key, settings)
-    x_key, y_key = store.require(*_motors("x")), store.require(*_motors("y"))
+    x_key, y_key = store.require(*_of(entry, _motors("x"))), store.require(*_of(entry, _motors("y")))
     notes.append(f"took the sample's translation from '{x_key}' and '{y_key}'")
     x, y = _motor_m(store, x_key, n, scan_shape, 1, settings), _motor_m(store, y_key, n, scan_shape, 0, settings)
     return x + y
@@ -123,7 +128,8 @@ def _motor_m(
         values = fields.check_finite(store, key, store.numbers(key).ravel(), settings)
     else:
         sentence = f"{store.path}: '{key}' has {count} values, but there are {n} patterns; each needs one"
-        raise UnevenError(sentence, key, count, n)
+        fields.check_pairs(sentence, key, count, n, settings)
+        values = fields.as_many(fields.check_finite(store, key, store.numbers(key).ravel(), settings), n)
     metres = values * cxi.position_factor(store, key, settings)
     return metres[:, None] * _direction(store, key, np.array([line_axis == 1, line_axis == 0], np.float64))
 
@@ -135,11 +141,11 @@ def _direction(store: Store, key: str, default: NDArray[np.float64]) -> NDArray[
     return across / length if np.isfinite(length) and length else default
 
 
-def _energy_ev(store: Store, settings: Settings, stated: str, notes: list[str]) -> float | None:
-    key = store.first(*_ENERGIES)
+def _energy_ev(store: Store, entry: str, settings: Settings, stated: str, notes: list[str]) -> float | None:
+    key = store.first(*_of(entry, _ENERGIES))
     number = units.positive(store, key)
     if key is None or number is None:
-        wavelength = units.length_m(store, store.first(*_WAVELENGTHS))
+        wavelength = units.length_m(store, store.first(*_of(entry, _WAVELENGTHS)))
         if wavelength:
             return units.energy_ev(wavelength, settings, stated)
         return cxi.source_energy_ev(store, settings, notes)

@@ -59,11 +59,12 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
 
 def _points(store: Store, n: int, settings: Settings) -> NDArray[np.float64]:
     shape = store.header(store.require("points")).shape
-    if shape != (2, n):
-        raise InputError(
-            f"{store.path}: 'points' has shape {shape}, but there are {n} patterns; it must be (2, {n}), x then y"
-        )
-    return fields.check_finite(store, "points", store.numbers("points").T, settings).T
+    told = f"'points' has shape {shape}, but there are {n} patterns; it must be (2, {n}), x then y"
+    if len(shape) != 2 or shape[0] != 2:
+        raise InputError(f"{store.path}: {told}")
+    if shape[1] != n:
+        fields.check_pairs(f"{store.path}: {told}", "points", shape[1], n, settings)
+    return fields.as_many(fields.check_finite(store, "points", store.numbers("points").T, settings), n).T
 
 
 def _foreshortening(store: Store, settings: Settings, notes: list[str]) -> float:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields
 from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.masks import good_pixels
@@ -59,10 +58,12 @@ def _pattern_axis_first(store: Store, key: str, n_positions: int, settings: Sett
     first, _, last = source.shape
     axes = settings.get("axes", _AXES)
     if axes is None and n_positions not in (first, last):
-        raise InputError(
+        sentence = (
             f"{store.path}: 'xcoords' has {n_positions} values, but '{key}' has {first} patterns (or {last}, were "
             "the pattern axis its last); each pattern needs one position"
         )
+        fields.check_pairs(sentence, "xcoords", n_positions, first, settings)
+        return source
     if axes is None and first == last:
         reason = "as many patterns as columns: the pattern axis may be first or last"
         axes = settings.assume("axes", "nyx", reason, choices=_AXES)

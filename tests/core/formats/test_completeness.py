@@ -145,3 +145,37 @@ def test_fewer_positions_than_patterns_in_one_file_may_be_paired_by_order(tmp_pa
         read_scan(path, mapping=mapping())
     (fix,) = caught.value.fixes
     assert_paired(read_scan(path, mapping=mapping(), settings={fix.field: fix.value}), range(20))
+
+
+PAIRED_OTHERWISE = ("ptychodus", "pty-chi", "ptypy")
+"""By the value of indexes, or chunk by chunk."""
+
+
+@pytest.mark.parametrize("n_positions", [20, 28])
+@pytest.mark.parametrize("name", [name for name in files.WRITERS if name not in PAIRED_OTHERWISE])
+def test_other_positions_than_patterns_may_be_paired_by_order_in_every_format(tmp_path, name, n_positions):
+    more = files.Measurement(files.counts(n_positions), files.positions(n_positions), files.probe(), columns=4)
+    path = files.write(tmp_path, name, more)
+    (tmp_path / "patterns").mkdir()
+    exchange_patterns(name, path, files.write(tmp_path / "patterns", name, M))
+    with pytest.raises(InputError, match="pairing=order") as caught:
+        read_scan(path)
+    (fix,) = caught.value.fixes
+    scan = read_scan(path, settings={fix.field: fix.value})
+    n = min(24, n_positions)
+    np.testing.assert_allclose(scan.patterns[:], M.counts[:n], atol=1e-3)
+    np.testing.assert_allclose(scan.positions, files.positions(n_positions)[:n], atol=1e-6)
+
+
+def exchange_patterns(name, path, other):
+    """Put the patterns of another file of the format into one."""
+    if name.endswith("npz"):
+        with np.load(path) as arrays, np.load(other) as others:
+            key = next(key for key in ("diff3d", "patterns") if key in arrays)
+            changed = {**arrays, key: others[key]}
+        files.npz(path.with_suffix(".npz"), **changed).rename(path)
+        return
+    key = {"fold-slice": "dp", "nsls2": "diffamp"}.get(name, "entry_1/instrument_1/detector_1/data")
+    with h5py.File(path, "a") as file, h5py.File(other) as others:
+        del file[key]
+        file[key] = others[key][()].reshape(-1, *others[key].shape[-2:])

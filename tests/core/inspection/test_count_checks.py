@@ -147,3 +147,13 @@ def test_logarithms_of_what_is_not_whole_are_asked_about(tmp_path):
     (problem,) = problems_of(scan)
     assert ("data", "log") in [(fix.field, fix.value) for fix in problem.fixes]
     np.testing.assert_allclose(opened(tmp_path, np.log1p(light), data="log").patterns[:], light, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(65535, np.uint32), (2**32 - 1, np.float32), (2**32 - 1, np.int64)])
+def test_a_flag_in_a_few_patterns_is_told_with_the_step_that_masks_it(tmp_path, value, dtype):
+    counts = COUNTS.astype(dtype)
+    counts[[3, 9], 2, 5] = value
+    scan = opened(tmp_path, counts)
+    problems = {problem.field: problem for problem in problems_of(scan)}
+    done = open_scan(scan.source.fixed(problems["saturated"].fixes[0]))
+    assert np.argwhere(~done.mask).tolist() == [[2, 5]]
