@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ptycho_core import Scan, read_scan
 from ptycho_core.engines.losses import amplitude_error
-from ptycho_core.engines.physics import exit_waves, gather, intensity, place, scale_probe
+from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD
+from ptycho_core.engines.solver import expected_counts
 
 
 def fit(scan: Scan, epochs: int = 30, batch_size: int = 16, rate: float = 0.05) -> tuple[Tensor, Tensor, list[float]]:
@@ -29,22 +30,21 @@ def fit(scan: Scan, epochs: int = 30, batch_size: int = 16, rate: float = 0.05) 
     probe = scale_probe(torch.from_numpy(scan.probe), float(amplitudes.square().sum(dim=(1, 2)).max()))
     brightness = probe.abs().max()
     probe = (probe / brightness).requires_grad_()
-    object = torch.ones(1, height, width, dtype=torch.complex64, requires_grad=True)
+    object = torch.ones(height, width, dtype=torch.complex64, requires_grad=True)
 
     optimizer = torch.optim.Adam([object, probe], lr=rate)
     losses = []
     for _ in range(epochs):
         total = 0.0
         for rows in torch.randperm(len(scan)).split(batch_size):
-            patches = gather(object, place(positions[rows], scan.size, (1, height, width)))
-            waves = FAR_FIELD.forward(exit_waves(brightness * probe, patches))
-            loss = amplitude_error(intensity(waves), amplitudes[rows])
+            windows = place(positions[rows], scan.size, (1, height, width))
+            loss = amplitude_error(expected_counts(object, brightness * probe, windows), amplitudes[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += len(rows) * float(loss.detach())
         losses.append(total / len(scan))
-    return object.detach()[0], brightness * probe.detach(), losses
+    return object.detach(), brightness * probe.detach(), losses
 
 
 def main(scan_file: str) -> None:

@@ -77,7 +77,7 @@ class Config:
     """Every knob of a run: primitives only, JSON there and back."""
 
     LAYOUT: ClassVar[int] = 1
-    GONE: ClassVar[tuple[str, ...]] = ("object_smoothness",)
+    GONE: ClassVar[tuple[str, ...]] = ("object_smoothness", "refinement_steps")
     """Settings of version 0.1 that records still name and nothing uses any more."""
 
     preset: str = knob(
@@ -147,21 +147,12 @@ class Config:
     )
 
     model_width: int = knob(
-        12,
+        16,
         int,
         "Model",
-        "Channels of the network's first level; twice the width takes about three times the time.",
+        "Channels of the network's convolutions; wider ones learn a little more, and take longer.",
         minimum=2,
         maximum=256,
-        engines=("pinn",),
-    )
-    refinement_steps: int = knob(
-        1,
-        int,
-        "Model",
-        "Rounds in which the network's object is made to agree with the patterns and cleaned again.",
-        minimum=0,
-        maximum=8,
         engines=("pinn",),
     )
     probe_modes: int | None = knob(

@@ -27,7 +27,11 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
     parser.add_argument(
-        "--polish", type=int, default=0, metavar="N", help="epochs of the direct engine at the end [default 0]"
+        "--polish",
+        type=_epochs,
+        metavar="N",
+        help="epochs of the direct engine at the end; auto is 10 after the network's pass and none after the direct "
+        "engine [default auto]",
     )
     parser.add_argument(
         "--no-halves",
@@ -45,6 +49,10 @@ def configure(parser: Parser) -> None:
     add_accelerator(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
     add_reading(parser)
+
+
+def _epochs(word: str) -> int | None:
+    return None if word == "auto" else int(word)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import Amplitudes, Placed, group_canvas, scan_canvas
-from ptycho_core.engines.physics import Estimate, Windows, backproject, coverage, place
+from ptycho_core.engines.data import Amplitudes, Placed, scan_canvas
+from ptycho_core.engines.physics import Windows, light_on, place, squared_modulus
 from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.scan.scan import Scan
 
@@ -21,8 +22,12 @@ LIT = 0.1
 _PATTERNS_AT_ONCE = 64
 
 
-Place = tuple[slice, slice]
-Piece = tuple[Tensor, Windows, Place]
+class Some(NamedTuple):
+    """Some patterns of a canvas: amplitudes (b, N, N), windows on the whole canvas, and places (b,) in the scan."""
+
+    amplitude: Tensor
+    windows: Windows
+    rows: Tensor
 
 
 class Canvas:
@@ -102,37 +107,34 @@ class Canvas:
             other.positions = self.recorded
         return other
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yield amplitudes (b, N, N), their windows on the smallest canvas that holds them, and where that lies."""
-        for start in range(0, len(self.rows), _PATTERNS_AT_ONCE):
-            chunk = self.rows[start : start + _PATTERNS_AT_ONCE]
-            corner, (height, width) = group_canvas(self.positions[chunk][None], self.size)
-            # The rounding to a multiple may reach over the canvas' edge: move the piece back inside.
-            low = np.minimum(corner[0, 0], np.array(self.shape) - (height, width)).astype(int)
-            local = torch.from_numpy((self.positions[chunk] - low).astype(np.float32)).to(self.device)
-            windows = place(local, self.size, (1, height, width))
-            where = (slice(low[0], low[0] + height), slice(low[1], low[1] + width))
-            yield self.amplitudes[chunk].to(self.device, non_blocking=True), windows, where
-
-    def accumulate(self, of: Callable[[Tensor, Windows, Place], Tensor], dtype: torch.dtype) -> Tensor:
-        """Add up what ``of`` makes of each piece: (1, H, W)."""
-        total = torch.zeros((1, *self.shape), dtype=dtype, device=self.device)
-        for amplitude, windows, where in self.pieces():
-            total[(0, *where)] += of(amplitude, windows, where)[0]
-        return total
-
-    @torch.inference_mode()
-    def estimate(self, probe: Tensor, weight: Tensor | None) -> Estimate:
-        """Back-project all patterns with a probe (M, N, N), of their pixels those of weight 1."""
-        numerator = self.accumulate(
-            lambda a, w, _: backproject(a, probe, w, weight, self.propagator).numerator, torch.complex64
+    def batch(self, rows: NDArray[np.int64]) -> Some:
+        """Return some of the patterns."""
+        return Some(
+            self.amplitudes[rows].to(self.device, non_blocking=True),
+            self._windows(rows),
+            torch.from_numpy(rows).to(self.device),
         )
-        return Estimate(numerator, self.light(probe))
+
+    def batches(self) -> Iterator[Some]:
+        """Yield all patterns, some at a time."""
+        for rows in self._chunks():
+            yield self.batch(rows)
+
+    def _chunks(self) -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(self.rows), _PATTERNS_AT_ONCE):
+            yield self.rows[start : start + _PATTERNS_AT_ONCE]
+
+    def _windows(self, rows: NDArray[np.int64]) -> Windows:
+        positions = torch.from_numpy(self.positions[rows].astype(np.float32)).to(self.device)
+        return place(positions, self.size, (1, *self.shape))
 
     @torch.inference_mode()
     def light(self, probe: Tensor) -> Tensor:
         """Summed intensity of the probe on each pixel, in units of its brightest one: (1, H, W)."""
-        return self.accumulate(lambda _, windows, __: coverage(probe, windows), torch.float32)
+        total = torch.zeros(self.shape, device=self.device)
+        for rows in self._chunks():
+            total += light_on(probe, self._windows(rows))
+        return total[None] / squared_modulus(probe).sum(dim=0).max()
 
 
 def middle(scan: Scan, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

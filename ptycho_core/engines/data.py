@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -24,14 +23,12 @@ IN_MEMORY_BYTES = 2**30
 """Stacks up to this size as float32 are read once and kept; larger ones are read batch by batch."""
 
 REGION = 512
-"""Patterns of a validation region: enough for the coverage of a whole scan in its middle."""
-MAX_REGIONS = 8
-
+"""Hidden patterns that are predicted at once."""
 CANVAS_MULTIPLE = 8
-"""Canvases of groups are rounded up, so that the network's scales divide them."""
+"""Canvases are rounded up to this, as those of checkpoints are."""
 
 
-GROUPS_PER_STEP = 16
+GROUPS_PER_STEP = 8
 _MOST_PATTERNS_PER_STEP = 48
 _FEWEST_STEPS = 9
 
@@ -42,7 +39,7 @@ def patterns_per_step(count: int) -> int:
 
 
 class Placed(NamedTuple):
-    """Where a canvas lies: its origin among the scan's positions, (2,) or (g, 1, 2) for each group, and its shape."""
+    """Where a canvas lies: its origin (2,) among the scan's positions, and its shape."""
 
     origin: NDArray[np.float64]
     shape: tuple[int, int]
@@ -153,12 +150,31 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def group_canvas(positions: NDArray[np.float64], size: int) -> Placed:
-    """Find the canvas that fits each group of positions (g, c, 2): origins (g, 1, 2) and their common shape."""
-    lowest = np.floor(positions.min(axis=1, keepdims=True))
-    extent = (np.floor(positions).max(axis=1, keepdims=True) - lowest).max(axis=(0, 1)) + size + 1
+def canvas_around(positions: NDArray[np.float64], size: int) -> Placed:
+    """Return the canvas that holds the windows of patterns of N pixels at positions (n, 2)."""
+    lowest = np.floor(positions.min(axis=0))
+    extent = np.floor(positions).max(axis=0) - lowest + size + 1
     height, width = (-(-int(pixels) // CANVAS_MULTIPLE) * CANVAS_MULTIPLE for pixels in extent)
     return Placed(lowest - size // 2, (height, width))
+
+
+def pieces(positions: Tensor, size: int, canvas: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """Find the pieces of a canvas that hold groups of windows: their first pixels (g, 2), and their common shape.
+
+    Parameters
+    ----------
+    positions
+        (g, c, 2) on the canvas, on which every window lies.
+    size
+        N.
+    canvas
+        Its shape.
+    """
+    whole = torch.floor(positions).to(torch.int64)
+    lowest = whole.amin(dim=1) - size // 2
+    height, width = ((whole.amax(dim=1) - size // 2 + size + 1) - lowest).amax(dim=0).tolist()
+    most = torch.tensor(canvas, device=positions.device) - torch.tensor((height, width), device=positions.device)
+    return torch.minimum(lowest, most), (height, width)
 
 
 def scan_canvas(scan: Scan, config: Config | None = None) -> Placed:
@@ -167,9 +183,9 @@ def scan_canvas(scan: Scan, config: Config | None = None) -> Placed:
     Where the config lets positions move, it has a margin for them, of an eighth of a pattern.
     """
     margin = scan.size // 8 if config is not None and config.positions == "refine" else 0
-    origin, (height, width) = group_canvas(scan.positions[None], scan.size)
+    origin, (height, width) = canvas_around(scan.positions, scan.size)
     wider = -(-2 * margin // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
-    return Placed(origin[0, 0] - margin, (height + wider, width + wider))
+    return Placed(origin - margin, (height + wider, width + wider))
 
 
 class EpochSampler(Sampler[Deal]):
@@ -195,7 +211,7 @@ class EpochSampler(Sampler[Deal]):
 
 
 class GroupSampler(EpochSampler):
-    """Deals groups of neighbours, each on a canvas of its own.
+    """Deals groups of neighbours on the canvas of the scan.
 
     Parameters
     ----------
@@ -211,7 +227,7 @@ class GroupSampler(EpochSampler):
 
     def __init__(self, scan: Scan, rows: NDArray[np.int64], config: Config, *, rank: int, world: int) -> None:
         super().__init__(config.seed, rank=rank, world=world)
-        self.scan, self.rows = scan, rows
+        self.canvas, self.rows = scan_canvas(scan), rows
         self.neighborhoods = Neighborhoods(scan.positions[rows])
         self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
         self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
@@ -224,8 +240,7 @@ class GroupSampler(EpochSampler):
         count = len(self) * self.world * self.batch_size
         batches = merged_groups(self.neighborhoods, self.plan, count, self.batch_size, self.generator())
         for groups in itertools.islice(batches, self.rank, None, self.world):  # every rank draws the same
-            groups = self.rows[groups]
-            yield Deal(groups, group_canvas(self.scan.positions[groups], self.scan.size))
+            yield Deal(self.rows[groups], self.canvas)
 
 
 class PatternSampler(EpochSampler):
@@ -281,22 +296,3 @@ def chunks(hidden: NDArray[np.int64], canvas: Placed) -> Iterator[Deal]:
     for start in range(0, len(hidden), REGION):
         some = hidden[start : start + REGION]
         yield Deal(some[None], canvas, some.size)
-
-
-def regions(scan: Scan, hidden: NDArray[np.int64], seen: NDArray[np.int64]) -> Iterator[Deal]:
-    """Deal hidden patterns, to be predicted from those around them as from a whole scan.
-
-    In at most `MAX_REGIONS` regions: of a large scan, some hidden patterns are left out.
-    """
-    positions, left = scan.positions, hidden
-    tree = cKDTree(positions[seen])
-    for _ in range(MAX_REGIONS):
-        if not len(left):
-            return
-        distance, near = tree.query(positions[left[0]], k=np.arange(1, min(REGION, len(seen)) + 1))
-        # A pattern near the region's rim has too few neighbours in it, unless the region is the whole scan.
-        reach = np.inf if len(near) == len(seen) else distance[-1] / 2
-        inside = np.linalg.norm(positions[left] - positions[left[0]], axis=1) <= reach
-        groups = np.concatenate([left[inside], seen[near]])[None]
-        yield Deal(groups, group_canvas(positions[groups], scan.size), int(inside.sum()))
-        left = left[~inside]

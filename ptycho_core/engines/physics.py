@@ -1,4 +1,4 @@
-"""Wave optics of ptychography on torch tensors: windows on a canvas, exit waves, back-projection.
+"""Patches on a canvas, and the light on it.
 
 Conventions. Arrays are (..., y, x). Measured amplitudes and weights of pixels lie as the propagator has waves at the
 detector (`Propagator.arranged`). A position (y, x) is the canvas coordinate of probe pixel (N//2, N//2).
@@ -12,18 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ptycho_core.engines.propagators import FAR_FIELD, Propagator
-
-EPSILON = 0.02
-"""Back-projected pixels lit by less than this part of the brightest probe pixel fade to vacuum."""
-
 
 @dataclass(frozen=True)
 class Windows:
     """Where b patches of N x N pixels lie on a stack of canvases, to a fraction of a pixel.
 
-    Built by `place`; ``start`` (b,) is the flat index of each (N + 1, N + 1) window's first pixel, ``fraction``
-    (b, 2) the rest of its position in [0, 1].
+    Built by `place`; ``start`` (b,) is the flat index of each window's first pixel, ``fraction`` (b, 2) the rest of
+    its position in [0, 1].
     """
 
     start: Tensor
@@ -31,10 +26,9 @@ class Windows:
     size: int
     canvas: tuple[int, int, int]
 
-    def flat(self) -> Tensor:
-        """(b, N + 1, N + 1) flat indexes of all pixels of all windows."""
-        steps = torch.arange(self.size + 1, device=self.start.device)
-        return self.start[:, None, None] + steps[:, None] * self.canvas[2] + steps
+    def part(self, part: slice) -> Windows:
+        """Return the windows of some of the patches."""
+        return Windows(self.start[part], self.fraction[part], self.size, self.canvas)
 
 
 def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows:
@@ -67,78 +61,52 @@ def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows
     return Windows(start.reshape(-1), fraction.reshape(-1, 2), size, canvas)
 
 
-class _Gather(torch.autograd.Function):
-    """Windows of a canvas stack; its adjoint adds them back."""
+class _Read(torch.autograd.Function):
+    """Windows of a canvas; its adjoint adds them back."""
 
     @staticmethod
     def forward(ctx: Any, canvas: Tensor, windows: Windows) -> Tensor:
         ctx.windows = windows
-        return _read(canvas, windows)
+        # All windows as one strided view: indexing it copies whole rows, several times faster than a flat gather.
+        size, width = windows.size, windows.canvas[2]
+        last = canvas.numel() - (size - 1) * (width + 1)
+        view = canvas.contiguous().as_strided((last, size, size), (1, width, 1))
+        patches: Tensor = view[windows.start]
+        return patches
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _add(grad, ctx.windows), None
+        count, height, width = ctx.windows.canvas
+        canvas = torch.zeros((count * height, width), dtype=grad.dtype, device=grad.device)
+        add_patches(canvas, grad.contiguous(), ctx.windows)
+        return canvas, None
 
 
-class _Scatter(torch.autograd.Function):
-    """Windows added onto a canvas stack; its adjoint reads them."""
-
-    @staticmethod
-    def forward(ctx: Any, patches: Tensor, windows: Windows) -> Tensor:
-        ctx.windows = windows
-        return _add(patches, windows)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _read(grad, ctx.windows), None
-
-
-def _read(canvas: Tensor, windows: Windows) -> Tensor:
-    # All windows as one strided view: indexing it copies whole rows, which is several times faster than a flat gather.
-    count, height, width = windows.canvas
-    side = windows.size + 1
-    last = count * height * width - (side - 1) * (width + 1)
-    view = canvas.contiguous().as_strided((last, side, side), (1, width, 1))
-    return view[windows.start]
-
-
-def _add(patches: Tensor, windows: Windows) -> Tensor:
-    count, height, width = windows.canvas
-    flat = torch.zeros(count * height * width, dtype=patches.dtype, device=patches.device)
-    flat.index_add_(0, windows.flat().reshape(-1), patches.reshape(-1))
-    return flat.view(count, height, width)
-
-
-def gather(canvas: Tensor, windows: Windows) -> Tensor:
-    """Read patches off canvases, bilinearly between pixels.
+def read_patches(canvas: Tensor, windows: Windows) -> Tensor:
+    """Return patches (b, N, N) of canvases, at whole pixels: pixel (N//2, N//2) lies at the window's position.
 
     Parameters
     ----------
     canvas
-        (g, H, W), complex or real.
+        (H, W) or, one below the other, (g H, W).
     windows
         From `place`.
-
-    Returns
-    -------
-    Tensor
-        (b, N, N) patches: pixel (N//2, N//2) shows the canvas at the position.
     """
-    pixels: Tensor = _Gather.apply(canvas, windows)  # type: ignore[no-untyped-call]
-    y, x = windows.fraction[:, 0, None, None], windows.fraction[:, 1, None, None]
-    rows = torch.lerp(pixels[:, :-1], pixels[:, 1:], y.to(pixels.dtype))
-    return torch.lerp(rows[:, :, :-1], rows[:, :, 1:], x.to(pixels.dtype))
+    patches: Tensor = _Read.apply(canvas, windows)  # type: ignore[no-untyped-call]
+    return patches
 
 
-def scatter(patches: Tensor, windows: Windows) -> Tensor:
-    """Add patches (b, N, N) onto empty canvases (g, H, W): the adjoint of `gather`."""
-    y, x = windows.fraction[:, 0, None, None], windows.fraction[:, 1, None, None]
-    right = patches * x
-    columns = torch.nn.functional.pad(patches - right, (0, 1)) + torch.nn.functional.pad(right, (1, 0))
-    lower = columns * y
-    pixels = torch.nn.functional.pad(columns - lower, (0, 0, 0, 1)) + torch.nn.functional.pad(lower, (0, 0, 1, 0))
-    canvas: Tensor = _Scatter.apply(pixels, windows)  # type: ignore[no-untyped-call]
-    return canvas
+def add_patches(canvas: Tensor, patches: Tensor, windows: Windows) -> None:
+    """Add patches (b, N, N) onto a canvas, in place: the adjoint of `read_patches`."""
+    size, width = windows.size, windows.canvas[2]
+    if canvas.device.type == "cpu":  # whole windows one after another are several times faster than single pixels
+        for start, patch in zip(windows.start.tolist(), patches, strict=True):
+            y, x = divmod(start, width)
+            canvas[y : y + size, x : x + size] += patch
+        return
+    steps = torch.arange(size, device=canvas.device)
+    flat = windows.start[:, None, None] + steps[:, None] * width + steps
+    canvas.view(-1).index_add_(0, flat.reshape(-1), patches.reshape(-1))
 
 
 def squared_modulus(wave: Tensor) -> Tensor:
@@ -146,94 +114,12 @@ def squared_modulus(wave: Tensor) -> Tensor:
     return wave.real.square() + wave.imag.square()
 
 
-def exit_waves(probe: Tensor, patches: Tensor) -> Tensor:
-    """(b, M, N, N): each mode of the probe (M, N, N) times each patch of the object (b, N, N)."""
-    return probe * patches[:, None]
-
-
-def intensity(waves_at_detector: Tensor, background: Tensor | float = 0.0) -> Tensor:
-    """Expected counts (b, N, N) of propagated exit waves (b, M, N, N): the modes add incoherently."""
-    return squared_modulus(waves_at_detector).sum(dim=1) + background
-
-
-def replace_modulus(waves_at_detector: Tensor, amplitude: Tensor, weight: Tensor | None) -> Tensor:
-    """Give propagated waves the measured modulus and keep their phases.
-
-    With several modes all are scaled by one factor per pixel, A / sqrt(sum_m |F psi_m|^2). Bad pixels keep the
-    modulus that they have.
-
-    Parameters
-    ----------
-    waves_at_detector
-        (b, M, N, N).
-    amplitude
-        (b, N, N).
-    weight
-        (N, N), 1 where a pixel is good and 0 where it is bad, or None.
-    """
-    modulus = squared_modulus(waves_at_detector).sum(dim=1).clamp_min(1e-12).sqrt()
-    ratio = amplitude / modulus
-    if weight is not None:
-        ratio = torch.where(weight > 0, ratio, 1.0)
-    return waves_at_detector * ratio[:, None]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A back-projection on canvases (g, H, W).
-
-    ``numerator`` is sum_i S_i[sum_m conj(P_m) psi_im], ``coverage`` is sum_i S_i[sum_m |P_m|^2] in units of the
-    probe's brightest pixel, both already divided by that brightest pixel's intensity.
-    """
-
-    numerator: Tensor
-    coverage: Tensor
-
-    @property
-    def object(self) -> Tensor:
-        """The estimate of the object where it was lit, vacuum (1) where it was not."""
-        return 1 + (self.numerator - self.coverage) / (self.coverage + EPSILON)
-
-
-def project(waves: Tensor, probe: Tensor, windows: Windows) -> Tensor:
-    """Sum_i S_i[sum_m conj(P_m) psi_im] / max |P|^2 of exit waves (b, M, N, N) on canvases (g, H, W)."""
-    peak = squared_modulus(probe).sum(dim=0).max()
-    return scatter((probe.conj() * waves).sum(dim=1) / peak, windows)
-
-
-def coverage(probe: Tensor, windows: Windows) -> Tensor:
-    """Sum_i S_i[sum_m |P_m|^2] / max |P|^2 on canvases (g, H, W)."""
+def light_on(probe: Tensor, windows: Windows) -> Tensor:
+    """Return the light (H, W) in counts that a probe (M, N, N) sends onto each pixel from windows of one canvas."""
     light = squared_modulus(probe).sum(dim=0)
-    return scatter((light / light.max()).expand(len(windows.start), -1, -1), windows)
-
-
-def backproject(
-    amplitude: Tensor,
-    probe: Tensor,
-    windows: Windows,
-    weight: Tensor | None = None,
-    propagator: Propagator = FAR_FIELD,
-) -> Estimate:
-    """Estimate the object from amplitudes alone, with the probe's own phase at the detector.
-
-    ``psi_i = F^-1[A_i exp(i arg F P)]``; a featureless object gives back exactly 1 where it was lit.
-
-    Parameters
-    ----------
-    amplitude
-        (b, N, N) square roots of counts.
-    probe
-        (M, N, N) complex.
-    windows
-        Where the patterns lie.
-    weight
-        (N, N) 1 for good and 0 for bad pixels, or None.
-    propagator
-        To the detector.
-    """
-    at_detector = propagator.forward(probe)[None].expand(len(amplitude), -1, -1, -1)
-    waves = propagator.back(replace_modulus(at_detector, amplitude, weight))
-    return Estimate(project(waves, probe, windows), coverage(probe, windows))
+    total = torch.zeros(windows.canvas[1:], device=probe.device)
+    add_patches(total, light.expand(len(windows.start), -1, -1), windows)
+    return total
 
 
 def scale_probe(probe: Tensor, brightest: float) -> Tensor:

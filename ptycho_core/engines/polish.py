@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from torch import Tensor
 
 from ptycho_core.base.config import Config
@@ -28,6 +29,8 @@ WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
 STANDS = 0.02
 """The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
+GENTLY = 0.3
+"""Steps from a picture on, as a part of those from vacuum: whole ones would first undo what is good in it."""
 _FEWEST_EPOCHS = 4
 """Before the probe may stand: a fit from vacuum begins slowly."""
 _SHORT_FIT: dict[str, Any] = {
@@ -139,12 +142,13 @@ def polish(
     *,
     from_afar: bool = False,
 ) -> tuple[DirectModel, int]:
-    """Let the direct engine go on from an object and a model's probe and background.
+    """Let the direct engine go on from an object and a model's probe and background, and the model clean what it finds.
 
     Parameters
     ----------
     model
-        Whose config, probe, background and good pixels are used.
+        Whose config, probe, background and good pixels are used; a network cleans the object of each epoch once more,
+        and the cleaned one is kept where it is better.
     scan, canvas, parts
         The scan, its canvas, and which patterns train and validate.
     object
@@ -166,9 +170,11 @@ def polish(
         After which that was.
     """
     config = _short(model.config, accelerator=accelerator, max_epochs=epochs)
+    if not from_afar:
+        config = config.replace(learning_rate=GENTLY * config.learning_rate)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.from_afar = from_afar
-    best = KeepBest(direct, canvas, parts)
+    best = KeepBest(direct, canvas, parts, model)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):
         _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, Stage.POLISHING, best)
@@ -221,21 +227,41 @@ def join(
 
 
 class KeepBest(L.Callback):
-    """Keeps the state with the lowest deviance of the validation patterns (the training ones if there are none)."""
+    """Keeps the state with the lowest deviance of the validation patterns (the training ones if there are none).
 
-    def __init__(self, model: Model, canvas: Canvas, parts: Split) -> None:
-        self.model = model
+    Parameters
+    ----------
+    model
+        That is fitted.
+    canvas, parts
+        The scan's canvas, and which patterns it holds.
+    cleans
+        The model that may clean the object.
+    """
+
+    def __init__(self, model: DirectModel, canvas: Canvas, parts: Split, cleans: Model) -> None:
+        self.model, self.cleans = model, cleans
         self.held_out = len(parts.validation) > 0
-        self.canvas = canvas.only(parts.validation if self.held_out else parts.train)
+        self.fitted, self.canvas = canvas, canvas.only(parts.validation if self.held_out else parts.train)
         self.deviance = float("inf")
         self.epoch = 0
         self.state: dict[str, Any] = {}
 
     def look(self, epoch: int) -> None:
-        """Keep this state if it is the best so far."""
-        deviance = self.model.misfit_of(self.model.object_of(self.canvas), self.canvas, held_out=self.held_out).deviance
+        """Keep this state, with its object as it is or cleaned, if it is the best so far."""
+        object = self.model.object_of(self.canvas)
+        self._weigh(epoch, object)
+        if epoch:  # what it begins with is clean
+            self._weigh(epoch, self.cleans.cleaned(object, self.fitted, self.model.probe))
+
+    def _weigh(self, epoch: int, object: Tensor | None) -> None:
+        if object is None:
+            return
+        deviance = self.model.misfit_of(object, self.canvas, held_out=self.held_out).deviance
         if deviance < self.deviance or not self.state:
-            self.deviance, self.epoch, self.state = deviance, epoch, copy.deepcopy(self.model.state_dict())
+            state = copy.deepcopy(self.model.state_dict())
+            state["object_parts"] = torch.view_as_real(object[0]).clone()
+            self.deviance, self.epoch, self.state = deviance, epoch, state
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""

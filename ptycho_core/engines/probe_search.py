@@ -30,11 +30,11 @@ from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.engines import beams
 from ptycho_core.engines.beams import Family, Terms
 from ptycho_core.engines.canvas import middle
-from ptycho_core.engines.data import Amplitudes, group_canvas
-from ptycho_core.engines.models.direct import LEAST_LIGHT, vacuum
+from ptycho_core.engines.data import Amplitudes, canvas_around
+from ptycho_core.engines.models.direct import vacuum
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
-from ptycho_core.engines.solver import Light, Patterns, expected_counts, misfit
+from ptycho_core.engines.solver import LEAST_LIGHT, Light, Patterns, expected_counts, misfit
 from ptycho_core.quality.deviance import half_deviance, standard_errors
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
@@ -354,9 +354,9 @@ class _Bench:
         self.counts = _to_corner(counts)
         good = self.counts if self.weight is None else self.counts * self.weight
         self.brightest = float(good.sum(dim=(1, 2)).max())
-        origin, shape = group_canvas(positions[None], self.size)
+        origin, shape = canvas_around(positions, self.size)
         self.shape = shape
-        places = torch.from_numpy((positions - origin[0, 0]).astype(np.float32))
+        places = torch.from_numpy((positions - origin).astype(np.float32))
         # The same batches for every beam, so that all see the same steps.
         order = np.random.default_rng(0).permutation(fit)
         count = max(1, round(len(fit) / _BATCH), min(_FEWEST_STEPS, len(fit) // 4))

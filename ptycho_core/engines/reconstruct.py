@@ -49,7 +49,7 @@ def reconstruct(
     scan: Scan,
     checkpoint_path: str | Path,
     *,
-    polish_epochs: int = 0,
+    polish_epochs: int | None = None,
     halves: bool = True,
     final_pass: bool = True,
     accelerator: str = "auto",
@@ -70,8 +70,9 @@ def reconstruct(
     checkpoint_path
         A ``.ckpt``, a bundle, or the folder of a run, whose best checkpoint is taken.
     polish_epochs
-        Epochs of the direct engine on the network's object and probe. The state with the lowest deviance of the
-        validation patterns, which then take no part, is kept.
+        Epochs of the direct engine on the network's object and probe, each of which the network may clean once more.
+        The state with the lowest deviance of the validation patterns, which then take no part, is kept. None: as many
+        as the engine thinks right.
     halves
         Whether two halves of the scan are compared, which takes a short fit of each: `halves.compare_halves`.
     final_pass
@@ -94,6 +95,8 @@ def reconstruct(
     checkpoint = load_checkpoint(checkpoint_path)
     trained = checkpoint.model()
     raise_errors(check_memory(trained.config, scan))
+    if polish_epochs is None:
+        polish_epochs = trained.polish_epochs
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
     canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator), trained.config)

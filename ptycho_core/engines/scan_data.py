@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import lightning as L
@@ -41,6 +42,14 @@ class ScanData(L.LightningDataModule):
         """Whether there is anything to validate on."""
         return self.test_scan is not None or len(self.parts.validation) > 0
 
+    @functools.cached_property
+    def validation_set(self) -> tuple[Scan, Amplitudes, Split]:
+        """The scan to validate on, its amplitudes, and which of its patterns are hidden or may be seen."""
+        if self.test_scan is None:
+            return self.scan, self.amplitudes, self.parts
+        config = self.model.config.replace(val_fraction=self.model.config.val_fraction or 0.05, free_fraction=0.0)
+        return self.test_scan, Amplitudes(self.test_scan), split(len(self.test_scan), config)
+
     def _world(self) -> dict[str, int]:
         trainer = self.trainer
         return {"rank": trainer.global_rank, "world": trainer.world_size} if trainer else {"rank": 0, "world": 1}
@@ -55,12 +64,7 @@ class ScanData(L.LightningDataModule):
         """Hidden patterns, and those that they are predicted from."""
         if not self.validates:
             return []
-        if self.test_scan is None:
-            scan, amplitudes, parts = self.scan, self.amplitudes, self.parts
-        else:
-            scan, amplitudes = self.test_scan, Amplitudes(self.test_scan)
-            config = self.model.config
-            parts = split(len(scan), config.replace(val_fraction=config.val_fraction or 0.05, free_fraction=0.0))
+        scan, amplitudes, parts = self.validation_set
         sampler = self.model.validation_sampler(self.scan, scan, parts, **self._world())
         # A few batches are read before another process has started.
         return self._loader(PatternDataset(amplitudes, scan.positions), sampler, 0)

@@ -23,9 +23,11 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines import subpixel
-from ptycho_core.engines.physics import Windows, squared_modulus
+from ptycho_core.engines.physics import Windows, add_patches, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 
+LEAST_LIGHT = 0.05
+"""The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
 _DARKEST = 1e-6
 _NO_LIGHT = 1e-20
 _RIDGE = 0.05
@@ -156,7 +158,7 @@ def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tens
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What a pass found: the mean envelope per good pixel; gradients and lights in the order of `Light`."""
 
     loss: Tensor
@@ -171,7 +173,7 @@ def steps_of_patterns(
 
     For patterns that object and probe must not learn from; the parameters are those of `misfit`.
     """
-    found = _look(object, probe, log_gain, background, shifts, patterns, (False, False, True, False, len(shifts) > 0))
+    found = look(object, probe, log_gain, background, shifts, patterns, (False, False, True, False, len(shifts) > 0))
     gain, shift = found.gradients[2], found.gradients[4]
     assert gain is not None
     assert shift is not None
@@ -187,7 +189,7 @@ def uphill(gradient: Tensor, light: Tensor) -> Tensor:
     return torch.stack([d * y - b * x, a * x - b * y], dim=1) / (a * d - b * b).clamp_min(_NO_LIGHT**2)[:, None]
 
 
-def _look(
+def look(
     object: Tensor,
     probe: Tensor,
     log_gain: Tensor,
@@ -195,7 +197,7 @@ def _look(
     shifts: Tensor,
     patterns: Patterns,
     fits: Sequence[bool],
-) -> _Found:
+) -> Found:
     """Pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
     fits_object, fits_probe, fits_gain, fits_background, fits_shifts = fits
     fits_shifts = fits_shifts and patterns.rows is not None
@@ -213,7 +215,7 @@ def _look(
     chunk = _CHUNK if object.device.type == "cpu" else count
     for start in range(0, count, chunk):
         part = slice(start, min(start + chunk, count))
-        here = windows_part(windows, part)
+        here = windows.part(part)
         probes, patches = subpixel.mix(knots[part], copies), read_patches(object, here)[:, None]
         waves = patterns.propagator.forward(probes * patches, here.fraction)
         expected = own = squared_modulus(waves).sum(dim=1)
@@ -278,7 +280,7 @@ def _look(
         on_shifts.mul_(2 / pixels),
     )
     loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
-    return _Found(loss, gradients, lights)
+    return Found(loss, gradients, lights)
 
 
 class _Misfit(torch.autograd.Function):
@@ -295,7 +297,7 @@ class _Misfit(torch.autograd.Function):
         patterns: Patterns,
     ) -> Tensor:
         fits = ctx.needs_input_grad[:5]
-        ctx.found, ctx.patterns = _look(object, probe, log_gain, background, shifts, patterns, fits), patterns
+        ctx.found, ctx.patterns = look(object, probe, log_gain, background, shifts, patterns, fits), patterns
         loss: Tensor = ctx.found.loss
         return loss
 
@@ -324,34 +326,6 @@ def _pixels(weight: Tensor | None, count: int, size: int) -> float:
     if weight is None:
         return float(count * size * size)
     return max(1.0, float(weight.sum()) * (count if weight.ndim == 2 else 1))
-
-
-def windows_part(windows: Windows, part: slice) -> Windows:
-    """Return the windows of some of the patterns."""
-    return Windows(windows.start[part], windows.fraction[part], windows.size, windows.canvas)
-
-
-def read_patches(canvas: Tensor, windows: Windows) -> Tensor:
-    """(b, N, N) patches of a canvas (H, W) at whole pixels."""
-    _, height, width = windows.canvas
-    size = windows.size
-    last = height * width - (size - 1) * (width + 1)
-    view = canvas.contiguous().as_strided((last, size, size), (1, width, 1))
-    patches: Tensor = view[windows.start]
-    return patches
-
-
-def add_patches(canvas: Tensor, patches: Tensor, windows: Windows) -> None:
-    """Add patches (b, N, N) onto a canvas (H, W), in place."""
-    size, width = windows.size, windows.canvas[2]
-    if canvas.device.type == "cpu":  # whole windows one after another are several times faster than single pixels
-        for start, patch in zip(windows.start.tolist(), patches, strict=True):
-            y, x = divmod(start, width)
-            canvas[y : y + size, x : x + size] += patch
-        return
-    steps = torch.arange(size, device=canvas.device)
-    flat = windows.start[:, None, None] + steps[:, None] * width + steps
-    canvas.view(-1).index_add_(0, flat.reshape(-1), patches.reshape(-1))
 
 
 def edge_prior(object: Tensor, width: float) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,9 @@
 """The forward model in NumPy, independent of the torch one, and patterns computed when they are read.
 
-``lambda_i(u) = background + sum_m |D(P_m(r) O(r + r_i))|^2``, D the orthonormal and centred Fourier transform or
-Fresnel propagation, O gathered bilinearly from a window of (N + 1, N + 1) pixels.
+``lambda_i(u) = background + sum_m |D(P_m(r - f_i) O(r + q_i))|^2``, D the orthonormal and centred Fourier transform or
+Fresnel propagation: at the position q + f (q whole pixels, f a fraction) the object is read at whole pixels and the
+probe is moved by the fraction, with its Fourier transform. Nothing is interpolated, so patterns are exact where the
+probe is band-limited and fades within its window.
 """
 
 from __future__ import annotations
@@ -46,28 +48,19 @@ def fresnel(field: NDArray[Any], spread: tuple[float, float]) -> NDArray[Any]:
     return np.asarray(fft.ifft2(fft.fft2(field) * transfer.astype(np.result_type(field, np.complex64))))
 
 
-def gather(canvas: NDArray[Any], positions_px: NDArray[np.float64], size: int) -> NDArray[Any]:
-    """Return the patches that the probe sees.
+def gather(canvas: NDArray[Any], corners: NDArray[np.int64], size: int) -> NDArray[Any]:
+    """Return patches (b, N, N) of a canvas (H, W) whose first pixels lie at ``corners`` (b, 2)."""
+    rows, columns = corners.T[:, :, None] + np.arange(size)
+    return np.asarray(canvas[rows[:, :, None], columns[:, None, :]])
 
-    Parameters
-    ----------
-    canvas
-        (H, W) complex object.
-    positions_px
-        (b, 2): (y, x) on the canvas of the probe's pixel (N//2, N//2).
-    size
-        N.
 
-    Returns
-    -------
-    (b, N, N), bilinear between pixels: an integer position gives rows ``y - N//2`` to ``y - N//2 + N``.
-    """
-    corner = np.floor(positions_px).astype(np.int64)
-    fy, fx = (positions_px - corner).astype(canvas.real.dtype).T[:, :, None, None]
-    rows, columns = (corner - size // 2).T[:, :, None] + np.arange(size + 1)
-    window = canvas[rows[:, :, None], columns[:, None, :]]
-    along_y = (1 - fy) * window[:, :-1] + fy * window[:, 1:]
-    return np.asarray((1 - fx) * along_y[:, :, :-1] + fx * along_y[:, :, 1:])
+def moved(waves: NDArray[Any], fractions: NDArray[np.float64]) -> NDArray[Any]:
+    """Return waves (M, N, N) or (b, M, N, N) moved down and to the right by fractions (b, 2) of a pixel: (b, M, N, N)."""
+    from scipy import fft  # as in grouping
+
+    cycles = np.fft.fftfreq(waves.shape[-1])
+    y, x = np.exp(-2j * np.pi * fractions.T[:, :, None] * cycles).astype(waves.dtype)
+    return np.asarray(fft.ifft2(fft.fft2(waves) * (y[:, :, None] * x[:, None, :])[:, None]))
 
 
 def intensities(
@@ -77,16 +70,25 @@ def intensities(
     background: float = 0.0,
     spread: tuple[float, float] | None = None,
 ) -> NDArray[Any]:
-    """Return the expected counts (b, N, N) at positions (b, 2) of a probe (M, N, N); precision of the inputs.
+    """Return the expected counts (b, N, N) of a probe (M, N, N) on a canvas (H, W); precision of the inputs.
 
-    In the far field, or in the near field with a ``spread`` as for `fresnel`.
+    Parameters
+    ----------
+    canvas, probe
+        Object and modes.
+    positions_px
+        (b, 2): (y, x) on the canvas of the probe's pixel (N//2, N//2).
+    background
+        Counts per pixel.
+    spread
+        Of the near field, as for `fresnel`; None is the far field.
     """
-    patches = gather(canvas, positions_px, probe.shape[-1])
-    total = np.full(patches.shape, background, patches.real.dtype)
-    for mode in probe:
-        wave = fourier(mode * patches) if spread is None else fresnel(mode * patches, spread)
-        total += wave.real**2 + wave.imag**2
-    return total
+    size, whole = probe.shape[-1], np.floor(positions_px).astype(np.int64)
+    fraction = positions_px - whole
+    waves = moved(probe, fraction) * gather(canvas, whole - size // 2, size)[:, None]
+    # Where in its window a wave lies changes only phases of the far field; a shadow has to move back with it.
+    waves = fourier(waves) if spread is None else fresnel(moved(waves, -fraction), spread)
+    return np.asarray((waves.real**2 + waves.imag**2).sum(axis=1) + np.asarray(background, waves.real.dtype))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import lightning as L
 import torch
@@ -17,8 +17,9 @@ from ptycho_core.base.config import Config
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
-from ptycho_core.engines.physics import Windows, exit_waves, gather, intensity
+from ptycho_core.engines.physics import Windows
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
+from ptycho_core.engines.solver import expected_counts
 from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Scan
 
@@ -50,6 +51,8 @@ class Model(L.LightningModule, ABC):
         To the detector.
     """
 
+    rate: ClassVar[float] = 1.0
+    """The optimiser's learning rate as a multiple of the config's, which is the one that is logged."""
     weight: Tensor | None
     probe_scale: Tensor
 
@@ -155,6 +158,15 @@ class Model(L.LightningModule, ABC):
             Width in pixels of the tiles that a network sees at once; the result is the same.
         """
 
+    def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor | None:
+        """Return an object (1, H, W), lit by a probe from the patterns of a canvas, cleaned; None without a network."""
+        return None
+
+    @property
+    def polish_epochs(self) -> int:
+        """Epochs of the direct engine that make a picture of this model better, where nothing else is asked for."""
+        return 0
+
     @abstractmethod
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the trained model that reconstructs a scan, on the canvas' device, and what it took, in a sentence.
@@ -196,10 +208,8 @@ class Model(L.LightningModule, ABC):
             self.settle(canvas)
         canvas, weight = canvas.moved(self.shifts), self.judging_weight() if held_out else self.weight
         probe, total = self.probe, losses.MisfitSum()
-        rows = torch.from_numpy(canvas.rows).to(canvas.device)
-        for amplitude, windows, where in canvas.pieces():
-            now, rows = rows[: len(amplitude)], rows[len(amplitude) :]
-            expected = self.predict_patterns(object[(slice(None), *where)], probe, windows, self.gains(now))
+        for amplitude, windows, rows in canvas.batches():
+            expected = self.predict_patterns(object, probe, windows, self.gains(rows))
             total.add(expected, amplitude, weight)
         return total.result()
 
@@ -278,7 +288,7 @@ class Model(L.LightningModule, ABC):
             {
                 "physics_weight": share,
                 "training_stage": 0.0 if share == 0 else 2.0 if share == 1 else 1.0,
-                "learning_rate": self.optimizers().param_groups[0]["lr"],  # type: ignore[union-attr]
+                "learning_rate": self.optimizers().param_groups[0]["lr"] / self.rate,  # type: ignore[union-attr]
             },
             on_step=True,
             on_epoch=False,
@@ -306,9 +316,8 @@ class Model(L.LightningModule, ABC):
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
-        """Expected counts (b, N, N) of the patterns in these windows of the object, of brightness (b,)."""
-        light = intensity(self.propagator.forward(exit_waves(probe, gather(canvas, windows))))
-        return (light if gain is None else light * gain[:, None, None]) + self.background
+        """Expected counts (b, N, N) of the patterns in these windows of the object (1, H, W), of brightness (b,)."""
+        return expected_counts(canvas[0], probe, windows, gain, self.background, self.propagator)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is."""

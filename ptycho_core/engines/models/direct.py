@@ -32,20 +32,17 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
-from ptycho_core.engines.physics import Windows, place, squared_modulus
+from ptycho_core.engines.physics import Windows, light_on, place, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
+    LEAST_LIGHT,
     Light,
     LightDescent,
     Patterns,
-    add_patches,
     edge_prior,
-    expected_counts,
     misfit,
-    read_patches,
     steps_of_patterns,
     uphill,
-    windows_part,
 )
 from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.scan import Scan
@@ -57,8 +54,6 @@ RATE = 200.0
 MOMENTUM = 0.9
 LEAST_SHARE = 0.1
 """Of a mode in the light of all, by which its gradient is divided at last."""
-LEAST_LIGHT = 0.05
-"""The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
 AMPLITUDES_UNTIL = 0.3
 """Part of the fit with projections onto amplitudes, which converge from afar; then the likelihood."""
 LANDING = 6
@@ -212,10 +207,6 @@ class DirectModel(Model):
         gains = self.gains(batch.indexes.flatten())
         expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), gains)
         return expected, batch.amplitude.flatten(0, 1)
-
-    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
-        """Expected counts (b, N, N) of the patterns in these windows of the object, the probe moved to their places."""
-        return expected_counts(canvas[0], probe, windows, gain, self.background, self.propagator)
 
     def settle(self, canvas: Canvas) -> None:
         """Find shift and brightness of a canvas' patterns from half of their pixels."""
@@ -488,12 +479,9 @@ class DirectModel(Model):
         """
         light = squared_modulus(self.probe.detach()).sum(dim=0)
         windows = place(positions, len(light), (1, *self.object_parts.shape[:2]))
-        total = torch.zeros_like(self.object.detach().real)
-        for some in range(0, len(positions), REGION):
-            part = windows_part(windows, slice(some, some + REGION))
-            add_patches(total, light.expand(len(part.start), -1, -1), part)
+        total = light_on(self.probe.detach(), windows)
         shares = [
-            (light.square() / read_patches(total, windows_part(windows, slice(some, some + REGION))).clamp_min(1e-12))
+            (light.square() / read_patches(total, windows.part(slice(some, some + REGION))).clamp_min(1e-12))
             .sum(dim=(1, 2))
             .div(light.sum())
             for some in range(0, len(positions), REGION)

@@ -1,161 +1,88 @@
-"""The network engine: back-projection, a U-Net that cleans it, and rounds that make it agree with the data."""
+"""The network engine: the solver's first epochs, and a network that cleans what they give."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Sampler
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines import losses
-from ptycho_core.engines.canvas import Canvas, Place, middle
+from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import (
-    CANVAS_MULTIPLE,
     Amplitudes,
     Batch,
     Deal,
     FixedSampler,
     GroupSampler,
     Split,
-    regions,
+    chunks,
+    pieces,
+    scan_canvas,
 )
+from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
+from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
-from ptycho_core.engines.models.unet import UNet, in_tiles
-from ptycho_core.engines.physics import (
-    EPSILON,
-    Estimate,
-    Windows,
-    backproject,
-    exit_waves,
-    gather,
-    place,
-    project,
-    replace_modulus,
-)
+from ptycho_core.engines.physics import place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
+from ptycho_core.engines.solver import Patterns, misfit
 from ptycho_core.scan.scan import Scan
 
-Apply = Callable[[UNet, Tensor], Tensor]
-"""Runs a U-Net on an image: directly, or in tiles."""
+_log = logging.getLogger(__name__)
 
-PROBE_RATE = 0.1
-"""Learning rate of the probe while the network trains, as a multiple of the config's."""
-BACKGROUND_RATE = 50.0
-"""That of the background's square root in sqrt(counts)."""
-_LEVELS = 3
-_REFINEMENT_LEVELS = 2
-_MIDDLE_PATTERNS = 256
-"""Enough to compare probes by, or to make a picture of."""
-
-
-class ObjectNetwork(nn.Module):
-    """From amplitudes to an object, in the object plane throughout.
-
-    Parameters
-    ----------
-    width
-        Channels of the U-Nets' first level.
-    refinement_steps
-        T, rounds of data consistency and cleaning.
-    """
-
-    def __init__(self, width: int, refinement_steps: int) -> None:
-        super().__init__()
-        self.first = UNet(3, 2, width, _LEVELS)
-        self.rounds = nn.ModuleList(UNet(5, 2, width, _REFINEMENT_LEVELS) for _ in range(refinement_steps))
-        self.step = nn.Parameter(torch.ones(refinement_steps), requires_grad=refinement_steps > 0)
-        assert CANVAS_MULTIPLE % self.first.multiple == 0
-
-    def begin(self, estimate: Estimate, apply: Apply) -> Tensor:
-        """Clean a back-projection: objects (g, H, W)."""
-        change = estimate.object - 1
-        features = torch.stack([change.real, change.imag, estimate.coverage.log1p()], dim=1)
-        return 1 + change + _complex(apply(self.first, features))
-
-    def refine(self, number: int, object: Tensor, residual: Tensor, coverage: Tensor, apply: Apply) -> Tensor:
-        """Take one round's step.
-
-        Parameters
-        ----------
-        number
-            Of the round.
-        object
-            (g, H, W) so far.
-        residual
-            (g, H, W): `residual` of all patterns.
-        coverage
-            (g, H, W).
-        apply
-            Runs the U-Net.
-        """
-        step = residual / (coverage + EPSILON)
-        change = object - 1
-        parts = [step.real, step.imag, change.real, change.imag, coverage.log1p()]
-        unet = self.rounds[number]
-        assert isinstance(unet, UNet)
-        return object + self.step[number] * step + _complex(apply(unet, torch.stack(parts, dim=1)))
-
-    def forward(
-        self,
-        amplitude: Tensor,
-        probe: Tensor,
-        windows: Windows,
-        weight: Tensor | None,
-        propagator: Propagator = FAR_FIELD,
-    ) -> Tensor:
-        """Objects (g, H, W) of groups whose patterns lie in these windows."""
-        estimate = backproject(amplitude, probe, windows, weight, propagator)
-        object = self.begin(estimate, _directly)
-        for number in range(len(self.rounds)):
-            change = residual(object, amplitude, probe, windows, weight, propagator)
-            object = self.refine(number, object, change, estimate.coverage, _directly)
-        return object
+AMPLITUDE_EPOCHS, LIKELIHOOD_EPOCHS = 2, 2
+"""Of the solver before the network cleans: from vacuum, then with the likelihood."""
+MOST_LIKELIHOOD_EPOCHS = 4
+"""Of those that training draws, so that the network meets objects of every convergence."""
+PARTS = (0.02, 0.8)
+"""Of the counts that the network may see in training; what is left judges."""
+LEAST_LIGHT = 30.0
+"""Counts on a pixel that thinning leaves: with fewer there is nothing to learn."""
+FEWEST_PATTERNS = 0.3
+"""Part of the patterns that an epoch sees at least."""
+ALL_PATTERNS = 0.5
+"""Part of the epochs that see all."""
+SHARPEST = 1000.0
+"""rho of the envelope at a ``physics_weight`` of 1: the likelihood, but bounded where nothing is expected."""
+POLISH_EPOCHS = 10
+_MIDDLE_PATTERNS = 128
+"""Enough to compare probes by."""
+_PICTURED_PATTERNS = 256
 
 
-def residual(
-    object: Tensor,
-    amplitude: Tensor,
-    probe: Tensor,
-    windows: Windows,
-    weight: Tensor | None,
-    propagator: Propagator = FAR_FIELD,
-) -> Tensor:
-    """Back-projected difference between the measured modulus and the one that the object gives, (g, H, W).
+@dataclass(frozen=True)
+class Scene:
+    """What an epoch trains on: an object that the solver found from a part of the counts, and the rest of them."""
 
-    ``sum_i S_i[conj(P) d_i] / max |P|^2`` with ``d_i = F^-1[A_i exp(i arg F(P O_i))] - P O_i``: the update of a
-    parallel iterative engine (Thibault et al. 2009), before its division by the coverage.
-    """
-    waves = propagator.forward(exit_waves(probe, gather(object, windows)))
-    return project(propagator.back(replace_modulus(waves, amplitude, weight) - waves), probe, windows)
-
-
-def _directly(unet: UNet, image: Tensor) -> Tensor:
-    result: Tensor = unet(image)
-    return result
-
-
-def _complex(channels: Tensor) -> Tensor:
-    # Mixed precision may hand over half floats, in which there is no complex arithmetic worth having.
-    channels = channels.float()
-    return torch.complex(channels[:, 0], channels[:, 1])
+    object: Tensor
+    """(H, W) on the canvas of the scan."""
+    light: Tensor
+    """(H, W) counts that were sent through each pixel, of those that were seen."""
+    thinning: Thinning
 
 
 class PinnModel(Model):
-    """A physics-informed network: unsupervised, its loss is the forward model against the measured counts.
+    """A physics-informed network: unsupervised, its loss is the forward model against counts that it has not seen.
 
-    One trained model serves any gridsize, any number of patterns and any field of view.
+    The solver makes an object of a part of the counts in a few epochs; the network cleans it; the rest of the counts,
+    which is independent of what was seen, judges. One trained model serves any gridsize, any number of patterns, any
+    field of view and any dose. Probe, background and what belongs to single patterns are the solver's, from the warm
+    start, and held.
 
     Parameters
     ----------
     config, probe, weight, patterns, propagator
         As for `Model`.
     """
+
+    rate = 6.0
 
     def __init__(
         self,
@@ -166,7 +93,12 @@ class PinnModel(Model):
         propagator: Propagator = FAR_FIELD,
     ) -> None:
         super().__init__(config, probe, weight, patterns, propagator)
-        self.network = ObjectNetwork(config.model_width, config.refinement_steps)
+        for held in (self.probe_parts, self.background_root):
+            held.requires_grad_(False)
+        self.network = Cleaner(config.model_width)
+        self._scene: Scene | None = None
+        self._validated: tuple[Tensor, Tensor] | None = None
+        self._predicting: Tensor | None = None
 
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
@@ -180,13 +112,35 @@ class PinnModel(Model):
         patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
         model = cls(config, probe, state.get("weight"), patterns, of_state(state["propagation"]))
+        if _is_of_0_1(state):
+            _log.warning(
+                "the checkpoint's network is one of version 0.1, which this version no longer has: its picture is that "
+                "of the solver's first epochs with the checkpoint's probe. Train anew for a network"
+            )
+            state = model._with_own_network(state)
         model.load_state_dict(state)
         return model
+
+    def _with_own_network(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        own = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        return {name: tensor for name, tensor in state.items() if not name.startswith("network.")} | own
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning: a run of version 0.1 goes on from its probe with a new network."""
+        if _is_of_0_1(checkpoint["state_dict"]):
+            checkpoint["state_dict"] = self._with_own_network(checkpoint["state_dict"])
+            checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
+        super().on_load_checkpoint(checkpoint)
 
     @property
     def warm_start_epochs(self) -> int:
         """As the config has them: the network relies on the probe."""
         return self.config.warm_start_epochs
+
+    @property
+    def held(self) -> Held:
+        """All that is not the object."""
+        return Held(self.probe.detach(), self.background.detach(), self.log_gain, self.weight, self.propagator)
 
     def physics_weight(self) -> float:
         """Share of the Poisson likelihood in the loss, 0 to 1, at this step."""
@@ -201,47 +155,67 @@ class PinnModel(Model):
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins, at the positions that the warm start found."""
+        self._validated = None
         if len(self.shifts):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             moved = self.shifts.detach().cpu().double().numpy()
             data.scan = data.scan.replace(positions=data.scan.positions + moved)
 
+    def on_train_epoch_start(self) -> None:
+        """Lightning: make what this epoch trains on."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        rng = np.random.default_rng([self.config.seed, self.current_epoch, 1])
+        rows = data.parts.train
+        if rng.random() > ALL_PATTERNS:
+            count = max(1, round(len(rows) * rng.uniform(FEWEST_PATTERNS, 1.0)))
+            rows = np.sort(rng.choice(rows, count, replace=False))
+        canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, self.device)
+        light = light_in_counts(canvas, self.probe)
+        lit = light[light > 0.1 * light.max()].median()
+        lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_LIGHT / float(lit)))
+        part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
+        thinning = Thinning(part, int(rng.integers(2**31)))
+        epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
+        object = self._solved(canvas, epochs, thinning)
+        self._scene = Scene(object, light * part, thinning)
+
+    def on_train_epoch_end(self) -> None:
+        """Lightning: an epoch is done."""
+        self._scene = None
+
     def loss_of(self, batch: Batch) -> Tensor:
-        """Return the likelihood, amplitudes, or a mixture, as far as training is."""
-        expected, amplitude = self.predict(batch)
-        counts = amplitude.square()
-        share = self.physics_weight()
-        mae = losses.mean_absolute_error(expected, amplitude, self.weight)
-        poisson = losses.poisson_deviance(expected, counts, self.weight)
-        if self.config.loss == "mae":
-            loss = mae
-        elif share == 1:
-            loss = poisson
-        else:
-            loss = share * poisson + (1 - share) * losses.amplitude_error(expected, amplitude, self.weight)
-        self.log_training(poisson.detach(), mae.detach(), share, len(amplitude))
-        return loss
-
-    def _rates(self) -> list[tuple[Iterable[nn.Parameter], float]]:
-        """Parameters in groups, each with its learning rate as a multiple of the config's.
-
-        The probe, which the network has to rely on, changes slowly; a background has far to go.
-        """
-        return [
-            (self.network.parameters(), 1.0),
-            ([self.probe_parts], PROBE_RATE),
-            ([self.background_root], BACKGROUND_RATE),
-        ]
+        """Return the misfit of the cleaned object to the counts that it was not made of."""
+        scene, share = self._scene, self.physics_weight()
+        assert scene is not None
+        size = batch.amplitude.shape[-1]
+        corners, (height, width) = pieces(batch.positions, size, batch.canvas)
+        object, light = (
+            torch.stack([whole[y : y + height, x : x + width] for y, x in corners.tolist()])
+            for whole in (scene.object, scene.light)
+        )
+        cleaned = self.network(object, light)
+        rest = 1 - scene.thinning.part
+        held, rows = self.held.dimmed(rest), batch.indexes.flatten()
+        counts = scene.thinning.second(batch.amplitude.flatten(0, 1).square(), rows)
+        patterns = Patterns(
+            counts,
+            place(batch.positions - corners[:, None], size, (len(corners), height, width)),
+            self.weight,
+            min(SHARPEST, share / max(1e-9, 1 - share)),
+            rows,
+            propagator=self.propagator,
+        )
+        with torch.autocast(self.device.type, enabled=False):
+            loss = misfit(cleaned.flatten(0, 1), held.probe, held.log_gain, held.background, self.shifts[:0], patterns)
+        self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(counts))
+        # An epoch of few counts starts from a noisier object, and would teach as much more as it is noisier.
+        return loss * (scene.thinning.part / rest)
 
     def configure_optimizers(self) -> Any:
         """Lightning: optimiser and schedule of the config."""
         config = self.config
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        groups = [
-            {"params": [p for p in parameters if p.requires_grad], "lr": config.learning_rate * rate}
-            for parameters, rate in self._rates()
-        ]
-        optimizer = kind([group for group in groups if group["params"]], lr=config.learning_rate)
+        optimizer = kind(self.network.parameters(), lr=self.rate * config.learning_rate)
         if config.scheduler == "plateau":
             reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
             plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
@@ -256,46 +230,58 @@ class PinnModel(Model):
         return {"optimizer": optimizer, "lr_scheduler": plan}
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> GroupSampler:
-        """Groups of neighbours, each on a canvas of its own."""
+        """Groups of neighbours, each on a piece of the scan's canvas."""
         return GroupSampler(scan, rows, self.config, rank=rank, world=world)
 
     def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
-        """Regions of hidden patterns and those around them."""
-        return FixedSampler(regions(scan, parts.validation, parts.train), rank=rank, world=world)
+        """Hidden patterns, predicted from the object that the pass makes of those that train."""
+        return FixedSampler(chunks(parts.validation, scan_canvas(scan)), rank=rank, world=world)
+
+    def on_validation_epoch_start(self) -> None:
+        """Lightning: reconstruct from all patterns that train, as `object_of` will; what the solver adds stays."""
+        if self._validated is None:
+            scan, amplitudes, parts = self.trainer.datamodule.validation_set  # type: ignore[attr-defined]
+            canvas = Canvas.of_scan(scan, amplitudes, parts.train, self.device)
+            self._validated = self._solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe)
+        self._predicting = None
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Expected counts and amplitudes of the patterns that count; the network sees those that are not hidden."""
-        groups, count, size, _ = batch.amplitude.shape
-        canvas = (groups, *batch.canvas)
-        probe = self.probe
-        seen = place(batch.positions[:, batch.hidden :], size, canvas)
-        object = self.network(
-            batch.amplitude[:, batch.hidden :].flatten(0, 1), probe, seen, self.weight, self.propagator
-        )
-        target = batch.hidden or count
-        windows = place(batch.positions[:, :target], size, canvas) if batch.hidden else seen
-        return self.predict_patterns(object, probe, windows), batch.amplitude[:, :target].flatten(0, 1)
+        """Expected counts and amplitudes of hidden patterns."""
+        assert self._validated is not None
+        if self._predicting is None:  # here, where Lightning has set the precision
+            self._predicting = self._clean(*self._validated, TILE)
+        windows = place(batch.positions, batch.amplitude.shape[-1], (1, *batch.canvas))
+        with torch.autocast(self.device.type, enabled=False):
+            expected = self.predict_patterns(
+                self._predicting[None], self.probe, windows, self.gains(batch.indexes.flatten())
+            )
+        return expected, batch.amplitude.flatten(0, 1)
+
+    def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
+        """Solve, and clean what comes out, on the whole canvas."""
+        canvas = canvas.moved(self.shifts)
+        return self._clean(self._solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe), tile)[None]
 
     @torch.inference_mode()
-    def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
-        """Run the network once over the canvas, streamed over patterns and in tiles."""
-        probe, weight, network = self.probe, self.weight, self.network
-        canvas = canvas.moved(self.shifts)
-        estimate = canvas.estimate(probe, weight)
+    def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor:
+        """Return an object (1, H, W) as the network cleans it."""
+        return self._clean(object[0], light_in_counts(canvas, probe), TILE)[None]
 
-        def apply(unet: UNet, image: Tensor) -> Tensor:
-            return in_tiles(unet, image, tile)
+    @property
+    def polish_epochs(self) -> int:
+        """Enough for the probe to follow."""
+        return POLISH_EPOCHS
 
-        object = network.begin(estimate, apply)
-        for number in range(len(network.rounds)):
-            now = object
+    @torch.inference_mode()
+    def _clean(self, object: Tensor, light: Tensor, tile: int) -> Tensor:
+        return self.network.in_tiles(object, light, tile)
 
-            def change(amplitude: Tensor, windows: Windows, where: Place, now: Tensor = now) -> Tensor:
-                return residual(now[(slice(None), *where)], amplitude, probe, windows, weight, self.propagator)
-
-            step = canvas.accumulate(change, torch.complex64)
-            object = network.refine(number, now, step, estimate.coverage, apply)
-        return object
+    def _solved(self, canvas: Canvas, likelihood_epochs: int, thinning: Thinning | None = None) -> Tensor:
+        """Return the solver's object (H, W) of a canvas, which the network is to clean."""
+        held, seed = self.held, 0 if thinning is None else thinning.seed
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            object = solve(canvas, held, AMPLITUDE_EPOCHS, thinning=thinning, seed=seed)
+            return solve(canvas, held, likelihood_epochs, object, thinning=thinning, seed=seed)
 
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.
@@ -336,8 +322,18 @@ class PinnModel(Model):
 
     def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
         """Reconstruct the patterns nearest to the scan's middle."""
-        some = middle(scan, rows, _MIDDLE_PATTERNS)
+        some = middle(scan, rows, _PICTURED_PATTERNS)
         return self.object_of(Canvas.of_rows(scan, amplitudes, some, self.device, self.config))[0]
+
+
+@torch.inference_mode()
+def light_in_counts(canvas: Canvas, probe: Tensor) -> Tensor:
+    """Return the light (H, W) in counts that the patterns of a canvas sent through each pixel."""
+    return canvas.light(probe)[0] * squared_modulus(probe).sum(dim=0).max()
+
+
+def _is_of_0_1(state: dict[str, Tensor]) -> bool:
+    return any(name.startswith("network.first.") for name in state)
 
 
 def _part_of_peak(schedule: str, part: float) -> float:

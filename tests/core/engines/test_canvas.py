@@ -19,21 +19,19 @@ from ptycho_core.engines.models import base
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
-from ptycho_core.engines.physics import backproject, coverage, place
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, forward, simulate
 
 CPU = torch.device("cpu")
-CONFIG = Config(model_width=4, refinement_steps=2)
+CONFIG = Config(model_width=4)
 
 
 def answering(scan: Scan, config: Config = CONFIG) -> PinnModel:
     """A network that adds something, as a trained one does."""
     torch.manual_seed(0)
     model = PinnModel.from_scan(scan, config)
-    for unet in (model.network.first, *model.network.rounds):
-        torch.nn.init.normal_(unet.last.weight, std=0.3)
+    torch.nn.init.normal_(model.network.last.weight, std=0.3)
     return model.eval()
 
 
@@ -67,7 +65,7 @@ def assert_same(a: tuple[torch.Tensor, torch.Tensor, float], b: tuple[torch.Tens
 def test_streaming_in_pieces_gives_what_one_piece_gives(tiny_scan: Scan, monkeypatch, patterns_at_once):
     whole = everything(tiny_scan)
     monkeypatch.setattr(canvas_module, "_PATTERNS_AT_ONCE", patterns_at_once)
-    assert len(list(canvas_of(tiny_scan).pieces())) == -(-60 // patterns_at_once)
+    assert len(list(canvas_of(tiny_scan).batches())) == -(-60 // patterns_at_once)
     assert_same(everything(tiny_scan), whole)
 
 
@@ -96,19 +94,9 @@ def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
     sim = simulate(spec)
     model, canvas = answering(sim.scan), canvas_of(sim.scan)
     model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
-    object = canvas.estimate(model.probe, model.weight).object
-    torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=1e-3)
-    assert model.misfit_of(object, canvas).r < 1e-3
-
-
-def test_network_sees_the_whole_scan_on_one_canvas(tiny_scan: Scan):
-    """As in training, where a group of all patterns is one canvas."""
-    model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
     object = model.object_of(canvas)
-    windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
-    with torch.no_grad():
-        at_once = model.network(Amplitudes(tiny_scan)[canvas.rows], model.probe, windows, None)
-    torch.testing.assert_close(object, at_once, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=0.01)
+    assert model.misfit_of(object, canvas).r < 0.01
 
 
 def test_patterns_left_out_play_no_part(tiny_scan: Scan):
@@ -120,31 +108,6 @@ def test_patterns_left_out_play_no_part(tiny_scan: Scan):
     a, b = (model.object_of(canvas_of(scan, rows)) for scan in (tiny_scan, other))
     assert torch.equal(a, b)
     assert not torch.equal(model.object_of(canvas_of(other)), a)
-
-
-def test_pieces_at_the_rim_stay_on_the_canvas():
-    """A piece is rounded up to a multiple of 8 pixels, which may reach over the edge."""
-    positions = np.array([[0.0, 0.0], [7.4, 15.6], [7.9, 9.3], [1.2, 15.9]])
-    scan = Scan(Patterns(np.random.default_rng(0).poisson(5, (4, 16, 16)).astype(np.float32)), positions)
-    canvas = canvas_of(scan)
-    probe = torch.ones(1, 16, 16, dtype=torch.complex64)
-    for row in range(4):
-        ((_, windows, where),) = canvas.only(np.array([row])).pieces()
-        assert all(part.start >= 0 and part.stop <= side for part, side in zip(where, canvas.shape, strict=True))
-        alone = torch.zeros(1, *canvas.shape)
-        alone[(0, *where)] = coverage(probe, windows)[0]
-        position = torch.from_numpy(canvas.positions[[row]].astype(np.float32))
-        torch.testing.assert_close(alone, coverage(probe, place(position, 16, (1, *canvas.shape))), atol=1e-5, rtol=0)
-
-
-def test_estimate_is_the_backprojection_of_all_patterns(tiny_scan: Scan):
-    model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
-    windows = place(torch.from_numpy(canvas.positions.astype(np.float32)), 32, (1, *canvas.shape))
-    with torch.no_grad():
-        at_once = backproject(canvas.amplitudes[canvas.rows], model.probe, windows)
-    found = canvas.estimate(model.probe, model.weight)
-    torch.testing.assert_close(found.object, at_once.object, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(canvas.light(model.probe), at_once.coverage, rtol=1e-4, atol=1e-5)
 
 
 def test_misfit_is_that_of_object_probe_and_background_against_the_counts(tiny_sim: Simulation):
@@ -198,8 +161,5 @@ def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
 def test_patterns_that_are_moved_over_the_edge_stay_on_the_canvas(tiny_scan):
     canvas = Canvas.of_scan(tiny_scan, Amplitudes(tiny_scan), np.arange(60), torch.device("cpu"))
     for by in (-50.0, 50.0):
-        for _, windows, (rows, columns) in canvas.moved(torch.full((60, 2), by)).pieces():
-            assert rows.start >= 0 <= columns.start
-            assert rows.stop <= canvas.shape[0]
-            assert columns.stop <= canvas.shape[1]
-            assert windows.canvas[1:] == (rows.stop - rows.start, columns.stop - columns.start)
+        for _, windows, _ in canvas.moved(torch.full((60, 2), by)).batches():
+            assert windows.canvas == (1, *canvas.shape)  # `place` refuses what lies outside

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -15,20 +14,18 @@ from ptycho_core.engines import data
 from ptycho_core.engines.data import (
     Amplitudes,
     Deal,
-    FixedSampler,
     GroupSampler,
     PatternDataset,
     PatternSampler,
     Placed,
     Split,
     chunks,
-    group_canvas,
-    regions,
+    pieces,
     scan_canvas,
     split,
 )
 from ptycho_core.engines.models import MODELS
-from ptycho_core.engines.physics import gather, place
+from ptycho_core.engines.physics import place, read_patches
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.scan.scan import Patterns, Scan
 
@@ -110,20 +107,19 @@ def test_a_scan_that_does_not_fit_is_read_batch_by_batch_with_the_same_result(
         assert torch.equal(read[rows], kept[rows])
 
 
-def test_groups_lie_on_canvases_of_their_own_that_just_hold_them(tiny_scan: Scan):
-    dataset = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions)
-    groups = np.array([[0, 1, 8], [30, 31, 40]])
-    batch = dataset[Deal(groups, group_canvas(tiny_scan.positions[groups], 32), 1)]
+def test_groups_are_held_by_pieces_of_the_canvas_that_just_fit(tiny_scan: Scan):
+    dataset, whole = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions), scan_canvas(tiny_scan)
+    groups = np.array([[0, 1, 8], [59, 58, 51]])
+    batch = dataset[Deal(groups, whole)]
     assert np.array_equal(batch.indexes, groups)
     assert batch.amplitude.shape == (2, 3, 32, 32)
-    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([40])][0])
-    assert batch.hidden == 1
-    moved = batch.positions.numpy() - tiny_scan.positions[groups]
-    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1], moved.shape), atol=1e-5)
-    np.testing.assert_allclose(moved, np.round(moved), atol=1e-5)
+    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([51])][0])
+    corners, shape = pieces(batch.positions, 32, batch.canvas)
     span = np.ptp(np.floor(tiny_scan.positions[groups]), axis=1).max(axis=0) + 33
-    assert all(side % 8 == 0 and 0 <= side - needed < 8 for side, needed in zip(batch.canvas, span, strict=True))
-    place(batch.positions, 32, (2, *batch.canvas))
+    assert shape == tuple(span)
+    assert bool((corners >= 0).all())
+    assert bool((corners + torch.tensor(shape) <= torch.tensor(whole.shape)).all())
+    place(batch.positions - corners[:, None], 32, (2, *shape))
 
 
 def test_whole_scan_canvas_is_shared_by_all_batches(tiny_scan: Scan):
@@ -153,7 +149,7 @@ def test_positions_on_any_origin_and_just_below_whole_pixels_find_their_windows(
     assert batch.canvas == (40, 40)
     windows = place(batch.positions, 16, (1, *batch.canvas))
     ramp = torch.arange(40.0)[:, None] + 0 * torch.arange(40.0)
-    centre = gather(ramp[None], windows)[:, 8, 8]
+    centre = read_patches(ramp, windows)[:, 8, 8] + windows.fraction[:, 0]
     np.testing.assert_allclose(centre - centre[0], positions[:, 0] - positions[0, 0], atol=1e-5)
 
 
@@ -241,55 +237,6 @@ def test_processes_share_single_patterns_in_equally_many_batches_none_empty(coun
     assert {int(row) for part in parts for groups in part for row in groups[0]} == set(range(count))
 
 
-def hidden_and_seen(deals: Iterable[Deal]) -> list[tuple[set[int], set[int]]]:
-    """Patterns of each region."""
-    return [
-        (set(deal.groups[0, : deal.hidden].tolist()), set(deal.groups[0, deal.hidden :].tolist())) for deal in deals
-    ]
-
-
-def lattice() -> Scan:
-    """A scan of 30 by 30 patterns that hold nothing."""
-    positions = np.stack(np.divmod(np.arange(900), 30), axis=1).astype(np.float64)
-    return Scan(Patterns(np.ones((900, 4, 4), np.float32)), positions)
-
-
-def test_every_hidden_pattern_is_predicted_once_from_all_seen_ones(tiny_scan: Scan):
-    parts = split(60, CONFIG)
-    ((hidden, seen),) = hidden_and_seen(regions(tiny_scan, parts.validation, parts.train))
-    assert hidden == set(parts.validation)
-    assert seen == set(parts.train)
-
-
-def test_regions_of_a_large_scan_are_bounded_and_hide_what_they_predict(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(data, "REGION", 40)
-    scan, parts = lattice(), split(900, CONFIG)
-    found = hidden_and_seen(regions(scan, parts.validation, parts.train))
-    assert 1 < len(found) <= data.MAX_REGIONS
-    predicted = [row for hidden, _ in found for row in hidden]
-    assert len(predicted) == len(set(predicted))
-    assert set(predicted) <= set(parts.validation)
-    for hidden, seen in found:
-        assert len(seen) == 40
-        assert seen <= set(parts.train)
-        near = np.linalg.norm(scan.positions[list(hidden)][:, None] - scan.positions[list(seen)], axis=2)
-        assert near.min(axis=1).max() < 3
-
-
-def test_processes_share_the_regions_and_take_equally_many(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(data, "REGION", 40)
-    monkeypatch.setattr(data, "MAX_REGIONS", 7)
-    scan, parts = lattice(), split(900, CONFIG)
-
-    def of(rank: int, world: int) -> list[tuple[set[int], set[int]]]:
-        return hidden_and_seen(FixedSampler(regions(scan, parts.validation, parts.train), rank=rank, world=world))
-
-    for world in (2, 9):
-        shares = [of(rank, world) for rank in range(world)]
-        assert len({len(share) for share in shares}) == 1
-        assert [region for region in of(0, 1) if not any(region in share for share in shares)] == []
-
-
 def batches(scan: Scan, config: Config, parts: Split, test_scan: Scan | None = None) -> ScanData:
     model = MODELS[config.engine].from_scan(scan, config)
     return ScanData(model, scan, parts, Amplitudes(scan), test_scan)
@@ -307,8 +254,8 @@ def test_training_batches_hold_training_patterns_and_validation_hides_its_own(ti
     trained = set().union(*(rows(batch.amplitude) for batch in module.train_dataloader()))
     assert trained <= set(parts.train)
     (batch,) = module.val_dataloader()
-    assert rows(batch.amplitude[:, : batch.hidden]) == set(parts.validation)
-    assert rows(batch.amplitude[:, batch.hidden :]) == set(parts.train)
+    assert rows(batch.amplitude) == set(parts.validation)
+    assert batch.hidden == len(parts.validation)
 
 
 def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
@@ -317,8 +264,8 @@ def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
     module = batches(tiny_scan, CONFIG.replace(val_fraction=0), parts, test)
     assert module.validates
     (batch,) = module.val_dataloader()
-    assert batch.amplitude.shape[1] == 30
-    assert batch.hidden == 2
+    assert batch.amplitude.shape[1] == batch.hidden == 2
+    assert len(module.validation_set[2].train) == 28
 
 
 def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):
@@ -327,7 +274,7 @@ def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):
     assert module.val_dataloader() == []
 
 
-def test_the_direct_engine_validates_many_patterns_a_region_at_a_time():
+def test_many_patterns_validate_some_at_a_time():
     hidden = np.arange(2 * data.REGION + 3)
     deals = list(chunks(hidden, ANYWHERE))
     assert [deal.hidden for deal in deals] == [data.REGION, data.REGION, 3]

@@ -122,8 +122,7 @@ def test_warm_start_finds_the_background_too(bright: Simulation):
 
 def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
     model, canvas, parts = start(scan, config)
-    with torch.no_grad():
-        object = canvas.estimate(model.probe, model.weight).object
+    object = model.object_of(canvas)
     final, epoch = polish(
         model,
         scan,
@@ -187,7 +186,7 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
 def test_without_validation_patterns_the_training_ones_decide(bright: Simulation):
     config = CONFIG.replace(val_fraction=0.0)
     model, canvas, parts = start(bright.scan, config)
-    assert np.array_equal(KeepBest(model, canvas, parts).canvas.rows, parts.train)
+    assert np.array_equal(KeepBest(model, canvas, parts, model).canvas.rows, parts.train)
 
 
 def test_polishing_shows_pictures_and_nothing_else(bright: Simulation):

@@ -96,7 +96,7 @@ def test_last_is_the_last_epoch_also_when_it_is_not_the_best(training):
     assert training.info.best_checkpoint.name.startswith("epoch=00")
     best = torch.load(training.info.best_checkpoint, weights_only=True)
     assert best["epoch"] == 0
-    assert not torch.equal(best["state_dict"]["probe_parts"], training.last["state_dict"]["probe_parts"])
+    assert not torch.equal(best["state_dict"]["network.last.bias"], training.last["state_dict"]["network.last.bias"])
 
 
 def test_a_value_that_is_not_finite_is_never_best(training, monkeypatch):

@@ -37,14 +37,13 @@ def other(tmp_path):
 def batches_seen(monkeypatch):
     """Batches that a network was trained on."""
     seen = []
-    predict = PinnModel.predict
+    loss_of = PinnModel.loss_of
 
     def spy(self, batch):
-        if self.training:
-            seen.append(batch)
-        return predict(self, batch)
+        seen.append(batch)
+        return loss_of(self, batch)
 
-    monkeypatch.setattr(PinnModel, "predict", spy)
+    monkeypatch.setattr(PinnModel, "loss_of", spy)
     return seen
 
 
@@ -159,28 +158,18 @@ def test_accumulated_batches_make_one_step(training):
 
 
 def test_the_gradient_is_clipped_after_it_was_logged(training):
-    training.go(gradient_clip_val=0.25, max_epochs=1, n_groups=4, batch_size=4)
+    training.go(gradient_clip_val=1e-3, max_epochs=1, n_groups=4, batch_size=4)
     (norm,) = training.column("grad_norm")
-    assert norm > 1
+    assert norm > 0.01
     state = training.last["optimizer_states"][0]["state"]
     after_one_step = torch.cat([one["exp_avg"].flatten() for one in state.values()])
-    assert float(after_one_step.norm()) == pytest.approx(0.1 * 0.25, rel=1e-3)  # Adam's mean takes a tenth of it
+    assert float(after_one_step.norm()) == pytest.approx(0.1 * 1e-3, rel=1e-2)  # Adam's mean takes a tenth of it
 
 
-@pytest.mark.parametrize(("loss", "column"), [("mae", "mae_train_loss"), ("poisson", "poisson_train_loss_epoch")])
-def test_the_loss_is_what_the_gradient_is_of_and_what_ranks(training, monkeypatch, loss, column):
-    stepped_on = []
-    step = Model.training_step
-
-    def spy(self, batch, number):
-        loss = step(self, batch, number)
-        stepped_on.append((float(loss.detach()), batch.amplitude.shape[0] * batch.amplitude.shape[1]))
-        return loss
-
-    monkeypatch.setattr(Model, "training_step", spy)
+@pytest.mark.parametrize(("loss", "weight"), [("mae", 0), ("poisson", 1)])
+def test_the_loss_is_what_the_network_descends_and_what_ranks(training, loss, weight):
     training.go(loss=loss, physics_schedule="off", max_epochs=1)
-    mean = sum(value * n for value, n in stepped_on) / sum(n for _, n in stepped_on)
-    assert training.column(column) == pytest.approx([mean])
+    assert set(training.column("physics_weight")) == {weight}
     assert training.checkpoints[0].startswith(f"epoch=00-{loss}_val_loss=")
 
 
@@ -201,8 +190,8 @@ def test_the_loss_goes_over_to_the_likelihood_on_schedule(training, schedule, we
 
 def test_the_probe_is_left_alone_or_learned(training, other):
     start = starting_probe(SCAN, 1)
-    assert torch.allclose(probe(training.go(probe_trainable=False, max_epochs=1)), start)
-    assert not torch.allclose(probe(other.go(probe_trainable=True, max_epochs=1)), start, rtol=1e-4)
+    assert torch.allclose(probe(training.go(engine="direct", probe_trainable=False, max_epochs=1)), start)
+    assert not torch.allclose(probe(other.go(engine="direct", probe_trainable=True, max_epochs=1)), start, rtol=1e-4)
 
 
 def test_a_warm_start_improves_the_probe_before_the_network_trains(training, other):
@@ -217,16 +206,15 @@ def test_a_warm_start_improves_the_probe_before_the_network_trains(training, oth
     assert "warming up the probe" not in {event.stage for event in other.all(StageChanged)}
 
 
-def test_modes_width_refinement_and_background_shape_the_model(training, other):
-    settings = {"probe_modes": 3, "refinement_steps": 2, "model_width": 4, "background": True}
-    state = training.go(**settings, warm_start_epochs=4, max_epochs=1).last
+def test_modes_width_and_background_shape_the_model(training, other):
+    state = training.go(probe_modes=3, model_width=8, background=True, warm_start_epochs=4, max_epochs=1).last
     assert len(probe(training)) == 3
-    assert {name.split(".")[2] for name in state["state_dict"] if name.startswith("network.rounds.")} == {"0", "1"}
-    assert float(state["state_dict"]["background_root"]) != pytest.approx(0.1, abs=1e-6)  # it has learned
-    plain = other.go(refinement_steps=0, max_epochs=1).last["state_dict"]
-    assert [name for name in plain if name.startswith("network.rounds.")] == []
+    assert float(state["state_dict"]["background_root"]) != pytest.approx(
+        0.1, abs=1e-6
+    )  # the warm start has learned it
+    plain = other.go(model_width=4, max_epochs=1).last["state_dict"]
     assert float(plain["background_root"]) == 0
-    assert training.all(RunStarted)[0].parameters > 4 * other.all(RunStarted)[0].parameters
+    assert training.all(RunStarted)[0].parameters > 1.5 * other.all(RunStarted)[0].parameters
 
 
 def test_a_checkpoint_has_the_prior_that_its_object_was_fitted_with_and_resumes_with_the_next(training):

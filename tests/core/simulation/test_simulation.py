@@ -11,7 +11,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
-from ptycho_core.simulation.forward import fresnel, gather, intensities
+from ptycho_core.simulation.forward import fresnel, intensities
 
 
 def vary(sim: Simulation, **changes: object) -> Simulation:
@@ -37,13 +37,23 @@ def test_intensity_at_a_whole_pixel_is_the_squared_dft_of_probe_times_the_rows_a
     np.testing.assert_allclose(intensities(canvas, probe, np.array([[y, x]], float), 0.5)[0], expected, rtol=1e-12)
 
 
-def test_gathering_between_pixels_is_exact_for_a_bilinear_object() -> None:
-    y, x = np.mgrid[:30, :30]
-    canvas = (2.0 * y + 3j * x + 0.5 * y * x).astype(complex)
-    patch = gather(canvas, np.array([[12.25, 14.75]]), 8)[0]
-    rows, columns = np.mgrid[:8, :8] - 4.0
-    yy, xx = 12.25 + rows, 14.75 + columns
-    np.testing.assert_allclose(patch, 2 * yy + 3j * xx + 0.5 * yy * xx)
+def test_intensity_between_pixels_is_that_of_an_object_known_on_a_four_times_finer_grid() -> None:
+    rng, n, fine = np.random.default_rng(1), 48, 4
+    side = 96 * fine
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(side)] * 2, indexing="ij")) * fine
+    smooth = np.exp(-((frequency / 0.15) ** 8))
+    whole = np.fft.ifft2(np.fft.fft2(rng.normal(size=(side, side))) * smooth)
+    object = np.exp(1j * whole / whole.std())
+    y, x = np.mgrid[:n, :n] - n // 2
+    probe = (np.exp(-(y**2 + x**2) / 50) * np.exp(0.01j * (y**2 - x**2)))[None] * 100
+    place = np.array([[41.25, 47.75]])
+    top, left = ((place[0] - n // 2) * fine).astype(int)
+    patch = object[top : top + n * fine : fine, left : left + n * fine : fine]
+    exact = abs(centred_dft(probe[0] * patch)) ** 2
+    found = intensities(object[::fine, ::fine], probe, place)[0]
+    assert abs(found - exact).max() < 1e-3 * exact.max()
+    elsewhere = intensities(object[::fine, ::fine], probe, np.round(place))[0]
+    assert abs(elsewhere - exact).max() > 0.01 * exact.max()
 
 
 def test_noiseless_patterns_are_the_intensities_of_the_truth(tiny_sim: Simulation) -> None:

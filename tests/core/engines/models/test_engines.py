@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import load_checkpoint
-from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
@@ -54,8 +51,7 @@ NETWORK = PLAIN.replace(
     n_groups=80,
     batch_size=8,
     model_width=4,
-    learning_rate=5e-3,
-    warm_start_epochs=10,
+    warm_start_epochs=12,
 )
 
 
@@ -84,13 +80,6 @@ def likeness(object: np.ndarray, found: Reconstruction, sim: Simulation) -> dict
     return {name: 1.0 if result[name] is None else result[name] for name in names}
 
 
-def backprojected(found: Found, scan: Scan) -> np.ndarray:
-    """What the network starts from, with the probe that it ended with."""
-    rows, device = found.result.pattern_index, torch.device("cpu")
-    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device)
-    return canvas.estimate(found.model.probe, found.model.weight).object[0].numpy()
-
-
 @pytest.mark.parametrize("probe", PROBES)
 def test_the_direct_engine_finds_the_truth(tmp_path: Path, probe):
     sim = simulated(**PROBES[probe])
@@ -105,16 +94,15 @@ def test_the_direct_engine_finds_the_truth(tmp_path: Path, probe):
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_the_network_finds_the_truth_where_backprojection_does_not(tmp_path: Path, probe):
+def test_the_network_finds_the_truth(tmp_path: Path, probe):
     sim = simulated(**PROBES[probe])
     found = fit(NETWORK, sim.scan, tmp_path)
     agreement = likeness(found.result.object, found.result, sim)
-    before = likeness(backprojected(found, sim.scan), found.result, sim)
-    assert agreement["phase_psnr"] > before["phase_psnr"] + 2
-    assert agreement["phase_ssim"] > before["phase_ssim"] + 0.2
-    assert agreement["modulus_psnr"] > before["modulus_psnr"] + 1
-    assert agreement["modulus_ssim"] > before["modulus_ssim"] + 0.04
-    assert agreement["frc_resolution_px"] < 2.5
+    assert agreement["phase_psnr"] > 24
+    assert agreement["phase_ssim"] > 0.7
+    assert agreement["modulus_psnr"] > 18
+    assert agreement["modulus_ssim"] > 0.5
+    assert agreement["frc_resolution_px"] < 2
     assert found.result.metrics["free_misfit"] < 2.5 * found.result.metrics["misfit"]
 
 
@@ -133,12 +121,6 @@ def test_the_direct_engine_finds_a_background_and_the_object_without_it(tmp_path
     )
     assert found.model.background.item() == pytest.approx(3, rel=0.3)
     assert found.result.metrics["free_misfit"] < 0.85 * blind.result.metrics["free_misfit"]
-
-
-def test_the_network_finds_a_background_within_a_factor_of_four(tmp_path: Path):
-    sim = simulated(background=3.0)
-    config = NETWORK.replace(background=True, max_epochs=4, warm_start_epochs=0)
-    assert 0.75 < fit(config, sim.scan, tmp_path).model.background.item() < 12
 
 
 @pytest.mark.parametrize("config", [DIRECT, NETWORK], ids=["direct", "network"])

@@ -1,4 +1,4 @@
-"""The network engine's model: what it sees, what it may not see, and what it does before it is trained."""
+"""The network engine's model: what it trains on, what it may not see, and what it does before it is trained."""
 
 from __future__ import annotations
 
@@ -7,123 +7,142 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, group_canvas
-from ptycho_core.engines.losses import mean_absolute_error
-from ptycho_core.engines.models.pinn import ObjectNetwork, PinnModel, residual
+from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.checkpoints import load_checkpoint
+from ptycho_core.engines.data import Amplitudes
+from ptycho_core.engines.estimate import Thinning
+from ptycho_core.engines.models import pinn
+from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
-from ptycho_core.engines.physics import backproject, exit_waves, gather, intensity, place
-from ptycho_core.engines.propagators import FAR_FIELD
-from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import Simulation
+from ptycho_core.engines.training import train
+from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.simulation import SimulationSpec, simulate
+from tests.helpers.truth import error, whole_canvas
 
-CONFIG = Config(model_width=4)
+CPU = torch.device("cpu")
+CONFIG = Config(
+    model_width=4,
+    n_groups=16,
+    batch_size=4,
+    max_epochs=1,
+    warm_start_epochs=0,
+    probe_search=False,
+    positions="off",
+    intensity="off",
+    accelerator="cpu",
+    preview_seconds=0,
+)
 
 
 def answering(config: Config, scan: Scan, weight: torch.Tensor | None = None) -> PinnModel:
-    """A network that adds something, as a trained one does."""
+    """A network that changes something, as a trained one does."""
     torch.manual_seed(0)
     model = PinnModel(config, starting_probe(scan, config.probe_modes), weight)
-    for unet in (model.network.first, *model.network.rounds):
-        torch.nn.init.normal_(unet.last.weight, std=0.1)
-    return model
+    torch.nn.init.normal_(model.network.last.weight, std=0.3)
+    return model.eval()
 
 
-def groups(scan: Scan, rows: list[list[int]], hidden: int = 0) -> Batch:
-    places = np.array(rows)
-    deal = Deal(places, group_canvas(scan.positions[places], scan.size), hidden)
-    return PatternDataset(Amplitudes(scan), scan.positions)[deal]
+def canvas_of(scan: Scan, rows: np.ndarray | None = None) -> Canvas:
+    return Canvas.of_scan(scan, Amplitudes(scan), np.arange(len(scan)) if rows is None else rows, CPU)
 
 
-def predicted(model: PinnModel, batch: Batch) -> torch.Tensor:
-    with torch.no_grad():
-        return model.predict(batch)[0]
+@pytest.fixture
+def scenes(monkeypatch):
+    """What epochs were trained on."""
+    seen = []
+    begin = PinnModel.on_train_epoch_start
+
+    def spy(self):
+        begin(self)
+        seen.append(self._scene)
+
+    monkeypatch.setattr(PinnModel, "on_train_epoch_start", spy)
+    return seen
 
 
-@pytest.mark.parametrize("rows", [[[0, 1, 8, 9]], [[0], [30], [59]], [[0, 1], [30, 31]], [list(range(36))]])
-def test_groups_of_any_size_and_number_are_predicted_by_one_network(tiny_scan: Scan, rows):
-    model, batch = answering(CONFIG, tiny_scan), groups(tiny_scan, rows)
-    expected, amplitude = model.predict(batch)
-    assert expected.shape == amplitude.shape == (np.size(rows), 32, 32)
-    assert bool((expected > 0).all())
-    assert torch.equal(amplitude, Amplitudes(tiny_scan)[np.ravel(rows)])
+def test_an_untrained_network_gives_what_the_solver_leaves_to_it(tiny_scan: Scan):
+    canvas = canvas_of(tiny_scan)
+    model = PinnModel(CONFIG, starting_probe(tiny_scan, 1), None)
+    object = model.object_of(canvas)
+    assert torch.equal(object[0], model._solved(canvas, pinn.LIKELIHOOD_EPOCHS))
+    assert not torch.allclose(answering(CONFIG, tiny_scan).object_of(canvas), object, atol=1e-3)
 
 
-def test_groups_of_a_batch_do_not_see_each_other(tiny_scan: Scan):
-    model = answering(CONFIG, tiny_scan)
-    together = predicted(model, groups(tiny_scan, [[0, 1, 8, 9], [40, 41, 48, 49]]))
-    alone = predicted(model, groups(tiny_scan, [[40, 41, 48, 49]]))
-    assert float((together[4:] - alone).abs().max() / alone.max()) < 0.05  # canvases differ in their margins only
+def test_epochs_differ_in_dose_and_coverage(tiny_scan: Scan, tmp_path, scenes):
+    train(CONFIG.replace(max_epochs=8, n_groups=4), tiny_scan, tmp_path / "run")
+    parts = [scene.thinning.part for scene in scenes]
+    assert len(set(parts)) == 8
+    assert min(parts) < 0.4
+    assert max(parts) <= pinn.PARTS[1]
+    lit = {int((scene.light > 0).sum()) for scene in scenes}
+    assert len(lit) > 1  # some saw all patterns, others a part of them
+    assert len({scene.thinning.seed for scene in scenes}) == 8
 
 
-def test_predictions_do_not_depend_on_the_order_within_a_group(tiny_scan: Scan):
-    model = answering(CONFIG, tiny_scan)
-    a, b = (predicted(model, groups(tiny_scan, [rows])) for rows in ([0, 1, 8, 9], [9, 1, 0, 8]))
-    torch.testing.assert_close(b, a[[3, 1, 0, 2]], rtol=1e-3, atol=1e-3)
+def test_what_judges_a_batch_has_not_been_seen(tiny_scan: Scan, tmp_path, monkeypatch):
+    """Counts that the object was made of change nothing in the counts that it is held against."""
+    seen, second = [], Thinning.second
+
+    def spy(self, counts, rows):
+        rest = second(self, counts, rows)
+        seen.append((self.first(counts, rows), rest, counts))
+        return rest
+
+    monkeypatch.setattr(Thinning, "second", spy)
+    train(CONFIG, tiny_scan, tmp_path / "run")
+    assert seen
+    for first, rest, counts in seen:
+        assert torch.equal(first + rest, counts.round())
 
 
-def test_hidden_patterns_are_predicted_without_being_seen(tiny_scan: Scan):
-    model = answering(CONFIG, tiny_scan)
-    batch = groups(tiny_scan, [[4, 12, 3, 5, 11, 13]], hidden=2)
-    expected, amplitude = model.predict(batch)
-    assert torch.equal(amplitude, Amplitudes(tiny_scan)[np.array([4, 12])])
-    other = batch.amplitude.clone()
-    other[:, :2] = 1000
-    assert torch.equal(predicted(model, batch._replace(amplitude=other)), expected.detach())
-    other = batch.amplitude.clone()
-    other[:, 2:] *= 1.1
-    assert not torch.allclose(predicted(model, batch._replace(amplitude=other)), expected.detach(), rtol=1e-3)
+def test_validation_patterns_are_predicted_without_being_seen(tiny_scan: Scan, tmp_path, scenes):
+    info = train(CONFIG, tiny_scan, tmp_path / "one")
+    rows = list(info.validation_indexes)
+    counts = tiny_scan.patterns[:].copy()
+    counts[rows] = counts[rows].swapaxes(1, 2)[:, ::-1]
+    other = train(CONFIG, tiny_scan.replace(patterns=Patterns(counts)), tmp_path / "two")
+    assert torch.equal(scenes[0].object, scenes[1].object)
+    assert other.best_value > info.best_value
 
 
-@pytest.mark.parametrize("steps", [0, 2])
-def test_an_untrained_network_only_projects(tiny_sim: Simulation, steps):
-    scan = tiny_sim.scan
-    batch, probe = groups(scan, [list(range(60))]), torch.from_numpy(tiny_sim.truth.probe)
-    windows = place(batch.positions, 32, (1, *batch.canvas))
-    amplitude = batch.amplitude.flatten(0, 1)
-    estimate = backproject(amplitude, probe, windows)
-    wanted = estimate.object
-    for _ in range(steps):
-        wanted = wanted + residual(wanted, amplitude, probe, windows, None) / (estimate.coverage + 0.02)
-    object = ObjectNetwork(4, steps)(amplitude, probe, windows, None)
-    torch.testing.assert_close(object, wanted)
-
-
-def test_each_refinement_step_brings_the_object_closer_to_the_data(tiny_sim: Simulation):
-    batch, probe = groups(tiny_sim.scan, [list(range(60))]), torch.from_numpy(tiny_sim.truth.probe)
-    errors = []
-    for steps in range(4):
-        model = PinnModel(CONFIG.replace(refinement_steps=steps), probe, None)
-        expected, amplitude = model.predict(batch)
-        errors.append(mean_absolute_error(expected, amplitude).item())
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.8 * errors[0]
-
-
-def test_residual_of_an_object_that_explains_the_data_is_zero(tiny_sim: Simulation):
-    truth = tiny_sim.truth
-    object, probe = torch.from_numpy(truth.object)[None], torch.from_numpy(truth.probe)
-    windows = place(torch.from_numpy(truth.positions_px).float(), 32, (1, *truth.object.shape))
-    exact = intensity(FAR_FIELD.forward(exit_waves(probe, gather(object, windows)))).sqrt()
-    assert float(residual(object, exact, probe, windows, None).abs().max()) < 1e-4
-    assert float(residual(object, exact * 1.1, probe, windows, None).abs().max()) > 0.05
-
-
-def test_bad_pixels_change_neither_object_nor_prediction_nor_step(tiny_scan: Scan):
+def test_bad_pixels_change_nothing(tiny_scan: Scan):
     weight = torch.ones(32, 32)
     weight[2:5, 4] = 0
-    model = answering(CONFIG.replace(refinement_steps=2), tiny_scan, weight)
-    batch = groups(tiny_scan, [[0, 1, 8, 9]])
-    other = batch.amplitude.clone()
-    other[..., weight == 0] = 1e4
-    assert torch.equal(predicted(model, batch._replace(amplitude=other)), predicted(model, batch))
+    model, found = answering(CONFIG, tiny_scan, weight), []
+    for value in (0.0, 1e4):
+        canvas = canvas_of(tiny_scan)
+        canvas.amplitudes.kept[:, weight == 0] = value
+        found.append(model.object_of(canvas))
+    assert torch.equal(*found)
 
 
-def test_every_weight_learns(tiny_scan: Scan):
-    model = answering(CONFIG.replace(background=True), tiny_scan)
-    expected, amplitude = model.predict(groups(tiny_scan, [[0, 1, 8, 9]]))
-    mean_absolute_error(expected, amplitude).backward()
-    silent = [name for name, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    assert silent == []
+def test_the_network_alone_learns(tiny_scan: Scan):
+    model = PinnModel(CONFIG.replace(background=True), starting_probe(tiny_scan, 1), None)
+    assert {name.partition(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {"network"}
+
+
+def test_training_makes_a_faint_picture_better(tmp_path):
+    """No truth was shown: half of the counts judge what is made of the other half."""
+    spec = SimulationSpec(
+        object="lines",
+        size=32,
+        n_patterns=196,
+        step_px=2.0,
+        counts_per_pixel=0.5,
+        defocus_m=2.5e-3,
+        guess_defocus_error_m=0.0,
+    )
+    sim, config = simulate(spec), CONFIG.replace(max_epochs=12, n_groups=64, batch_size=8, model_width=8)
+    network = pinn_of(train(config, sim.scan, tmp_path / "run").last_checkpoint)
+    blank, canvas = PinnModel(config, network.probe.detach(), None), whole_canvas(sim)
+    before, after = (error(model.object_of(canvas)[0], sim) for model in (blank, network))
+    assert after < 0.97 * before
+
+
+def pinn_of(checkpoint) -> PinnModel:
+    model = load_checkpoint(checkpoint).model()
+    assert isinstance(model, PinnModel)
+    return model
 
 
 @pytest.mark.parametrize("size", [32, 48])

@@ -1,0 +1,140 @@
+"""An object in a second or two: a few epochs of the solver's steps with the probe and all else held.
+
+No Lightning, no gradients through it: the network cleans what comes out, and training makes many of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.data import patterns_per_step
+from ptycho_core.engines.propagators import Propagator
+from ptycho_core.engines.solver import LEAST_LIGHT, Patterns, look
+
+MOMENTUM = 0.7
+RATE, LAST_RATE = 0.5, 0.05
+"""Length of the first step and of the last, of the gradient over the light; a cosine lies between."""
+LATER = 0.4
+"""Part of these where there is an object to go on from."""
+LIKELIHOOD = 20.0
+"""rho of the envelope where there is an object to go on from."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is known of a scan while its object is estimated.
+
+    Parameters
+    ----------
+    probe
+        (M, N, N) complex64 in sqrt(counts).
+    background
+        () counts per pixel.
+    log_gain
+        (n,) logarithms of the patterns' brightness, or (0,).
+    weight
+        (N, N) 0 where a pixel is bad, or None.
+    propagator
+        To the detector.
+    """
+
+    probe: Tensor
+    background: Tensor
+    log_gain: Tensor
+    weight: Tensor | None
+    propagator: Propagator
+
+    def dimmed(self, part: float) -> Held:
+        """Return the same with this part of the light."""
+        return Held(self.probe * math.sqrt(part), self.background * part, self.log_gain, self.weight, self.propagator)
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """Divides the counts of each pattern into two that are independent and of the same truth.
+
+    Of k photons each goes to the first part with probability ``part``: binomial, and so exact for Poisson counts, where
+    both parts are Poisson counts again, of ``part`` and ``1 - part`` of the light. What is drawn for a pattern depends
+    on ``seed`` and the pattern's place in the scan alone.
+    """
+
+    part: float
+    seed: int
+
+    def first(self, counts: Tensor, rows: Tensor) -> Tensor:
+        """Return the first part (b, N, N) of the counts of patterns at these places (b,)."""
+        generator = torch.Generator(counts.device)
+        drawn = torch.empty_like(counts)
+        # Real detectors may report fractions of photons.
+        whole = counts.round()
+        share = torch.tensor(self.part, device=counts.device)
+        for number, row in enumerate(rows.tolist()):
+            generator.manual_seed((self.seed * 1_000_003 + row) % 2**63)
+            drawn[number] = torch.binomial(whole[number], share.expand_as(whole[number]), generator=generator)
+        return drawn
+
+    def second(self, counts: Tensor, rows: Tensor) -> Tensor:
+        """Return the rest."""
+        return counts.round() - self.first(counts, rows)
+
+
+def solve(
+    canvas: Canvas,
+    held: Held,
+    epochs: int,
+    object: Tensor | None = None,
+    *,
+    thinning: Thinning | None = None,
+    seed: int = 0,
+) -> Tensor:
+    """Return an object (H, W) that explains the patterns of a canvas.
+
+    Parameters
+    ----------
+    canvas
+        The patterns, where they lie.
+    held
+        All that is not the object; of the whole light.
+    epochs
+        Times that every pattern is looked at; 0 gives the object back.
+    object
+        To go on from, with the likelihood and shorter steps; None begins with vacuum and amplitudes.
+    thinning
+        Whose first part of the counts is taken; None takes all.
+    seed
+        Of the order of the patterns.
+    """
+    from_afar = object is None
+    rate, rho = (1.0, 0.0) if from_afar else (LATER, LIKELIHOOD)
+    now = torch.ones(canvas.shape, dtype=torch.complex64, device=canvas.device) if object is None else object.clone()
+    if thinning is not None:
+        held = held.dimmed(thinning.part)
+    count = len(canvas.rows)
+    batches = max(1, math.ceil(count / patterns_per_step(count)))
+    rng = np.random.default_rng([seed, count])
+    velocity = torch.zeros_like(now)
+    shifts = torch.zeros(0, 2, device=now.device)
+    wants = (True, False, False, False, False)
+    for step in range(epochs * batches):
+        if step % batches == 0:
+            parts = np.array_split(rng.permutation(canvas.rows), batches)
+        amplitude, windows, rows = canvas.batch(parts[step % batches])
+        counts = amplitude.square()
+        if thinning is not None:
+            counts = thinning.first(counts, rows)
+        patterns = Patterns(counts, windows, held.weight, rho, rows, propagator=held.propagator)
+        found = look(now, held.probe, held.log_gain, held.background, shifts, patterns, wants)
+        gradient, light = found.gradients[0], found.lights[0]
+        assert gradient is not None
+        part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))
+        length = rate * (LAST_RATE + (RATE - LAST_RATE) * part)
+        move = gradient.div_(light + LEAST_LIGHT * light.max()).mul_(-length)
+        velocity.mul_(MOMENTUM).add_(move)
+        now.add_(velocity, alpha=MOMENTUM).add_(move)
+    return now
