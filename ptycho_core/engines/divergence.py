@@ -186,7 +186,7 @@ def _misfit_of_mean(held_out: Canvas, seen: Canvas, weight: Tensor | None) -> fl
     """Return how well the mean of patterns explains others."""
     mean = seen.amplitudes[seen.rows[:_PATTERNS]].square().mean(dim=0, keepdim=True).to(held_out.device)
     total = losses.MisfitSum()
-    for amplitude, _, _ in held_out.pieces():
+    for amplitude, _, _ in held_out.batches():
         total.add(mean.expand_as(amplitude), amplitude, weight)
     return total.result().misfit
 
@@ -203,7 +203,7 @@ def _deviance_of_nothing(model: Model, canvas: Canvas) -> float:
 @torch.inference_mode()
 def _without_object(model: Model, canvas: Canvas) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield expected counts and amplitudes, (b, N, N) each, as if there were no object of modulus other than 1."""
-    for amplitude, windows, _ in canvas.moved(model.shifts).pieces():
+    for amplitude, windows, _ in canvas.moved(model.shifts).batches():
         vacuum = torch.ones(windows.canvas, dtype=torch.complex64, device=canvas.device)
         yield model.predict_patterns(vacuum, model.probe, windows), amplitude
 

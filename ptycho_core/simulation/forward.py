@@ -55,7 +55,7 @@ def gather(canvas: NDArray[Any], corners: NDArray[np.int64], size: int) -> NDArr
 
 
 def moved(waves: NDArray[Any], fractions: NDArray[np.float64]) -> NDArray[Any]:
-    """Return waves (M, N, N) or (b, M, N, N) moved down and to the right by fractions (b, 2) of a pixel: (b, M, N, N)."""
+    """Return waves (M, N, N) or (b, M, N, N) moved down and right by fractions (b, 2) of a pixel: (b, M, N, N)."""
     from scipy import fft  # as in grouping
 
     cycles = np.fft.fftfreq(waves.shape[-1])

@@ -91,7 +91,7 @@ def _seen(object: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
     ]
     differences = torch.stack(neighbours, dim=1)
     power = differences.square().sum(dim=-1) * light[:, None]
-    rings = torch.stack(differences.split(len(_DIRECTIONS), dim=1), dim=1)
+    rings = torch.stack(differences.chunk(len(DISTANCES), dim=1), dim=1)
     lone = rings.mean(dim=2).square().sum(dim=-1) * light[:, None] * len(_DIRECTIONS)
     bright = light.clamp_min(_DARK).log()[:, None] / 4
     return differences, torch.cat([bright, lone.log1p() / 4, power.log1p() / 4], dim=1)

@@ -17,7 +17,7 @@ from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.training_runs import CountsBatches, Training
 
-SCATTERING = simulate(SimulationSpec(size=24, n_patterns=64, step_px=5)).scan
+SCATTERING = simulate(SimulationSpec(size=24, n_patterns=64, step_px=4, defocus_m=2.5e-3)).scan
 SHUFFLED = SCATTERING.replace(positions=np.random.default_rng(1).permutation(SCATTERING.positions))
 DIRECT = {"engine": "direct", "n_groups": None, "max_epochs": 10, "positions": "off", "intensity": "off"}
 
