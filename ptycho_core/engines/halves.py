@@ -79,7 +79,7 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
         own = DirectModel.from_model(model, config, start)
         split = Split(half, validation, half[:0])
         try:
-            fitted, epoch = polish(
+            fitted, epoch, _ = polish(
                 own,
                 scan,
                 whole.only(half),

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -129,6 +129,14 @@ def _short(config: Config, **changes: Any) -> Config:
     return config.replace(**_SHORT_FIT, prior=config.prior or 0.0, **changes)
 
 
+class Polished(NamedTuple):
+    """What polishing found: the best state, after which epoch that was, and whether its object is a cleaned one."""
+
+    model: DirectModel
+    epoch: int
+    cleaned: bool
+
+
 def polish(
     model: Model,
     scan: Scan,
@@ -141,7 +149,7 @@ def polish(
     stop: StopToken,
     *,
     from_afar: bool = False,
-) -> tuple[DirectModel, int]:
+) -> Polished:
     """Let the direct engine go on from an object and a model's probe and background, and the model clean what it finds.
 
     Parameters
@@ -164,10 +172,8 @@ def polish(
 
     Returns
     -------
-    model
-        In the state with the lowest deviance of the validation patterns, the start included.
-    epochs
-        After which that was.
+    Polished
+        What has the lowest deviance of the validation patterns, the start included.
     """
     config = _short(model.config, accelerator=accelerator, max_epochs=epochs)
     if not from_afar:
@@ -179,7 +185,7 @@ def polish(
     with quiet_lightning(config), contextlib.suppress(Cancelled):
         _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, Stage.POLISHING, best)
     direct.load_state_dict(best.state)
-    return direct.to(canvas.device), best.epoch
+    return Polished(direct.to(canvas.device), best.epoch, best.cleaned)
 
 
 def join(
@@ -244,7 +250,7 @@ class KeepBest(L.Callback):
         self.held_out = len(parts.validation) > 0
         self.fitted, self.canvas = canvas, canvas.only(parts.validation if self.held_out else parts.train)
         self.deviance = float("inf")
-        self.epoch = 0
+        self.epoch, self.cleaned = 0, False
         self.state: dict[str, Any] = {}
 
     def look(self, epoch: int) -> None:
@@ -252,16 +258,16 @@ class KeepBest(L.Callback):
         object = self.model.object_of(self.canvas)
         self._weigh(epoch, object)
         if epoch:  # what it begins with is clean
-            self._weigh(epoch, self.cleans.cleaned(object, self.fitted, self.model.probe))
+            cleaned = self.cleans.cleaned(object, self.fitted, self.model.probe)
+            if cleaned is not object:
+                self._weigh(epoch, cleaned, cleaned=True)
 
-    def _weigh(self, epoch: int, object: Tensor | None) -> None:
-        if object is None:
-            return
+    def _weigh(self, epoch: int, object: Tensor, *, cleaned: bool = False) -> None:
         deviance = self.model.misfit_of(object, self.canvas, held_out=self.held_out).deviance
         if deviance < self.deviance or not self.state:
             state = copy.deepcopy(self.model.state_dict())
             state["object_parts"] = torch.view_as_real(object[0]).clone()
-            self.deviance, self.epoch, self.state = deviance, epoch, state
+            self.deviance, self.epoch, self.state, self.cleaned = deviance, epoch, state, cleaned
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""

@@ -111,12 +111,16 @@ def reconstruct(
     history += [f"while it was trained: {what[0].lower()}{what[1:]}" for what in (run.rollbacks if run else ())]
     times.append(time.perf_counter())
 
-    token, final, polished_epochs = stop or StopToken(), model, 0
+    token, final, polished_epochs, cleaned = stop or StopToken(), model, 0, False
     if polish_epochs and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.POLISHING))
-        final, polished_epochs = polish(model, scan, canvas, parts, object, polish_epochs, accelerator, events, token)
-        object = final.object_of(canvas)
-        history.append(f"polished by the direct engine for {polished_epochs} epochs")
+        better, polished_epochs, cleaned = polish(
+            model, scan, canvas, parts, object, polish_epochs, accelerator, events, token
+        )
+        if polished_epochs:  # else the pass is the best picture, and stays what it is
+            final, object = better, better.object_of(canvas)
+        also = " and cleaned once more" if cleaned else ""
+        history.append(f"polished by the direct engine for {polished_epochs} epochs{also}")
     times.append(time.perf_counter())
 
     canvas = canvas.moved(final.shifts)
@@ -145,6 +149,8 @@ def reconstruct(
         every = np.arange(len(scan))
         try:
             final, object, how = _with_all(final, scan, canvas.only(every), object, tile, accelerator, events, token)
+            if cleaned:
+                object = model.cleaned(object, canvas.only(every), final.probe.detach())
             rows, canvas = every, canvas.only(every).moved(final.shifts)
         except (Cancelled, TrainingError) as error:
             how = f"left out: {error or 'cancelled'}"

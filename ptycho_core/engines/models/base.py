@@ -158,9 +158,9 @@ class Model(L.LightningModule, ABC):
             Width in pixels of the tiles that a network sees at once; the result is the same.
         """
 
-    def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor | None:
-        """Return an object (1, H, W), lit by a probe from the patterns of a canvas, cleaned; None without a network."""
-        return None
+    def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor:
+        """Return an object (1, H, W), lit by a probe from a canvas' patterns, cleaned; the same without a network."""
+        return object
 
     @property
     def polish_epochs(self) -> int:

@@ -76,7 +76,9 @@ def test_a_network_that_leaves_its_best_state_far_behind_goes_back_to_it(trainin
     assert "epoch=03" not in [name[:8] for name in training.checkpoints]
 
 
-@pytest.mark.parametrize("settings", [{}, {"engine": "direct"}, {"accumulate_grad_batches": 2}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"engine": "direct", "max_epochs": 6}, {"accumulate_grad_batches": 2}], ids=str
+)
 def test_a_nan_among_the_parameters_is_left_behind(training, settings):
     training.go(callbacks=[Plants(4)], **settings)
     (told,) = training.all(RolledBack)
@@ -118,7 +120,7 @@ def test_a_scan_with_shuffled_positions_ends_as_failed(training, scan, settings)
 
 def test_an_empty_sample_is_no_failure(training):
     empty = simulate(SimulationSpec(size=16, n_patterns=36, step_px=2, modulus_min=1.0, phase_max=1e-3)).scan
-    training.go(scan=empty, **{**DIRECT, "max_epochs": 3})
+    training.go(scan=empty, **{**DIRECT, "max_epochs": 6})
     assert training.info.status == "finished"
 
 

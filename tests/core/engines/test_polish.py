@@ -123,7 +123,7 @@ def test_warm_start_finds_the_background_too(bright: Simulation):
 def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
     model, canvas, parts = start(scan, config)
     object = model.object_of(canvas)
-    final, epoch = polish(
+    final, epoch, _ = polish(
         model,
         scan,
         canvas,
@@ -157,7 +157,7 @@ def test_polishing_goes_on_from_the_object_probe_and_background_given(bright: Si
     object = torch.full((1, *canvas.shape), 0.5 + 0.5j)
     token = StopToken()
     token.stop("enough")
-    final, epoch = polish(model, bright.scan, canvas, parts, object, 5, "cpu", lambda event: None, token)
+    final, epoch, _ = polish(model, bright.scan, canvas, parts, object, 5, "cpu", lambda event: None, token)
     assert epoch <= 1
     assert float((final.object.detach() - object[0]).abs().max()) < 0.2
     torch.testing.assert_close(final.probe, model.probe, rtol=0.2, atol=0.1 * model.probe.abs().max().item())
