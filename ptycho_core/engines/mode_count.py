@@ -113,7 +113,7 @@ class _Choice:
         return ModeCount(strongest if count > 1 else None, told)
 
     def _fit(self, model: DirectModel, epochs: int, *, from_afar: bool = False) -> DirectModel:
-        fitted, _ = polish(
+        fitted: DirectModel = polish(
             model,
             self.scan,
             self.canvas,
@@ -124,7 +124,7 @@ class _Choice:
             lambda event: None,
             self.stop,
             from_afar=from_afar,
-        )
+        ).model
         return fitted
 
     def _with_one_more(self, fit: DirectModel) -> DirectModel:

@@ -120,9 +120,7 @@ def _try(
     canvas = Canvas.of_scan(turned, Amplitudes(turned), parts.train, device_of(accelerator))
     model = DirectModel.from_scan(turned, config)
     start = model.object_of(canvas)
-    model, *_ = polish(
-        model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop, from_afar=True
-    )
+    model, *_ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)
     object = model.object_of(canvas)
     found = model.misfit_of(object, canvas.only(parts.validation))
     return Trial(orientation, found.deviance, found.misfit), object[0].cpu().numpy()

@@ -149,6 +149,7 @@ def polish(
     stop: StopToken,
     *,
     from_afar: bool = False,
+    gently: bool = False,
 ) -> Polished:
     """Let the direct engine go on from an object and a model's probe and background, and the model clean what it finds.
 
@@ -169,6 +170,8 @@ def polish(
         Observer and token.
     from_afar
         Whether the object is no picture yet.
+    gently
+        Whether it is a good one.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def polish(
         What has the lowest deviance of the validation patterns, the start included.
     """
     config = _short(model.config, accelerator=accelerator, max_epochs=epochs)
-    if not from_afar:
+    if gently:
         config = config.replace(learning_rate=GENTLY * config.learning_rate)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.from_afar = from_afar

@@ -115,7 +115,7 @@ def reconstruct(
     if polish_epochs and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.POLISHING))
         better, polished_epochs, cleaned = polish(
-            model, scan, canvas, parts, object, polish_epochs, accelerator, events, token
+            model, scan, canvas, parts, object, polish_epochs, accelerator, events, token, gently=True
         )
         if polished_epochs:  # else the pass is the best picture, and stays what it is
             final, object = better, better.object_of(canvas)
