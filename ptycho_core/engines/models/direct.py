@@ -385,7 +385,8 @@ class DirectModel(Model):
         velocity[seen] = limited(INERTIA * velocity + step, 2 * LARGEST_SHIFT)[seen]
         shifts = torch.where(seen[:, None], self.shifts + velocity, self.shifts)
         positions, train, gauge = self._known
-        shifts = shifts - gauge @ torch.linalg.lstsq(gauge[train], shifts[train]).solution
+        # Held-out patterns have no part in it: they would drift by what each batch's share adds up to.
+        shifts[train] -= gauge[train] @ torch.linalg.lstsq(gauge[train], shifts[train]).solution
         far = shifts.norm(dim=1) > self._reach
         if bool(far.any()):
             self.put_back |= set(map(int, torch.nonzero(far).flatten()))

@@ -91,6 +91,12 @@ def test_patterns_that_validate_are_found_by_half_of_their_pixels(jittered: Simu
     assert off_by(recorded + shifts[rows], truth) < 0.6 * off_by(recorded, truth)
 
 
+def test_free_patterns_do_not_drift_while_others_are_moved(jittered: Simulation, refined: RunInfo):
+    shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
+    free = split(len(jittered.scan), refined.config).free
+    assert np.sqrt(np.square(shifts[free]).sum(axis=1).mean()) < 0.3
+
+
 def test_refinement_tells_how_far_it_moved_the_patterns(found: Reconstruction):
     moved = found.positions_px - found.recorded_positions_px
     assert found.metrics["positions_rms_px"] == pytest.approx(np.sqrt(np.square(moved).sum(axis=1).mean()))
