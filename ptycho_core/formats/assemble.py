@@ -63,7 +63,7 @@ class Stored:
     positions
         (n, 2) float64 (y, x) of the probe on the sample, of the patterns at ``rows``, in ``unit``.
     values
-        What the format holds where the numbers themselves do not tell: "counts", or a key of `conversions.STORED_AS`.
+        What the format holds where the numbers do not tell: "counts", "amplitude", or of `conversions.LOGARITHMS`.
     unit
         A key of `UNITS`; ``unit_reason`` says why.
     steps
@@ -319,7 +319,8 @@ def _ways_out(seen: Survey, mask: NDArray[np.bool_] | None, n: int) -> list[Fix]
         fixes.append(Fix("leave these pixels out", "bad_pixels", "mask"))
     if len(seen.bad_rows) < min(n, len(seen.rows)):
         fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))
-    if not seen.n_not_finite:
+    always = (seen.bad_counts == len(seen.rows)).sum() > np.count_nonzero(seen.bad_counts) / 2
+    if not seen.n_not_finite and not always:  # noise is below zero now and then
         fixes.append(Fix("set noise below zero to zero", "bad_pixels", "zero"))
     return fixes or [Fix("put the mean of the pixel in their place", "bad_pixels", "fill")]
 
@@ -346,19 +347,22 @@ def _to_counts(
             [Fix(f"they are {other}", "data", other)],
         )
     if conversion is not None:
-        notes.append(conversions.STORED_AS[held][2] + ("" if told else f" (assumed to be {held})"))
+        base = conversions.LOGARITHMS.get(held)
+        done = "squared the stored amplitudes to counts" if base is None else f"turned {held}(1 + counts) into counts"
+        notes.append(done + ("" if told else f" (assumed to be {held})"))
     elif not told:
         notes.append("took the stored values as counts (assumed)")
-    seen = looked.counts if conversion is looked.conversion else None
+    seen = looked.counts if conversion == looked.conversion else None
     return patterns if conversion is None else patterns.then(conversion), seen
 
 
 def _conversion_of(held: str, told: str | None) -> PatternStep | None:
     """Return what makes counts of stored values that are held for something, and are told to be so or not."""
-    if held not in conversions.STORED_AS:
+    if held in conversions.LOGARITHMS:
+        return conversions.FromLogarithm(conversions.LOGARITHMS[held], whole=told == held)
+    if held != "amplitude":
         return None
-    plain, whole, _ = conversions.STORED_AS[held]
-    return whole if told == held else plain
+    return conversions.square_to_whole if told == "amplitude" else conversions.square
 
 
 def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | None:
@@ -379,9 +383,8 @@ def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | N
     judged = squares[squares < min(_LARGEST_JUDGED, 1e-2 / (8 * precision))]
     if len(judged) >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= 8 * precision * judged).all():
         return "amplitude"
-    return next(
-        (name for name, base in (("log", np.e), ("log10", 10.0)) if _are_logarithms(values, base, precision)), None
-    )
+    bases = conversions.LOGARITHMS
+    return next((name for name, base in bases.items() if _are_logarithms(values, base, precision)), None)
 
 
 def _are_logarithms(values: NDArray[np.float64], base: float, precision: float) -> bool:

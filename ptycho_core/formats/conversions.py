@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,33 +20,21 @@ def square_to_whole(batch: NDArray[Any]) -> NDArray[np.float32]:
     return np.rint(square(batch))
 
 
-def from_log(batch: NDArray[Any]) -> NDArray[np.float32]:
-    """Turn ln(1 + counts) into counts."""
-    counts: NDArray[np.float32] = np.expm1(batch, dtype=np.float32)
-    return counts
+@dataclass(frozen=True)
+class FromLogarithm:
+    """Turn logarithms of 1 + counts into counts, which are ``whole`` but for rounding or not."""
+
+    base: float
+    whole: bool
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the counts."""
+        counts: NDArray[np.float32] = np.expm1(batch * np.float32(np.log(self.base)), dtype=np.float32)
+        return np.rint(counts) if self.whole else counts
 
 
-def from_log_to_whole(batch: NDArray[Any]) -> NDArray[np.float32]:
-    """Turn ln(1 + counts), counts being whole but for rounding, into those whole counts."""
-    return np.rint(from_log(batch))
-
-
-def from_log10(batch: NDArray[Any]) -> NDArray[np.float32]:
-    """Turn log10(1 + counts) into counts."""
-    return from_log(batch * np.float32(np.log(10)))
-
-
-def from_log10_to_whole(batch: NDArray[Any]) -> NDArray[np.float32]:
-    """Turn log10(1 + counts), counts being whole but for rounding, into those whole counts."""
-    return np.rint(from_log10(batch))
-
-
-STORED_AS: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], Callable[[NDArray[Any]], NDArray[Any]], str]] = {
-    "amplitude": (square, square_to_whole, "squared the stored amplitudes to counts"),
-    "log": (from_log, from_log_to_whole, "turned the stored logarithms ln(1 + counts) into counts"),
-    "log10": (from_log10, from_log10_to_whole, "turned the stored logarithms log10(1 + counts) into counts"),
-}
-"""What is stored in the place of counts, by the answer ``data``: what makes counts of it, or whole counts, in words."""
+LOGARITHMS = {"log": float(np.e), "log10": 10.0, "log2": 2.0}
+"""Bases of logarithms that stand in the place of counts, by the answer ``data``."""
 
 
 def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:

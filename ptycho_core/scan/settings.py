@@ -19,7 +19,7 @@ NUMBER = ("a positive number",)
 WHOLE = ("a whole number from 0 on",)
 
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "data": ("amplitude", "counts", "log", "log10"),
+    "data": ("amplitude", "counts", "log", "log10", "log2"),
     "dc": ("centre", "corner"),
     "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),

@@ -21,6 +21,8 @@ _FEWEST_STRETCHES = 16
 _BATCH_BYTES = 16 * 2**20
 FARTHEST_MADS = 5.0
 """A pattern whose counts lie farther from the median, in standard deviations as the MAD tells them, is an outlier."""
+_MOST_COMPARED = 50
+"""Patterns that are read again to be sure that they repeat others; after so many their sums are trusted."""
 _FEWEST_TO_STICK = 3
 """Patterns, below which every pixel may hold the same value in all."""
 _LOWEST_FLAG, _ABOVE_OTHERS = 15.0, 4.0
@@ -211,13 +213,18 @@ def repeated_rows(scan: Scan, seen: Survey) -> NDArray[np.int64]:
     """Return the places of the patterns that hold the same counts as an earlier one, and any at all."""
     order = np.lexsort((seen.rows, seen.marks, seen.sums))
     alike = (np.diff(seen.sums[order]) == 0) & (np.diff(seen.marks[order]) == 0) & (seen.sums[order][1:] > 0)
-    repeated, first = [], 0
+    repeated: list[int] = []
+    first = 0
     for place, same in enumerate(alike, 1):
         if not same:
             first = place
-        elif np.array_equal(scan.patterns[int(seen.rows[order[first]])], scan.patterns[int(seen.rows[order[place]])]):
+        elif len(repeated) >= _MOST_COMPARED or _alike(scan, seen.rows[order[first]], seen.rows[order[place]]):
             repeated.append(int(seen.rows[order[place]]))
     return np.sort(np.asarray(repeated, np.int64))
+
+
+def _alike(scan: Scan, one: np.int64, other: np.int64) -> bool:
+    return np.array_equal(scan.patterns[int(one)], scan.patterns[int(other)])
 
 
 def flags(seen: Survey, good: NDArray[np.bool_] | None = None) -> dict[float, int]:

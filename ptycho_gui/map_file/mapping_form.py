@@ -77,6 +77,7 @@ _DATA = {
     "amplitude": "amplitudes",
     "log": "ln(1 + counts)",
     "log10": "log10(1 + counts)",
+    "log2": "log2(1 + counts)",
 }
 _NO_FILE = "this file"
 _FROM_HERE = "They are taken from this file."

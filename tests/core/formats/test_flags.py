@@ -92,3 +92,10 @@ def test_values_that_were_not_measured_are_filled_with_the_pixels_mean_where_not
     expected = np.where(lost, np.nanmean(counts, axis=0), counts)
     np.testing.assert_allclose(scan.patterns[:], expected, rtol=1e-5)
     assert any("not measured" in note for note in scan.history)
+
+
+def test_a_pixel_that_is_always_below_zero_is_no_noise(tmp_path):
+    path = flagged(tmp_path, -1, np.int16)
+    with pytest.raises(InputError, match="60 negative values in 3 pixels") as caught:
+        read_scan(path)
+    assert [fix.value for fix in caught.value.fixes] == ["mask"]

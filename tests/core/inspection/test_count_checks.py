@@ -132,12 +132,12 @@ def test_a_crop_says_which_part_of_the_counts_it_loses(tmp_path):
     assert f"; {lost:.2%} of the counts lay outside" in cropped.history[-1]
 
 
-@pytest.mark.parametrize(("name", "logarithm"), [("log", np.log1p), ("log10", lambda counts: np.log10(1 + counts))])
+@pytest.mark.parametrize("logarithm", [np.log, np.log10, np.log2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_logarithms_of_counts_become_the_counts(tmp_path, name, logarithm, dtype):
-    scan = opened(tmp_path, logarithm(COUNTS.astype(float)).astype(dtype))
+def test_logarithms_of_counts_become_the_counts(tmp_path, logarithm, dtype):
+    scan = opened(tmp_path, logarithm(1 + COUNTS.astype(float)).astype(dtype))
     np.testing.assert_array_equal(scan.patterns[:], COUNTS)
-    assert any("logarithms" in note for note in scan.history)
+    assert any("(1 + counts) into counts" in note for note in scan.history)
     assert problems_of(scan) == ()
 
 
