@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import Row, main, ptycho, scores
 
 ANSWER = "defocus_m=3.65e-3"
-FLAGS = "--engine direct --positions refine --probe-modes 3"
+FLAGS = "--engine direct --positions refine --probe-modes auto"
 HOW = f"`ptycho orient`, `ptycho train {FLAGS}` and `ptycho reconstruct`, with `--set {ANSWER}`"
 
 
