@@ -248,8 +248,9 @@ def _along_raster(
     if raster is None and len(y) * len(x) == n:
         raster = (len(y), len(x))
         notes.append(f"took the patterns as {raster[0]} lines of {raster[1]}, along which x changes")
-    if raster is None and len(y) != len(x) and n < len(y) * len(x) < 2 * n:
-        notes.append(f"the raster of {len(y)} x {len(x)} lacks its last {len(y) * len(x) - n} patterns")
+    missing = len(y) * len(x) - n
+    if raster is None and 0 < missing < len(x) < n and len(y) < n:
+        notes.append(f"the raster of {len(y)} x {len(x)} lacks its last {missing} patterns")
         return np.repeat(y, len(x))[:n], np.tile(x, len(y))[:n]
     if raster is not None and {len(y), len(x)} <= {n, *raster}:
         return _spread(y, raster, prefer_lines=True), _spread(x, raster, prefer_lines=False)
@@ -293,6 +294,7 @@ def _pair(
         return rows, means[found], pattern_indexes[rows]
     if m == n:
         return None, yx, numbers
+    _check_first_row(where, yx, n, settings)
     more, fewer = ("patterns", "positions") if n > m else ("positions", "patterns")
     if not mapping.positions.separate_file and settings.get("pairing") != "order":
         sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one: set pairing=order"
@@ -303,6 +305,25 @@ def _pair(
     notes.append(f"left out the last {abs(n - m)} of {max(n, m)} {more}, which have no {fewer} by their order")
     rows = np.arange(min(n, m))
     return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
+
+
+def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, settings: Settings) -> None:
+    """Refuse a table with too many rows of which the first is like none below: taken for a position, it shifts all."""
+    first, others = yx[0], yx[1:]
+    asked = settings.get("pairing") or settings.get("skip_lines")
+    if where.container != "text" or len(yx) <= n or asked or len(others) < 2:
+        return
+    low, high = np.nanmin(others, axis=0), np.nanmax(others, axis=0)
+    if ((first < low - (high - low)) | (first > high + (high - low))).any():
+        raise InputError(
+            f"{where.path}: the first row, ({first[0]:g}, {first[1]:g}), lies far from all others, and there are "
+            f"{len(yx) - n} more rows than patterns: set skip_lines=1 if it is a header of numbers, pairing=order to "
+            "leave out the last rows",
+            [
+                Fix("skip the first line of the table", "skip_lines", "1"),
+                Fix("leave out the last rows", "pairing", "order"),
+            ],
+        )
 
 
 def _mask(

@@ -141,7 +141,7 @@ def _columns(shape: tuple[int, ...], wanted: Wanted) -> int | None:
         return None
     in_raster = len(wanted.raster) == 2 and count in wanted.raster
     nearly = _LEAST_PART * wanted.n <= count <= _MOST_TIMES * wanted.n
-    is_axis = wanted.n % count == 0 and count > 1
+    is_axis = 1 < count < wanted.n and len(wanted.raster) != 2
     return 0 if wanted.separate or in_raster or nearly or is_axis else None
 
 
@@ -199,17 +199,21 @@ def _common(key: str, other: str) -> int:
 def _pair(a: _Coordinate, b: _Coordinate, wanted: Wanted) -> Pair | None:
     """Return two arrays as a pair, if they go over an area together."""
     n_a, n_b = len(a.values), len(b.values)
-    spread = (n_a * n_b == wanted.n and n_a != n_b) or (
-        len(wanted.raster) == 2 and {n_a, n_b} <= {wanted.n, *wanted.raster}
-    )
-    if n_a != n_b and not spread:
-        return None
-    if n_a == n_b and n_a * n_b != wanted.n and not _over_an_area(a.values, b.values):
-        return None
+    in_raster = len(wanted.raster) == 2 and {n_a, n_b} <= {wanted.n, *wanted.raster} and {n_a, n_b} != {wanted.n}
+    missing = n_a * n_b - wanted.n
+    of_lines = max(n_a, n_b) < wanted.n and 0 <= missing < max(n_a, n_b) and _is_axis(a) and _is_axis(b)
+    if not (in_raster or of_lines):
+        enough = wanted.separate or n_a >= _LEAST_PART * wanted.n
+        if n_a != n_b or not enough or not _over_an_area(a.values, b.values):
+            return None
     y, x, named = _axes(a, b)
     score = a.score + b.score + 4.0 * named
     score += 2.0 * (a.place[0] == b.place[0]) + (a.place[0].rpartition("/")[0] == b.place[0].rpartition("/")[0])
     return Pair(y.place, x.place, score, named)
+
+
+def _is_axis(one: _Coordinate) -> bool:
+    return _counts(np.diff(one.values[np.isfinite(one.values)]))
 
 
 def _over_an_area(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:

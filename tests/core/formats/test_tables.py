@@ -112,3 +112,16 @@ def test_a_proposal_reads_the_table_as_it_was_meant(tmp_path, name):
     assert ("position_unit" in mapping.guessed) == (name != "row of units")
     scan = read_scan(tmp_path / "a.h5", positions_file=tmp_path / "p.csv", mapping=mapping)
     np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+
+
+def test_a_header_of_numbers_is_no_first_position_that_shifts_all_others(tmp_path):
+    table = f"{len(ROWS)} 2\n" + joined(" ")
+    scan_with(tmp_path, TABLES["names"])
+    (tmp_path / "p.csv").write_text(table)
+    mapping = propose_mapping(tmp_path / "a.h5", tmp_path / "p.csv")
+    with pytest.raises(InputError, match="lies far from all others") as caught:
+        read_scan(tmp_path / "a.h5", positions_file=tmp_path / "p.csv", mapping=mapping)
+    fix = caught.value.fixes[0]
+    how = {"positions_file": tmp_path / "p.csv", "mapping": mapping, "settings": {fix.field: fix.value}}
+    scan = read_scan(tmp_path / "a.h5", **how)
+    np.testing.assert_allclose(scan.positions / scan.positions.max(), M.positions / M.positions.max(), atol=1e-4)

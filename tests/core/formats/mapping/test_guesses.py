@@ -232,3 +232,19 @@ def test_positions_of_most_patterns_are_proposed(tmp_path):
         read_scan(path, mapping=mapping)
     scan = read_scan(path, mapping=mapping, settings={"pairing": "order"})
     np.testing.assert_allclose(scan.positions, M.positions[:43], atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [48, 43])
+def test_the_axes_of_a_raster_are_found_with_a_missing_rest(tmp_path, n):
+    y, x = np.arange(6) * 1.5, np.arange(8) * 2.0
+    path = write(tmp_path / "a.h5", frames=M.counts[:n], y=y, x=x, geometry=False)
+    mapping = propose_mapping(path)
+    assert mapping.positions.y.key == "y"
+    np.testing.assert_allclose(read_scan(path, mapping=mapping).positions, REGULAR[:n])
+
+
+def test_a_square_raster_may_lack_its_rest_too(tmp_path):
+    axis = np.arange(7) * 2.0
+    path = write(tmp_path / "a.h5", frames=M.counts[:46], y=axis, x=axis, geometry=False)
+    positions = read_scan(path, mapping=propose_mapping(path)).positions
+    np.testing.assert_allclose(positions[-1], (12.0, 6.0))
