@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
@@ -17,10 +18,12 @@ from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.probe_search import search_probe
+from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.scan_checks import check_scan
@@ -28,6 +31,7 @@ from ptycho_core.preprocessing import preprocess
 from ptycho_core.quality.registration import register
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Pad
+from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.near_field import NearFieldScan, make
 
 CONFIG = Config(engine="direct", free_fraction=0.0, val_fraction=0.1, preview_seconds=0.0)
@@ -78,6 +82,21 @@ def test_the_frame_is_padded_where_light_comes_from_beyond_it(made):
     padded = preprocess(wide.scan, [Pad(60)])
     assert (edges(made.scan), edges(wide.scan), edges(padded)) == ([], ["60"], [])
     assert misfit(*fitted(padded, 12)) < misfit(*fitted(wide.scan, 12)) / 2
+
+
+def test_the_network_explains_exact_shadows_by_their_truth():
+    """By the simulator's forward model, in NumPy, which reads the object between its pixels as the network does."""
+    spec = SimulationSpec(size=32, n_patterns=20, propagator="near", defocus_m=0.02, photon_noise=False)
+    sim = simulate(spec)
+    config = Config(model_width=2, free_fraction=0.0)
+    model = PinnModel(config, torch.from_numpy(sim.truth.probe), None, propagator=propagator_of(sim.scan))
+    canvas = Canvas.of_scan(sim.scan, Amplitudes(sim.scan), np.arange(20), model.device)
+    low = np.rint(sim.truth.positions_px[0] - canvas.positions[0]).astype(int)
+    height, width = canvas.shape
+    truth = np.ones(canvas.shape, np.complex64)
+    known = sim.truth.object[low[0] :, low[1] :][:height, :width]
+    truth[: known.shape[0], : known.shape[1]] = known
+    assert model.misfit_of(torch.from_numpy(truth)[None], canvas).r < 5e-3
 
 
 def test_the_search_for_the_beam_says_that_there_is_none_to_do(made):
