@@ -107,6 +107,6 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """
     import difflib  # not for those who make no mistake: it would slow every start
 
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(names)}"
+    names = {each.lstrip("-"): each for each in known}  # dashes would make any two flags alike
+    near = difflib.get_close_matches(name.lstrip("-"), names, n=1)
+    return f"did you mean {names[near[0]]}?" if near else otherwise or f"there are {', '.join(names.values())}"

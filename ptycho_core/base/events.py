@@ -48,7 +48,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Training is about to begin. ``device`` says which device was chosen and why."""
+    """Training is about to begin. ``device`` says which device was chosen and why.
+
+    ``earlier`` is where the run that had the folder before is now; empty where none had.
+    """
 
     run_dir: str
     device: str
@@ -56,6 +59,7 @@ class RunStarted:
     steps_per_epoch: int
     parameters: int
     first_epoch: int = 0
+    earlier: str = ""
 
 
 @dataclass(frozen=True)

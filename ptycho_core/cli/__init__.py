@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in given:
             traceback.print_exc()
         if isinstance(error, PtychoError):
-            say(f"ptycho: {error}")
+            say(f"error: {error}")
             return error.exit_code
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"ptycho: internal error: {what}; run again with --debug for its traceback")
+        say(f"error: internal error: {what}; run again with --debug for its traceback")
         return 3
 
 

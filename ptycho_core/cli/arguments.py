@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -141,6 +141,33 @@ def add_accelerator(parser: argparse.ArgumentParser) -> None:
         metavar="WORD",
         help=f"{device.help} [{device.valid()}; default auto]",
     )
+
+
+def refuse_accelerator(name: str) -> None:
+    """Raise `InputError` where what should compute is not there, before a scan is read in vain."""
+    if name not in ("auto", "cpu"):  # which are there: torch need not be asked
+        from ptycho_core.engines.trainer import choose_accelerator
+
+        choose_accelerator(name)
+
+
+def refuse_missing(folder: Path) -> None:
+    """Raise `InputError` where there is no such folder."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder" if folder.exists() else f"there is no folder {folder}")
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Add the flag without which a command writes over nothing."""
+    parser.add_argument("--overwrite", action="store_true", help="write over files that are there already")
+
+
+def refuse_existing(args: argparse.Namespace, paths: Iterable[Path]) -> None:
+    """Raise `InputError` where a command would write over files, unless it was told to."""
+    there = [str(path) for path in paths if path.exists()]
+    if there and not args.overwrite:
+        verb = "is" if len(there) == 1 else "are"
+        raise InputError(f"{', '.join(there)} {verb} there already: name another target, or add --overwrite")
 
 
 def add_reading(parser: argparse.ArgumentParser, *, trains: bool = False) -> None:

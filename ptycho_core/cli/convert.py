@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_reading, given_source
+from ptycho_core.cli.arguments import Parser, add_overwrite, add_reading, given_source, refuse_existing
 from ptycho_core.cli.output import print_json, say
 
 
@@ -14,6 +14,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("scan", type=Path, metavar="SCAN", help="the scan to read")
     parser.add_argument("target", type=Path, metavar="TARGET", help="to write: .cxi, or .npz as PtychoPINN reads it")
     parser.add_argument("--no-compress", action="store_true", help="a larger file that is read faster")
+    add_overwrite(parser)
     add_reading(parser)
 
 
@@ -23,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.preprocessing import open_scan
 
     format = scan_format_of(args.target)
+    refuse_existing(args, [args.target])
     scan = open_scan(given_source(args, args.scan, args.positions))
     path = write_scan(scan, args.target, format, compress=not args.no_compress)
     if args.json:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser
+from ptycho_core.cli.arguments import Parser, add_overwrite, refuse_existing, refuse_missing
 from ptycho_core.cli.output import print_json, say
 
 
@@ -14,6 +14,7 @@ def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.add_argument("folder", type=Path, metavar="OUT", help="the run's folder")
     parser.add_argument("target", type=Path, metavar="TARGET", help="the file to write, or a folder for several")
+    add_overwrite(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--checkpoint",
@@ -27,17 +28,22 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Export, print what was written."""
     if args.format:
-        from ptycho_core.formats.writers.exports import export, read_reconstruction
+        from ptycho_core.formats.writers.exports import export, files_of_export, read_reconstruction
 
         source = args.folder / "reconstruction" / "reconstruction.npz"
         if not source.exists():
+            refuse_missing(args.folder)
             raise InputError(f"there is no reconstruction in {args.folder}: make one with ptycho reconstruct")
+        refuse_existing(args, files_of_export(args.target, args.format)[1])
         files = export(read_reconstruction(source), args.target, args.format)
     else:
+        of_run = args.checkpoint in ("best", "last")
+        if of_run:
+            refuse_missing(args.folder)
+        refuse_existing(args, [args.target])
         from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint
 
-        run_folder = args.folder if (args.folder / "run.json").exists() else None
-        files = [export_checkpoint(find_checkpoint(run_folder, args.checkpoint), args.target)]
+        files = [export_checkpoint(find_checkpoint(args.folder if of_run else None, args.checkpoint), args.target)]
     if args.json:
         print_json({"files": files})
     for path in files:

@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_reading, given_source
+from ptycho_core.cli.arguments import Parser, add_overwrite, add_reading, given_source, refuse_existing
 from ptycho_core.cli.output import print_json, say
 
 
@@ -20,6 +20,7 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="only write to this JSON file what seems to be what in a scan of no known format, to look over",
     )
+    add_overwrite(parser)
     add_reading(parser)
 
 
@@ -49,6 +50,7 @@ def _propose(args: argparse.Namespace) -> int:
     from ptycho_core.formats.mapping.proposal import propose_file
     from ptycho_core.scan.mapping import OPEN, write_mapping
 
+    refuse_existing(args, [args.propose_mapping])
     found = propose_file(args.scan, args.positions)
     mapping = found.mapping
     assert mapping is not None

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ptycho_core.base.config import KNOBS
-from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source
+from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source, refuse_accelerator
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.scan.orientation import half_turn_of, rivals
 
@@ -30,6 +30,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Try all orientations, print them with the best first."""
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
+    refuse_accelerator(accelerator)
     from ptycho_core.preprocessing import open_scan
 
     scan = open_scan(given_source(args, args.scan, args.positions))

@@ -49,6 +49,8 @@ class _Lines:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
                 say(start_line(event))
+                if event.earlier:
+                    say(earlier_line(event.earlier))
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 say(event.stage)
             case events.ProbeSearched() | events.ModesChosen():
@@ -73,6 +75,8 @@ class _Bar:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
                 self.bar.console.print(start_line(event), markup=False, highlight=False)
+                if event.earlier:
+                    self.bar.console.print(earlier_line(event.earlier), markup=False, highlight=False)
                 steps = event.steps_per_epoch
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
@@ -94,6 +98,11 @@ def start_line(event: events.RunStarted) -> str:
         f"{event.device}; {event.parameters:,} parameters, {event.steps_per_epoch} steps per epoch, "
         f"{event.max_epochs - event.first_epoch} epochs to do in {event.run_dir}"
     )
+
+
+def earlier_line(folder: str) -> str:
+    """Return where the run is now that had the folder before."""
+    return f"the run that was in the folder before is now in {folder}"
 
 
 def figures(metrics: dict[str, float]) -> str:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source, reads_as_given
+from ptycho_core.cli.arguments import (
+    Parser,
+    add_accelerator,
+    add_reading,
+    given_source,
+    reads_as_given,
+    refuse_accelerator,
+)
 from ptycho_core.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -58,6 +65,7 @@ def _epochs(word: str) -> int | None:
 def run(args: argparse.Namespace) -> int:
     """Reconstruct, write the results, print where they are."""
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
+    refuse_accelerator(accelerator)
     scan = _read(args)
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
@@ -102,5 +110,6 @@ def _read(args: argparse.Namespace) -> Scan:
         if args.scan is None or (known and is_recorded_file(args.scan, known)):
             return open_recorded(info.scan, args.scan)
     if args.scan is None:
-        raise InputError(f"there is no run in {args.folder}, so say which scan to reconstruct with --scan")
+        missing = "run in" if args.folder.is_dir() else "folder"
+        raise InputError(f"there is no {missing} {args.folder}, so say which scan to reconstruct with --scan")
     return open_scan(given_source(args, args.scan, args.positions))

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser
+from ptycho_core.cli.arguments import Parser, refuse_missing
 from ptycho_core.cli.output import print_json, say
 
 if TYPE_CHECKING:
+    from ptycho_core.runs.results import Result
     from ptycho_core.runs.run import BrokenRun, RunInfo
 
 
@@ -21,12 +21,13 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a table of the runs in a folder."""
-    if not args.folder.is_dir():
-        raise InputError(f"there is no folder {args.folder}")
+    """Print a table of the runs in a folder, and of reconstructions that were made of other scans with their models."""
+    refuse_missing(args.folder)
+    from ptycho_core.runs.results import find_applied
     from ptycho_core.runs.run import find_runs
 
     rows = [_row(found) for found in find_runs(args.folder)]
+    rows += [_applied(found) for found in find_applied(args.folder)]
     if args.json:
         print_json(rows)
         return 0
@@ -41,12 +42,24 @@ def run(args: argparse.Namespace) -> int:
         table.add_column(heading, overflow="fold")
     for row in rows:
         best = "" if row.get("best") is None else f"{row['monitor']} {row['best']:.4f}"
+        if row.get("free_misfit") is not None:
+            best = f"free_misfit {row['free_misfit']:.4f}"
         epochs = f"{row['epochs']}/{row['max_epochs']}" if "epochs" in row else row["reason"]
         started = str(row.get("started", ""))[:16].replace("T", " ")
         scan = Path(row.get("scan") or "").name
         table.add_row(row["folder"], row["status"], started, scan, row.get("preset", ""), epochs, best)
     Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)
     return 0
+
+
+def _applied(found: Result) -> dict[str, Any]:
+    told = found.metrics
+    return {
+        "folder": str(found.folder.parent),
+        "status": "applied",
+        "reason": f"of {told.get('checkpoint')}",
+        "free_misfit": told.get("free_misfit"),
+    }
 
 
 def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.config import KNOBS, Config, build_config, check_used, read_settings
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_knobs, add_reading, given_knobs, given_source, reads_as_given
+from ptycho_core.cli.arguments import (
+    Parser,
+    add_knobs,
+    add_reading,
+    given_knobs,
+    given_source,
+    reads_as_given,
+    refuse_accelerator,
+)
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, print what came of it."""
     first = _is_first_process()
-    config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args)
+    config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args, first)
     from ptycho_core.inspection.run_checks import check_run
 
     unused = check_used(given_knobs(args, KNOBS), config.engine)
@@ -80,12 +88,16 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     return {**(read_settings(args.config) if args.config else {}), **given_knobs(args, KNOBS)}
 
 
-def _read_new(args: argparse.Namespace) -> tuple[Config, Scan, Scan | None]:
+def _read_new(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
     if not (args.train_data_file and args.output_dir):
         raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
     config = build_config(settings(args))
+    refuse_accelerator(config.accelerator)
     from ptycho_core.preprocessing import open_scan
+    from ptycho_core.runs.run import refuse_folder
 
+    if first:  # the others find the run of the first one there
+        refuse_folder(args.output_dir)
     scan = open_scan(_as_set(given_source(args, args.train_data_file, args.positions), config))
     test = open_scan(_as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
     return config, scan, test
@@ -107,6 +119,7 @@ def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, 
 
     info = resumable(args.resume) if first else read_run(args.resume)  # which the first one has begun again by now
     config = resumed_config(info, settings(args))
+    refuse_accelerator(config.accelerator)
     test = open_recorded(info.test_scan, args.test_data_file) if info.test_scan else None
     return config, open_recorded(info.scan, args.train_data_file), test
 
@@ -131,6 +144,8 @@ def _report(info: RunInfo, as_json: bool) -> None:
             }
         )
     say(f"{info.status}: {info.reason} ({info.epochs_done} epochs, {duration(seconds)})  {figures(info.metrics)}")
+    for message in (*info.rollbacks, *(check["message"] for check in info.checks.values())):
+        say(message)
     if info.best_checkpoint:
         say(f"best checkpoint: {info.best_checkpoint}")
     folder = shlex.quote(str(info.folder))

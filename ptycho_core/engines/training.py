@@ -285,9 +285,10 @@ class _Training:
 
     def _started(self, model: Model, batches: int, first_epoch: int) -> happenings.RunStarted:
         steps = math.ceil(batches / self.config.accumulate_grad_batches)
+        earlier = str(self.run.earlier or "") if self.run else ""
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         return happenings.RunStarted(
-            str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch
+            str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch, earlier
         )
 
     def _model(self, amplitudes: Amplitudes, begins: bool, first: bool) -> Model:

@@ -210,7 +210,7 @@ def find_runs(root: str | Path, depth: int = 5) -> list[RunInfo | BrokenRun]:
     """Return the runs in ``root`` and up to ``depth`` folders below it, newest first, broken ones last."""
     found: list[RunInfo] = []
     broken: list[BrokenRun] = []
-    for folder in _run_folders(Path(root).absolute(), depth):
+    for folder in folders_with(RECORD, Path(root).absolute(), depth):
         try:
             found.append(read_run(folder))
         except InputError as error:
@@ -242,8 +242,9 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / RECORD).exists():
+def folders_with(name: str, folder: Path, depth: int) -> Iterator[Path]:
+    """Yield a folder, and those up to ``depth`` below it, that hold a file of this name; not what belongs to runs."""
+    if (folder / name).exists():
         yield folder
     if depth == 0:
         return
@@ -253,4 +254,4 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
         return
     for path in map(Path, below):
         if path.name not in (CHECKPOINTS, RECONSTRUCTION, LOGS) and not path.name.startswith("."):
-            yield from _run_folders(path, depth - 1)
+            yield from folders_with(name, path, depth - 1)

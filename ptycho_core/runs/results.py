@@ -17,7 +17,7 @@ from typing import Any
 from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.codec import read_json
 from ptycho_core.base.errors import InputError
-from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RunInfo
+from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RECORD, RunInfo, folders_with
 
 METRICS_FILE = "metrics.json"
 
@@ -42,6 +42,12 @@ def find_results(folder: Path) -> list[Result]:
         if isinstance(metrics, dict):
             found.append(Result(place, metrics))
     return found
+
+
+def find_applied(root: Path, depth: int = 5) -> list[Result]:
+    """Return the newest reconstruction of each folder in ``root``, and up to ``depth`` below, that holds no run."""
+    folders = folders_with(f"{RECONSTRUCTION}/{METRICS_FILE}", root.absolute(), depth)
+    return [found[0] for folder in folders if not (folder / RECORD).exists() and (found := find_results(folder))]
 
 
 def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:

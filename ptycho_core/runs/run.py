@@ -54,6 +54,7 @@ __all__ = [
     "read_metrics",
     "read_run",
     "refuse_alive",
+    "refuse_folder",
     "resumable",
     "resume_run",
     "resumed_config",
@@ -72,10 +73,17 @@ class Run:
     """The record and the events of the run that this process trains; every change is on the disk at once.
 
     Only steps may wait for a second, so that a slow network folder does not slow training.
+
+    Parameters
+    ----------
+    info
+        What its folder is to tell of it.
+    earlier
+        Where the run is now that had the folder before, if any had.
     """
 
-    def __init__(self, info: RunInfo) -> None:
-        self.info = info
+    def __init__(self, info: RunInfo, earlier: Path | None = None) -> None:
+        self.info, self.earlier = info, earlier
         self._unwritten: list[str] = []
         self._written = -math.inf
         self.update()
@@ -144,6 +152,8 @@ def _log_event(event: events.Event) -> None:
         case events.RunStarted():
             epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
             _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
+            if event.earlier:
+                _log.info("the run that was in the folder before is now in %s", event.earlier)
         case events.ProbeSearched() | events.ModesChosen():
             _log.info("%s", event.why)
         case events.EpochDone():
@@ -159,6 +169,20 @@ def _log_event(event: events.Event) -> None:
             _log.info("%s", event.message)
         case events.RunFinished():
             _log.info("the run in %s is %s: %s", event.run_dir, event.status, event.reason)
+
+
+def refuse_folder(folder: Path) -> None:
+    """Raise `InputError` where no run can begin in a folder: it is a file, cannot be written, or a run is alive in it.
+
+    Quick enough to ask before a scan is read.
+    """
+    nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{nearest} is a file: name a folder for the run")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{nearest} cannot be written to: name another folder for the run")
+    if (folder / RECORD).exists():
+        refuse_alive(read_run(folder))
 
 
 def start_run(
@@ -190,7 +214,7 @@ def start_run(
     folder = folder.absolute()
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        set_aside(folder)
+        earlier = set_aside(folder)
         now = _now()
         return Run(
             RunInfo(
@@ -204,7 +228,8 @@ def start_run(
                 started=now,
                 updated=now,
                 versions=versions(),
-            )
+            ),
+            earlier,
         )
 
 

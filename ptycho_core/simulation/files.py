@@ -14,6 +14,12 @@ from ptycho_core.formats.writers.exports import scan_format_of, write_scan
 from ptycho_core.simulation import Simulation
 
 
+def files_of(path: str | Path) -> tuple[Path, Path]:
+    """Return the file of a simulated scan, and that of its truth."""
+    scan = Path(path)
+    return scan, scan.with_suffix(".truth.npz")
+
+
 def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
     """Write the scan as PtychoPINN NPZ or CXI, by the ending of the path, and the truth beside it.
 
@@ -34,9 +40,8 @@ def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
     PtychoError
         A file cannot be written.
     """
-    scan_path = Path(path)
+    scan_path, truth_path = files_of(path)
     format = scan_format_of(scan_path)
-    truth_path = scan_path.with_suffix(".truth.npz")
     arrays: dict[str, Any] = {
         "object": sim.truth.object,
         "probe": sim.truth.probe,

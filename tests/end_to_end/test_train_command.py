@@ -24,7 +24,7 @@ SMALL = (
     "--scheduler constant --physics-schedule off --no-probe-search"
 )
 OURS = ("warning: ", "loading", "warming up", "CPU (", "epoch ", "finished: ", "stopped: ", "best checkpoint: ")
-OURS += ("resume with: ", "reconstruct with: ", "ptycho: ")
+OURS += ("Refined positions ", "One factor of brightness ", "resume with: ", "reconstruct with: ", "error: ")
 MAIN = "import sys\nfrom ptycho_core.cli import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 DIES = """
 import os, signal
@@ -161,7 +161,7 @@ def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkey
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
     assert len(said) == 1
     assert said[0].startswith(
-        "ptycho: training diverged: the loss is not a number in epoch 1, step 3, also at a hundred"
+        "error: training diverged: the loss is not a number in epoch 1, step 3, also at a hundred"
     )
     assert read_run(here / "out").status == "failed"
 

@@ -95,20 +95,31 @@ def export(recon: Reconstruction, path: str | Path, format: str | None = None) -
         A file or folder cannot be written.
     """
     target = Path(path)
+    exporter, files = files_of_export(target, format)
+    if files[0].parent == target:
+        with explain_write_errors(target):
+            target.mkdir(parents=True, exist_ok=True)
+    exporter.write(recon, *files)
+    _log.info("wrote %s", ", ".join(map(str, files)))
+    return files
+
+
+def files_of_export(target: Path, format: str | None = None) -> tuple[Exporter, list[Path]]:
+    """Return who writes a reconstruction to a target as `export` takes it, and the files that this makes.
+
+    Raises
+    ------
+    InputError
+        No such format, or no such ending.
+    """
     format = format or _export_format_of(target)
     if format not in EXPORTERS:
         raise InputError(f"there is no export format {format!r}; {did_you_mean(format, EXPORTERS)}")
     exporter = EXPORTERS[format]
-    if target.suffix.lower() in exporter.suffixes and not target.is_dir():
-        names = [f"{target.stem}_{Path(name).stem}{target.suffix}" for name in exporter.files]
-        files = [target] if len(names) == 1 else [target.with_name(name) for name in names]
-    else:
-        with explain_write_errors(target):
-            target.mkdir(parents=True, exist_ok=True)
-        files = [target / name for name in exporter.files]
-    exporter.write(recon, *files)
-    _log.info("wrote %s", ", ".join(map(str, files)))
-    return files
+    if target.suffix.lower() not in exporter.suffixes or target.is_dir():
+        return exporter, [target / name for name in exporter.files]
+    names = [f"{target.stem}_{Path(name).stem}{target.suffix}" for name in exporter.files]
+    return exporter, [target] if len(names) == 1 else [target.with_name(name) for name in names]
 
 
 def _export_format_of(target: Path) -> str:

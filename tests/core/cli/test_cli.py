@@ -163,7 +163,7 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
         (["train", "--resume", "out", "--output_dir", "out"], "leave out the other flags"),
         (["reconstruct", "gone"], "say which scan to reconstruct with --scan"),
         (["reconstruct", "gone", "--accelerator", "tpu"], "accelerator must be auto, cpu, gpu, cuda or mps"),
-        (["export", "--format", "png", "gone", "x.png"], "there is no reconstruction in gone"),
+        (["export", "--format", "png", "gone", "x.png"], "there is no folder gone"),
         (["convert", "gone.npz", "x.cxi"], "gone.npz"),
         (["convert", "gone.npz", "x.h5"], "x.h5 must end in .npz or .cxi"),
         (["simulate", "x.npz", "--n_patterns", "0"], "n_patterns must be a whole number from 1"),
@@ -175,7 +175,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
     assert cli.main(words) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err.startswith("ptycho: ")
+    assert shown.err.startswith("error: ")
     assert sentence in shown.err
     assert shown.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
@@ -196,7 +196,7 @@ def test_a_defect_of_our_own_is_one_sentence_and_exit_code_3(tmp_path, monkeypat
     monkeypatch.setattr(runs, "find_runs", fail)
     assert cli.main(["runs", str(tmp_path)]) == 3
     assert capsys.readouterr().err == (
-        "ptycho: internal error: ZeroDivisionError: two lines; run again with --debug for its traceback\n"
+        "error: internal error: ZeroDivisionError: two lines; run again with --debug for its traceback\n"
     )
 
 
@@ -285,7 +285,7 @@ def test_times_read_as_they_are_said(seconds, text):
 
 
 STREAM = [
-    events.RunStarted("out", "the CPU, because there is no GPU", 2, 10, 275_000),
+    events.RunStarted("out", "the CPU, because there is no GPU", 2, 10, 275_000, earlier="out/previous/version_0"),
     events.StageChanged("searching for the beam"),
     events.ProbeSearched(True, "found a better beam"),
     events.StageChanged("warming up the probe"),
@@ -302,6 +302,7 @@ def test_away_from_a_terminal_progress_is_a_line_per_stage_and_epoch(capsys):
             show(event)
     assert capsys.readouterr().err.splitlines() == [
         "the CPU, because there is no GPU; 275,000 parameters, 10 steps per epoch, 2 epochs to do in out",
+        "the run that was in the folder before is now in out/previous/version_0",
         "searching for the beam",
         "found a better beam",
         "warming up the probe",
@@ -322,6 +323,7 @@ def test_on_a_terminal_progress_is_a_bar_with_the_latest_figures(monkeypatch):
             show(event)
     shown = sys.stderr.getvalue()
     assert "the CPU, because there is no GPU" in shown
+    assert "is now in out/previous/version_0" in shown
     assert "epoch 1/2" in shown
     assert "poisson_val_loss 0.5123" in shown
 
@@ -381,6 +383,63 @@ def test_runs_are_listed_for_programs(folder_of_runs, capsys):
     assert one["folder"] == str(folder_of_runs / "one")
     assert (one["status"], one["epochs"], one["max_epochs"], one["best"]) == ("stopped", 5, 50, 0.625)
     assert two["status"] == "broken"
+
+
+def test_reconstructions_of_other_scans_are_listed_beside_runs(tmp_path, capsys):
+    place = tmp_path / "second/reconstruction"
+    place.mkdir(parents=True)
+    (place / "metrics.json").write_text('{"checkpoint": "/models/best.ckpt", "free_misfit": 1.25}')
+    assert cli.main(["runs", str(tmp_path), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["folder"], row["status"], row["free_misfit"]) == (str(tmp_path / "second"), "applied", 1.25)
+    assert cli.main(["runs", str(tmp_path)]) == 0
+    shown = capsys.readouterr().err
+    for part in ("second", "applied", "of /models/best.ckpt", "free_misfit 1.2500"):
+        assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("export nowhere model.zip", "there is no folder nowhere"),
+        ("export nowhere picture.png --format png", "there is no folder nowhere"),
+        ("export . model.zip", "there is no run in "),
+        ("reconstruct nope", "there is no folder nope, so say which scan"),
+        ("runs nope", "there is no folder nope"),
+        ("runs --bogus", "ptycho runs does not know --bogus; see ptycho runs --help"),
+        ("train --bogus 3", "ptycho train does not know --bogus; see ptycho train --help"),
+        ("train --max-epoch 3", "ptycho train does not know --max-epoch; did you mean --max-epochs?"),
+        # Said before the scan is read, which is not there either.
+        ("train --train_data_file none.npz --output_dir taken", "taken is a file: name a folder for the run"),
+        ("train --train_data_file none.npz --output_dir taken/run", "taken is a file: name a folder for the run"),
+    ],
+)
+def test_what_is_missing_or_in_the_way_is_named(tmp_path, monkeypatch, capsys, line, said):
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("a file")
+    assert cli.main(line.split()) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert said in shown
+
+
+def test_an_accelerator_that_is_not_there_is_told_before_the_scan_is_read(tmp_path, capsys):
+    if sys.platform == "darwin":
+        pytest.skip("this machine may have the accelerator that the test wants to be missing")
+    line = ["train", "--train_data_file", str(tmp_path / "none.npz"), "--output_dir", str(tmp_path / "out")]
+    assert cli.main([*line, "--accelerator", "mps"]) == 2
+    assert "accelerator mps is not available" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["simulate {here}/a.npz --size 16 --n-patterns 12", "convert {scan} {here}/b.cxi"])
+def test_files_are_written_over_only_where_that_is_asked_for(scan_path, tmp_path, capsys, line):
+    words = line.format(here=tmp_path, scan=scan_path).split()
+    assert cli.main(words) == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert cli.main(words) == 2
+    assert "there already: name another target, or add --overwrite" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert cli.main([*words, "--overwrite"]) == 0
 
 
 def test_a_scan_is_simulated_and_converted(tmp_path, capsys):

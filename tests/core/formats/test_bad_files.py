@@ -29,7 +29,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_nothing_is_made(make, tm
     assert cli.main([*map(str, words)]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert re.fullmatch(rf"ptycho: {re.escape(str(path))}.*\n", told.err)
+    assert re.fullmatch(rf"error: {re.escape(str(path))}.*\n", told.err)
     assert re.search(BAD_FILES[name].words, told.err)
     assert not out.exists()
 

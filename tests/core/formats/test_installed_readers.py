@@ -173,7 +173,7 @@ def test_a_reader_that_fails_is_named_in_one_sentence(install, lab_file, capsys,
     assert str(refused.value).startswith(f"{lab_file} cannot be read because the reader lab of the package lab-ptycho ")
     assert sentence in str(refused.value)
     assert main(["inspect", str(lab_file)]) == 2
-    assert capsys.readouterr().err == f"ptycho: {refused.value}\n"
+    assert capsys.readouterr().err == f"error: {refused.value}\n"
 
 
 def test_what_a_reader_says_itself_is_passed_on(install, lab_file):
