@@ -47,6 +47,8 @@ from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
+FEWEST_EPOCHS = 6
+"""Before a picture may be missed, those of the warm start counted: a fit that was cut short is none that failed."""
 CHECKED_PATTERNS, SEEN_PATTERNS = 64, 512
 """Validation patterns that judge at the end, and patterns that a network then sees, at most: those in the middle."""
 
@@ -269,7 +271,8 @@ class _Training:
         object = fitted.object_of(seen)
         for told in check_refinement(fitted, object, canvas):
             self.emit(told)
-        if why := no_picture(fitted, object, canvas, seen):
+        epochs = fitted.current_epoch + fitted.warm_start_epochs
+        if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             raise TrainingError(why)
 
     def _take_up(self) -> tuple[Path | None, int]:

@@ -24,7 +24,8 @@ def run(tmp_path, trained):
 
 
 def write(run, checkpoint, scan=SCAN, **settings):
-    found = reconstruct(scan, checkpoint, accelerator="cpu", halves=False, final_pass=False, **settings)
+    settings = {"polish_epochs": 0, "halves": False, "final_pass": False, **settings}
+    found = reconstruct(scan, checkpoint, accelerator="cpu", **settings)
     return found, write_results(found, run.folder)
 
 
