@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from exact_scans import CASES, make, write
 from exact_score import free_deviance, middle, placed, score
-from harness import CACHE, REAL_SCAN, Failed, finish, machine, ptycho, tell, write_between
+from harness import REAL_SCAN, Failed, finish, machine, ptycho, tell, write_between
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction
@@ -57,7 +58,7 @@ THEIRS = {
     "positions": ("--positions",),
     "intensity": ("--intensity",),
     "modes": ("--modes", "3"),
-    "small batches": ("--batching", "random", "--batch-size", 8),
+    "small batches": ("--batch-size", 8),
 }
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 
@@ -76,9 +77,10 @@ class Measured:
         Against the truth (`exact_score.Score`); None where it is not known.
     free_deviance, free_misfit
         Of the patterns that were kept from it, and that over what photon noise alone would leave.
-    fit_seconds
-        From the scan in memory to the picture, all searches and choices included.
-    seconds, cpu_seconds, peak_gib
+    fit_seconds, fit_cpu_seconds
+        From the scan in memory to the picture, all searches and choices included. Of the processor: for ours, what the
+        commands take less what their imports do, so that reading, scores and export count too.
+    seconds, peak_gib
         Of whole processes, start and files included; memory is that of the larger process.
     """
 
@@ -93,8 +95,8 @@ class Measured:
     free_deviance: float | None = None
     free_misfit: float | None = None
     fit_seconds: float | None = None
+    fit_cpu_seconds: float | None = None
     seconds: float | None = None
-    cpu_seconds: float | None = None
     peak_gib: float | None = None
 
 
@@ -115,22 +117,10 @@ def main() -> None:
     for name in args.cases:
         if name not in names:
             parser.error(f"there is no case {name}; there are {', '.join(names)}")
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    programs = {"ptycho": ours, "pty-chi": functools.partial(theirs, args.ptychi)}
-    chosen = args.cases or (QUICK if args.quick else names)
-    for name in () if args.show else chosen:
-        if name == STAR and not args.scan.exists():
-            tell(f"{STAR}: not run: there is no {args.scan}; say where it is with --scan")
-            continue
-        for program, fit in programs.items():
-            file = args.results / f"{name}.{program}.json"
-            if program == "pty-chi" and not args.ptychi.exists():
-                tell(f"{name}: {program} is not installed; `make compare` does it")
-            elif not file.exists():
-                tell(f"{name}: {program}")
-                found = measure(name, program, fit, args.scan)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(dataclasses.asdict(found), indent=1), encoding="utf-8")
+    if not args.show:
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)
+        for name in args.cases or (QUICK if args.quick else names):
+            measure_what_is_missing(name, args)
     found = [read_measured(file) for file in args.results.glob("*.json")]
     days = " and ".join(sorted({each.date[:10] for each in found}))
     text = f"{machine(days)}\n\n{table(found, names)}\n"
@@ -150,15 +140,31 @@ class Fit:
     measured: dict[str, float]
 
 
+def measure_what_is_missing(name: str, args: argparse.Namespace) -> None:
+    """Run each program on a case, unless that was done before, and store what it made of it."""
+    if name == STAR and not args.scan.exists():
+        tell(f"{name}: not run: there is no {args.scan}; say where it is with --scan")
+        return
+    for program, fit in {"ptycho": ours, "pty-chi": functools.partial(theirs, args.ptychi)}.items():
+        file = args.results / f"{name}.{program}.json"
+        if program == "pty-chi" and not args.ptychi.exists():
+            tell(f"{name}: {program} is not installed; `make compare` does it")
+        elif not file.exists():
+            tell(f"{name}: {program}")
+            found = measure(name, program, fit, args.scan)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(dataclasses.asdict(found), indent=1), encoding="utf-8")
+
+
 def measure(name: str, program: str, fit: Callable[..., Fit], real_scan: Path) -> Measured:
     """Run a program on a case and score what it makes."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     version = _commit() if program == "ptycho" else "2.2.0"
     about = {"case": name, "program": program, "version": version, "date": now}
-    scan = CACHE / "compare" / f"{name}.npz"
     with tempfile.TemporaryDirectory() as place:
+        scan = Path(place) / "scan.npz"
+        apart(prepare, name, real_scan, scan)
         try:
-            apart(prepare, name, real_scan, scan)
             found = fit(scan, Path(place), NEEDS.get(name, ""))
         except Failed as failed:
             return Measured(**about, failed=str(failed))
@@ -172,10 +178,7 @@ def apart(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def prepare(name: str, real_scan: Path, path: Path) -> None:
-    """Write what both programs are given, unless it is there, and what is kept from them beside it."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write what both programs are given, and what is kept from them beside it."""
     truth: dict[str, np.ndarray] = {}
     if name == STAR:
         scan = read_scan(real_scan)
@@ -213,11 +216,19 @@ def ours(scan: Path, place: Path, need: str) -> Fit:
             "fit_seconds": (record.ended - record.started).total_seconds()
             + metrics["reconstruct_seconds"]
             + metrics["polish_seconds"],
+            "fit_cpu_seconds": trained.cpu_seconds + made.cpu_seconds - 2 * import_cpu_seconds(),
             "seconds": trained.seconds + made.seconds,
-            "cpu_seconds": trained.cpu_seconds + made.cpu_seconds,
             "peak_gib": max(trained.peak_gib, made.peak_gib),
         },
     )
+
+
+@functools.cache
+def import_cpu_seconds() -> float:
+    """Return what it costs one of our commands to start."""
+    return finish(
+        sys.executable, "-c", "import ptycho_core.engines.training, ptycho_core.engines.reconstruct"
+    ).cpu_seconds
 
 
 def theirs(python: Path, scan: Path, place: Path, need: str) -> Fit:
@@ -233,8 +244,8 @@ def theirs(python: Path, scan: Path, place: Path, need: str) -> Fit:
             np.arange(len(found["positions_px"])),
             {
                 "fit_seconds": float(found["seconds"]),
+                "fit_cpu_seconds": float(found["cpu_seconds"]),
                 "seconds": done.seconds,
-                "cpu_seconds": done.cpu_seconds,
                 "peak_gib": done.peak_gib,
             },
         )
@@ -265,8 +276,8 @@ COLUMNS: dict[str, tuple[Callable[[Measured], float | None], str]] = {
     "FRC, mean": (lambda found: found.frc_mean, ".3f"),
     "free deviance": (lambda found: found.free_deviance, ".4f"),
     "fit, s": (lambda found: found.fit_seconds, ".0f"),
+    "fit, CPU s": (lambda found: found.fit_cpu_seconds, ".0f"),
     "commands, s": (lambda found: found.seconds, ".0f"),
-    "CPU, s": (lambda found: found.cpu_seconds, ".0f"),
     "memory, GiB": (lambda found: found.peak_gib, ".2f"),
 }
 """What is shown of a measurement, and how."""
@@ -286,7 +297,7 @@ def table(found: Iterable[Measured], order: Iterable[str]) -> str:
         if us and them:
             compared.append(case)
             as_good = _error(us) <= _error(them)
-            in_time = (us.fit_seconds or np.inf) <= (them.fit_seconds or np.inf) / 5
+            in_time = (us.fit_cpu_seconds or np.inf) <= (them.fit_cpu_seconds or np.inf) / 5
             good += [case] * as_good
             fast += [case] * in_time
             both += [case] * (as_good and in_time)
@@ -294,7 +305,7 @@ def table(found: Iterable[Measured], order: Iterable[str]) -> str:
     told = [
         "Each cell: ptycho / pty-chi. " + "; ".join(f"{name} {', '.join(of)}" for name, of in sorted(versions.items())),
         f"At least as good by nrmse (by free deviance where no truth is known): {_listed(good, compared)}.",
-        f"In at most a fifth of the time, fit against fit: {_listed(fast, compared)}.",
+        f"In at most a fifth of the time, fit against fit, in seconds of the processor: {_listed(fast, compared)}.",
         f"Both: {_listed(both, compared)}.",
     ]
     return "\n".join(lines) + "\n\n" + "\n".join(told)
