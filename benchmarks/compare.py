@@ -215,7 +215,7 @@ def ours(scan: Path, place: Path, need: str) -> Fit:
         {
             "fit_seconds": (record.ended - record.started).total_seconds()
             + metrics["reconstruct_seconds"]
-            + metrics["polish_seconds"],
+            + metrics["final_pass_seconds"],
             "fit_cpu_seconds": trained.cpu_seconds + made.cpu_seconds - 2 * import_cpu_seconds(),
             "seconds": trained.seconds + made.seconds,
             "peak_gib": max(trained.peak_gib, made.peak_gib),
