@@ -1,7 +1,6 @@
 """Reconstruct a scan by pty-chi's LSQ-ML, in the environment that packaging/setup-interchange makes for it.
 
-Its options are those of its own example (Getting Started, "Using Pty-Chi with its Python API"), but for the Poisson
-noise model, which made its pictures better wherever it was tried.
+What is not asked is as in its own example (Getting Started, "Using Pty-Chi with its Python API").
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ def main() -> None:
     parser.add_argument("--positions", action="store_true", help="refine positions")
     parser.add_argument("--intensity", action="store_true", help="fit each pattern's brightness")
     parser.add_argument("--batch-size", type=int, default=44)
+    parser.add_argument("--noise", choices=["gaussian", "poisson"], default="gaussian", help="noise model")
     args = parser.parse_args()
     torch.set_default_device("cpu")
     data = data_of(args)
@@ -97,7 +97,7 @@ def options_of(args: argparse.Namespace) -> api.LSQMLOptions:
     options.reconstructor_options.num_epochs = EPOCHS
     options.reconstructor_options.batch_size = args.batch_size
     options.reconstructor_options.batching_mode = api.BatchingModes.RANDOM
-    options.reconstructor_options.noise_model = api.NoiseModels.POISSON
+    options.reconstructor_options.noise_model = api.NoiseModels[args.noise.upper()]
     options.reconstructor_options.default_device = api.Devices.CPU
     options.reconstructor_options.random_seed = 0
     return options
