@@ -196,6 +196,16 @@ class Config:
         choices=("far", "near"),
         none="auto",
     )
+    probe_variation: int = knob(
+        0,
+        int,
+        "Model",
+        "Modes by which the probe differs from pattern to pattern (orthogonal probe relaxation), for a beam that "
+        "changes while the scan goes on.",
+        minimum=0,
+        maximum=8,
+        engines=("direct",),
+    )
     background: bool = knob(
         False,
         bool,

@@ -119,8 +119,8 @@ def solve(
     batches = max(1, math.ceil(count / patterns_per_step(count)))
     rng = np.random.default_rng([seed, count])
     velocity = torch.zeros_like(now)
-    shifts = torch.zeros(0, 2, device=now.device)
-    wants = (True, False, False, False, False)
+    shifts, none = torch.zeros(0, 2, device=now.device), torch.zeros(0, 0, device=now.device)
+    wants = (True, False, False, False, False, False)
     for step in range(epochs * batches):
         if step % batches == 0:
             parts = np.array_split(rng.permutation(canvas.rows), batches)
@@ -129,7 +129,7 @@ def solve(
         if thinning is not None:
             counts = thinning.first(counts, rows)
         patterns = Patterns(counts, windows, held.weight, rho, rows, propagator=held.propagator)
-        found = look(now, held.probe, held.log_gain, held.background, shifts, patterns, wants)
+        found = look(now, held.probe, held.log_gain, held.background, shifts, none, patterns, wants)
         gradient, light = found.gradients[0], found.lights[0]
         assert gradient is not None
         part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))

@@ -87,7 +87,7 @@ class _Choice:
     def __init__(self, scan: Scan, config: Config, parts: Split, stop: StopToken) -> None:
         self.scan, self.parts, self.stop = scan, parts, stop
         self.accelerator = choose_accelerator(config.accelerator)[0]
-        alone = {"positions": "off", "intensity": "off"}
+        alone = {"positions": "off", "intensity": "off", "probe_variation": 0}
         self.config = config.replace(engine="direct", probe_modes=1, preview_seconds=0.0, **alone)
         device = device_of(config.accelerator)
         self.canvas = Canvas.of_scan(scan, Amplitudes(scan), parts.train, device, self.config)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.events import Cancelled, Event, EventHandler, PreviewReady, RolledBack, Stage, StopToken
 from ptycho_core.engines.callbacks import Obey, Report
 from ptycho_core.engines.canvas import Canvas, middle
@@ -126,6 +126,8 @@ class LandWhenItStands(L.Callback):
 
 def _short(config: Config, **changes: Any) -> Config:
     """Return the config of a short fit that belongs to a run of this one."""
+    if not KNOBS["probe_variation"].serves(config.engine):
+        changes["probe_variation"] = 0
     return config.replace(**_SHORT_FIT, prior=config.prior or 0.0, **changes)
 
 

@@ -4,7 +4,8 @@ Model of a pattern at the position q + f (q whole pixels, f a fraction)::
 
     psi_m(r) = P_m(r - f) O(r + q),    lambda = gain sum_m |D psi_m|^2 + background,
 
-D the propagator to the detector, which in the near field also moves the frame by -f, back to the beam.
+D the propagator to the detector, which in the near field also moves the frame by -f, back to the beam. The first mode
+may differ from pattern to pattern (`variation`).
 
 A pixel of the object is corrected by what all patterns of a batch say of it, divided by the light that they sent
 through it, as in ePIE and its successors (Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009); Maiden, Johnson and
@@ -25,6 +26,7 @@ from torch import Tensor
 from ptycho_core.engines import subpixel
 from ptycho_core.engines.physics import Windows, add_patches, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
+from ptycho_core.engines.variation import unvary, vary
 
 LEAST_LIGHT = 0.05
 """The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
@@ -40,8 +42,8 @@ class Light:
     """What the steps are divided by, added up over the batches since the last step: the curvature of the misfit.
 
     Each in the units of the gradient of the mean misfit per pixel over the parameter: ``object`` (H, W), ``probe``
-    (N, N) for all modes, ``gain`` (n,) and ``shifts`` (n, 2, 2) for each pattern and ``background`` (), or 0 where
-    nothing was added.
+    (N, N) for all modes, ``gain`` (n,), ``shifts`` (n, 2, 2) and ``coefficients`` (n, V) for each pattern and
+    ``background`` (), or 0 where nothing was added.
     """
 
     object: Tensor | float = 0.0
@@ -49,10 +51,12 @@ class Light:
     gain: Tensor | float = 0.0
     background: Tensor | float = 0.0
     shifts: Tensor | float = 0.0
+    coefficients: Tensor | float = 0.0
 
     def clear(self) -> None:
         """Begin anew."""
-        self.object = self.probe = self.gain = self.background = self.shifts = 0.0
+        for part in fields(self):
+            setattr(self, part.name, 0.0)
 
 
 @dataclass
@@ -86,7 +90,7 @@ class Patterns:
     rho
         Of the envelope: 0 for amplitudes, larger for the likelihood.
     rows
-        (b,) places of the patterns in the scan; None where neither gains nor shifts are asked for.
+        (b,) places of the patterns in the scan; None where nothing that belongs to one pattern is asked for.
     propagator
         To the detector.
     """
@@ -102,7 +106,13 @@ class Patterns:
 
 
 def misfit(
-    object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, shifts: Tensor, patterns: Patterns
+    object: Tensor,
+    probe: Tensor,
+    log_gain: Tensor,
+    background: Tensor,
+    shifts: Tensor,
+    patterns: Patterns,
+    coefficients: Tensor | None = None,
 ) -> Tensor:
     """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
 
@@ -120,8 +130,11 @@ def misfit(
         (n, 2) pixels by which positions were moved, already part of the patterns' windows; empty where none are.
     patterns
         The batch; its ``light`` gets what belongs to the gradients, its ``seen`` what was seen on the way.
+    coefficients
+        (n, V) of a probe that varies, the last V of whose modes are those of the variation.
     """
-    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, shifts, patterns)  # type: ignore[no-untyped-call]
+    varies = background.new_zeros(0, 0) if coefficients is None else coefficients
+    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, shifts, varies, patterns)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -132,10 +145,13 @@ def expected_counts(
     gain: Tensor | None = None,
     background: Tensor | float = 0.0,
     propagator: Propagator = FAR_FIELD,
+    coefficients: Tensor | None = None,
 ) -> Tensor:
-    """Return lambda (b, N, N) of patterns in these windows of an object (H, W)."""
+    """Return lambda (b, N, N) of patterns in these windows of an object (H, W); coefficients (b, V) are theirs."""
     copies = subpixel.to_knots(probe)
     probes = subpixel.mix(subpixel.weights(windows.fraction), copies)
+    if coefficients is not None:
+        probes = vary(probes, coefficients)
     waves = propagator.forward(probes * read_patches(object, windows)[:, None], windows.fraction)
     light = squared_modulus(waves).sum(dim=1)
     return (light if gain is None else light * gain[:, None, None]) + background
@@ -167,17 +183,28 @@ class Found:
 
 
 def steps_of_patterns(
-    object: Tensor, probe: Tensor, log_gain: Tensor, background: Tensor, shifts: Tensor, patterns: Patterns
-) -> tuple[Tensor, Tensor]:
-    """Return the steps (n,) and (n, 2) by which gains and shifts explain patterns better, 0 where none were seen.
+    object: Tensor,
+    probe: Tensor,
+    log_gain: Tensor,
+    background: Tensor,
+    shifts: Tensor,
+    coefficients: Tensor,
+    patterns: Patterns,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return steps (n,), (n, 2) and (n, V) by which gains, shifts and coefficients explain patterns better.
+
+    They are 0 where none were seen.
 
     For patterns that object and probe must not learn from; the parameters are those of `misfit`.
     """
-    found = look(object, probe, log_gain, background, shifts, patterns, (False, False, True, False, len(shifts) > 0))
-    gain, shift = found.gradients[2], found.gradients[4]
+    fits = (False, False, True, False, len(shifts) > 0, len(coefficients) > 0)
+    found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
+    _, _, gain, _, shift, varied = found.gradients
+    _, _, on_gain, _, on_shift, on_varied = found.lights
     assert gain is not None
     assert shift is not None
-    return -gain / found.lights[2].clamp_min(_NO_LIGHT), -uphill(shift, found.lights[4])
+    assert varied is not None
+    return -gain / on_gain.clamp_min(_NO_LIGHT), -uphill(shift, on_shift), -varied / on_varied.clamp_min(_NO_LIGHT)
 
 
 def uphill(gradient: Tensor, light: Tensor) -> Tensor:
@@ -195,11 +222,12 @@ def look(
     log_gain: Tensor,
     background: Tensor,
     shifts: Tensor,
+    coefficients: Tensor,
     patterns: Patterns,
     fits: Sequence[bool],
 ) -> Found:
     """Pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
-    fits_object, fits_probe, fits_gain, fits_background, fits_shifts = fits
+    fits_object, fits_probe, fits_gain, fits_background, fits_shifts, fits_coefficients = fits
     fits_shifts = fits_shifts and patterns.rows is not None
     windows, weight, rows = patterns.windows, patterns.weight, patterns.rows
     count, size = len(patterns.counts), windows.size
@@ -210,13 +238,19 @@ def look(
     to_gain, on_gain = torch.zeros_like(log_gain), torch.zeros_like(log_gain)
     to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
     to_shifts, on_shifts = torch.zeros_like(shifts), shifts.new_zeros(*shifts.shape, 2)
+    to_coefficients, on_coefficients = torch.zeros_like(coefficients), torch.zeros_like(coefficients)
     slopes = _slopes(object) if fits_shifts else ()
     sums = torch.zeros(3, device=object.device)
     chunk = _CHUNK if object.device.type == "cpu" else count
     for start in range(0, count, chunk):
         part = slice(start, min(start + chunk, count))
         here = windows.part(part)
-        probes, patches = subpixel.mix(knots[part], copies), read_patches(object, here)[:, None]
+        probes = moved = subpixel.mix(knots[part], copies)
+        varies = None
+        if rows is not None and len(coefficients):
+            varies = coefficients[rows[part]]
+            probes = vary(moved, varies)
+        patches = read_patches(object, here)[:, None]
         waves = patterns.propagator.forward(probes * patches, here.fraction)
         expected = own = squared_modulus(waves).sum(dim=1)
         gain = None
@@ -259,10 +293,19 @@ def look(
                 to_shifts[rows[part], axis] = -_product(probes * slope[:, None], back).sum(dim=1)
             for row, column, pair in ((0, 0, (y, y)), (1, 1, (x, x)), (0, 1, (y, x)), (1, 0, (y, x))):
                 on_shifts[rows[part], row, column] = _product(pair[0] * through, pair[1])
+        if not fits_probe and not fits_coefficients:
+            continue
+        to_probes = patches.conj() * back
+        shown = squared_modulus(patches[:, 0])
+        shown = shown if gain is None else shown * gain
         if fits_probe:
-            to_copies += subpixel.unmix(knots[part], patches.conj() * back)
-            shown = squared_modulus(patches[:, 0])
-            on_probe += (shown if gain is None else shown * gain).sum(dim=0)
+            to_copies += subpixel.unmix(knots[part], to_probes if varies is None else unvary(to_probes, varies))
+            on_probe += shown.sum(dim=0)
+        if fits_coefficients and varies is not None:
+            assert rows is not None
+            variation = moved[:, -varies.shape[1] :]
+            to_coefficients[rows[part]] = -_product(variation, to_probes[:, :1])
+            on_coefficients[rows[part]] = (squared_modulus(variation) * shown[:, None]).sum(dim=(2, 3))
     pixels = _pixels(weight, count, size)
     # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
     gradients = (
@@ -271,6 +314,7 @@ def look(
         to_gain.mul_(1 / pixels),
         to_background.mul_(1 / pixels),
         to_shifts.mul_(2 / pixels),
+        to_coefficients.mul_(2 / pixels),
     )
     lights = (
         light.mul_(2 / pixels),
@@ -278,6 +322,7 @@ def look(
         on_gain.mul_(1 / pixels),
         on_background.mul_(1 / pixels),
         on_shifts.mul_(2 / pixels),
+        on_coefficients.mul_(2 / pixels),
     )
     loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
     return Found(loss, gradients, lights)
@@ -294,10 +339,11 @@ class _Misfit(torch.autograd.Function):
         log_gain: Tensor,
         background: Tensor,
         shifts: Tensor,
+        coefficients: Tensor,
         patterns: Patterns,
     ) -> Tensor:
-        fits = ctx.needs_input_grad[:5]
-        ctx.found, ctx.patterns = look(object, probe, log_gain, background, shifts, patterns, fits), patterns
+        fits, ctx.patterns = ctx.needs_input_grad[:6], patterns
+        ctx.found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
         loss: Tensor = ctx.found.loss
         return loss
 

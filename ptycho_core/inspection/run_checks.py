@@ -11,6 +11,9 @@ from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
 
+PATTERNS_PER_VARIATION = 10
+"""A mode by which the probe varies is as much to find as an object of that many patterns, at least."""
+
 
 def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list[Problem]:
     """Return what is wrong with a scan, with the settings, and between them.
@@ -60,6 +63,21 @@ def check_settings(
                     f"leave out the test data file, or set {name} to off"
                 )
                 problems.append(Problem(name, message, fixes=(Fix(f"{name} off", name, "off"),)))
+        if config.probe_variation:
+            message = (
+                "probe_variation fits something to each pattern of one scan, which a test scan does not share: leave "
+                "out the test data file, or set probe_variation to 0"
+            )
+            problems.append(
+                Problem("probe_variation", message, fixes=(Fix("probe_variation 0", "probe_variation", 0),))
+            )
+    most = len(scan) // PATTERNS_PER_VARIATION
+    if KNOBS["probe_variation"].serves(config.engine) and config.probe_variation > most:
+        message = (
+            f"probe_variation {config.probe_variation} is more than {len(scan)} patterns allow: at most {most} modes, "
+            f"one for every {PATTERNS_PER_VARIATION} patterns"
+        )
+        problems.append(Problem("probe_variation", message, fixes=(Fix(f"{most}", "probe_variation", most),)))
     if KNOBS["gridsize"].serves(config.engine):
         diameter = None if scan.probe is None or not scan.probe.any() else probe_diameter(scan.probe)
         plan = GroupingPlan(config.gridsize, config.neighbor_count)

@@ -209,23 +209,27 @@ class Model(L.LightningModule, ABC):
         canvas, weight = canvas.moved(self.shifts), self.judging_weight() if held_out else self.weight
         probe, total = self.probe, losses.MisfitSum()
         for amplitude, windows, rows in canvas.batches():
-            expected = self.predict_patterns(object, probe, windows, self.gains(rows))
+            expected = self.predict_patterns(object, probe, windows, rows)
             total.add(expected, amplitude, weight)
         return total.result()
 
     def settle(self, canvas: Canvas) -> None:
-        """Find shift and brightness of a canvas' patterns from half of their pixels, where the model has them."""
+        """Find what belongs to each of a canvas' patterns from half of their pixels, where the model has it."""
+
+    def of_patterns(self) -> tuple[nn.Parameter, ...]:
+        """Return what the model has for each pattern, (n, ...) each."""
+        return tuple(own for own in (self.shifts, self.log_gain) if len(own))
 
     def judging_weight(self) -> Tensor | None:
         """Return the weight (N, N) of the pixels that judge patterns held out of the fit."""
-        if not len(self.shifts) and not len(self.log_gain):
+        if not self.of_patterns():
             return self.weight
         half = half_of_pixels(self.probe_parts.shape[1], self.device)
         return 1 - half if self.weight is None else self.weight * (1 - half)
 
-    def gains(self, rows: Tensor) -> Tensor | None:
+    def gains(self, rows: Tensor | None) -> Tensor | None:
         """Return the brightness (b,) of patterns; None where it is 1 for all."""
-        return self.log_gain[rows].exp() if len(self.log_gain) else None
+        return None if rows is None or not len(self.log_gain) else self.log_gain[rows].exp()
 
     @property
     def probe(self) -> Tensor:
@@ -315,8 +319,9 @@ class Model(L.LightningModule, ABC):
             mean.update(value, len(amplitude))
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
 
-    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, gain: Tensor | None = None) -> Tensor:
-        """Expected counts (b, N, N) of the patterns in these windows of the object (1, H, W), of brightness (b,)."""
+    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
+        """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""
+        gain = self.gains(rows)
         return expected_counts(canvas[0], probe, windows, gain, self.background, self.propagator)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -332,7 +337,7 @@ class Model(L.LightningModule, ABC):
 def patterns_of(state: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
     """Return the number of patterns that a state knows of, and the state with all that one has today."""
     whole = {"shifts": torch.zeros(0, 2), "log_gain": torch.zeros(0), "propagation": FAR_FIELD.state, **state}
-    return max(len(whole[name]) for name in ("shifts", "log_gain")), whole
+    return max(len(whole[name]) for name in ("shifts", "log_gain", "coefficients") if name in whole), whole
 
 
 def half_of_pixels(size: int, device: torch.device) -> Tensor:

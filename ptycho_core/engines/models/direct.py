@@ -40,10 +40,12 @@ from ptycho_core.engines.solver import (
     LightDescent,
     Patterns,
     edge_prior,
+    expected_counts,
     misfit,
     steps_of_patterns,
     uphill,
 )
+from ptycho_core.engines.variation import canonical
 from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.scan import Scan
 
@@ -73,6 +75,12 @@ LARGEST_SHIFT = 0.6
 """Pixels of a step."""
 LARGEST_GAIN = 0.3
 """Of a step, of the logarithm."""
+LARGEST_COEFFICIENT = 1.0
+"""Of a step; they have mean square 1."""
+VARIATION_STEP = 0.5
+"""Of the variation's modes and of their coefficients, as they move at the same time."""
+VARIES_FROM = 0.5
+"""Part of the amplitudes' part of the fit after which the probe may vary."""
 SEARCHED, SEARCH_EVERY = 3, 8
 """Pixels around a held-out pattern in which it is looked for, and epochs between."""
 SETTLING_STEPS = 6
@@ -87,6 +95,10 @@ FINAL_EPOCHS = 8
 """With all patterns, those that validated or that nothing saw too, for the picture alone."""
 _PRIOR_UNIT = 3.0
 _EDGE = 0.02
+
+
+_SINCE = ("prior", "variation_parts", "coefficients")
+"""Parts of the state that version 0.1 had not."""
 
 
 class DirectModel(Model):
@@ -114,6 +126,12 @@ class DirectModel(Model):
         super().__init__(config, probe, weight, patterns, propagator)
         for own in (self.shifts, self.log_gain):
             own.requires_grad_(len(own) > 0)
+        modes, size = config.probe_variation if patterns else 0, probe.shape[-1]
+        self.variation_parts = nn.Parameter(torch.zeros(modes, size, size, 2), requires_grad=modes > 0)
+        """(V, N, N, 2) in units of the probe's scale."""
+        drawn = torch.randn(patterns, modes, generator=torch.Generator().manual_seed(config.seed))
+        self.coefficients = nn.Parameter(drawn if modes else torch.zeros(0, 0), requires_grad=modes > 0)
+        """(n, V) of each pattern; drawn, as nothing would come of nothing."""
         self.object_parts = nn.Parameter(torch.view_as_real(object).clone())
         self.register_buffer("prior", torch.tensor(0.0))
         self.light = Light()
@@ -144,7 +162,8 @@ class DirectModel(Model):
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
         object, propagator = torch.view_as_complex(state["object_parts"]), of_state(state["propagation"])
         model = cls(config, probe, state.get("weight"), object, patterns, propagator)
-        model.load_state_dict({"prior": model.prior, **state})  # version 0.1 had none
+        earlier = {name: model.state_dict()[name] for name in _SINCE}
+        model.load_state_dict({**earlier, **state})
         return model
 
     @classmethod
@@ -155,6 +174,23 @@ class DirectModel(Model):
         model.adopt_probe(other)
         model.adopt_patterns(other)
         return model
+
+    def of_patterns(self) -> tuple[nn.Parameter, ...]:
+        """Return shifts, brightness and what the probe is made of, as far as patterns have their own."""
+        return *super().of_patterns(), *([self.coefficients] if len(self.coefficients) else [])
+
+    def adopt_patterns(self, other: Model) -> None:
+        """Go on with what another model of the same scan knows of each pattern."""
+        super().adopt_patterns(other)
+        if isinstance(other, DirectModel) and self.coefficients.shape == other.coefficients.shape:
+            self.coefficients.data.copy_(other.coefficients.data)
+            self.variation_parts.data.copy_(other.variation_parts.data * (other.probe_scale / self.probe_scale))
+
+    def _all_modes(self, probe: Tensor) -> Tensor:
+        """Return modes (M, N, N), and those of the variation behind them."""
+        if not len(self.coefficients):
+            return probe
+        return torch.cat([probe, torch.view_as_complex(self.variation_parts) * self.probe_scale])
 
     @property
     def final_epochs(self) -> int:
@@ -192,7 +228,7 @@ class DirectModel(Model):
 
     def _patterns(self, batch: Batch, part: float) -> Patterns:
         """Return a batch as the solver takes it, after this part of the fit."""
-        rows = batch.indexes.flatten() if len(self.shifts) or len(self.log_gain) else None
+        rows = batch.indexes.flatten() if self.of_patterns() else None
         counts = batch.amplitude.flatten(0, 1).square()
         windows, rho = self._windows(batch), self._rho(part)
         return Patterns(counts, windows, self.weight, rho, rows, self.light, propagator=self.propagator)
@@ -204,12 +240,19 @@ class DirectModel(Model):
                 self._search(batch)
             self._settle(batch)
             self._settled.append(batch.indexes.flatten())
-        gains = self.gains(batch.indexes.flatten())
-        expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), gains)
+        rows = batch.indexes.flatten()
+        expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), rows)
         return expected, batch.amplitude.flatten(0, 1)
 
+    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
+        """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""
+        varied = rows is not None and len(self.coefficients) > 0
+        modes, coefficients = (self._all_modes(probe), self.coefficients[rows]) if varied else (probe, None)
+        gain = self.gains(rows)
+        return expected_counts(canvas[0], modes, windows, gain, self.background, self.propagator, coefficients)
+
     def settle(self, canvas: Canvas) -> None:
-        """Find shift and brightness of a canvas' patterns from half of their pixels."""
+        """Find what belongs to each of a canvas' patterns from half of their pixels."""
         for start in range(0, len(canvas.rows), REGION):
             rows = canvas.rows[start : start + REGION]
             positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32))
@@ -229,13 +272,13 @@ class DirectModel(Model):
         rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
         half, start = self._asking_weight(), self.shifts[rows]
         best = start
-        gains, amplitude = self.gains(rows), batch.amplitude.flatten(0, 1)
+        amplitude = batch.amplitude.flatten(0, 1)
         least = torch.full((len(rows),), math.inf, device=self.device)
         for there in sorted(
             itertools.product(range(-SEARCHED, SEARCHED + 1), repeat=2), key=lambda yx: math.hypot(*yx)
         ):
             self.shifts.data[rows] = self._on_canvas(recorded, start + start.new_tensor(there))
-            expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), gains)
+            expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), rows)
             error = ((expected.sqrt() - amplitude).square() * half).sum(dim=(1, 2))
             better = error < least
             best = torch.where(better[:, None], self.shifts[rows], best)
@@ -250,12 +293,15 @@ class DirectModel(Model):
     @torch.no_grad()
     def _settle(self, batch: Batch) -> None:
         """Take a step with what belongs to each of a batch's patterns alone, by half of their pixels."""
-        if not len(self.shifts) and not len(self.log_gain):
+        if not self.of_patterns():
             return
         patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(), rho=0.0)
-        brighter, further = steps_of_patterns(
-            self.object, self.probe, self.log_gain, self.background, self.shifts, patterns
+        modes, coefficients = self._all_modes(self.probe), self.coefficients
+        brighter, further, varied = steps_of_patterns(
+            self.object, modes, self.log_gain, self.background, self.shifts, coefficients, patterns
         )
+        if len(coefficients):
+            coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
         if len(self.log_gain):
             self.log_gain.data += brighter.clamp(-LARGEST_GAIN, LARGEST_GAIN)
         if len(self.shifts):
@@ -347,6 +393,9 @@ class DirectModel(Model):
             groups.append({"params": [self.shifts], "move": self._move_shifts})
         if len(self.log_gain):
             groups.append({"params": [self.log_gain], "move": self._move_gains})
+        if len(self.coefficients):
+            groups.append({"params": [self.variation_parts], "move": self._move_variation})
+            groups.append({"params": [self.coefficients], "move": self._move_coefficients})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._part_of_rate(self._part_done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -402,17 +451,57 @@ class DirectModel(Model):
         gains = self.log_gain - (gradient / light.clamp_min(1e-20)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
         return gains - gains[self._known[1]].mean() - self.log_gain
 
+    def _varies(self) -> bool:
+        """Whether object and probe stand well enough to tell how the probe differs."""
+        return self._knows_patterns() and self._part_done() >= VARIES_FROM * self._amplitudes_until()
+
+    def _move_variation(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Return what is added to the modes of the variation: steps by the light; coefficients have mean square 1."""
+        light = self.light.probe
+        assert isinstance(light, Tensor)
+        if not self._varies():
+            return torch.zeros_like(gradient)
+        step = (
+            VARIATION_STEP
+            * self._part_of_rate(self._part_done())
+            / (light.max().clamp_min(1e-12) * self.probe_scale.square())
+        )
+        return gradient * -step
+
+    def _move_coefficients(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """Return what is added to the coefficients of the variation: Newton's steps."""
+        light = self.light.coefficients
+        assert isinstance(light, Tensor)
+        if not self._varies():
+            return torch.zeros_like(gradient)
+        steps = VARIATION_STEP * gradient / light.clamp_min(1e-20)
+        return -steps.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
+
+    @torch.no_grad()
+    def _tidy_variation(self) -> None:
+        """Give the variation its canonical form; what all patterns have of it belongs to the probe."""
+        if not len(self.coefficients) or not bool(self.variation_parts.any()):
+            return
+        train = self._known[1]
+        common = self.coefficients[train].mean(dim=0)
+        self.probe_parts[0] += (common[:, None, None, None] * self.variation_parts).sum(dim=0)
+        parts, coefficients = canonical(self.variation_parts, self.coefficients - common, train)
+        self.variation_parts.copy_(parts)
+        self.coefficients.copy_(coefficients)
+
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
         patterns = self._patterns(batch, self._part_done())
-        loss = misfit(self.object, self.probe, self.log_gain, self.background, self.shifts, patterns)
+        modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
+        loss = misfit(self.object, modes, *own, patterns, self.coefficients)
         share = 0.0 if patterns.rho == 0 else 1.0
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning: add the prior, and what other processes saw of the light; log the gradient."""
-        own = ["gain"] * (len(self.log_gain) > 0) + ["shifts"] * (len(self.shifts) > 0)
+        theirs = {"gain": self.log_gain, "shifts": self.shifts, "coefficients": self.coefficients}
+        own = [name for name, parameter in theirs.items() if len(parameter)]
         for name in ("object", "probe", "background", *own):
             setattr(self.light, name, self.trainer.strategy.reduce(getattr(self.light, name), reduce_op="mean"))
         self._total_light = self._total_light + self.light.object
@@ -441,20 +530,25 @@ class DirectModel(Model):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
         if "prior" not in checkpoint["state_dict"]:
-            checkpoint["state_dict"]["prior"] = self.prior
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
+        for name in _SINCE:
+            checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
         self._next_prior = checkpoint.get("next_prior")
         super().on_load_checkpoint(checkpoint)
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
         self._kept, self._total_light, self._skipped = (math.inf, {}), 0.0, 0
-        if not len(self.shifts) and not len(self.log_gain):
+        if not self.of_patterns():
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         recorded = data.scan.positions - scan_canvas(data.scan, self.config).origin
         positions = torch.from_numpy(recorded.astype(np.float32)).to(self.device)
         train = torch.from_numpy(data.parts.train).to(self.device)
+        if len(self.coefficients) and not bool(self.variation_parts.any()):
+            others = torch.ones(len(self.coefficients), dtype=torch.bool, device=self.device)
+            others[train] = False
+            self.coefficients.data[others] = 0.0  # the others are settled, not fitted
         # Free to turn, stretch and shear, all positions together would follow what is still wrong with the probe.
         middle, spread = positions[train].mean(dim=0), positions[train].std(dim=0).clamp_min(1.0)
         gauge = torch.cat([torch.ones_like(positions[:, :1]), (positions - middle) / spread], dim=1)
@@ -492,20 +586,21 @@ class DirectModel(Model):
     def on_validation_epoch_end(self) -> None:
         """Lightning: each process has settled some of the patterns that validate; all go on with all of them."""
         rows, self._settled = self._settled, []
-        if self.trainer.world_size == 1 or not (len(self.shifts) or len(self.log_gain)):
+        theirs = self.of_patterns()
+        if self.trainer.world_size == 1 or not theirs:
             return
-        settled = torch.zeros(max(len(self.shifts), len(self.log_gain)), device=self.device)
+        settled = torch.zeros(len(theirs[0]), device=self.device)
         settled[torch.cat(rows)] = 1
         count = self.trainer.strategy.reduce(settled, reduce_op="sum")
-        for own in (self.shifts, self.log_gain):
-            if len(own):
-                mine = own.data * settled.view(-1, *[1] * (own.ndim - 1))
-                total = self.trainer.strategy.reduce(mine, reduce_op="sum")
-                known = count.view(-1, *[1] * (own.ndim - 1))
-                own.data = torch.where(known > 0, total / known.clamp_min(1), own.data)
+        for own in theirs:
+            mine = own.data * settled.view(-1, *[1] * (own.ndim - 1))
+            total = self.trainer.strategy.reduce(mine, reduce_op="sum")
+            known = count.view(-1, *[1] * (own.ndim - 1))
+            own.data = torch.where(known > 0, total / known.clamp_min(1), own.data)
 
     def on_train_epoch_start(self) -> None:
         """Lightning: go on with the prior that the epoch before asked for."""
+        self._tidy_variation()
         if self._next_prior is not None:
             self.prior.fill_(self._next_prior)
             self._next_prior = None
@@ -527,7 +622,7 @@ class DirectModel(Model):
             return
         value = float(self.trainer.callback_metrics.get("poisson_val_loss", math.nan))
         if value < self._kept[0]:
-            names = ("object_parts", "probe_parts", "background_root", "prior", "shifts", "log_gain")
+            names = ("object_parts", "probe_parts", "background_root", "shifts", "log_gain", *_SINCE)
             state = self.state_dict()
             self._kept = value, {name: copy.deepcopy(state[name]) for name in names}
             if round(rung) < len(RUNGS):

@@ -252,9 +252,8 @@ class PinnModel(Model):
             self._predicting = self._clean(*self._validated, TILE)
         windows = place(batch.positions, batch.amplitude.shape[-1], (1, *batch.canvas))
         with torch.autocast(self.device.type, enabled=False):
-            expected = self.predict_patterns(
-                self._predicting[None], self.probe, windows, self.gains(batch.indexes.flatten())
-            )
+            rows = batch.indexes.flatten()
+            expected = self.predict_patterns(self._predicting[None], self.probe, windows, rows)
         return expected, batch.amplitude.flatten(0, 1)
 
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
