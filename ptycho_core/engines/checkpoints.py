@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import pickle
 import shutil
@@ -127,9 +128,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         kept = body["ptycho"]
         version, config, scan, tensors = kept["version"], kept["config"], kept["scan"], dict(body["state_dict"])
         epoch = int(body["epoch"])
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
+        # A file cut short may name places outside itself, which are invalid arguments to the system.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
         raise InputError(f"{path} is not a checkpoint of this program, or is damaged") from error
     if version != VERSION:
         raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")

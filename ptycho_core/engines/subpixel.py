@@ -59,6 +59,7 @@ def unmix(weights: Tensor, probes: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)  # they are kept, and used where gradients are asked for as well
 def _ramps(size: int, device: torch.device) -> Tensor:
     """(K K, 1, N, N): transforms of the shifts to the knots."""
     one = torch.exp(-2j * math.pi * KNOTS[:, None] * torch.fft.fftfreq(size, dtype=torch.float64))
