@@ -14,7 +14,6 @@ from torch import Tensor
 from ptycho_core.base.config import Config
 from ptycho_core.engines.data import Amplitudes, Placed, scan_canvas
 from ptycho_core.engines.physics import Windows, light_on, place, squared_modulus
-from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.scan.scan import Scan
 
 LIT = 0.1
@@ -51,7 +50,6 @@ class Canvas:
         self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[np.int64], device: torch.device, placed: Placed
     ) -> None:
         self.amplitudes, self.rows, self.size, self.device = amplitudes, rows, scan.size, device
-        self.propagator = propagator_of(scan)
         self.shape = placed.shape
         self.recorded = self.positions = scan.positions - placed.origin
 
