@@ -21,7 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on e
 import pytest
 
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+from ptycho_core.simulation import Simulation, SimulationSpec
+from tests.helpers.fits import simulated
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs in the background ignore Ctrl-C
 
@@ -57,7 +58,7 @@ def quick_halves(monkeypatch):
 
 @pytest.fixture(scope="session")
 def tiny_sim() -> Simulation:
-    return simulate(
+    return simulated(
         SimulationSpec(
             size=32, n_patterns=60, step_px=4.0, jitter_px=1.0, defocus_m=2.5e-3, guess_defocus_error_m=-0.6e-3
         )

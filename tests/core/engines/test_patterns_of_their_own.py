@@ -20,7 +20,8 @@ from ptycho_core.formats.writers.exports import export, read_reconstruction
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
-from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+from ptycho_core.simulation import Simulation, SimulationSpec
+from tests.helpers.fits import above, below, simulated
 
 OFF = Config(
     engine="direct",
@@ -49,7 +50,7 @@ JITTERED = dataclasses.replace(SPEC, position_error_px=1.0, seed=3)
 @pytest.fixture(scope="module")
 def jittered() -> Simulation:
     """A scan whose recorded positions are off by a pixel along each axis."""
-    return simulate(JITTERED)
+    return simulated(JITTERED)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def found(jittered: Simulation, refined: RunInfo) -> Reconstruction:
 @pytest.fixture(scope="module")
 def flickering() -> tuple[Scan, np.ndarray]:
     """A scan whose patterns differ in brightness, and the logarithms by which they do."""
-    scan = simulate(SPEC).scan
+    scan = simulated(SPEC).scan
     logs = np.random.default_rng(1).normal(0, 0.2, len(scan))
     bright = np.random.default_rng(2).poisson(scan.patterns[:] * np.exp(logs)[:, None, None])
     return scan.replace(patterns=Patterns(bright.astype(np.float32))), logs
@@ -77,18 +78,20 @@ def off_by(positions: np.ndarray, truth: np.ndarray) -> float:
     return float(np.sqrt(np.square(error - np.median(error, axis=0)).mean()))
 
 
+@pytest.mark.fit
 def test_positions_that_are_a_pixel_off_are_found(jittered: Simulation, found: Reconstruction):
     truth = jittered.truth.positions_px[found.pattern_index]
     assert found.recorded_positions_px is not None
-    assert off_by(found.recorded_positions_px, truth) > 0.9
-    assert off_by(found.positions_px, truth) < 0.6
+    above(off_by(found.recorded_positions_px, truth), 0.9)
+    below(off_by(found.positions_px, truth), 0.6)
 
 
+@pytest.mark.fit
 def test_patterns_that_validate_are_found_by_half_of_their_pixels(jittered: Simulation, refined: RunInfo):
     shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
     rows = split(len(jittered.scan), refined.config).validation
     recorded, truth = jittered.scan.positions[rows], jittered.truth.positions_px[rows]
-    assert off_by(recorded + shifts[rows], truth) < 0.6 * off_by(recorded, truth)
+    below(off_by(recorded + shifts[rows], truth), 0.6 * off_by(recorded, truth))
 
 
 def test_free_patterns_do_not_drift_while_others_are_moved(jittered: Simulation, refined: RunInfo):
@@ -103,14 +106,15 @@ def test_refinement_tells_how_far_it_moved_the_patterns(found: Reconstruction):
     assert any("moved the patterns" in line for line in found.history)
 
 
+@pytest.mark.fit
 def test_all_patterns_together_are_neither_moved_nor_stretched_nor_turned(jittered: Simulation, refined: RunInfo):
     shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
     rows = split(len(jittered.scan), refined.config).train
     positions = jittered.scan.positions[rows]
     affine = np.column_stack([np.ones(len(rows)), positions - positions.mean(axis=0)])
     common = affine @ np.linalg.lstsq(affine, shifts[rows], rcond=None)[0]
-    assert np.sqrt(np.square(shifts[rows]).mean()) > 0.5
-    assert np.abs(common).max() < 0.1
+    above(np.sqrt(np.square(shifts[rows]).mean()), 0.5)
+    below(np.abs(common).max(), 0.1)
 
 
 def test_refined_and_recorded_positions_are_exported(found: Reconstruction, tmp_path: Path):
@@ -125,6 +129,7 @@ def test_refined_and_recorded_positions_are_exported(found: Reconstruction, tmp_
         np.testing.assert_array_equal(places["recorded_positions_px"], found.recorded_positions_px)
 
 
+@pytest.mark.fit
 def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simulation, tmp_path: Path):
     heard: list[RefinementChecked] = []
     few = OFF.replace(max_epochs=12)
@@ -138,7 +143,7 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
     checked = train(few.replace(positions="check"), jittered.scan, tmp_path / "check", events=hear)
     (told,) = heard
     assert told.helps
-    assert told.after < 0.97 * told.before
+    below(told.after, 0.97 * told.before)
     assert "set positions to refine" in told.message
     assert read_run(checked.folder).checks["positions"]["message"] == told.message
     one, other = (load_checkpoint(run.last_checkpoint).tensors for run in (plain, checked))
@@ -152,12 +157,13 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
 def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
     heard: list[RefinementChecked] = []
     config = OFF.replace(positions="check", intensity="check")
-    train(config, simulate(SPEC).scan, tmp_path / "run", events=heard.append)
+    train(config, simulated(SPEC).scan, tmp_path / "run", events=heard.append)
     told = {event.knob: event for event in heard if isinstance(event, RefinementChecked)}
     assert set(told) == {"positions", "intensity"}
     assert not any(event.helps for event in told.values())
 
 
+@pytest.mark.fit
 def test_brightness_of_each_pattern_is_found_and_checked(flickering: tuple[Scan, np.ndarray], tmp_path: Path):
     scan, logs = flickering
     config = OFF.replace(max_epochs=20, positions="off")
@@ -169,9 +175,9 @@ def test_brightness_of_each_pattern_is_found_and_checked(flickering: tuple[Scan,
     gains = load_checkpoint(run.last_checkpoint).tensors["log_gain"].numpy()
     rows = split(len(scan), config).train
     assert gains[rows].mean() == pytest.approx(0, abs=1e-3)
-    assert np.std(gains[rows] - logs[rows]) < 0.3 * np.std(logs[rows])
+    below(np.std(gains[rows] - logs[rows]), 0.3 * np.std(logs[rows]))
     before, after = (
         reconstruct(scan, run.last_checkpoint, accelerator="cpu", halves=False, final_pass=False).metrics["free_misfit"]
         for run in (plain, run)
     )
-    assert after < 0.7 * before
+    below(after, 0.7 * before)

@@ -20,6 +20,7 @@ from ptycho_core.engines.trainer import quiet_lightning
 from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
+from tests.helpers.fits import below
 
 CONFIG = Config(model_width=4, warm_start_epochs=8, preview_seconds=0, accelerator="cpu")
 CPU = torch.device("cpu")
@@ -62,10 +63,11 @@ def bright(tiny_sim: Simulation) -> Simulation:
     return simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=200.0))
 
 
+@pytest.mark.fit
 def test_warm_start_brings_the_probe_closer_to_the_truth(bright: Simulation):
     truth = bright.truth.probe
     before, after = start(bright.scan)[0].probe, warmed(bright.scan).probe
-    assert 1 - likeness(after, truth) < 0.5 * (1 - likeness(before, truth))
+    below(1 - likeness(after, truth), 0.5 * (1 - likeness(before, truth)))
 
 
 def test_warm_start_sees_neither_free_nor_validation_patterns(bright: Simulation):
@@ -86,6 +88,7 @@ def test_warm_start_of_a_large_scan_looks_at_its_middle_alone(bright: Simulation
     assert not torch.equal(warmed(bright.scan).probe, start(bright.scan)[0].probe)
 
 
+@pytest.mark.fit
 def test_warm_start_shows_the_middle_where_it_lies_in_the_whole_scan(bright: Simulation, monkeypatch):
     model, canvas, parts = start(bright.scan)
     whole = warm(model, bright.scan, canvas, parts)
@@ -94,7 +97,7 @@ def test_warm_start_shows_the_middle_where_it_lies_in_the_whole_scan(bright: Sim
     unseen = canvas.only(middle(bright.scan, parts.validation, 2))
     untouched = whole.misfit_of(torch.ones_like(whole.object)[None], unseen).deviance
     assert some.object.shape == whole.object.shape
-    assert some.misfit_of(some.object[None], unseen).deviance < 0.5 * untouched
+    below(some.misfit_of(some.object[None], unseen).deviance, 0.5 * untouched)
 
 
 def test_warm_start_takes_one_device_and_all_its_epochs_whatever_the_run_has(bright: Simulation):
@@ -102,6 +105,7 @@ def test_warm_start_takes_one_device_and_all_its_epochs_whatever_the_run_has(bri
     assert torch.equal(warmed(bright.scan, config).probe, warmed(bright.scan).probe)
 
 
+@pytest.mark.fit
 def test_warm_start_ends_when_the_probe_stands_and_returns_the_solver(bright: Simulation):
     model, canvas, parts = start(bright.scan, CONFIG.replace(warm_start_epochs=100))
     solver = warm(model, bright.scan, canvas, parts)
@@ -110,7 +114,7 @@ def test_warm_start_ends_when_the_probe_stands_and_returns_the_solver(bright: Si
     assert solver.object.shape == canvas.shape
     unseen = canvas.only(parts.validation)
     untouched = solver.misfit_of(torch.ones_like(solver.object)[None], unseen).deviance
-    assert solver.misfit_of(solver.object[None], unseen).deviance < 0.3 * untouched
+    below(solver.misfit_of(solver.object[None], unseen).deviance, 0.3 * untouched)
 
 
 def test_warm_start_finds_the_background_too(bright: Simulation):
@@ -142,14 +146,16 @@ def polished(scan: Scan, epochs: int, config: Config = CONFIG, **kwargs):
     return final, epoch, deviance, parts
 
 
+@pytest.mark.fit
 def test_polishing_explains_all_patterns_better_also_those_it_does_not_see(bright: Simulation):
     _, epoch, deviance, parts = polished(bright.scan, 10)
     assert 1 <= epoch <= 10
     for rows, gain in ((parts.train, 0.6), (parts.validation, 0.75), (parts.free, 0.75)):
         before, after = deviance(rows)
-        assert after < gain * before
+        below(after, gain * before)
 
 
+@pytest.mark.fit
 def test_polishing_goes_on_from_the_object_probe_and_background_given(bright: Simulation):
     config = CONFIG.replace(background=True)
     model, canvas, parts = start(bright.scan, config)
@@ -159,7 +165,7 @@ def test_polishing_goes_on_from_the_object_probe_and_background_given(bright: Si
     token.stop("enough")
     final, epoch, _ = polish(model, bright.scan, canvas, parts, object, 5, "cpu", lambda event: None, token)
     assert epoch <= 1
-    assert float((final.object.detach() - object[0]).abs().max()) < 0.2
+    below(float((final.object.detach() - object[0]).abs().max()), 0.2)
     torch.testing.assert_close(final.probe, model.probe, rtol=0.2, atol=0.1 * model.probe.abs().max().item())
     assert final.background.item() == pytest.approx(0.25, abs=0.1)
 

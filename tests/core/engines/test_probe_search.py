@@ -15,6 +15,7 @@ from ptycho_core.engines.probe_search import FEWEST_PATTERNS, SearchResult, sear
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
 from ptycho_core.simulation.forward import fourier, inverse_fourier
+from tests.helpers.fits import above, below
 from tests.helpers.training_runs import Training
 
 
@@ -35,24 +36,26 @@ def blurred(probe: NDArray[np.complex64], *terms: float) -> NDArray[np.complex64
     return inverse_fourier(fourier(probe) * np.exp(1j * phase(n, n / 4, terms))).astype(np.complex64)
 
 
+@pytest.mark.fit
 @pytest.mark.parametrize(
     "terms", [(-5.0,), (0.0, 3.0, -2.0)], ids=["a wrong defocus", "astigmatism that the beam does not have"]
 )
 def test_a_wrong_probe_is_mended(tiny_sim: Simulation, terms: tuple[float, ...]) -> None:
     guess = blurred(tiny_sim.truth.probe, *terms)
-    assert likeness(guess[0], tiny_sim.truth.probe[0]) < 0.85
+    below(likeness(guess[0], tiny_sim.truth.probe[0]), 0.85)
     found = search(tiny_sim.scan.replace(probe=guess))
     assert found.probe is not None
     assert found.probe.shape == (1, 32, 32)
-    assert likeness(found.probe[0], tiny_sim.truth.probe[0]) > 0.98
+    above(likeness(found.probe[0], tiny_sim.truth.probe[0]), 0.98)
     assert found.why.startswith("found a better beam than the scan's own probe: half deviance 0.")
 
 
+@pytest.mark.fit
 def test_a_scan_without_a_probe_gets_one_in_spite_of_bad_pixels(tiny_sim: Simulation) -> None:
     spec = dataclasses.replace(tiny_sim.spec, hot_pixels=6, dead_pixels=6)
     found = search(simulate(spec).scan.replace(probe=None))
     assert found.probe is not None
-    assert likeness(found.probe[0], tiny_sim.truth.probe[0]) > 0.96
+    above(likeness(found.probe[0], tiny_sim.truth.probe[0]), 0.96)
 
 
 def test_the_true_probe_is_kept(tiny_sim: Simulation) -> None:
@@ -110,6 +113,7 @@ def test_a_stop_ends_the_search_without_a_result_and_a_cancel_leaves(tiny_scan: 
         search(tiny_scan, stop=cancel, tried=lambda trial: cancel.cancel())
 
 
+@pytest.mark.fit
 def test_a_run_searches_once_starts_from_what_was_found_and_says_so(tmp_path, tiny_sim: Simulation) -> None:
     scan = tiny_sim.scan.replace(probe=blurred(tiny_sim.truth.probe, -5.0))
     training = Training(tmp_path / "out")
@@ -124,7 +128,7 @@ def test_a_run_searches_once_starts_from_what_was_found_and_says_so(tmp_path, ti
         Stage.TRAINING,
     ]
     parts, scale = (training.last["state_dict"][name].numpy() for name in ("probe_parts", "probe_scale"))
-    assert likeness((parts[0, ..., 0] + 1j * parts[0, ..., 1]) * scale, tiny_sim.truth.probe[0]) > 0.98
+    above(likeness((parts[0, ..., 0] + 1j * parts[0, ..., 1]) * scale, tiny_sim.truth.probe[0]), 0.98)
 
     training.go(scan=scan, max_epochs=2, resume=True, **settings)
     assert len(training.all(ProbeSearched)) == 1
