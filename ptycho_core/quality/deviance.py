@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.special import gammaln, xlogy
 
 LOWEST_COUNTS = 0.05
 """Expected counts are clamped here in scores: a photon where none was expected costs much, but not everything."""
@@ -52,6 +50,8 @@ class Misfit:
 
 def half_deviance(counts: NDArray[np.floating], expected: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the half deviance of each pixel; the expected counts are clamped at `LOWEST_COUNTS`."""
+    from scipy.special import xlogy  # as in grouping
+
     expected = np.maximum(np.asarray(expected, np.float64), LOWEST_COUNTS)
     return np.asarray(expected - counts + xlogy(counts, counts) - counts * np.log(expected))
 
@@ -90,12 +90,16 @@ def nodes_per_log() -> float:
 @functools.cache
 def spline() -> NDArray[np.float64]:
     """Return the table: (4, nodes - 1), the cubic between each two nodes, highest power first."""
+    from scipy.interpolate import CubicSpline  # as in grouping
+
     low, high = TABLE_RANGE
     return np.asarray(CubicSpline(np.arange(_NODES), [_summed(x) for x in np.geomspace(low, high, _NODES)]).c)
 
 
 def _summed(expected: float) -> float:
     """Return the expectation by summation over all counts that occur."""
+    from scipy.special import gammaln, xlogy  # as in grouping
+
     reach = 12 * math.sqrt(expected) + 40
     k = np.arange(max(0, int(expected - reach)), int(expected + reach) + 1, dtype=np.float64)
     probability = np.exp(k * math.log(expected) - expected - gammaln(k + 1))
