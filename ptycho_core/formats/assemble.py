@@ -349,7 +349,7 @@ def _to_counts(
     if conversion is not None:
         base = conversions.LOGARITHMS.get(held)
         done = "squared the stored amplitudes to counts" if base is None else f"turned {held}(1 + counts) into counts"
-        notes.append(done + ("" if told else f" (assumed to be {held})"))
+        notes.append(done + ("" if told else f" (assumed to be {'amplitudes' if base is None else held})"))
     elif not told:
         notes.append("took the stored values as counts (assumed)")
     seen = looked.counts if conversion == looked.conversion else None

@@ -28,6 +28,7 @@ def good_pixels(
     notes: list[str],
     *,
     any_number: bool = False,
+    bad: str = "bad in one of the {n} masks",
 ) -> NDArray[np.bool_] | None:
     """Return (y, x) bool, True where a pixel is good; None where there is no mask, or the operator wants none.
 
@@ -42,6 +43,8 @@ def good_pixels(
         The answer ``mask``, and where what was done is told.
     any_number
         Whether fractions are weights, not a mistake.
+    bad
+        How the history calls a pixel that one of n masks marks.
 
     Raises
     ------
@@ -54,37 +57,39 @@ def good_pixels(
     if how == "ignore":
         notes.append("left out the mask that the file holds")
         return None
-    n, bad = 0, None
+    n, marked = 0, None
     for key in keys:
         for values in _batches(store, key):
             count = np.count_nonzero(~is_good(values if any_number else _whole(store, key, values)), axis=0)
-            if bad is not None and bad.shape != count.shape:
+            if marked is not None and marked.shape != count.shape:
                 raise InputError(f"{store.path}: the masks differ in size; all must be that of the patterns", [IGNORE])
-            n, bad = n + len(values), count if bad is None else bad + count
-    if bad is None:
+            n, marked = n + len(values), count if marked is None else marked + count
+    if marked is None:
         return None
     if how == "invert":
-        bad = n - bad
+        marked = n - marked
         notes.append("inverted the mask")
     if n == 1:
-        return np.asarray(bad == 0)
-    return _of_all(store, bad, n, settings, notes)
+        return np.asarray(marked == 0)
+    return _of_all(store, marked, n, bad.format(n=n), settings, notes)
 
 
-def _of_all(store: Store, bad: NDArray[np.int64], n: int, settings: Settings, notes: list[str]) -> NDArray[np.bool_]:
-    """Return one mask of n, by how many of them a pixel is ``bad`` in (y, x)."""
+def _of_all(
+    store: Store, marked: NDArray[np.int64], n: int, bad: str, settings: Settings, notes: list[str]
+) -> NDArray[np.bool_]:
+    """Return one mask of n, by how many of them mark a pixel (y, x) as ``bad``."""
     if settings.get("mask") == "common":
         notes.append(f"masked the pixels that are bad in half of the {n} masks or more, and took the others as counted")
-        return np.asarray(2 * bad < n)
-    together, each = float(np.mean(bad > 0)), float(bad.mean() / n)
-    told = f"a pixel that is bad in one of the {n} masks is left out of all patterns"
+        return np.asarray(2 * marked < n)
+    together, each = float(np.mean(marked > 0)), float(marked.mean() / n)
+    told = f"a pixel that is {bad} is left out of all patterns"
     notes.append(told)
     if together > max(_MUCH, 2 * each):
         reason = f"{told}: {together:.0%} of the pixels, where a mask has {each:.1%} on average"
         if together == 1:
             raise InputError(f"{store.path}: {reason}; set mask=common or mask=ignore", [COMMON, IGNORE])
         settings.assume("mask", "file", reason)
-    return np.asarray(bad == 0)
+    return np.asarray(marked == 0)
 
 
 def _batches(store: Store, key: str) -> Any:

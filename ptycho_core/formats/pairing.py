@@ -100,6 +100,6 @@ def _counted_alike(
             default, reason = "value", f"{reason}, and they are not as many"
     if settings.assume("pairing", default, reason) == "value":
         return position_indexes
-    notes.append(f"paired patterns and positions by order, the first with the first: {reason}")
+    notes.append(f"paired patterns and positions by order: {reason}")
     shifted: NDArray[np.int64] = position_indexes - firsts[1] + firsts[0]
     return shifted

@@ -160,8 +160,10 @@ def open_recorded(recorded: RecordedScan, path: Path | None = None) -> Scan:
         if place and known:
             _check_file(place, known, recorded.growing)
     scan = open_scan(source)
-    if scan.history[1:] != recorded.history[1:]:  # the first sentence names the file, which may have moved
-        other = [sentence for sentence in recorded.history[1:] if sentence not in scan.history]
+    # The first sentence names the file, which may have moved; a later version may say more at the end of one.
+    told, before = scan.history[1:], recorded.history[1:]
+    if len(told) != len(before) or not all(map(str.startswith, told, before)):
+        other = [sentence for sentence in before if sentence not in scan.history]
         raise InputError(f"the run's scan cannot be made from {source.file} again, because of: {'; '.join(other)}")
     return scan
 

@@ -154,4 +154,5 @@ def _energy_ev(store: Store, entry: str, settings: Settings, stated: str, notes:
         unit = "j" if number < cxi.LARGEST_PHOTON_EV * JOULE_PER_EV else "kev" if number < _SMALLEST_EV else "ev"
         reason = f"'{key}' has no unit: took {number:g} as {unit}"
         settings.assume("energy_ev", f"{number * ENERGIES_EV[unit]:.6g}", reason)
+        notes.append(f"{reason} (assumed)")
     return number * units.factor(store, key, ENERGIES_EV, unit)

@@ -79,7 +79,8 @@ def _mask(store: Store, chunks: list[str], settings: Settings, notes: list[str])
     if not keys:
         common = store.first("meta/weight2d", "info/weight2d")
         keys = [] if common is None or len(store.header(common).shape) != 2 else [common]
-    return good_pixels(store, keys, lambda weights: weights > 0, settings, notes, any_number=True)
+    called = "of weight 0 in one pattern"
+    return good_pixels(store, keys, lambda weights: weights > 0, settings, notes, any_number=True, bad=called)
 
 
 def _geometry(store: Store, settings: Settings, notes: list[str]) -> Geometry:
