@@ -55,28 +55,35 @@ class Held:
         return Held(self.probe * math.sqrt(part), self.background * part, self.log_gain, self.weight, self.propagator)
 
 
-@dataclass(frozen=True)
+_KEPT_BYTES = 2**28
+
+
 class Thinning:
     """Divides the counts of each pattern into two that are independent and of the same truth.
 
     Of k photons each goes to the first part with probability ``part``: binomial, and so exact for Poisson counts, where
     both parts are Poisson counts again, of ``part`` and ``1 - part`` of the light. What is drawn for a pattern depends
-    on ``seed`` and the pattern's place in the scan alone.
+    on ``seed`` and the pattern's place in the scan alone; some of it is kept, as drawing takes as long as looking.
     """
 
-    part: float
-    seed: int
+    def __init__(self, part: float, seed: int) -> None:
+        self.part, self.seed = part, seed
+        self._kept: dict[int, Tensor] = {}
 
     def first(self, counts: Tensor, rows: Tensor) -> Tensor:
         """Return the first part (b, N, N) of the counts of patterns at these places (b,)."""
+        return torch.stack([self._first(*pair) for pair in zip(counts, rows.tolist(), strict=True)])
+
+    def _first(self, counts: Tensor, row: int) -> Tensor:
+        if row in self._kept:
+            return self._kept[row]
         generator = torch.Generator(counts.device)
-        drawn = torch.empty_like(counts)
-        # Real detectors may report fractions of photons.
-        whole = counts.round()
+        generator.manual_seed((self.seed * 1_000_003 + row) % 2**63)
+        whole = counts.round()  # real detectors may report fractions of photons
         share = torch.tensor(self.part, device=counts.device)
-        for number, row in enumerate(rows.tolist()):
-            generator.manual_seed((self.seed * 1_000_003 + row) % 2**63)
-            drawn[number] = torch.binomial(whole[number], share.expand_as(whole[number]), generator=generator)
+        drawn = torch.binomial(whole, share.expand_as(whole), generator=generator)
+        if len(self._kept) * drawn.nbytes < _KEPT_BYTES:
+            self._kept[row] = drawn
         return drawn
 
     def second(self, counts: Tensor, rows: Tensor) -> Tensor:
@@ -128,7 +135,7 @@ def solve(
         counts = amplitude.square()
         if thinning is not None:
             counts = thinning.first(counts, rows)
-        patterns = Patterns(counts, windows, held.weight, rho, rows, propagator=held.propagator)
+        patterns = Patterns(counts, windows, held.weight, rho, rows, seen=None, propagator=held.propagator)
         found = look(now, held.probe, held.log_gain, held.background, shifts, none, patterns, wants)
         gradient, light = found.gradients[0], found.lights[0]
         assert gradient is not None

@@ -402,7 +402,7 @@ class _Bench:
             for counts, windows in self.batches:
                 light = Light()
                 object, probe = object.detach().requires_grad_(), probe.detach().requires_grad_(learns)
-                patterns = Patterns(counts, windows, self.weight, 0.0, light=light)
+                patterns = Patterns(counts, windows, self.weight, 0.0, light=light, seen=None)
                 torch.autograd.backward(misfit(object, probe, none[None], none, none.new_zeros(0, 2), patterns))
                 assert isinstance(light.object, Tensor)
                 assert object.grad is not None

@@ -101,7 +101,7 @@ class Patterns:
     rho: float
     rows: Tensor | None = None
     light: Light = field(default_factory=Light)
-    seen: Seen = field(default_factory=Seen)
+    seen: Seen | None = field(default_factory=Seen)
     propagator: Propagator = FAR_FIELD
 
 
@@ -129,7 +129,7 @@ def misfit(
     shifts
         (n, 2) pixels by which positions were moved, already part of the patterns' windows; empty where none are.
     patterns
-        The batch; its ``light`` gets what belongs to the gradients, its ``seen`` what was seen on the way.
+        The batch; its ``light`` gets what belongs to the gradients, its ``seen``, if any, what was seen on the way.
     coefficients
         (n, V) of a probe that varies, the last V of whose modes are those of the variation.
     """
@@ -240,7 +240,7 @@ def look(
     to_shifts, on_shifts = torch.zeros_like(shifts), shifts.new_zeros(*shifts.shape, 2)
     to_coefficients, on_coefficients = torch.zeros_like(coefficients), torch.zeros_like(coefficients)
     slopes = _slopes(object) if fits_shifts else ()
-    sums = torch.zeros(3, device=object.device)
+    sums = torch.zeros(1 if patterns.seen is None else 3, device=object.device)
     chunk = _CHUNK if object.device.type == "cpu" else count
     for start in range(0, count, chunk):
         part = slice(start, min(start + chunk, count))
@@ -260,13 +260,12 @@ def look(
         expected = (expected + background).clamp_min_(_DARKEST)
         counts = patterns.counts[part]
         good = None if weight is None else weight if weight.ndim == 2 else weight[part]
-        deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
-        absolute = (expected.sqrt() - counts.sqrt()).abs_()
+        told: tuple[Tensor, ...] = () if patterns.seen is None else _told(expected, counts)
         change, losses = envelope(expected, counts, patterns.rho)
         if good is not None:
             change, losses = change * good, losses * good
-            deviance, absolute = deviance * good, absolute * good
-        sums += torch.stack([losses.sum(), deviance.sum(), absolute.sum()])
+            told = tuple(values * good for values in told)
+        sums += torch.stack([losses.sum(), *(values.sum() for values in told)])
         if gain is not None and fits_gain:
             assert rows is not None
             right = 1.0 if good is None else good
@@ -324,8 +323,16 @@ def look(
         on_shifts.mul_(2 / pixels),
         on_coefficients.mul_(2 / pixels),
     )
-    loss, patterns.seen.deviance, patterns.seen.absolute = (sums / pixels).unbind()
+    loss, *means = (sums / pixels).unbind()
+    if patterns.seen is not None:
+        patterns.seen.deviance, patterns.seen.absolute = means
     return Found(loss, gradients, lights)
+
+
+def _told(expected: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return half deviance and absolute difference of amplitudes, (b, N, N) each."""
+    deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
+    return deviance, (expected.sqrt() - counts.sqrt()).abs_()
 
 
 class _Misfit(torch.autograd.Function):

@@ -495,6 +495,7 @@ class DirectModel(Model):
         modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
         loss = misfit(self.object, modes, *own, patterns, self.coefficients)
         share = 0.0 if patterns.rho == 0 else 1.0
+        assert patterns.seen is not None
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
         return loss
 

@@ -207,6 +207,7 @@ class PinnModel(Model):
         )
         with torch.autocast(self.device.type, enabled=False):
             loss = misfit(cleaned.flatten(0, 1), held.probe, held.log_gain, held.background, self.shifts[:0], patterns)
+        assert patterns.seen is not None
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(counts))
         # An epoch of few counts starts from a noisier object, and would teach as much more as it is noisier.
         return loss * (scene.thinning.part / rest)
