@@ -272,7 +272,7 @@ class Config:
         None,
         int,
         "Optimisation",
-        "Groups per step, or patterns per step of the direct engine; auto is 16 groups, or up to 48 patterns.",
+        "Groups per step, or patterns per step of the direct engine; auto is up to 8 groups, or up to 48 patterns.",
         minimum=1,
         none="auto",
         maximum=65536,

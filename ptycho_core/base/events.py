@@ -87,6 +87,14 @@ class ModesChosen:
 
 
 @dataclass(frozen=True)
+class PictureChosen:
+    """The network's picture was held against the solver's. ``why`` says in a sentence which is better, and by what."""
+
+    network: bool
+    why: str
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """One optimisation step is done. ``metrics`` holds the columns of metrics.csv known at this step."""
 
@@ -190,6 +198,7 @@ Event = (
     | StageChanged
     | ProbeSearched
     | ModesChosen
+    | PictureChosen
     | BatchDone
     | EpochDone
     | CheckpointSaved

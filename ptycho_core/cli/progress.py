@@ -53,7 +53,7 @@ class _Lines:
                     say(earlier_line(event.earlier))
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 say(event.stage)
-            case events.ProbeSearched() | events.ModesChosen():
+            case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
                 say(event.why)
             case events.RolledBack():
                 say(f"warning: {event.message}")
@@ -81,7 +81,7 @@ class _Bar:
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 self.bar.update(self.task, description=event.stage)
-            case events.ProbeSearched() | events.ModesChosen():
+            case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
                 self.bar.console.print(event.why, markup=False, highlight=False)
             case events.RolledBack():
                 self.bar.console.print(f"warning: {event.message}", markup=False, highlight=False)

@@ -28,7 +28,7 @@ CANVAS_MULTIPLE = 8
 """Canvases are rounded up to this, as those of checkpoints are."""
 
 
-GROUPS_PER_STEP = 8
+_MOST_GROUPS_PER_STEP = 8
 _MOST_PATTERNS_PER_STEP = 48
 _FEWEST_STEPS = 9
 
@@ -36,6 +36,11 @@ _FEWEST_STEPS = 9
 def patterns_per_step(count: int) -> int:
     """Return how many of an epoch's patterns a step of the direct engine takes: fewer of small scans."""
     return max(1, min(_MOST_PATTERNS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
+
+
+def groups_per_step(count: int) -> int:
+    """Return how many of an epoch's groups a step of the network takes: fewer of small scans."""
+    return max(1, min(_MOST_GROUPS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
 
 
 class Placed(NamedTuple):
@@ -231,7 +236,7 @@ class GroupSampler(EpochSampler):
         self.neighborhoods = Neighborhoods(scan.positions[rows])
         self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
         self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
-        self.batch_size = min(config.batch_size or GROUPS_PER_STEP, self.n_groups)
+        self.batch_size = min(config.batch_size or groups_per_step(self.n_groups), self.n_groups)
 
     def __len__(self) -> int:
         return max(1, self.n_groups // self.batch_size // self.world)

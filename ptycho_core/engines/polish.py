@@ -29,7 +29,7 @@ WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
 STANDS = 0.02
 """The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
-GENTLY = 0.3
+GENTLY = 0.5
 """Steps from a picture on, as a part of those from vacuum: whole ones would first undo what is good in it."""
 _FEWEST_EPOCHS = 4
 """Before the probe may stand: a fit from vacuum begins slowly."""

@@ -19,6 +19,7 @@ from ptycho_core.base.errors import InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
 from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
+from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
@@ -121,6 +122,12 @@ def reconstruct(
             final, object = better, better.object_of(canvas)
         also = " and cleaned once more" if cleaned else ""
         history.append(f"polished by the direct engine for {polished_epochs} epochs{also}")
+        validation = canvas.only(parts.validation)
+        if run and trained.scan_summary == summary and len(parts.validation) and (s := solver_of(run.folder, canvas)):
+            chosen = choose_picture(final, object, s, validation)
+            history.append(chosen.why)
+            if not chosen.network:
+                final, object, cleaned = s, s.object_of(canvas), False
     times.append(time.perf_counter())
 
     canvas = canvas.moved(final.shifts)

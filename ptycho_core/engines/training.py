@@ -27,6 +27,7 @@ from ptycho_core.engines.callbacks import (
     StopEarly,
 )
 from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
@@ -269,6 +270,8 @@ class _Training:
         canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
         seen = canvas.only(middle(self.scan, self.parts.train, SEEN_PATTERNS))
         object = fitted.object_of(seen)
+        if fitted.polish_epochs and (solver := solver_of(self.folder, canvas)):
+            self.emit(choose_picture(fitted, object, solver, canvas))
         for told in check_refinement(fitted, object, canvas):
             self.emit(told)
         epochs = fitted.current_epoch + fitted.warm_start_epochs

@@ -25,7 +25,7 @@ _PER_CHANNEL_PIXEL = 64
 _AT_ONCE = 16
 _MOST_MODES = 4
 """That are tried where their number is automatic."""
-_GROUPS_PER_STEP = 16
+_GROUPS_PER_STEP = 8
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class RunInfo:
         What the search for the beam found, in a sentence; empty where there was none.
     modes_chosen
         How many probe modes were chosen, and why, in a sentence; empty where their number was given.
+    picture_chosen
+        Whether the network's picture or that of its warm start explains the validation patterns better, in a sentence.
     epochs_done
         Over all its resumptions.
     metrics
@@ -89,6 +91,7 @@ class RunInfo:
     device: str = ""
     probe_search: str = ""
     modes_chosen: str = ""
+    picture_chosen: str = ""
     epochs_done: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     free_indexes: tuple[int, ...] = ()

@@ -113,6 +113,8 @@ class Run:
                 self.update(probe_search=event.why)
             case events.ModesChosen():
                 self.update(modes_chosen=event.why)
+            case events.PictureChosen():
+                self.update(picture_chosen=event.why)
             case events.EpochDone():
                 self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
             case events.CheckpointSaved() | events.CheckpointRemoved():
@@ -154,7 +156,7 @@ def _log_event(event: events.Event) -> None:
             _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
             if event.earlier:
                 _log.info("the run that was in the folder before is now in %s", event.earlier)
-        case events.ProbeSearched() | events.ModesChosen():
+        case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
             _log.info("%s", event.why)
         case events.EpochDone():
             known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]

@@ -37,7 +37,7 @@ from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
-AMPLITUDE_EPOCHS, LIKELIHOOD_EPOCHS = 2, 2
+AMPLITUDE_EPOCHS, LIKELIHOOD_EPOCHS = 2, 3
 """Of the solver before the network cleans: from vacuum, then with the likelihood."""
 MOST_LIKELIHOOD_EPOCHS = 4
 """Of those that training draws, so that the network meets objects of every convergence."""

@@ -1,0 +1,55 @@
+"""Which picture is kept: the one that explains patterns that neither was fitted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import PictureChosen
+from ptycho_core.engines.choice import choose_picture, solver_of
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.reconstruct import reconstruct
+from ptycho_core.engines.training import train
+from ptycho_core.simulation import Simulation
+from tests.helpers.truth import whole_canvas
+
+CONFIG = Config(
+    model_width=4,
+    n_groups=8,
+    batch_size=4,
+    max_epochs=1,
+    warm_start_epochs=8,
+    probe_search=False,
+    positions="off",
+    intensity="off",
+    accelerator="cpu",
+    preview_seconds=0,
+)
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_the_picture_that_explains_withheld_patterns_better_is_named(tiny_sim: Simulation, network):
+    canvas, probe = whole_canvas(tiny_sim), torch.from_numpy(tiny_sim.truth.probe)
+    height, width = tiny_sim.truth.object.shape
+    truth, vacuum = (torch.ones(canvas.shape, dtype=torch.complex64) for _ in range(2))
+    truth[:height, :width] = torch.from_numpy(tiny_sim.truth.object)
+    good, bad = (truth, vacuum) if network else (vacuum, truth)
+    solver = DirectModel(CONFIG.replace(engine="direct"), probe, None, bad)
+    told = choose_picture(PinnModel(CONFIG, probe, None), good[None], solver, canvas.only(np.arange(5)))
+    assert told.network is network
+    assert told.why.startswith("the network's" if network else "the solver's")
+
+
+def test_a_run_says_which_picture_is_better_and_reconstructing_keeps_it(tiny_sim: Simulation, tmp_path):
+    heard, tiny_scan = [], tiny_sim.scan
+    info = train(CONFIG, tiny_scan, tmp_path / "run", events=heard.append)
+    (told,) = (event for event in heard if isinstance(event, PictureChosen))
+    assert info.picture_chosen == told.why
+    found = reconstruct(tiny_scan, info.last_checkpoint, polish_epochs=1, halves=False, final_pass=False)
+    (said,) = (line for line in found.history if "explains the validation patterns better" in line)
+    solver = solver_of(info.folder, whole_canvas(tiny_sim))
+    assert solver is not None
+    assert np.array_equal(found.object, solver.object.detach()) == said.startswith("the solver's")
