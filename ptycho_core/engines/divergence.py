@@ -23,8 +23,9 @@ MOST, SLOWER = 2, 0.1
 """Times that a fit is taken back, and the part of the rate with which it then goes on."""
 WORSE_THAN_NOTHING = 2.0
 """A deviance this many times that of a featureless object, and the fit diverges."""
-WORSE_THAN_BEST, EPOCHS = 1.4, 3
-"""The same where it is this many times the best, epoch after epoch: no overfitting goes that far."""
+WORSE_THAN_BEST, WORSE_THAN_MEAN, EPOCHS = 1.4, 4.0, 3
+"""The same where it is this many times the best, or that of the mean pattern, for so many epochs in a row: neither
+overfitting goes that far, nor a fit that begins with a wrong probe."""
 LEAST_TOLD = 0.1
 """Part of the deviance beyond noise that a picture explains and the same picture elsewhere does not, at least."""
 EMPTY = 1.1
@@ -36,8 +37,8 @@ class RollBack(L.Callback):
     """Takes a fit that diverges back to its best state, at a lower rate; where that does not help, it has failed.
 
     It diverges where a loss is not a number, where the deviance of the validation patterns (of the training patterns,
-    where none validate) is far above that of a featureless object, or for some epochs far above the best. The schedule
-    goes on from where it is.
+    where none validate) is far above that of a featureless object, or for some epochs far above the best or that of
+    the mean pattern. The schedule goes on from where it is.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class RollBack(L.Callback):
 
     def __init__(self, emit: EventHandler) -> None:
         self.emit = emit
-        self.done, self.nothing = 0, math.nan
+        self.done, self.nothing, self.mean = 0, math.nan, math.nan
         self.put_back: set[int] = set()
         self.column = ""
         self._best, self._best_epoch, self._worse = math.inf, -1, 0
@@ -62,11 +63,11 @@ class RollBack(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning: what a resumed run goes on with."""
-        return {"done": self.done, "nothing": self.nothing}
+        return {"done": self.done, "nothing": self.nothing, "mean": self.mean}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Lightning: go on counting."""
-        self.done, self.nothing = state_dict["done"], state_dict["nothing"]
+        self.done, self.nothing, self.mean = state_dict["done"], state_dict["nothing"], state_dict["mean"]
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: find out what would be explained without an object."""
@@ -79,6 +80,9 @@ class RollBack(L.Callback):
             rows = middle(data.scan, data.parts.validation if validates else data.parts.train, _PATTERNS)
             canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, pl_module.device, pl_module.config)
             self.nothing = _deviance_of_nothing(pl_module, canvas)
+            self.mean = _deviance_of_mean(
+                canvas, canvas.only(middle(data.scan, data.parts.train, _PATTERNS)), pl_module
+            )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: a resumed run has its state by now."""
@@ -98,21 +102,25 @@ class RollBack(L.Callback):
         value = float(trainer.callback_metrics.get(self.column, math.nan))
         if self._broken_epoch == trainer.current_epoch and self.column.endswith("_epoch"):
             return  # the mean holds the loss that was not a number
-        self._worse = self._worse + 1 if value > WORSE_THAN_BEST * self._best else 0
+        hopeless = value > WORSE_THAN_MEAN * self.mean
+        self._worse = self._worse + 1 if hopeless or value > WORSE_THAN_BEST * self._best else 0
         far = ""
         if not value <= WORSE_THAN_NOTHING * self.nothing:
             far = f"{self.nothing:.4g}, that of no object at all"
-        elif self._worse == EPOCHS:
+        elif self._worse == EPOCHS and math.isfinite(self._best):
             far = f"{self._best:.4g}, that of epoch {self._best_epoch + 1}"
+        elif self._worse == EPOCHS:
+            far = f"{self.mean:.4g}, that of the mean pattern"
         if far:
             self.put_back.add(trainer.current_epoch)
             self._go_back(trainer, pl_module, f"the deviance is {value:.4g} in {_where(trainer)}, far above {far}")
-        elif value < self._best:
+        elif value < self._best and not hopeless:
             self._keep(trainer, pl_module, value, trainer.current_epoch)
 
     def take_best(self, model: Model) -> None:
-        """Put the best state of the fit into its model."""
-        model.load_state_dict(self._state)
+        """Put the best state of the fit into its model, where one was worth keeping."""
+        if math.isfinite(self._best):
+            model.load_state_dict(self._state)
 
     def _keep(self, trainer: L.Trainer, model: L.LightningModule, value: float, epoch: int) -> None:
         self._best, self._best_epoch = value, epoch
@@ -184,7 +192,7 @@ def no_picture(model: Model, object: Tensor, held_out: Canvas, seen: Canvas) -> 
 
 def _misfit_of_mean(held_out: Canvas, seen: Canvas, weight: Tensor | None) -> float:
     """Return how well the mean of patterns explains others."""
-    mean = seen.amplitudes[seen.rows[:_PATTERNS]].square().mean(dim=0, keepdim=True).to(held_out.device)
+    mean = _mean_counts(seen).to(held_out.device)
     total = losses.MisfitSum()
     for amplitude, _, _ in held_out.batches():
         total.add(mean.expand_as(amplitude), amplitude, weight)
@@ -198,6 +206,20 @@ def _deviance_of_nothing(model: Model, canvas: Canvas) -> float:
         deviance = losses.poisson_deviance(expected * brightness, amplitude.square(), model.weight)
         total += len(amplitude) * float(deviance)
     return total / len(canvas.rows)
+
+
+def _deviance_of_mean(canvas: Canvas, seen: Canvas, model: Model) -> float:
+    """Return the mean half deviance of a canvas' patterns, as it is logged, under the mean of others."""
+    mean, total = _mean_counts(seen).to(canvas.device), 0.0
+    for amplitude, _, _ in canvas.batches():
+        deviance = losses.poisson_deviance(mean.expand_as(amplitude), amplitude.square(), model.weight)
+        total += len(amplitude) * float(deviance)
+    return total / len(canvas.rows)
+
+
+def _mean_counts(seen: Canvas) -> Tensor:
+    """(1, N, N): of some patterns."""
+    return seen.amplitudes[seen.rows[:_PATTERNS]].square().mean(dim=0, keepdim=True)
 
 
 @torch.inference_mode()
