@@ -5,12 +5,15 @@ training many beams are tried: with each, an object is fitted to about a hundred
 epoch or two by the solver's own steps, and the half deviance of some patterns that the fit did not see tells how good
 it is. Nothing else ranks.
 
+The scan's own probe gets a longer fit first, in which the probe learns: where that explains the held-out patterns
+nearly as well as photon noise allows, nothing else is tried. Otherwise:
+
 1. A scan of defocus, from focused to as wide as the window, of every family of `beams.families`.
 2. Astigmatism around the best few.
 3. Simplexes (Nelder and Mead, The Computer Journal 7, 308 (1965)) in defocus and astigmatism; spherical aberration and
    coma too, where one of them helps at once.
-4. Where these end, and the scan's own probe, get a longer fit, in which the probe learns. The scan's own is kept unless
-   another is clearly better, pattern by pattern.
+4. Where these end gets the longer fit too. The scan's own probe is kept unless another is clearly better, pattern by
+   pattern.
 
 How much is tried is bounded by work, not by the clock, so that two searches find the same.
 """
@@ -35,7 +38,7 @@ from ptycho_core.engines.models.direct import vacuum
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
 from ptycho_core.engines.solver import LEAST_LIGHT, Light, Patterns, expected_counts, misfit
-from ptycho_core.quality.deviance import half_deviance, standard_errors
+from ptycho_core.quality.deviance import expected_half_deviance, half_deviance, standard_errors
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 
@@ -47,6 +50,9 @@ WORK = 270e6
 """Patterns times pixels times epochs that a search may take: seconds of one core."""
 CLEARLY = 3.0
 """Standard errors, over the held-out patterns, by which a beam has to beat the scan's own probe."""
+
+ENOUGH = 0.9
+"""Part of what lies between knowing nothing and photon noise that the scan's own probe has to explain to be kept."""
 
 _PIXELS = 2**26
 """Read at most: 256 MiB."""
@@ -162,6 +168,8 @@ class _Final(NamedTuple):
     still: Tensor
     """The probe from which it began."""
     learned: Tensor
+    noise: float
+    """Half deviance that photon noise alone would leave."""
 
     @property
     def mean(self) -> float:
@@ -193,6 +201,15 @@ class _Search:
 
     def go(self) -> SearchResult:
         """Search, and return the beam."""
+        size = min(self.scan.size, max(_WHOLE, beams.crop_for(self.mean, self.edge)))
+        last = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
+        own = None if self.own is None else self._final(last, last.given(self.own))
+        if own is not None:
+            nothing = float(last.featureless().mean())
+            part = (nothing - own.mean) / max(nothing - own.noise, 1e-12)
+            if part >= ENOUGH:
+                figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
+                return SearchResult(None, f"kept the scan's own probe: it explains the patterns ({figures})")
         self.families = beams.families(self.own, self.mean, self.edge)
         size = beams.crop_for(self.mean, self.edge)
         few = max(48, int(len(self.fit) * min(1.0, (96 / size) ** 2)))
@@ -200,7 +217,7 @@ class _Search:
         found = self._defoci(coarse)
         found = sorted(found + self._bent(coarse, _distinct(found, _SURVIVORS)))
         ends = self._refined(fine, found)
-        return self._result(_distinct(ends, len(ends)))
+        return self._result(_distinct(ends, len(ends)), last, own)
 
     def _bench(self, size: int, fit: NDArray[np.int64]) -> _Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
@@ -219,7 +236,7 @@ class _Search:
     def _try(self, bench: _Bench, family: int, terms: Terms, epochs: int) -> _Found:
         if self.stop.stop_requested:
             raise Cancelled
-        deviance, _ = bench.judge(bench.probe(self.families[family], terms), epochs)
+        deviance = bench.judge(bench.probe(self.families[family], terms), epochs)[0]
         self.work += bench.work * epochs
         trial = Trial(self.families[family].name, terms, float(deviance.mean()))
         self.trials.append(trial)
@@ -272,20 +289,17 @@ class _Search:
         found, value = _simplex(cost, begin, _FIRST_STEP, most, lambda: self._over(until), least_gain)
         return _Found(value, start.family, tuple(map(float, found)))
 
-    def _result(self, ends: list[_Found]) -> SearchResult:
-        """Let the best beams and the scan's own probe learn, and decide."""
+    def _result(self, ends: list[_Found], bench: _Bench, own: _Final | None) -> SearchResult:
+        """Let the best beams learn, as the scan's own probe has, and decide."""
         n = self.scan.size
-        size = min(n, max(_WHOLE, beams.crop_for(self.mean, self.edge)))
-        bench = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
         finals = [self._final(bench, bench.probe(self.families[end.family], end.terms)) for end in ends]
         number = min(range(len(finals)), key=lambda i: finals[i].mean)
         best, end = finals[number], ends[number]
-        if self.own is None:
+        if own is None:
             informed = standard_errors(bench.featureless() - best.deviance)
             doubt = "" if informed > CLEARLY else ", but hardly better than their mean does: do not trust it yet"
             why = f"found the beam from the patterns, which it explains to a half deviance of {best.mean:.4g}{doubt}"
         else:
-            own = self._final(bench, bench.given(self.own))
             clear = standard_errors(own.deviance - best.deviance)
             if clear <= CLEARLY:
                 why = f"kept the scan's own probe: of {len(self.trials)} beams tried none is clearly better"
@@ -295,7 +309,7 @@ class _Search:
             why = f"found a better beam than the scan's own probe: half deviance {best.mean:.4g} for {own.mean:.4g}"
         # The probe that learned on these patterns, or the one before: whichever serves a new object better.
         still, learned = (bench.judge(probe, 4)[0].mean() for probe in (best.still, best.learned))
-        if learned < still and size == n:
+        if learned < still and bench.size == n:
             probe = best.learned.numpy()
         else:
             probe = self._bench(n, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
@@ -304,8 +318,8 @@ class _Search:
     def _final(self, bench: _Bench, probe: Tensor) -> _Final:
         if self.stop.stop_requested:
             raise Cancelled
-        deviance, learned = bench.judge(probe, 6, learn_from=2)
-        return _Final(deviance, probe, learned)
+        deviance, learned, expected = bench.judge(probe, 6, learn_from=2)
+        return _Final(deviance, probe, learned, bench.noise(expected))
 
     def _described(self, end: _Found) -> str:
         """Say how the beam was made, its defocus in metres where the geometry tells."""
@@ -382,7 +396,9 @@ class _Bench:
     def _bright(self, probe: NDArray[np.complexfloating]) -> Tensor:
         return scale_probe(torch.from_numpy(np.ascontiguousarray(probe, dtype=np.complex64)), self.brightest)
 
-    def judge(self, probe: Tensor, epochs: int, learn_from: int | None = None) -> tuple[NDArray[np.float64], Tensor]:
+    def judge(
+        self, probe: Tensor, epochs: int, learn_from: int | None = None
+    ) -> tuple[NDArray[np.float64], Tensor, Tensor]:
         """Fit an object, and from an epoch on the probe; return what it is like after the best epoch.
 
         With wrong positions a fit soon gets worse, and beams that fit nothing but the mean would win in the end.
@@ -393,9 +409,11 @@ class _Bench:
             Half deviance of each held-out pattern.
         probe
             (M, N, N).
+        expected
+            (h, N, N) counts of the held-out patterns.
         """
         object, none = vacuum(self.shape), torch.zeros(())
-        best = np.full(len(self.held), np.inf), probe
+        best = np.full(len(self.held), np.inf), probe, self.held
         for epoch in range(epochs):
             self.stop.leave_if_cancelled()
             learns = learn_from is not None and epoch >= learn_from
@@ -414,8 +432,12 @@ class _Bench:
             expected = expected_counts(object, probe.detach(), self.held_windows)
             deviance = self._deviance(expected)
             if deviance.mean() < best[0].mean():  # never where it is not a number
-                best = deviance, probe.detach()
+                best = deviance, probe.detach(), expected
         return best
+
+    def noise(self, expected: Tensor) -> float:
+        """Return the mean half deviance that photon noise would leave where so much is expected."""
+        return float(np.average(expected_half_deviance(expected.numpy()), weights=self.good))
 
     def featureless(self) -> NDArray[np.float64]:
         """Return the half deviance of each held-out pattern from the mean of the others: that of knowing nothing."""

@@ -61,6 +61,14 @@ def test_a_scan_without_a_probe_gets_one_in_spite_of_bad_pixels(tiny_sim: Simula
 def test_the_true_probe_is_kept(tiny_sim: Simulation) -> None:
     found = search(tiny_sim.scan.replace(probe=tiny_sim.truth.probe))
     assert found.probe is None
+    assert found.why.startswith("kept the scan's own probe: it explains the patterns")
+    assert found.trials == ()
+
+
+def test_a_probe_that_cannot_explain_the_patterns_better_than_others_is_kept_too(tiny_sim: Simulation) -> None:
+    faint = simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=0.5)).scan
+    found = search(faint.replace(probe=tiny_sim.truth.probe))
+    assert found.probe is None
     assert found.why.startswith(f"kept the scan's own probe: of {len(found.trials)} beams tried none is clearly better")
 
 
