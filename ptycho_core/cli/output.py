@@ -33,6 +33,8 @@ def problem_line(problem: Problem) -> str:
 def _flag(fix: Fix) -> str:
     if fix.field in KNOBS:
         return f"--{fix.field.replace('_', '-')} {fix.value}"
+    if fix.field.startswith("--"):  # a step
+        return f"{fix.field}={fix.value}" if fix.value else fix.field
     return f"--set {fix.field}={fix.value}"
 
 

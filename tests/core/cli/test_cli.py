@@ -247,6 +247,12 @@ def test_a_problem_of_the_scan_is_put_right_by_a_setting_for_its_reader():
     assert output.problem_line(problem) == "error: hardly a step (put right by --set position_unit=m)"
 
 
+@pytest.mark.parametrize(("value", "flag"), [("-1,0,9,9", "--region=-1,0,9,9"), ("", "--region")])
+def test_a_problem_that_a_step_puts_right_names_its_flag(value, flag):
+    problem = Problem("positions", "far away", fixes=(Fix("keep the others", "--region", value),))
+    assert output.problem_line(problem) == f"error: far away (put right by {flag})"
+
+
 def test_a_scan_is_inspected_for_people_and_programs(scan_path, tmp_path, capsys):
     assert cli.main(["inspect", str(scan_path), "--plot", str(tmp_path / "scan.png")]) == 0
     shown = capsys.readouterr()
