@@ -29,6 +29,7 @@ from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
 from ptycho_core.inspection.memory import check_memory
+from ptycho_core.quality.displacements import what_moved
 from ptycho_core.runs.record import RECONSTRUCTION, RunInfo, read_metrics, read_run
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -131,10 +132,10 @@ def reconstruct(
     times.append(time.perf_counter())
 
     canvas = canvas.moved(final.shifts)
-    if moved := _moved(canvas):
-        history.append(
-            f"moved the patterns by {moved['positions_rms_px']:.3g} pixels (rms) from where they were recorded"
-        )
+    moved, how = _moved(canvas)
+    if how:
+        history.append(how)
+        _log.info("%s", how)
     metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
@@ -203,12 +204,18 @@ def _with_all(
     return model, model.object_of(canvas, tile or TILE), f"all {len(scan)} patterns{by}; scores are from before it"
 
 
-def _moved(canvas: Canvas) -> dict[str, float]:
-    """Return how far the patterns are from where they were recorded, where they were moved."""
+def _moved(canvas: Canvas) -> tuple[dict[str, Any], str]:
+    """Return how the patterns were moved from where they were recorded, in figures and words; nothing if not.
+
+    A shift of all together is left out: it cannot be known.
+    """
     if canvas.positions is canvas.recorded:
-        return {}
-    moved = (canvas.positions - canvas.recorded)[canvas.rows]
-    return {"positions_rms_px": float(np.sqrt(np.square(moved).sum(axis=1).mean()))}
+        return {}, ""
+    recorded, refined = canvas.recorded[canvas.rows], canvas.positions[canvas.rows]
+    parts = what_moved(recorded, refined)
+    words = f"moved the patterns by {parts.rms_px:.3g} pixels (rms) from where they were recorded: {parts.in_words()}"
+    figures = parts.to_dict()
+    return {"positions_rms_px": figures.pop("rms_px"), "positions_moved": figures}, words
 
 
 def _run_of(checkpoint_path: Path) -> RunInfo | None:

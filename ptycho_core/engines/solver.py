@@ -207,6 +207,28 @@ def steps_of_patterns(
     return -gain / on_gain.clamp_min(_NO_LIGHT), -uphill(shift, on_shift), -varied / on_varied.clamp_min(_NO_LIGHT)
 
 
+def asked_of_all(
+    object: Tensor,
+    probe: Tensor,
+    log_gain: Tensor,
+    background: Tensor,
+    shifts: Tensor,
+    coefficients: Tensor,
+    patterns: Patterns,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients by the object (H, W) and by the shifts (n, 2) of half the sum of the envelope over pixels.
+
+    The parameters are those of `misfit`.
+    """
+    fits = (True, False, False, False, True, False)
+    found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
+    by_object, by_shifts = found.gradients[0], found.gradients[4]
+    assert by_object is not None
+    assert by_shifts is not None
+    half = _pixels(patterns.weight, len(patterns.counts), patterns.windows.size) / 2
+    return by_object * half, by_shifts * half
+
+
 def uphill(gradient: Tensor, light: Tensor) -> Tensor:
     """Return gradients (n, 2) by shifts over their curvatures (n, 2, 2); 0 where there was no light."""
     diagonal = light.diagonal(dim1=1, dim2=2)
@@ -239,7 +261,7 @@ def look(
     to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
     to_shifts, on_shifts = torch.zeros_like(shifts), shifts.new_zeros(*shifts.shape, 2)
     to_coefficients, on_coefficients = torch.zeros_like(coefficients), torch.zeros_like(coefficients)
-    slopes = _slopes(object) if fits_shifts else ()
+    slopes = gradients_of_object(object) if fits_shifts else ()
     sums = torch.zeros(1 if patterns.seen is None else 3, device=object.device)
     chunk = _CHUNK if object.device.type == "cpu" else count
     for start in range(0, count, chunk):
@@ -368,8 +390,8 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return (a.real * b.real + a.imag * b.imag).sum(dim=(-2, -1))
 
 
-def _slopes(object: Tensor) -> tuple[Tensor, Tensor]:
-    """(H, W) each: the object's derivatives along y and x."""
+def gradients_of_object(object: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives (H, W) each of an object along y and x."""
     fy, fx = (torch.fft.fftfreq(side, device=object.device) * (2 * torch.pi) for side in object.shape)
     spectrum = torch.fft.fft2(object)
     return torch.fft.ifft2(spectrum * (1j * fy[:, None])), torch.fft.ifft2(spectrum * (1j * fx))

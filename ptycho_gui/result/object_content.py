@@ -18,6 +18,7 @@ from ptycho_gui.kit.words import figure
 
 if TYPE_CHECKING:
     from ptycho_core.quality.comparison import Comparison
+    from ptycho_core.quality.displacements import DisplacementMap
 
 LETTERS = ("A", "B")
 """What two objects that are compared are called."""
@@ -38,12 +39,15 @@ class Content:
         Makes what the pictures are made from; takes long where there are two.
     live
         The object of a run that goes on.
+    displacements
+        Makes the map of what refinement moved; None where nothing was.
     """
 
     title: str
     names: tuple[str, ...]
     subjects: Callable[[], Subjects]
     live: bool = False
+    displacements: Callable[[], DisplacementMap] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,7 @@ class Ready:
     content: Content
     subjects: Subjects
     pictures: tuple[Pictures, ...]
+    displacements: DisplacementMap | None
 
 
 def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
@@ -75,7 +80,14 @@ def final_content(label: str, recon: Reconstruction) -> Content:
 
         return (subject_of_reconstruction(recon),), None
 
-    return Content(f"{label}: {quality(recon)}", (label,), subjects)
+    def displacements() -> DisplacementMap:
+        from ptycho_core.quality.displacements import displacement_map
+
+        assert recon.recorded_positions_px is not None
+        return displacement_map(recon.recorded_positions_px, recon.positions_px)
+
+    moved = None if recon.recorded_positions_px is None else displacements
+    return Content(f"{label}: {quality(recon)}", (label,), subjects, displacements=moved)
 
 
 def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> Content:
@@ -122,6 +134,7 @@ def pictures_job(content: Content, subjects: Subjects | None, options: Options) 
 
         made = subjects or content.subjects()
         token.leave_if_cancelled()
-        return Ready(content, made, tuple(make_pictures(subject, options, token) for subject in made[0]))
+        pictures = tuple(make_pictures(subject, options, token) for subject in made[0])
+        return Ready(content, made, pictures, content.displacements() if content.displacements else None)
 
     return job

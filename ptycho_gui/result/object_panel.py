@@ -18,6 +18,7 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.result.compare_bar import CompareBar
 from ptycho_gui.result.complex_view import ComplexView, Slots
+from ptycho_gui.result.displacement_view import DisplacementView
 from ptycho_gui.result.frc_plot import FrcPlot, agreement
 from ptycho_gui.result.object_content import (
     LETTERS,
@@ -59,7 +60,7 @@ class ObjectPanel(QWidget):
         self.jobs.failed.connect(self._fail)
         self.jobs.ended.connect(self._catch_up)
         self.view, self.probe = ComplexView(), ProbeView(stacked=True)
-        self.profile, self.frc = ProfilePlot(), FrcPlot()
+        self.profile, self.frc, self.displaced = ProfilePlot(), FrcPlot(), DisplacementView()
         self.title = QElidingLabel()
         self.title.setAccessibleName("What is shown")
         self.place = QLabel()
@@ -161,6 +162,8 @@ class ObjectPanel(QWidget):
             else:
                 self.comparison.hide()
                 self._entitle(content.title)
+            if ready.displacements is not None:
+                self.displaced.show_displacements(ready.displacements, subjects[0].pixel_size_m)
         self._show_lower()
         self.view.show_line(self.line.isChecked())
 
@@ -202,7 +205,8 @@ class ObjectPanel(QWidget):
     def _show_lower(self) -> None:
         self.profile.setVisible(self.line.isChecked())
         self.frc.setVisible(self.rings.isChecked() and self.rings.isEnabled())
-        self._lower.setVisible(self.line.isChecked() or not self.frc.isHidden())
+        self.displaced.setVisible(self.moves.isChecked() and self.moves.isEnabled())
+        self._lower.setVisible(any(not part.isHidden() for part in (self.profile, self.frc, self.displaced)))
 
     @Slot()
     def _go_live(self) -> None:
@@ -221,6 +225,8 @@ class ObjectPanel(QWidget):
         allow(self.positions, nothing or ("Previews carry no positions." if live else None))
         why = "It needs two reconstructions: choose Compare at a checkpoint or a run."
         allow(self.rings, None if compared else why)
+        same = "Its patterns are where they were recorded: train with positions at refine."
+        allow(self.moves, nothing or (None if ready and ready.displacements is not None else same))
         two = "Two objects are shown: show one of them first." if compared else None
         allow(self.export, nothing or ("The run still goes on." if live else two))
 
@@ -237,6 +243,7 @@ class ObjectPanel(QWidget):
         self.with_probe.setChecked(True)
         self.line = KeyedButton(self, "Pr&ofile", "O", "Plot amplitude and phase along a line; drag its ends")
         self.rings = KeyedButton(self, "FR&C", "C", "Plot the Fourier ring correlation of the two objects compared")
+        self.moves = KeyedButton(self, "&Displacements", "D", "Show where refinement moved the patterns")
         self.live = KeyedButton(self, "Back to live (&N)", "N", "Show the run that goes on", checkable=False)
         self.export = KeyedButton(self, "&Export...", "E", "Write this reconstruction to files", checkable=False)
         self.export.setIcon(icon("export-image"))
@@ -253,6 +260,7 @@ class ObjectPanel(QWidget):
         self.line.toggled.connect(self.view.show_line)
         self.line.toggled.connect(self._show_lower)
         self.rings.toggled.connect(self._show_lower)
+        self.moves.toggled.connect(self._show_lower)
         self.live.clicked.connect(self._go_live)
         self.export.clicked.connect(self.export_requested)
 
@@ -278,6 +286,7 @@ class ObjectPanel(QWidget):
             self.with_probe,
             self.line,
             self.rings,
+            self.moves,
             self.export,
             self.live,
         ):
@@ -289,6 +298,7 @@ class ObjectPanel(QWidget):
         self._lower = QSplitter(Qt.Orientation.Horizontal)
         self._lower.addWidget(self.profile)
         self._lower.addWidget(self.frc)
+        self._lower.addWidget(self.displaced)
         self._pictures = QSplitter(Qt.Orientation.Vertical)
         self._pictures.addWidget(upper)
         self._pictures.addWidget(self._lower)

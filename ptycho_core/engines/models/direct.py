@@ -32,21 +32,21 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
-from ptycho_core.engines.physics import Windows, light_on, place, read_patches, squared_modulus
+from ptycho_core.engines.physics import Windows, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
     LEAST_LIGHT,
     Light,
     LightDescent,
     Patterns,
+    asked_of_all,
     edge_prior,
     expected_counts,
     misfit,
     steps_of_patterns,
-    uphill,
 )
+from ptycho_core.engines.stage import LARGEST_SHIFT, STEP, Asked, Overlap, Stage, carried, inside, limited
 from ptycho_core.engines.variation import canonical
-from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -66,13 +66,14 @@ LIKELIHOOD = 20.0
 """rho of the envelope from then on."""
 PATTERNS_FROM = 2
 """Epoch from which on each pattern's place and brightness are refined."""
-STEP = 2.0
-"""Of a shift, as a multiple of what its exit wave asks for: of that wave's change, amplitudes see about half."""
-INERTIA = 0.5
-"""Momentum of the shifts."""
-MOST_SHARE = 0.8
-LARGEST_SHIFT = 0.6
-"""Pixels of a step."""
+TOGETHER_FROM, TOGETHER_UNTIL = 4, 0.95
+"""Epoch from which on, and part of the fit until which, patterns are moved together."""
+ALL_ALIKE_FROM = 0.3
+"""Part of the fit from which on the whole scan is stretched, turned, sheared and bent: what is still wrong with the
+probe looks like that at first."""
+LOOSENING, LOOSENING_UNTIL = 0.1, 0.6
+"""Weight of the prior while positions are looked for, as for `RUNGS`, and part of the fit until which: an object that
+is free to follow every pattern freezes where they are, and nothing asks them to move."""
 LARGEST_GAIN = 0.3
 """Of a step, of the logarithm."""
 LARGEST_COEFFICIENT = 1.0
@@ -85,8 +86,6 @@ SEARCHED, SEARCH_EVERY = 3, 8
 """Pixels around a held-out pattern in which it is looked for, and epochs between."""
 SETTLING_STEPS = 6
 """Of a held-out pattern, once it is found."""
-LEAST_REACH = 16
-"""A pattern may move by half the probe's diameter, or by this part of its own width where the beam is narrow."""
 RUNGS = (0.1, 0.3, 0.9)
 """Weights of the prior that are tried one after another, in units of the object's noise, until validation objects."""
 RUNG = 0.1
@@ -143,8 +142,6 @@ class DirectModel(Model):
         """Whether it stays with them, at the whole rate, until told to `land`."""
         self._skipped = 0
         self._settled: list[Tensor] = []
-        self.put_back: set[int] = set()
-        """Patterns that refinement moved too far, and that are where they were recorded again."""
         self._total_light: Tensor | float = 0.0
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
@@ -311,11 +308,7 @@ class DirectModel(Model):
             self.shifts.data[rows] = self._on_canvas(recorded, moved)
 
     def _on_canvas(self, recorded: Tensor, shifts: Tensor) -> Tensor:
-        """Return shifts cut off where the windows of recorded positions (b, 2) would leave the canvas."""
-        size = self.probe_parts.shape[1]
-        lowest = size // 2 - recorded
-        highest = recorded.new_tensor(self.object_parts.shape[:2]) - (size - size // 2) - 1 - recorded
-        return torch.minimum(torch.maximum(shifts, lowest), highest)
+        return inside(recorded, shifts, self.probe_parts.shape[1], self.object_parts.shape[:2])
 
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Its own object; the canvas is the one that it was fitted on."""
@@ -422,25 +415,41 @@ class DirectModel(Model):
         return not self.from_afar or self.current_epoch >= PATTERNS_FROM
 
     def _move_shifts(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        """Return what is added to the shifts: steps with momentum, limited, the gauge held, runaways put back."""
+        """Return what is added to the shifts: each pattern's own step."""
         light = self.light.shifts
         assert isinstance(light, Tensor)
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(self.shifts)
         if not self._knows_patterns():
             return torch.zeros_like(self.shifts)
-        seen, velocity = light[:, 0, 0] > 0, state["velocity"]
-        step = limited(uphill(gradient, light) * -self._stride, LARGEST_SHIFT)
-        velocity[seen] = limited(INERTIA * velocity + step, 2 * LARGEST_SHIFT)[seen]
-        shifts = torch.where(seen[:, None], self.shifts + velocity, self.shifts)
-        positions, train, gauge = self._known
-        # Held-out patterns have no part in it: they would drift by what each batch's share adds up to.
-        shifts[train] -= gauge[train] @ torch.linalg.lstsq(gauge[train], shifts[train]).solution
-        far = shifts.norm(dim=1) > self._reach
-        if bool(far.any()):
-            self.put_back |= set(map(int, torch.nonzero(far).flatten()))
-            shifts[far] = velocity[far] = 0.0
-        return self._on_canvas(positions, shifts) - self.shifts
+        return self._stage.single_steps(self.shifts, gradient, light, state["velocity"])
+
+    @torch.no_grad()
+    def _move_together(self, *, all_alike: bool) -> None:
+        object, stage, data = self.object, self._stage, self.trainer.datamodule  # type: ignore[attr-defined]
+        asked = Asked(torch.zeros_like(self.shifts), torch.zeros_like(object))
+        ours = data.parts.train[self.trainer.global_rank :: self.trainer.world_size]
+        for start in range(0, len(ours), REGION):
+            rows = ours[start : start + REGION]
+            index = torch.from_numpy(rows).to(self.device)
+            batch = Batch(
+                data.amplitudes[rows][None].to(self.device), stage.recorded[index][None], index[None], stage.shape
+            )
+            patterns = self._patterns(batch, self._part_done())
+            modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
+            for_object, for_shifts = asked_of_all(object, modes, *own, self.coefficients, patterns)
+            asked.object.add_(for_object)
+            asked.shifts.add_(for_shifts)
+        if self.trainer.world_size > 1:
+            asked = Asked(*(self.trainer.strategy.reduce(part, reduce_op="sum") for part in asked))
+        light = squared_modulus(self.probe).sum(dim=0)
+        overlap = Overlap(object, light, stage.windows(stage.moved(self.shifts, stage.train)))
+        asked = Asked(asked.shifts[stage.train], asked.object)
+        state = self.optimizers().state[self.shifts]  # type: ignore[union-attr]
+        velocity = state.setdefault("velocity of all", torch.zeros_like(self.shifts))
+        steps = stage.steps_together(self.shifts, overlap, asked, velocity, all_alike=all_alike)
+        self.shifts.data.add_(steps)
+        self.object_parts.data.copy_(torch.view_as_real(carried(object, overlap.field(steps[stage.train]))))
 
     def _move_gains(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Return what is added to the logarithms of the gains: Newton's steps; their mean stays 0."""
@@ -449,7 +458,7 @@ class DirectModel(Model):
         if not self._knows_patterns():
             return torch.zeros_like(self.log_gain)
         gains = self.log_gain - (gradient / light.clamp_min(1e-20)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
-        return gains - gains[self._known[1]].mean() - self.log_gain
+        return gains - gains[self._train].mean() - self.log_gain
 
     def _varies(self) -> bool:
         """Whether object and probe stand well enough to tell how the probe differs."""
@@ -482,7 +491,7 @@ class DirectModel(Model):
         """Give the variation its canonical form; what all patterns have of it belongs to the probe."""
         if not len(self.coefficients) or not bool(self.variation_parts.any()):
             return
-        train = self._known[1]
+        train = self._train
         common = self.coefficients[train].mean(dim=0)
         self.probe_parts[0] += (common[:, None, None, None] * self.variation_parts).sum(dim=0)
         parts, coefficients = canonical(self.variation_parts, self.coefficients - common, train)
@@ -543,46 +552,36 @@ class DirectModel(Model):
         if not self.of_patterns():
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        recorded = data.scan.positions - scan_canvas(data.scan, self.config).origin
-        positions = torch.from_numpy(recorded.astype(np.float32)).to(self.device)
-        train = torch.from_numpy(data.parts.train).to(self.device)
+        self._train = torch.from_numpy(data.parts.train).to(self.device)
         if len(self.coefficients) and not bool(self.variation_parts.any()):
             others = torch.ones(len(self.coefficients), dtype=torch.bool, device=self.device)
-            others[train] = False
+            others[self._train] = False
             self.coefficients.data[others] = 0.0  # the others are settled, not fitted
-        # Free to turn, stretch and shear, all positions together would follow what is still wrong with the probe.
-        middle, spread = positions[train].mean(dim=0), positions[train].std(dim=0).clamp_min(1.0)
-        gauge = torch.cat([torch.ones_like(positions[:, :1]), (positions - middle) / spread], dim=1)
-        self._known = positions, train, gauge
-        self._stride = STEP / (1 - self._own_share(positions[train])) if len(self.shifts) else 0.0
-        diameter = probe_diameter(self.probe.detach().cpu().numpy())
-        self._reach = max(diameter / 2, self.probe_parts.shape[1] / LEAST_REACH)
+        if len(self.shifts):
+            recorded = data.scan.positions - scan_canvas(data.scan, self.config).origin
+            positions = torch.from_numpy(recorded.astype(np.float32)).to(self.device)
+            height, width = self.object.shape
+            self._stage = Stage(positions, self._train, (height, width), self.probe.detach())
 
     def on_fit_end(self) -> None:
-        """Lightning: say which patterns ran away."""
-        if self.put_back and self.trainer.is_global_zero:
+        """Lightning: say what ran away."""
+        if not len(self.shifts) or not self.trainer.is_global_zero:
+            return
+        stage = self._stage
+        if stage.put_back:
             _log.warning(
-                "refinement moved %d of %d patterns by more than %.3g pixels: they are back where they were recorded",
-                len(self.put_back),
+                "refinement moved %d of %d patterns by more than %.3g pixels: they are back where the whole scan has "
+                "them",
+                len(stage.put_back),
                 len(self.shifts),
-                self._reach,
+                stage.reach,
             )
-
-    def _own_share(self, positions: Tensor) -> float:
-        """Return the mean share that patterns at positions (b, 2) have in the light on what they see, below 1.
-
-        The object follows a pattern by that much when it moves: what is left of its misfit asks for too short a step.
-        """
-        light = squared_modulus(self.probe.detach()).sum(dim=0)
-        windows = place(positions, len(light), (1, *self.object_parts.shape[:2]))
-        total = light_on(self.probe.detach(), windows)
-        shares = [
-            (light.square() / read_patches(total, windows.part(slice(some, some + REGION))).clamp_min(1e-12))
-            .sum(dim=(1, 2))
-            .div(light.sum())
-            for some in range(0, len(positions), REGION)
-        ]
-        return min(MOST_SHARE, float(torch.cat(shares).mean()))
+        if stage.ran_away:
+            _log.warning(
+                "refinement was about to move the whole scan by more than %.3g pixels, and was kept from it: check the "
+                "positions' unit and the detector's distance",
+                stage.furthest,
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Lightning: each process has settled some of the patterns that validate; all go on with all of them."""
@@ -600,11 +599,15 @@ class DirectModel(Model):
             own.data = torch.where(known > 0, total / known.clamp_min(1), own.data)
 
     def on_train_epoch_start(self) -> None:
-        """Lightning: go on with the prior that the epoch before asked for."""
+        """Lightning: go on with the prior that the epoch before asked for, and move the patterns together."""
         self._tidy_variation()
         if self._next_prior is not None:
             self.prior.fill_(self._next_prior)
             self._next_prior = None
+        begun = not self.from_afar or self.current_epoch >= TOGETHER_FROM
+        done = self._part_done()
+        if len(self.shifts) and begun and done < TOGETHER_UNTIL:
+            self._move_together(all_alike=not self.from_afar or done >= ALL_ALIKE_FROM)
 
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
@@ -613,9 +616,13 @@ class DirectModel(Model):
         if not isinstance(total, Tensor):
             return  # no step since the fit was put back
         unit = _PRIOR_UNIT * self._noise_unit(total)
+        looks = self.from_afar and len(self.shifts) > 0
+        loosened = LOOSENING if looks and self._part_done() < LOOSENING_UNTIL else 0.0
         if config.prior is not None:
-            self._next_prior = config.prior * unit
+            self._next_prior = max(config.prior, loosened) * unit
             return
+        if looks and done < self._climb_from() - 1e-9:
+            self._next_prior = loosened * unit
         if not self._tries_priors() or done < self._climb_from() - 1e-9:
             return
         rung = (done - self._climb_from()) / RUNG
@@ -646,13 +653,6 @@ class DirectModel(Model):
     def _trained_patterns(self) -> int:
         data = getattr(self.trainer, "datamodule", None)
         return max(1, len(data.parts.train)) if data is not None else 1
-
-
-def limited(steps: Tensor, most: float) -> Tensor:
-    """Return steps (n, 2), the longer ones cut to this length."""
-    lengths = torch.linalg.vector_norm(steps, dim=1, keepdim=True)
-    shorter: Tensor = steps * (most / lengths.clamp_min(1e-9)).clamp(max=1.0)
-    return shorter
 
 
 def _in_words(summary: dict[str, Any], canvas: tuple[int, ...]) -> str:

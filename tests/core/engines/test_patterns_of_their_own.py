@@ -102,19 +102,18 @@ def test_free_patterns_do_not_drift_while_others_are_moved(jittered: Simulation,
 
 def test_refinement_tells_how_far_it_moved_the_patterns(found: Reconstruction):
     moved = found.positions_px - found.recorded_positions_px
+    moved -= moved.mean(axis=0)
     assert found.metrics["positions_rms_px"] == pytest.approx(np.sqrt(np.square(moved).sum(axis=1).mean()))
+    assert found.metrics["positions_moved"]["single_px"] > 0.7 * found.metrics["positions_rms_px"]
     assert any("moved the patterns" in line for line in found.history)
 
 
 @pytest.mark.fit
-def test_all_patterns_together_are_neither_moved_nor_stretched_nor_turned(jittered: Simulation, refined: RunInfo):
+def test_all_patterns_together_stay_where_they_are(jittered: Simulation, refined: RunInfo):
     shifts = load_checkpoint(refined.last_checkpoint).tensors["shifts"].numpy()
-    rows = split(len(jittered.scan), refined.config).train
-    positions = jittered.scan.positions[rows]
-    affine = np.column_stack([np.ones(len(rows)), positions - positions.mean(axis=0)])
-    common = affine @ np.linalg.lstsq(affine, shifts[rows], rcond=None)[0]
-    above(np.sqrt(np.square(shifts[rows]).mean()), 0.5)
-    below(np.abs(common).max(), 0.1)
+    moved = shifts[split(len(jittered.scan), refined.config).train]
+    above(np.sqrt(np.square(moved).mean()), 0.5)
+    below(np.abs(moved.mean(axis=0)).max(), 0.05)
 
 
 def test_refined_and_recorded_positions_are_exported(found: Reconstruction, tmp_path: Path):

@@ -425,3 +425,29 @@ def test_the_probe_is_shown_beside_the_object_and_can_be_put_away(panel, settle)
     assert panel.probe.mode.count() == 2
     panel.with_probe.click()
     assert panel.probe.isHidden()
+
+
+def test_what_refinement_moved_is_drawn_as_arrows_and_counted(panel, settle):
+    plain = reconstruction()
+    panel.show_reconstruction("plain", plain)
+    settle("plain")
+    assert not panel.moves.isEnabled()
+    recorded = plain.positions_px + np.random.default_rng(4).normal(0, 1, plain.positions_px.shape)
+    panel.show_reconstruction("moved", dataclasses.replace(plain, recorded_positions_px=recorded))
+    settle("moved")
+    panel.moves.click()
+    view = panel.displaced
+    assert view.isVisible()
+    assert "stretched" in view.sentence.text()
+    assert "Arrows are" in view.legend.text()
+    x, _ = view._lines.getData()
+    assert len(x) == 6 * len(recorded)
+    _, counts = view._steps.getData()
+    assert counts.sum() == len(recorded)
+    after = view.places.positions
+    view.before.click()
+    np.testing.assert_array_equal(view.places.positions, recorded)
+    assert np.abs(after - recorded).max() > 1
+    panel.show_reconstruction("plain", plain)
+    settle("plain")
+    assert view.isHidden()
