@@ -26,7 +26,7 @@ SCAN = SimulationSpec(
     modulus_min=0.5,
     phase_max=1.5,
     size=32,
-    n_patterns=81,
+    n_patterns=100,
     step_px=4.0,
     jitter_px=1.0,
     defocus_m=2.5e-3,
@@ -47,7 +47,7 @@ PLAIN = Config(
     accelerator="cpu",
     preview_seconds=0,
 )
-DIRECT = PLAIN.replace(engine="direct", max_epochs=15)
+DIRECT = PLAIN.replace(engine="direct", max_epochs=25)
 NETWORK = PLAIN.replace(
     max_epochs=3,
     n_groups=80,
