@@ -52,7 +52,7 @@ def test_a_wrong_probe_is_mended(tiny_sim: Simulation, terms: tuple[float, ...])
 
 @pytest.mark.fit
 def test_a_scan_without_a_probe_gets_one_in_spite_of_bad_pixels(tiny_sim: Simulation) -> None:
-    spec = dataclasses.replace(tiny_sim.spec, hot_pixels=6, dead_pixels=6)
+    spec = dataclasses.replace(tiny_sim.spec, counts_per_pixel=200.0, hot_pixels=6, dead_pixels=6)
     found = search(simulate(spec).scan.replace(probe=None))
     assert found.probe is not None
     above(likeness(found.probe[0], tiny_sim.truth.probe[0]), 0.96)
