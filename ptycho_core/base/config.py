@@ -50,11 +50,14 @@ class Engine:
         What it is for.
     serves_one_scan
         Whether its checkpoint holds the object of the scan that it was trained on, and so serves no other.
+    polish_epochs
+        Epochs of the direct engine in which a reconstruction ends, where nothing else is asked for.
     """
 
     title: str
     help: str
     serves_one_scan: bool
+    polish_epochs: int
 
 
 ENGINES = {
@@ -62,11 +65,13 @@ ENGINES = {
         "network",
         "Trains a network, which then reconstructs this scan and similar ones in seconds.",
         serves_one_scan=False,
+        polish_epochs=10,
     ),
     "direct": Engine(
         "direct",
         "Fits object and probe of this scan alone. For a single scan, try it first.",
         serves_one_scan=True,
+        polish_epochs=0,
     ),
 }
 """The engines by name; `engines.models.MODELS` has their classes."""

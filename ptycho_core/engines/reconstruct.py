@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
+from ptycho_core.base.config import ENGINES
 from ptycho_core.base.errors import InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas
@@ -98,7 +99,7 @@ def reconstruct(
     trained = checkpoint.model()
     raise_errors(check_memory(trained.config, scan))
     if polish_epochs is None:
-        polish_epochs = trained.polish_epochs
+        polish_epochs = ENGINES[trained.config.engine].polish_epochs
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
     canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator), trained.config)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from ptycho_core.base.config import KNOBS
+from ptycho_core.base.config import ENGINES, KNOBS
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.checked_dialog import CheckedDialog
 from ptycho_gui.kit.checked_path import CheckedPath
@@ -70,6 +70,7 @@ class ApplyDialog(CheckedDialog):
         )
         self.polish = QSpinBox(minimum=0, maximum=_MAX_POLISH, suffix=" epochs")
         self.polish.setSpecialValueText("none")
+        self.polish.setValue(ENGINES["pinn"].polish_epochs)
         self.polish.setAccessibleName("Polish")
         self.polish.setToolTip(
             "Epochs of the direct engine after the network: seconds to minutes, and usually a better picture"

@@ -162,11 +162,6 @@ class Model(L.LightningModule, ABC):
         """Return an object (1, H, W), lit by a probe from a canvas' patterns, cleaned; the same without a network."""
         return object
 
-    @property
-    def polish_epochs(self) -> int:
-        """Epochs of the direct engine that make a picture of this model better, where nothing else is asked for."""
-        return 0
-
     @abstractmethod
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the trained model that reconstructs a scan, on the canvas' device, and what it took, in a sentence.

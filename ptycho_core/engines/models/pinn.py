@@ -51,7 +51,6 @@ ALL_PATTERNS = 0.5
 """Part of the epochs that see all."""
 SHARPEST = 1000.0
 """rho of the envelope at a ``physics_weight`` of 1: the likelihood, but bounded where nothing is expected."""
-POLISH_EPOCHS = 10
 _MIDDLE_PATTERNS = 128
 """Enough to compare probes by."""
 _PICTURED_PATTERNS = 256
@@ -266,11 +265,6 @@ class PinnModel(Model):
     def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor:
         """Return an object (1, H, W) as the network cleans it."""
         return self._clean(object[0], light_in_counts(canvas, probe), TILE)[None]
-
-    @property
-    def polish_epochs(self) -> int:
-        """Enough for the probe to follow."""
-        return POLISH_EPOCHS
 
     @torch.inference_mode()
     def _clean(self, object: Tensor, light: Tensor, tile: int) -> Tensor:
