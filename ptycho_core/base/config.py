@@ -33,7 +33,7 @@ METRICS = (*STEP_METRICS, *EPOCH_METRICS)
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"max_epochs": 20},
     "standard": {},
-    "best": {"max_epochs": 80, "model_width": 16, "warm_start_epochs": 60},
+    "best": {"max_epochs": 80, "model_width": 24, "warm_start_epochs": 60},
 }
 """Settings that differ from the defaults, by preset."""
 
