@@ -111,7 +111,7 @@ def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, 
     wait(qtbot, dialog, True)
     assert dialog.checkpoint.said == "A network, gridsize 2, trained on 36 patterns of 16 x 16 pixels."
     assert dialog.scan.said == "The scan that is open, as it is prepared in the window."
-    assert dialog.application() == Application(trained.info.best_checkpoint, source, tmp_path / "new", 0, "cpu")
+    assert dialog.application() == Application(trained.info.best_checkpoint, source, tmp_path / "new", 10, "cpu")
     other = Path(shutil.copy(scan_path, tmp_path / "other.npz"))
     dialog.polish.setValue(7)
     type_into(qtbot, dialog.scan, other)
