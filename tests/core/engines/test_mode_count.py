@@ -39,6 +39,7 @@ def chosen(scan: Scan, stop: StopToken | None = None) -> ModeCount:
         return choose_modes(scan, CONFIG, split(len(scan), CONFIG), stop or StopToken())
 
 
+@pytest.mark.fit
 def test_one_mode_is_enough_for_a_coherent_beam():
     found = chosen(scan_of(1))
     assert found.probe is None
@@ -46,6 +47,7 @@ def test_one_mode_is_enough_for_a_coherent_beam():
     assert "a second" in found.told.why
 
 
+@pytest.mark.fit
 def test_a_partially_coherent_beam_gets_more():
     found = chosen(scan_of(2))
     assert found.told.count >= 2
