@@ -24,7 +24,15 @@ SMALL = (
     "--scheduler constant --physics-schedule off --no-probe-search"
 )
 OURS = ("warning: ", "loading", "warming up", "CPU (", "epoch ", "finished: ", "stopped: ", "best checkpoint: ")
-OURS += ("Refined positions ", "One factor of brightness ", "resume with: ", "reconstruct with: ", "error: ")
+OURS += (
+    "Refined positions ",
+    "One factor of brightness ",
+    "the network's picture ",
+    "the solver's picture",
+    "resume with: ",
+    "reconstruct with: ",
+    "error: ",
+)
 MAIN = "import sys\nfrom ptycho_core.cli import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 DIES = """
 import os, signal

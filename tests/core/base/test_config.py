@@ -160,7 +160,7 @@ def test_settings_that_an_engine_does_not_use_are_told_by_name():
         ("model_width", "warning"),
     ]
     assert found[0].message == "gridsize changes nothing: the direct engine does not use it"
-    assert check_used(KNOBS, "pinn") == []
+    assert [problem.field for problem in check_used(KNOBS, "pinn")] == ["probe_variation"]
 
 
 def test_every_engine_that_a_setting_belongs_to_is_one():
