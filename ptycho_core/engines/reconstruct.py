@@ -153,7 +153,8 @@ def reconstruct(
         there = scan.replace(positions=scan.positions + canvas.positions - canvas.recorded)
         metrics |= compare_halves(final, there, parts, accelerator, token)
     times.append(time.perf_counter())
-    if final_pass and len(rows) < len(scan) and not token.stop_requested:
+    fitted = parts.train if final.final_epochs else rows
+    if final_pass and len(fitted) < len(scan) and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.FINAL_PASS))
         every = np.arange(len(scan))
         try:

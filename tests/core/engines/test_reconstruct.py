@@ -134,6 +134,12 @@ def test_the_final_pass_is_over_all_patterns_and_the_scores_are_from_before_it(t
     below(seen, 0.97 * unseen)
 
 
+def test_the_final_pass_takes_in_what_validated_where_no_pattern_is_free(tiny_scan: Scan, tmp_path: Path):
+    run = train(DIRECT.replace(free_fraction=0.0, max_epochs=2), tiny_scan, tmp_path / "run")
+    found = on_cpu(tiny_scan, run.last_checkpoint, final_pass=True)
+    assert found.metrics["final_pass"] == "all 60 patterns, 8 epochs; scores are from before it"
+
+
 def test_a_scan_that_is_too_large_for_the_memory_is_refused(tiny_scan: Scan, network: Path):
     positions = tiny_scan.positions.copy()
     positions[:5] = 3e6
