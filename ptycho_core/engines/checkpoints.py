@@ -128,7 +128,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         kept = body["ptycho"]
         version, config, scan, tensors = kept["version"], kept["config"], kept["scan"], dict(body["state_dict"])
         epoch = int(body["epoch"])
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError) as error:
+    except (
+        OSError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         # A file cut short may name places outside itself, which are invalid arguments to the system.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise InputError(f"cannot read {path}: {error.strerror}") from error

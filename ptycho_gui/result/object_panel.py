@@ -243,8 +243,11 @@ class ObjectPanel(QWidget):
         self.with_probe.setChecked(True)
         self.line = KeyedButton(self, "Pr&ofile", "O", "Plot amplitude and phase along a line; drag its ends")
         self.rings = KeyedButton(self, "FR&C", "C", "Plot the Fourier ring correlation of the two objects compared")
-        self.moves = KeyedButton(self, "&Displacements", "D", "Show where refinement moved the patterns")
+        self.moves = KeyedButton(self, "Displ&acements", "A", "Show where refinement moved the patterns")
         self.live = KeyedButton(self, "Back to live (&N)", "N", "Show the run that goes on", checkable=False)
+        keeps_its_place = self.live.sizePolicy()
+        keeps_its_place.setRetainSizeWhenHidden(True)  # the picture must not move when it comes and goes
+        self.live.setSizePolicy(keeps_its_place)
         self.export = KeyedButton(self, "&Export...", "E", "Write this reconstruction to files", checkable=False)
         self.export.setIcon(icon("export-image"))
         self.export.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

@@ -68,18 +68,21 @@ def test_basic_settings_are_shown_at_once_and_the_others_unfold(empty):
     elsewhere = {"gridsize", "neighbor_count"}
     assert shown(empty) == {name for name, knob in KNOBS.items() if knob.basic} - elsewhere
     empty.form.unfold.click()
-    assert shown(empty) == set(KNOBS) - elsewhere
+    assert shown(empty) == set(KNOBS) - elsewhere - DIRECT_ONLY
 
 
-NETWORK_ONLY = {name for name, knob in KNOBS.items() if knob.engines == ("pinn",)}
+NETWORK_ONLY, DIRECT_ONLY = (
+    {name for name, knob in KNOBS.items() if knob.engines == (engine,)} for engine in ("pinn", "direct")
+)
 
 
 def test_only_what_the_chosen_engine_uses_is_shown_and_counted(empty, draft):
     empty.form.unfold.click()
     every = shown(empty)
-    draft.set("model_width", 16)
+    draft.set("model_width", 20)
     draft.set("engine", "direct")
-    assert shown(empty) == every - NETWORK_ONLY < every
+    assert shown(empty) == every - NETWORK_ONLY | DIRECT_ONLY
+    assert every & NETWORK_ONLY
     assert empty.form.unfold.text() == "Ad&vanced settings"
     draft.set("engine", "pinn")
     assert shown(empty) == every
@@ -122,8 +125,8 @@ def test_preset_and_engine_say_what_they_do(empty, draft):
     draft.set("preset", "best")
     hint = empty.form.fields["preset"].hint
     assert "Epochs 80" in hint
-    assert "model width 16" in hint
-    assert "2.5 times" in hint
+    assert "model width 24" in hint
+    assert "3 times" in hint
     draft.set("engine", "direct")
     assert "alone" in empty.form.fields["engine"].hint
     assert "1.6 times" in empty.form.fields["preset"].hint
