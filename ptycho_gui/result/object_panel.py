@@ -245,9 +245,6 @@ class ObjectPanel(QWidget):
         self.rings = KeyedButton(self, "FR&C", "C", "Plot the Fourier ring correlation of the two objects compared")
         self.moves = KeyedButton(self, "Displ&acements", "A", "Show where refinement moved the patterns")
         self.live = KeyedButton(self, "Back to live (&N)", "N", "Show the run that goes on", checkable=False)
-        keeps_its_place = self.live.sizePolicy()
-        keeps_its_place.setRetainSizeWhenHidden(True)  # the picture must not move when it comes and goes
-        self.live.setSizePolicy(keeps_its_place)
         self.export = KeyedButton(self, "&Export...", "E", "Write this reconstruction to files", checkable=False)
         self.export.setIcon(icon("export-image"))
         self.export.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -274,7 +271,9 @@ class ObjectPanel(QWidget):
     def _lay_out(self) -> None:
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
+        head.addWidget(self.live)
         head.addWidget(self.place)
+        self.title.setMinimumHeight(self.live.sizeHint().height())  # the picture stays where it is when that comes
         tools = QFlowLayout()
         tools.setContentsMargins(0, 0, 0, 0)
         tools.setSpacing(2)
@@ -291,7 +290,6 @@ class ObjectPanel(QWidget):
             self.rings,
             self.moves,
             self.export,
-            self.live,
         ):
             tools.addWidget(button)
         upper = QSplitter(Qt.Orientation.Horizontal)
