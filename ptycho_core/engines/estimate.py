@@ -15,7 +15,7 @@ from torch import Tensor
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import patterns_per_step
 from ptycho_core.engines.propagators import Propagator
-from ptycho_core.engines.solver import LEAST_LIGHT, Patterns, look
+from ptycho_core.engines.solver import Light, LightDescent, Patterns, calm, look
 
 MOMENTUM = 0.7
 RATE, LAST_RATE = 0.5, 0.05
@@ -125,7 +125,8 @@ def solve(
     count = len(canvas.rows)
     batches = max(1, math.ceil(count / patterns_per_step(count)))
     rng = np.random.default_rng([seed, count])
-    velocity = torch.zeros_like(now)
+    light = Light()
+    optimizer = LightDescent([{"params": [now], "divisor": lambda: calm(light.object)}], lr=rate, momentum=MOMENTUM)
     shifts, none = torch.zeros(0, 2, device=now.device), torch.zeros(0, 0, device=now.device)
     wants = (True, False, False, False, False, False)
     for step in range(epochs * batches):
@@ -137,11 +138,9 @@ def solve(
             counts = thinning.first(counts, rows)
         patterns = Patterns(counts, windows, held.weight, rho, rows, seen=None, propagator=held.propagator)
         found = look(now, held.probe, held.log_gain, held.background, shifts, none, patterns, wants)
-        gradient, light = found.gradients[0], found.lights[0]
-        assert gradient is not None
+        now.grad, light.object = found.gradients[0], found.lights[0]
         part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))
-        length = rate * (LAST_RATE + (RATE - LAST_RATE) * part)
-        move = gradient.div_(light + LEAST_LIGHT * light.max()).mul_(-length)
-        velocity.mul_(MOMENTUM).add_(move)
-        now.add_(velocity, alpha=MOMENTUM).add_(move)
+        optimizer.param_groups[0]["lr"] = rate * (LAST_RATE + (RATE - LAST_RATE) * part)
+        optimizer.step()
+    now.grad = None
     return now

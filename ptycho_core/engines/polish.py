@@ -89,7 +89,7 @@ def warm_start(
     config = _short(model.config, probe_trainable=True, max_epochs=model.warm_start_epochs)
     placed = scan_canvas(part, config)
     direct = DirectModel.from_model(model, config, vacuum(placed.shape), each)
-    direct.patient, direct.scan_summary = True, model.scan_summary
+    direct.course.patient, direct.scan_summary = True, model.scan_summary
     if part is scan:
         fitted = parts
     else:
@@ -119,8 +119,8 @@ class LandWhenItStands(L.Callback):
         assert isinstance(pl_module, DirectModel)
         before, self.deviance = self.deviance, float(trainer.callback_metrics["poisson_train_loss_epoch"])
         if trainer.current_epoch + 1 >= _FEWEST_EPOCHS and self.deviance > (1 - STANDS) * before:
-            pl_module.land()
-        if pl_module.landed:
+            pl_module.course.land(pl_module.part_done())
+        if pl_module.course.landed(pl_module.part_done()):
             trainer.should_stop = True
 
 
@@ -184,7 +184,7 @@ def polish(
     if gently:
         config = config.replace(learning_rate=GENTLY * config.learning_rate)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
-    direct.from_afar = from_afar
+    direct.course.from_afar = from_afar
     best = KeepBest(direct, canvas, parts, model)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):
@@ -229,7 +229,7 @@ def join(
     config = model.config.replace(**changes, accelerator=accelerator, max_epochs=model.final_epochs)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.prior.copy_(model.state_dict().get("prior", direct.prior))
-    direct.from_afar = False
+    direct.course.from_afar = False
     every = np.arange(len(scan))
     split = Split(every, every[:0], every[:0])
     with quiet_lightning(config):

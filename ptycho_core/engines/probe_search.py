@@ -37,7 +37,7 @@ from ptycho_core.engines.data import Amplitudes, canvas_around
 from ptycho_core.engines.models.direct import vacuum
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
-from ptycho_core.engines.solver import LEAST_LIGHT, Light, Patterns, expected_counts, misfit
+from ptycho_core.engines.solver import Light, Patterns, calm, expected_counts, misfit
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance, standard_errors
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
@@ -424,7 +424,7 @@ class _Bench:
                 torch.autograd.backward(misfit(object, probe, none[None], none, none.new_zeros(0, 2), patterns))
                 assert isinstance(light.object, Tensor)
                 assert object.grad is not None
-                object = object.detach() - object.grad / (light.object + LEAST_LIGHT * light.object.max())
+                object = object.detach() - object.grad / calm(light.object)
                 if learns:
                     assert isinstance(light.probe, Tensor)
                     assert probe.grad is not None

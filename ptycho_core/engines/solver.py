@@ -28,8 +28,7 @@ from ptycho_core.engines.physics import Windows, add_patches, read_patches, squa
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.variation import unvary, vary
 
-LEAST_LIGHT = 0.05
-"""The object's gradient is divided by the light and this part of the brightest pixel's, so that the dark stays calm."""
+_LEAST_LIGHT = 0.05
 _DARKEST = 1e-6
 _NO_LIGHT = 1e-20
 _RIDGE = 0.05
@@ -155,6 +154,15 @@ def expected_counts(
     waves = propagator.forward(probes * read_patches(object, windows)[:, None], windows.fraction)
     light = squared_modulus(waves).sum(dim=1)
     return (light if gain is None else light * gain[:, None, None]) + background
+
+
+def calm(light: Tensor | float) -> Tensor:
+    """Return what the object's gradient is divided by: its light (H, W) and a part of the brightest pixel's.
+
+    So the dark stays calm.
+    """
+    assert isinstance(light, Tensor)
+    return (light + _LEAST_LIGHT * light.max()).clamp_min(_NO_LIGHT)
 
 
 def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from torch.utils.data import Sampler
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.course import RUNGS, Course
 from ptycho_core.engines.data import (
     REGION,
     Amplitudes,
@@ -35,11 +36,11 @@ from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import Windows, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
-    LEAST_LIGHT,
     Light,
     LightDescent,
     Patterns,
     asked_of_all,
+    calm,
     edge_prior,
     expected_counts,
     misfit,
@@ -56,40 +57,16 @@ RATE = 200.0
 MOMENTUM = 0.9
 LEAST_SHARE = 0.1
 """Of a mode in the light of all, by which its gradient is divided at last."""
-AMPLITUDES_UNTIL = 0.3
-"""Part of the fit with projections onto amplitudes, which converge from afar; then the likelihood."""
-LANDING = 6
-"""Epochs of the rest, in a fit that stays with amplitudes until the probe stands."""
-AMPLITUDES_WITH_POSITIONS_UNTIL = 0.7
-"""The same where positions are refined: those that are far off are found from afar as well."""
-LIKELIHOOD = 20.0
-"""rho of the envelope from then on."""
-PATTERNS_FROM = 2
-"""Epoch from which on each pattern's place and brightness are refined."""
-TOGETHER_FROM, TOGETHER_UNTIL = 4, 0.95
-"""Epoch from which on, and part of the fit until which, patterns are moved together."""
-ALL_ALIKE_FROM = 0.3
-"""Part of the fit from which on the whole scan is stretched, turned, sheared and bent: what is still wrong with the
-probe looks like that at first."""
-LOOSENING, LOOSENING_UNTIL = 0.1, 0.6
-"""Weight of the prior while positions are looked for, as for `RUNGS`, and part of the fit until which: an object that
-is free to follow every pattern freezes where they are, and nothing asks them to move."""
 LARGEST_GAIN = 0.3
 """Of a step, of the logarithm."""
 LARGEST_COEFFICIENT = 1.0
 """Of a step; they have mean square 1."""
 VARIATION_STEP = 0.5
 """Of the variation's modes and of their coefficients, as they move at the same time."""
-VARIES_FROM = 0.5
-"""Part of the amplitudes' part of the fit after which the probe may vary."""
 SEARCHED, SEARCH_EVERY = 3, 8
 """Pixels around a held-out pattern in which it is looked for, and epochs between."""
 SETTLING_STEPS = 6
 """Of a held-out pattern, once it is found."""
-RUNGS = (0.1, 0.3, 0.9)
-"""Weights of the prior that are tried one after another, in units of the object's noise, until validation objects."""
-RUNG = 0.1
-"""Part of a run that each of them takes."""
 FINAL_EPOCHS = 8
 """With all patterns, those that validated or that nothing saw too, for the picture alone."""
 _PRIOR_UNIT = 3.0
@@ -134,13 +111,9 @@ class DirectModel(Model):
         self.object_parts = nn.Parameter(torch.view_as_real(object).clone())
         self.register_buffer("prior", torch.tensor(0.0))
         self.light = Light()
-        self.from_afar = True
-        """Whether the fit begins with amplitudes."""
+        self.course = Course(config)
         self._next_prior: float | None = None
         """That the next epoch begins with; checkpoints have the one that their object was fitted with."""
-        self.patient = False
-        """Whether it stays with them, at the whole rate, until told to `land`."""
-        self._skipped = 0
         self._settled: list[Tensor] = []
         self._total_light: Tensor | float = 0.0
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
@@ -227,13 +200,13 @@ class DirectModel(Model):
         """Return a batch as the solver takes it, after this part of the fit."""
         rows = batch.indexes.flatten() if self.of_patterns() else None
         counts = batch.amplitude.flatten(0, 1).square()
-        windows, rho = self._windows(batch), self._rho(part)
+        windows, rho = self._windows(batch), self.course.rho(part)
         return Patterns(counts, windows, self.weight, rho, rows, self.light, propagator=self.propagator)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
         if batch.hidden:
-            if self._knows_patterns() and self.current_epoch % SEARCH_EVERY == 0:
+            if self.course.knows_patterns(self.current_epoch) and self.current_epoch % SEARCH_EVERY == 0:
                 self._search(batch)
             self._settle(batch)
             self._settled.append(batch.indexes.flatten())
@@ -328,52 +301,10 @@ class DirectModel(Model):
         """Return the whole object."""
         return self.object.detach()
 
-    def _part_done(self, step: int | None = None) -> float:
+    def part_done(self, step: int | None = None) -> float:
         """Return the part of the fit that is done, after so many steps or now."""
         done = self.trainer.global_step if step is None else step
-        return (done + self._skipped) / max(1, self.trainer.estimated_stepping_batches)
-
-    def land(self) -> None:
-        """Leave out what a patient fit has still to do with amplitudes; call it at the end of an epoch."""
-        rest = self._amplitudes_until() - self._part_done()
-        self._skipped += max(0, round(rest * self.trainer.estimated_stepping_batches))
-
-    @property
-    def landed(self) -> bool:
-        """Whether nothing is left of the fit."""
-        return self._part_done() >= 1
-
-    def _tries_priors(self) -> bool:
-        """Whether the end of the run is for priors that validation may choose."""
-        return self.config.prior is None and self.config.val_fraction > 0
-
-    def _climb_from(self) -> float:
-        """Return the part of the run after which priors are tried."""
-        return 1 - RUNG * len(RUNGS) if self._tries_priors() else 1.0
-
-    def _amplitudes_until(self) -> float:
-        """Return the part of the run with projections onto amplitudes."""
-        if not self.from_afar:
-            return 0.0
-        if self.patient:
-            epochs = self.trainer.max_epochs or 1
-            return max(1 - LANDING / epochs, AMPLITUDES_UNTIL)
-        return (AMPLITUDES_WITH_POSITIONS_UNTIL if len(self.shifts) else AMPLITUDES_UNTIL) * self._climb_from()
-
-    def _rho(self, part: float) -> float:
-        if self.config.loss == "mae" or part < self._amplitudes_until():
-            return 0.0
-        return LIKELIHOOD
-
-    def _part_of_rate(self, part: float) -> float:
-        """Return the rate over its peak: whole with amplitudes, then falling, and once more with each prior."""
-        climb = self._climb_from()
-        if part >= climb and climb < 1:
-            within = 0.4 + 0.6 * math.fmod((part - climb) / RUNG, 1.0)
-            return 0.3 + 0.7 * (1 + math.cos(math.pi * within)) / 2
-        start = self._amplitudes_until()
-        late = min(1.0, max(0.0, (part - start) / (climb - start)))
-        return 0.05 + 0.95 * (1 + math.cos(math.pi * late)) / 2
+        return self.course.part_done(done, int(self.trainer.estimated_stepping_batches))
 
     def configure_optimizers(self) -> Any:
         """Lightning: steps divided by light, and their lengths over the run."""
@@ -390,29 +321,23 @@ class DirectModel(Model):
             groups.append({"params": [self.variation_parts], "move": self._move_variation})
             groups.append({"params": [self.coefficients], "move": self._move_coefficients})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._part_of_rate(self._part_done(step)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.course.rate(self.part_done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _object_divisor(self) -> Tensor:
-        light = self.light.object
-        assert isinstance(light, Tensor)
-        return (light + LEAST_LIGHT * light.max()).clamp_min(1e-12)[..., None]
+        return calm(self.light.object)[..., None]
 
     def _probe_divisor(self) -> Tensor:
         light = self.light.probe
         assert isinstance(light, Tensor)
         power = self.probe_parts.detach().square().sum(dim=(1, 2, 3))
         # Near the solution amplitudes ask of a mode what they ask of all, by its share in the light alone.
-        late = self._rho(self._part_done()) > 0
+        late = self.course.rho(self.part_done()) > 0
         share = (power / power.sum()).clamp_min(LEAST_SHARE) if late else torch.ones_like(power)
         return light.max().clamp_min(1e-12) * self.probe_scale.square() * share[:, None, None, None]
 
     def _background_divisor(self) -> Tensor:
         return torch.as_tensor(self.light.background).clamp_min(1e-12) * 4 * self.background.clamp_min(1e-6)
-
-    def _knows_patterns(self) -> bool:
-        """Whether the object says enough of each pattern by now."""
-        return not self.from_afar or self.current_epoch >= PATTERNS_FROM
 
     def _move_shifts(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Return what is added to the shifts: each pattern's own step."""
@@ -420,7 +345,7 @@ class DirectModel(Model):
         assert isinstance(light, Tensor)
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(self.shifts)
-        if not self._knows_patterns():
+        if not self.course.knows_patterns(self.current_epoch):
             return torch.zeros_like(self.shifts)
         return self._stage.single_steps(self.shifts, gradient, light, state["velocity"])
 
@@ -435,7 +360,7 @@ class DirectModel(Model):
             batch = Batch(
                 data.amplitudes[rows][None].to(self.device), stage.recorded[index][None], index[None], stage.shape
             )
-            patterns = self._patterns(batch, self._part_done())
+            patterns = self._patterns(batch, self.part_done())
             modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
             for_object, for_shifts = asked_of_all(object, modes, *own, self.coefficients, patterns)
             asked.object.add_(for_object)
@@ -455,24 +380,20 @@ class DirectModel(Model):
         """Return what is added to the logarithms of the gains: Newton's steps; their mean stays 0."""
         light = self.light.gain
         assert isinstance(light, Tensor)
-        if not self._knows_patterns():
+        if not self.course.knows_patterns(self.current_epoch):
             return torch.zeros_like(self.log_gain)
         gains = self.log_gain - (gradient / light.clamp_min(1e-20)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
         return gains - gains[self._train].mean() - self.log_gain
-
-    def _varies(self) -> bool:
-        """Whether object and probe stand well enough to tell how the probe differs."""
-        return self._knows_patterns() and self._part_done() >= VARIES_FROM * self._amplitudes_until()
 
     def _move_variation(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Return what is added to the modes of the variation: steps by the light; coefficients have mean square 1."""
         light = self.light.probe
         assert isinstance(light, Tensor)
-        if not self._varies():
+        if not self.course.varies(self.current_epoch, self.part_done()):
             return torch.zeros_like(gradient)
         step = (
             VARIATION_STEP
-            * self._part_of_rate(self._part_done())
+            * self.course.rate(self.part_done())
             / (light.max().clamp_min(1e-12) * self.probe_scale.square())
         )
         return gradient * -step
@@ -481,7 +402,7 @@ class DirectModel(Model):
         """Return what is added to the coefficients of the variation: Newton's steps."""
         light = self.light.coefficients
         assert isinstance(light, Tensor)
-        if not self._varies():
+        if not self.course.varies(self.current_epoch, self.part_done()):
             return torch.zeros_like(gradient)
         steps = VARIATION_STEP * gradient / light.clamp_min(1e-20)
         return -steps.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
@@ -500,7 +421,7 @@ class DirectModel(Model):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
-        patterns = self._patterns(batch, self._part_done())
+        patterns = self._patterns(batch, self.part_done())
         modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
         loss = misfit(self.object, modes, *own, patterns, self.coefficients)
         share = 0.0 if patterns.rho == 0 else 1.0
@@ -548,7 +469,8 @@ class DirectModel(Model):
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
-        self._kept, self._total_light, self._skipped = (math.inf, {}), 0.0, 0
+        self._kept, self._total_light = (math.inf, {}), 0.0
+        self.course.begin()
         if not self.of_patterns():
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -604,37 +526,29 @@ class DirectModel(Model):
         if self._next_prior is not None:
             self.prior.fill_(self._next_prior)
             self._next_prior = None
-        begun = not self.from_afar or self.current_epoch >= TOGETHER_FROM
-        done = self._part_done()
-        if len(self.shifts) and begun and done < TOGETHER_UNTIL:
-            self._move_together(all_alike=not self.from_afar or done >= ALL_ALIKE_FROM)
+        done = self.part_done()
+        if len(self.shifts) and self.course.moves_together(self.current_epoch, done):
+            self._move_together(all_alike=self.course.all_alike(done))
 
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
         total, self._total_light = self._total_light, 0.0
-        config, done = self.config, (self.current_epoch + 1) / max(1, self.trainer.max_epochs or 1)
         if not isinstance(total, Tensor):
             return  # no step since the fit was put back
+        done = (self.current_epoch + 1) / self.config.max_epochs
         unit = _PRIOR_UNIT * self._noise_unit(total)
-        looks = self.from_afar and len(self.shifts) > 0
-        loosened = LOOSENING if looks and self._part_done() < LOOSENING_UNTIL else 0.0
-        if config.prior is not None:
-            self._next_prior = max(config.prior, loosened) * unit
-            return
-        if looks and done < self._climb_from() - 1e-9:
-            self._next_prior = loosened * unit
-        if not self._tries_priors() or done < self._climb_from() - 1e-9:
-            return
-        rung = (done - self._climb_from()) / RUNG
-        if abs(rung - round(rung)) > 0.5 / max(1, RUNG * (self.trainer.max_epochs or 1)) or round(rung) > len(RUNGS):
+        weight, rung = self.course.prior(done), self.course.rung(done)
+        if weight is not None:
+            self._next_prior = weight * unit
+        if rung is None:
             return
         value = float(self.trainer.callback_metrics.get("poisson_val_loss", math.nan))
         if value < self._kept[0]:
             names = ("object_parts", "probe_parts", "background_root", "shifts", "log_gain", *_SINCE)
             state = self.state_dict()
             self._kept = value, {name: copy.deepcopy(state[name]) for name in names}
-            if round(rung) < len(RUNGS):
-                self._next_prior = RUNGS[round(rung)] * unit
+            if rung < len(RUNGS):
+                self._next_prior = RUNGS[rung] * unit
         elif self._kept[1]:
             self.load_state_dict({**self.state_dict(), **self._kept[1]})
             self.ended = "a stronger prior explains the validation patterns worse"

@@ -43,7 +43,7 @@ MOST_LIKELIHOOD_EPOCHS = 4
 """Of those that training draws, so that the network meets objects of every convergence."""
 PARTS = (0.02, 0.8)
 """Of the counts that the network may see in training; what is left judges."""
-LEAST_LIGHT = 30.0
+LEAST_COUNTS = 30.0
 """Counts on a pixel that thinning leaves: with fewer there is nothing to learn."""
 FEWEST_PATTERNS = 0.3
 """Part of the patterns that an epoch sees at least."""
@@ -171,7 +171,7 @@ class PinnModel(Model):
         canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, self.device)
         light = light_in_counts(canvas, self.probe)
         lit = light[light > 0.1 * light.max()].median()
-        lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_LIGHT / float(lit)))
+        lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_COUNTS / float(lit)))
         part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
         thinning = Thinning(part, int(rng.integers(2**31)))
         epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
