@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import patterns_per_step
+from ptycho_core.engines.descent import LightDescent, calm
 from ptycho_core.engines.propagators import Propagator
-from ptycho_core.engines.solver import Light, LightDescent, Patterns, calm, look
+from ptycho_core.engines.solver import Light, Patterns, Unknowns, look
 
 MOMENTUM = 0.7
 RATE, LAST_RATE = 0.5, 0.05
@@ -127,8 +128,7 @@ def solve(
     rng = np.random.default_rng([seed, count])
     light = Light()
     optimizer = LightDescent([{"params": [now], "divisor": lambda: calm(light.object)}], lr=rate, momentum=MOMENTUM)
-    shifts, none = torch.zeros(0, 2, device=now.device), torch.zeros(0, 0, device=now.device)
-    wants = (True, False, False, False, False, False)
+    unknowns = Unknowns.of(now, held.probe, held.background, held.log_gain)
     for step in range(epochs * batches):
         if step % batches == 0:
             parts = np.array_split(rng.permutation(canvas.rows), batches)
@@ -137,8 +137,8 @@ def solve(
         if thinning is not None:
             counts = thinning.first(counts, rows)
         patterns = Patterns(counts, windows, held.weight, rho, rows, seen=None, propagator=held.propagator)
-        found = look(now, held.probe, held.log_gain, held.background, shifts, none, patterns, wants)
-        now.grad, light.object = found.gradients[0], found.lights[0]
+        found = look(unknowns, patterns, {"object"})
+        now.grad, light = found.gradients["object"], found.light
         part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))
         optimizer.param_groups[0]["lr"] = rate * (LAST_RATE + (RATE - LAST_RATE) * part)
         optimizer.step()

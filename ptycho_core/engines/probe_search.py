@@ -34,10 +34,11 @@ from ptycho_core.engines import beams
 from ptycho_core.engines.beams import Family, Terms
 from ptycho_core.engines.canvas import middle
 from ptycho_core.engines.data import Amplitudes, canvas_around
+from ptycho_core.engines.descent import calm
 from ptycho_core.engines.models.direct import vacuum
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
-from ptycho_core.engines.solver import Light, Patterns, calm, expected_counts, misfit
+from ptycho_core.engines.solver import Light, Patterns, Unknowns, expected_counts, misfit
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance, standard_errors
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import fourier, inverse_fourier
@@ -412,7 +413,7 @@ class _Bench:
         expected
             (h, N, N) counts of the held-out patterns.
         """
-        object, none = vacuum(self.shape), torch.zeros(())
+        object = vacuum(self.shape)
         best = np.full(len(self.held), np.inf), probe, self.held
         for epoch in range(epochs):
             self.stop.leave_if_cancelled()
@@ -421,7 +422,7 @@ class _Bench:
                 light = Light()
                 object, probe = object.detach().requires_grad_(), probe.detach().requires_grad_(learns)
                 patterns = Patterns(counts, windows, self.weight, 0.0, light=light, seen=None)
-                torch.autograd.backward(misfit(object, probe, none[None], none, none.new_zeros(0, 2), patterns))
+                torch.autograd.backward(misfit(Unknowns.of(object, probe), patterns))
                 assert isinstance(light.object, Tensor)
                 assert object.grad is not None
                 object = object.detach() - object.grad / calm(light.object)

@@ -16,9 +16,9 @@ converges from afar, for large rho the gradient of the Poisson likelihood, which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Container
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,7 +28,6 @@ from ptycho_core.engines.physics import Windows, add_patches, read_patches, squa
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.variation import unvary, vary
 
-_LEAST_LIGHT = 0.05
 _DARKEST = 1e-6
 _NO_LIGHT = 1e-20
 _RIDGE = 0.05
@@ -41,13 +40,13 @@ class Light:
     """What the steps are divided by, added up over the batches since the last step: the curvature of the misfit.
 
     Each in the units of the gradient of the mean misfit per pixel over the parameter: ``object`` (H, W), ``probe``
-    (N, N) for all modes, ``gain`` (n,), ``shifts`` (n, 2, 2) and ``coefficients`` (n, V) for each pattern and
+    (N, N) for all modes, ``log_gain`` (n,), ``shifts`` (n, 2, 2) and ``coefficients`` (n, V) for each pattern and
     ``background`` (), or 0 where nothing was added.
     """
 
     object: Tensor | float = 0.0
     probe: Tensor | float = 0.0
-    gain: Tensor | float = 0.0
+    log_gain: Tensor | float = 0.0
     background: Tensor | float = 0.0
     shifts: Tensor | float = 0.0
     coefficients: Tensor | float = 0.0
@@ -104,16 +103,8 @@ class Patterns:
     propagator: Propagator = FAR_FIELD
 
 
-def misfit(
-    object: Tensor,
-    probe: Tensor,
-    log_gain: Tensor,
-    background: Tensor,
-    shifts: Tensor,
-    patterns: Patterns,
-    coefficients: Tensor | None = None,
-) -> Tensor:
-    """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
+class Unknowns(NamedTuple):
+    """What a fit looks for; what it knows has no gradient.
 
     Parameters
     ----------
@@ -127,13 +118,33 @@ def misfit(
         () counts per pixel.
     shifts
         (n, 2) pixels by which positions were moved, already part of the patterns' windows; empty where none are.
-    patterns
-        The batch; its ``light`` gets what belongs to the gradients, its ``seen``, if any, what was seen on the way.
     coefficients
-        (n, V) of a probe that varies, the last V of whose modes are those of the variation.
+        (n, V) of a probe that varies, the last V of whose modes are those of the variation; empty where it does not.
     """
-    varies = background.new_zeros(0, 0) if coefficients is None else coefficients
-    loss: Tensor = _Misfit.apply(object, probe, log_gain, background, shifts, varies, patterns)  # type: ignore[no-untyped-call]
+
+    object: Tensor
+    probe: Tensor
+    log_gain: Tensor
+    background: Tensor
+    shifts: Tensor
+    coefficients: Tensor
+
+    @classmethod
+    def of(
+        cls, object: Tensor, probe: Tensor, background: Tensor | None = None, log_gain: Tensor | None = None
+    ) -> Unknowns:
+        """Return those of patterns that differ in their brightness at most."""
+        none = torch.zeros(0, device=object.device)
+        background = torch.zeros((), device=object.device) if background is None else background
+        return cls(object, probe, none if log_gain is None else log_gain, background, none.view(0, 2), none.view(0, 0))
+
+
+def misfit(unknowns: Unknowns, patterns: Patterns) -> Tensor:
+    """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
+
+    The patterns' ``light`` gets what belongs to the gradients, their ``seen``, if any, what was seen on the way.
+    """
+    loss: Tensor = _Misfit.apply(patterns, *unknowns)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -156,15 +167,6 @@ def expected_counts(
     return (light if gain is None else light * gain[:, None, None]) + background
 
 
-def calm(light: Tensor | float) -> Tensor:
-    """Return what the object's gradient is divided by: its light (H, W) and a part of the brightest pixel's.
-
-    So the dark stays calm.
-    """
-    assert isinstance(light, Tensor)
-    return (light + _LEAST_LIGHT * light.max()).clamp_min(_NO_LIGHT)
-
-
 def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tensor]:
     """Return the correction t of each pixel, by which waves at the detector descend as t psi, and the loss.
 
@@ -183,58 +185,36 @@ def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tens
 
 @dataclass(frozen=True)
 class Found:
-    """What a pass found: the mean envelope per good pixel; gradients and lights in the order of `Light`."""
+    """What a pass found: the mean envelope per good pixel, the gradients that were wanted, by name, and the light."""
 
     loss: Tensor
-    gradients: tuple[Tensor | None, ...]
-    lights: tuple[Tensor, ...]
+    gradients: dict[str, Tensor]
+    light: Light
 
 
-def steps_of_patterns(
-    object: Tensor,
-    probe: Tensor,
-    log_gain: Tensor,
-    background: Tensor,
-    shifts: Tensor,
-    coefficients: Tensor,
-    patterns: Patterns,
-) -> tuple[Tensor, Tensor, Tensor]:
+def steps_of_patterns(unknowns: Unknowns, patterns: Patterns) -> tuple[Tensor, Tensor, Tensor]:
     """Return steps (n,), (n, 2) and (n, V) by which gains, shifts and coefficients explain patterns better.
 
-    They are 0 where none were seen.
-
-    For patterns that object and probe must not learn from; the parameters are those of `misfit`.
+    They are 0 where none were seen. For patterns that object and probe must not learn from.
     """
-    fits = (False, False, True, False, len(shifts) > 0, len(coefficients) > 0)
-    found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
-    _, _, gain, _, shift, varied = found.gradients
-    _, _, on_gain, _, on_shift, on_varied = found.lights
-    assert gain is not None
-    assert shift is not None
-    assert varied is not None
-    return -gain / on_gain.clamp_min(_NO_LIGHT), -uphill(shift, on_shift), -varied / on_varied.clamp_min(_NO_LIGHT)
+    found = look(unknowns, patterns, {"log_gain", "shifts", "coefficients"})
+    brighter, further, varied = (found.gradients[name] for name in ("log_gain", "shifts", "coefficients"))
+    on_gain, on_shifts, on_coefficients = found.light.log_gain, found.light.shifts, found.light.coefficients
+    assert isinstance(on_gain, Tensor)
+    assert isinstance(on_shifts, Tensor)
+    assert isinstance(on_coefficients, Tensor)
+    return (
+        -brighter / on_gain.clamp_min(_NO_LIGHT),
+        -uphill(further, on_shifts),
+        -varied / on_coefficients.clamp_min(_NO_LIGHT),
+    )
 
 
-def asked_of_all(
-    object: Tensor,
-    probe: Tensor,
-    log_gain: Tensor,
-    background: Tensor,
-    shifts: Tensor,
-    coefficients: Tensor,
-    patterns: Patterns,
-) -> tuple[Tensor, Tensor]:
-    """Return the gradients by the object (H, W) and by the shifts (n, 2) of half the sum of the envelope over pixels.
-
-    The parameters are those of `misfit`.
-    """
-    fits = (True, False, False, False, True, False)
-    found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
-    by_object, by_shifts = found.gradients[0], found.gradients[4]
-    assert by_object is not None
-    assert by_shifts is not None
+def asked_of_all(unknowns: Unknowns, patterns: Patterns) -> tuple[Tensor, Tensor]:
+    """Return the gradients by the object (H, W) and the shifts (n, 2) of half the sum of the envelope over pixels."""
+    found = look(unknowns, patterns, {"object", "shifts"})
     half = _pixels(patterns.weight, len(patterns.counts), patterns.windows.size) / 2
-    return by_object * half, by_shifts * half
+    return found.gradients["object"] * half, found.gradients["shifts"] * half
 
 
 def uphill(gradient: Tensor, light: Tensor) -> Tensor:
@@ -246,24 +226,18 @@ def uphill(gradient: Tensor, light: Tensor) -> Tensor:
     return torch.stack([d * y - b * x, a * x - b * y], dim=1) / (a * d - b * b).clamp_min(_NO_LIGHT**2)[:, None]
 
 
-def look(
-    object: Tensor,
-    probe: Tensor,
-    log_gain: Tensor,
-    background: Tensor,
-    shifts: Tensor,
-    coefficients: Tensor,
-    patterns: Patterns,
-    fits: Sequence[bool],
-) -> Found:
-    """Pass over a batch, in chunks; the gradients are those of the mean over good pixels."""
-    fits_object, fits_probe, fits_gain, fits_background, fits_shifts, fits_coefficients = fits
-    fits_shifts = fits_shifts and patterns.rows is not None
+def look(unknowns: Unknowns, patterns: Patterns, wanted: Container[str]) -> Found:
+    """Pass over a batch, in chunks; the gradients, by the unknowns that are wanted, are of the mean per good pixel."""
+    object, probe, log_gain, background, shifts, coefficients = unknowns
+    fits_object, fits_probe, fits_gain, fits_background, fits_shifts, fits_coefficients = (
+        name in wanted for name in Unknowns._fields
+    )
+    fits_shifts = fits_shifts and patterns.rows is not None and len(shifts) > 0
     windows, weight, rows = patterns.windows, patterns.weight, patterns.rows
     count, size = len(patterns.counts), windows.size
     copies = subpixel.to_knots(probe)
     knots = subpixel.weights(windows.fraction)
-    to_object, light = torch.zeros_like(object), torch.zeros_like(object.real)
+    to_object, on_object = torch.zeros_like(object), torch.zeros_like(object.real)
     to_copies, on_probe = torch.zeros_like(copies), torch.zeros_like(probe[0].real)
     to_gain, on_gain = torch.zeros_like(log_gain), torch.zeros_like(log_gain)
     to_background, on_background = torch.zeros_like(background), torch.zeros_like(background)
@@ -314,7 +288,7 @@ def look(
             through = through * gain
         if fits_object:
             add_patches(to_object, (probes.conj() * back).sum(dim=1), here)
-            add_patches(light, through, here)
+            add_patches(on_object, through, here)
         if fits_shifts:
             assert rows is not None
             y, x = (read_patches(slope, here) for slope in slopes)
@@ -337,16 +311,16 @@ def look(
             on_coefficients[rows[part]] = (squared_modulus(variation) * shown[:, None]).sum(dim=(2, 3))
     pixels = _pixels(weight, count, size)
     # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
-    gradients = (
+    gradients = Unknowns(
         to_object.mul_(-2 / pixels),
-        subpixel.from_knots(to_copies).mul_(-2 / pixels) if fits_probe else None,
+        subpixel.from_knots(to_copies).mul_(-2 / pixels) if fits_probe else to_copies,
         to_gain.mul_(1 / pixels),
         to_background.mul_(1 / pixels),
         to_shifts.mul_(2 / pixels),
         to_coefficients.mul_(2 / pixels),
     )
-    lights = (
-        light.mul_(2 / pixels),
+    light = Light(
+        on_object.mul_(2 / pixels),
         on_probe.mul_(2 / pixels),
         on_gain.mul_(1 / pixels),
         on_background.mul_(1 / pixels),
@@ -356,7 +330,7 @@ def look(
     loss, *means = (sums / pixels).unbind()
     if patterns.seen is not None:
         patterns.seen.deviance, patterns.seen.absolute = means
-    return Found(loss, gradients, lights)
+    return Found(loss, {name: of for name, of in gradients._asdict().items() if name in wanted}, light)
 
 
 def _told(expected: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -369,28 +343,20 @@ class _Misfit(torch.autograd.Function):
     """One pass over a batch."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        object: Tensor,
-        probe: Tensor,
-        log_gain: Tensor,
-        background: Tensor,
-        shifts: Tensor,
-        coefficients: Tensor,
-        patterns: Patterns,
-    ) -> Tensor:
-        fits, ctx.patterns = ctx.needs_input_grad[:6], patterns
-        ctx.found = look(object, probe, log_gain, background, shifts, coefficients, patterns, fits)
+    def forward(ctx: Any, patterns: Patterns, *unknowns: Tensor) -> Tensor:
+        needed = ctx.needs_input_grad[1:]
+        wanted = {name for name, needs in zip(Unknowns._fields, needed, strict=True) if needs}
+        ctx.patterns, ctx.found = patterns, look(Unknowns(*unknowns), patterns, wanted)
         loss: Tensor = ctx.found.loss
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        total, found = ctx.patterns.light, ctx.found
-        for part, light in zip(fields(Light), found.lights, strict=True):
-            setattr(total, part.name, getattr(total, part.name) + grad * light)
-        gradients = [None if g is None else g * grad for g in found.gradients]
-        return *(g if needed else None for g, needed in zip(gradients, ctx.needs_input_grad, strict=False)), None
+        found, total = ctx.found, ctx.patterns.light
+        for name in Unknowns._fields:
+            setattr(total, name, getattr(total, name) + grad * getattr(found.light, name))
+        gradients = (found.gradients.get(name) for name in Unknowns._fields)
+        return None, *(None if one is None else one * grad for one in gradients)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -409,94 +375,3 @@ def _pixels(weight: Tensor | None, count: int, size: int) -> float:
     if weight is None:
         return float(count * size * size)
     return max(1.0, float(weight.sum()) * (count if weight.ndim == 2 else 1))
-
-
-def edge_prior(object: Tensor, width: float) -> tuple[Tensor, Tensor]:
-    """Return gradient and curvature of a norm of the object's differences that keeps edges.
-
-    The Huber norm of ``(d O / dy, d O / dx)``: total variation (Rudin, Osher and Fatemi, Physica D 60, 259 (1992)),
-    quadratic below ``width``.
-
-    Parameters
-    ----------
-    object
-        (H, W) complex.
-    width
-        Difference from which on it counts as an edge.
-    """
-    dy, dx = object[1:, :-1] - object[:-1, :-1], object[:-1, 1:] - object[:-1, :-1]
-    slope = 1 / (squared_modulus(dy) + squared_modulus(dx)).sqrt().clamp_min(width)
-    gy, gx = dy * slope, dx * slope
-    gradient, curvature = torch.zeros_like(object), torch.zeros_like(object.real)
-    gradient[1:, :-1] += gy
-    gradient[:-1, 1:] += gx
-    gradient[:-1, :-1] -= gy + gx
-    curvature[1:, :-1] += slope
-    curvature[:-1, 1:] += slope
-    curvature[:-1, :-1] += 2 * slope
-    return gradient, 2 * curvature
-
-
-class LightDescent(torch.optim.Optimizer):
-    """Nesterov's momentum on gradients divided by light.
-
-    Parameters
-    ----------
-    groups
-        Each one parameter: ``params`` (p,), ``divisor``, a function that gives what its gradient is divided by, in its
-        shape or one that spreads to it, and ``newton``, whether the quotient is a step of its own: taken damped,
-        bounded and without momentum; or, in place of a divisor, ``move``, a function of the gradient and the state that
-        returns what is added.
-    lr
-        Length of a step, of the quotient.
-    momentum
-        Part of the step before that goes on.
-    """
-
-    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "divisor": None, "newton": False, "move": None})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Take a step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                if group["move"] is not None:
-                    parameter.add_(group["move"](parameter.grad, self.state[parameter]))
-                    continue
-                quotient = parameter.grad / group["divisor"]()
-                if group["newton"]:
-                    parameter.sub_(quotient.clamp_(-_BOUND, _BOUND), alpha=_DAMPING)
-                    continue
-                state = self.state[parameter]
-                if "velocity" not in state:
-                    state["velocity"] = torch.zeros_like(parameter)
-                velocity, move = state["velocity"], quotient.mul_(-group["lr"])
-                velocity.mul_(group["momentum"]).add_(move)
-                parameter.add_(velocity, alpha=group["momentum"]).add_(move)
-        return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state without what are functions."""
-        state: dict[str, Any] = super().state_dict()
-        for group in state["param_groups"]:
-            group.pop("divisor")
-            group.pop("move")
-        return state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take a state, keeping the functions."""
-        functions = [{name: group[name] for name in ("divisor", "move")} for group in self.param_groups]
-        super().load_state_dict(state_dict)
-        for group, own in zip(self.param_groups, functions, strict=True):
-            group.update(own)
-
-
-_BOUND, _DAMPING = 0.3, 0.7
-"""Largest step of Newton's kind, and the part of it that is taken."""

@@ -31,17 +31,16 @@ from ptycho_core.engines.data import (
     chunks,
     scan_canvas,
 )
+from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
 from ptycho_core.engines.physics import Windows, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
     Light,
-    LightDescent,
     Patterns,
+    Unknowns,
     asked_of_all,
-    calm,
-    edge_prior,
     expected_counts,
     misfit,
     steps_of_patterns,
@@ -196,6 +195,10 @@ class DirectModel(Model):
             positions = (positions + self.shifts.detach()[batch.indexes]).clamp_min(size // 2).minimum(highest)
         return place(positions, size, (1, *shape))
 
+    def _unknowns(self) -> Unknowns:
+        modes = self._all_modes(self.probe)
+        return Unknowns(self.object, modes, self.log_gain, self.background, self.shifts, self.coefficients)
+
     def _patterns(self, batch: Batch, part: float) -> Patterns:
         """Return a batch as the solver takes it, after this part of the fit."""
         rows = batch.indexes.flatten() if self.of_patterns() else None
@@ -266,12 +269,9 @@ class DirectModel(Model):
         if not self.of_patterns():
             return
         patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(), rho=0.0)
-        modes, coefficients = self._all_modes(self.probe), self.coefficients
-        brighter, further, varied = steps_of_patterns(
-            self.object, modes, self.log_gain, self.background, self.shifts, coefficients, patterns
-        )
-        if len(coefficients):
-            coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
+        brighter, further, varied = steps_of_patterns(self._unknowns(), patterns)
+        if len(self.coefficients):
+            self.coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
         if len(self.log_gain):
             self.log_gain.data += brighter.clamp(-LARGEST_GAIN, LARGEST_GAIN)
         if len(self.shifts):
@@ -360,9 +360,7 @@ class DirectModel(Model):
             batch = Batch(
                 data.amplitudes[rows][None].to(self.device), stage.recorded[index][None], index[None], stage.shape
             )
-            patterns = self._patterns(batch, self.part_done())
-            modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
-            for_object, for_shifts = asked_of_all(object, modes, *own, self.coefficients, patterns)
+            for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self.part_done()))
             asked.object.add_(for_object)
             asked.shifts.add_(for_shifts)
         if self.trainer.world_size > 1:
@@ -378,7 +376,7 @@ class DirectModel(Model):
 
     def _move_gains(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
         """Return what is added to the logarithms of the gains: Newton's steps; their mean stays 0."""
-        light = self.light.gain
+        light = self.light.log_gain
         assert isinstance(light, Tensor)
         if not self.course.knows_patterns(self.current_epoch):
             return torch.zeros_like(self.log_gain)
@@ -422,8 +420,7 @@ class DirectModel(Model):
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
         patterns = self._patterns(batch, self.part_done())
-        modes, own = self._all_modes(self.probe), (self.log_gain, self.background, self.shifts)
-        loss = misfit(self.object, modes, *own, patterns, self.coefficients)
+        loss = misfit(self._unknowns(), patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         assert patterns.seen is not None
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
@@ -431,8 +428,7 @@ class DirectModel(Model):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning: add the prior, and what other processes saw of the light; log the gradient."""
-        theirs = {"gain": self.log_gain, "shifts": self.shifts, "coefficients": self.coefficients}
-        own = [name for name, parameter in theirs.items() if len(parameter)]
+        own = [name for name in ("log_gain", "shifts", "coefficients") if len(getattr(self, name))]
         for name in ("object", "probe", "background", *own):
             setattr(self.light, name, self.trainer.strategy.reduce(getattr(self.light, name), reduce_op="mean"))
         self._total_light = self._total_light + self.light.object

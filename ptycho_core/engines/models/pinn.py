@@ -32,7 +32,7 @@ from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
 from ptycho_core.engines.physics import place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
-from ptycho_core.engines.solver import Patterns, misfit
+from ptycho_core.engines.solver import Patterns, Unknowns, misfit
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -205,7 +205,8 @@ class PinnModel(Model):
             propagator=self.propagator,
         )
         with torch.autocast(self.device.type, enabled=False):
-            loss = misfit(cleaned.flatten(0, 1), held.probe, held.log_gain, held.background, self.shifts[:0], patterns)
+            unknowns = Unknowns.of(cleaned.flatten(0, 1), held.probe, held.background, held.log_gain)
+            loss = misfit(unknowns, patterns)
         assert patterns.seen is not None
         self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(counts))
         # An epoch of few counts starts from a noisier object, and would teach as much more as it is noisier.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines.physics import place, squared_modulus
-from ptycho_core.engines.solver import Patterns, asked_of_all, expected_counts
+from ptycho_core.engines.solver import Patterns, Unknowns, asked_of_all, expected_counts
 from ptycho_core.engines.stage import STEP, Asked, Overlap, Stage, carried, inside
 from ptycho_core.simulation import SimulationSpec, simulate
 
@@ -29,10 +29,9 @@ def asked_back(moves: Tensor) -> Tensor:
     counts = expected_counts(OBJECT, PROBE, place(PLACES, SIZE, (1, *SHAPE)))
     wrong = carried(OBJECT, overlap_at(OBJECT, PLACES).field(moves))
     overlap = overlap_at(wrong, PLACES + moves)
-    none = torch.zeros(0)
     patterns = Patterns(counts, overlap.windows, None, 0.0, torch.arange(len(PLACES)))
-    own = none, torch.tensor(0.0), torch.zeros_like(PLACES), torch.zeros(0, 0)
-    by_object, by_shifts = asked_of_all(wrong, PROBE, *own, patterns)
+    unknowns = Unknowns.of(wrong, PROBE)._replace(shifts=torch.zeros_like(PLACES))
+    by_object, by_shifts = asked_of_all(unknowns, patterns)
     return STEP * overlap.steps(Asked(by_shifts, by_object))
 
 

@@ -16,7 +16,7 @@ from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.physics import place
-from ptycho_core.engines.solver import Patterns, expected_counts, misfit, steps_of_patterns
+from ptycho_core.engines.solver import Patterns, Unknowns, expected_counts, misfit, steps_of_patterns
 from ptycho_core.engines.training import train
 from ptycho_core.engines.variation import canonical, unvary, vary
 from ptycho_core.inspection.run_checks import check_settings
@@ -73,28 +73,23 @@ def test_the_canonical_form_is_the_same_variation_with_orthogonal_modes_the_stro
     assert products[0, 0] >= products[1, 1]
 
 
-def solver_call(rho: float) -> tuple[dict[str, torch.Tensor], Patterns]:
+def solver_call(rho: float) -> tuple[Unknowns, Patterns]:
     shape = (20, 22)
     corner = torch.tensor([[4.3, 5.1], [6.7, 8.2], [9.5, 10.9], [5.0, 12.4], [11.1, 6.6]])
     counts = torch.poisson(torch.full((COUNT, N, N), 30.0), torch.Generator().manual_seed(5))
-    unknowns = {
-        "object": 1 + 0.2 * noise(*shape),
-        "probe": torch.cat([3 * noise(1, N, N), 0.5 * noise(MODES, N, N)]),
-        "log_gain": torch.zeros(0),
-        "background": torch.tensor(0.4),
-        "shifts": torch.zeros(0, 2),
-    }
+    probe = torch.cat([3 * noise(1, N, N), 0.5 * noise(MODES, N, N)])
+    unknowns = Unknowns.of(1 + 0.2 * noise(*shape), probe, torch.tensor(0.4))
     return unknowns, Patterns(counts, place(corner, N, (1, *shape)), None, rho, torch.arange(COUNT))
 
 
 def test_the_gradients_are_those_of_the_likelihood():
     unknowns, patterns = solver_call(300.0)
-    probe, own = unknowns["probe"].requires_grad_(), coefficients().requires_grad_()
+    probe, own = unknowns.probe.requires_grad_(), coefficients().requires_grad_()
     with torch.no_grad():  # not far from the solution, where the envelope is the likelihood
-        near = expected_counts(unknowns["object"], probe, patterns.windows, None, 0.4, coefficients=0.8 * own)
+        near = expected_counts(unknowns.object, probe, patterns.windows, None, 0.4, coefficients=0.8 * own)
     patterns = dataclasses.replace(patterns, counts=near)
-    found = torch.autograd.grad(misfit(**unknowns, patterns=patterns, coefficients=own), (probe, own))
-    expected = expected_counts(unknowns["object"], probe, patterns.windows, None, 0.4, coefficients=own)
+    found = torch.autograd.grad(misfit(unknowns._replace(coefficients=own), patterns), (probe, own))
+    expected = expected_counts(unknowns.object, probe, patterns.windows, None, 0.4, coefficients=own)
     deviance = (expected - patterns.counts * expected.log()).mean()
     for one, other in zip(found, torch.autograd.grad(deviance, (probe, own)), strict=True):
         torch.testing.assert_close(2 * one, other, rtol=5e-2, atol=2e-2 * float(other.abs().max()))
@@ -103,11 +98,11 @@ def test_the_gradients_are_those_of_the_likelihood():
 def test_a_pattern_alone_finds_its_coefficients():
     unknowns, patterns = solver_call(0.0)
     true = coefficients()
-    counts = expected_counts(unknowns["object"], unknowns["probe"], patterns.windows, None, 0.4, coefficients=true)
+    counts = expected_counts(unknowns.object, unknowns.probe, patterns.windows, None, 0.4, coefficients=true)
     patterns = dataclasses.replace(patterns, counts=counts)
     found = torch.zeros_like(true)
     for _ in range(60):
-        found = found + steps_of_patterns(**unknowns, coefficients=found, patterns=patterns)[2]
+        found = found + steps_of_patterns(unknowns._replace(coefficients=found), patterns)[2]
     torch.testing.assert_close(found, true, rtol=0.05, atol=0.05)
 
 
