@@ -20,6 +20,8 @@ _COUNTS = ("nimages", "num_images", "num_frames", "nframes", "n_frames", "number
 """Names of numbers that say how many patterns were taken; of Eiger's ``nimages`` for each of ``ntrigger``."""
 _FIRST, _LAST = "image_nr_low", "image_nr_high"
 _LISTED = 5
+_MOST_PIECES = 100_000
+"""What is numbered beyond is not counted one by one: it has a date or a time for its number."""
 
 
 class Chunks:
@@ -155,44 +157,40 @@ def numbered(
         be told how many are missing.
     """
     source = one_after_another(store.path, pieces := {key: store.patterns(key) for key in keys}, notes)
-    lengths = [piece.shape[0] for piece in pieces.values()]
-    places = _stated_places(store, keys, lengths)
+    n, lengths = source.shape[0], [piece.shape[0] for piece in pieces.values()]
     numbers, absent = _gaps(store, pattern, keys)
-    stated = stated_count(store, keys[0])
-    total = stated[0] if stated else None
-    if places is not None and (places != np.arange(len(places))).any():
+    places = _stated_places(store, keys, lengths)
+    if places is not None and (places != np.arange(n)).any():
         gaps = f"by their {_FIRST}, patterns are missing between those of {len(keys)} arrays"
         go_on(store.path, f"{gaps}{_named(absent)}", settings, notes)
         return source, places
     if places is not None:  # one after another, whatever their names skip
-        absent = [(number, name) for number, name in absent if number > max(numbers)]
-    if total is not None and source.shape[0] >= total:
+        absent = {number: name for number, name in absent.items() if number > numbers[-1]}
+    total, where = stated_count(store, keys[0]) or (None, "")
+    if total is not None and n >= total:
         if absent:
-            notes.append(f"all {total} patterns that '{stated[1] if stated else ''}' says are there{_named(absent)}")
+            notes.append(f"all {total} patterns that '{where}' says are there{_named(absent)}")
         return source, None
-    inner = [name for number, name in absent if number < max(numbers)]
     if total is not None and not store.growing:
-        what = f"there are {source.shape[0]} patterns, and '{stated[1] if stated else ''}' says {total}{_named(absent)}"
+        what = f"there are {n} patterns, and '{where}' says {total}{_named(absent)}"
     elif absent:
         what = f"of the arrays '{pattern}' some are missing{_named(absent)}"
     else:
         return source, None
     go_on(store.path, what, settings, notes)
-    if not inner:
-        return source, np.arange(source.shape[0])
-    usual = _usual_length(lengths, len(inner), total)
+    before = [number for number in absent if number < numbers[-1]]
+    if not before:
+        return source, np.arange(n)
+    usual = _usual_length(lengths, len(before), total)
     if usual is None:
         raise InputError(f"{store.path}: {what}: it cannot be told how many patterns they hold; copy them beside it")
-    starts = np.concatenate(
-        [
-            [0],
-            np.cumsum(
-                [dict(zip(numbers, lengths, strict=True)).get(k, usual) for k in range(min(numbers), max(numbers) + 1)]
-            ),
-        ]
-    )
-    at = {number: int(start) for number, start in zip(range(min(numbers), max(numbers) + 1), starts, strict=False)}
-    return source, np.concatenate([at[k] + np.arange(n) for k, n in zip(numbers, lengths, strict=True)])
+    there = dict(zip(numbers, lengths, strict=True))
+    found, place = [], 0
+    for number in range(min(numbers[0], *before), numbers[-1] + 1):
+        if number in there:
+            found.append(place + np.arange(there[number]))
+        place += there.get(number, usual)
+    return source, np.concatenate(found)
 
 
 def _stated_places(store: Store, keys: Sequence[str], lengths: list[int]) -> NDArray[np.int64] | None:
@@ -206,23 +204,21 @@ def _stated_places(store: Store, keys: Sequence[str], lengths: list[int]) -> NDA
     return np.concatenate([int(f) - 1 + np.arange(n) for f, n in zip(firsts, lengths, strict=True)])
 
 
-def _gaps(store: Store, pattern: str, keys: Sequence[str]) -> tuple[list[int], list[tuple[int, str]]]:
-    """Return the numbers in the arrays' names, and numbers and names of those that are missing."""
+def _gaps(store: Store, pattern: str, keys: Sequence[str]) -> tuple[list[int], dict[int, str]]:
+    """Return the numbers in the arrays' names, increasing, and the names of those that are missing by their numbers."""
     before, _, after = pattern.partition("*")
 
     def number(key: str) -> int | None:
         digits = key[len(before) : len(key) - len(after)]
         return int(digits) if key.startswith(before) and key.endswith(after) and digits.isdecimal() else None
 
-    numbers = [number(key) for key in keys]
-    if None in numbers:
-        return list(range(len(keys))), []
-    known = [one for one in numbers if one is not None]
-    dead = {one: key for key in store.dead_links() if (one := number(key)) is not None}
+    known = [one for key in keys if (one := number(key)) is not None]
+    if len(set(known)) < len(keys) or known[-1] > _MOST_PIECES:
+        return list(range(len(keys))), {}
+    dead = {one: key for key in store.dead_links() if (one := number(key)) is not None and one <= _MOST_PIECES}
     width = len(keys[0]) - len(before) - len(after)
-    inner = [k for k in range(min(known[0], 1), known[-1]) if k not in known and (k > 0 or k in dead)]
-    absent = {k: dead.get(k, f"{before}{k:0{width}d}{after}") for k in sorted({*inner, *dead} - set(known))}
-    return known, list(absent.items())
+    skipped = {k for k in range(min(known[0], 1), known[-1]) if k > 0 or k in dead} - set(known)
+    return known, {k: dead.get(k, f"{before}{k:0{width}d}{after}") for k in sorted(skipped | set(dead) - set(known))}
 
 
 def _usual_length(lengths: list[int], n_missing: int, total: int | None) -> int | None:
@@ -233,9 +229,9 @@ def _usual_length(lengths: list[int], n_missing: int, total: int | None) -> int 
     return full.pop() if len(full) == 1 and lengths[-1] <= lengths[0] else None
 
 
-def _named(absent: list[tuple[int, str]]) -> str:
+def _named(absent: dict[int, str]) -> str:
     if not absent:
         return ""
-    names = ", ".join(f"'{name}'" for _, name in absent[:_LISTED])
+    names = ", ".join(f"'{name}'" for name in [*absent.values()][:_LISTED])
     more = f" and {len(absent) - _LISTED} more" if len(absent) > _LISTED else ""
-    return f"; {names}{more} {'leads' if len(absent) == 1 else 'lead'} nowhere"
+    return f"; {names}{more} {'is' if len(absent) == 1 else 'are'} not there"

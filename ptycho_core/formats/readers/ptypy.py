@@ -53,7 +53,8 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
 def _pieces(store: Store, settings: Settings, notes: list[str]) -> dict[str, ArraySource]:
     """Return the patterns of each chunk; one that is missing, or a link to a missing file, is an error, not the end."""
     names = [*store.groups(), *store.dead_links()]
-    last = max((int(name[7:]) for name in names if re.fullmatch(r"chunks/\d+", name)), default=0)
+    numbers = (re.fullmatch(r"chunks/(\d{1,6})", name) for name in names)
+    last = max((int(number[1]) for number in numbers if number), default=0)
     wanted = [f"chunks/{k}" for k in range(last + 1)]
     there = [chunk for chunk in wanted if f"{chunk}/data" in store]
     if missing := [f"'{chunk}'" for chunk in wanted if chunk not in there]:

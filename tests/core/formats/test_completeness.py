@@ -58,6 +58,23 @@ def test_a_missing_piece_is_named_and_may_be_left_out_with_positions_still_paire
     assert any("data_000002" in note for note in scan.history)
 
 
+@pytest.mark.parametrize("numbers", [True, False])
+@pytest.mark.parametrize("links", [range(1, 7), range(3, 7)])
+def test_where_the_first_pieces_are_missing_the_others_keep_their_positions(tmp_path, numbers, links):
+    path = eiger(tmp_path, [3, 4, 5, 6], links=links, numbers=numbers)
+    with pytest.raises(InputError, match=r"data_000001', '.*data_000002' are not there"):
+        read_scan(path, mapping=mapping())
+    assert_paired(read_scan(path, mapping=mapping(), settings=SKIP), range(8, 24))
+
+
+def test_pieces_that_have_a_time_for_their_number_are_not_counted_by_it(tmp_path):
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data/data_1732708800"], file["entry/data/data_1732708805"] = M.counts[:12], M.counts[12:]
+        file["stage/y"], file["stage/x"] = M.positions.T
+    assert_paired(read_scan(path, mapping=mapping()), range(24))
+
+
 def test_more_links_than_files_are_no_gap_where_the_count_says_that_all_is_there(tmp_path):
     path = eiger(tmp_path, range(1, 7), links=range(1, 9))
     assert_paired(read_scan(path, mapping=mapping()), range(24))
