@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ptycho_core.engines.training import resume as resume
     from ptycho_core.engines.training import train as train
     from ptycho_core.formats import read_scan as read_scan
-    from ptycho_core.formats.assemble import Stored as Stored
+    from ptycho_core.formats.stored import Stored as Stored
     from ptycho_core.formats.stores.store import Store as Store
     from ptycho_core.formats.writers.exports import export as export
     from ptycho_core.formats.writers.exports import read_reconstruction as read_reconstruction
@@ -69,7 +69,7 @@ _HOMES = {
     "SimulationSpec": "simulation:SimulationSpec",
     "StopToken": "base.events:StopToken",
     "Store": "formats.stores.store:Store",
-    "Stored": "formats.assemble:Stored",
+    "Stored": "formats.stored:Stored",
     "TrainingError": "base.errors:TrainingError",
     "build_config": "base.config:build_config",
     "events": "base.events",

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError, UnknownFormatError, did_you_mean
-from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.assemble import assemble
 from ptycho_core.formats.installed import InstalledReaders
 from ptycho_core.formats.mapping import mapped
 from ptycho_core.formats.readers import (
@@ -24,6 +24,7 @@ from ptycho_core.formats.readers import (
     ptychopinn_npz,
     ptypy,
 )
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store, UnevenError, list_keys, say_dead_links
 from ptycho_core.formats.stores.text_store import TextStore

@@ -28,15 +28,10 @@ def vector(store: Store, key: str, length: int, settings: Settings | None = None
     """
     shape = store.header(key).shape
     count = max(shape, default=1)
+    sentence = f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)"
     if int(np.prod(shape, dtype=object)) != count:
-        raise UnevenError(
-            f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)",
-            key,
-            count,
-            length,
-        )
+        raise UnevenError(sentence, key, count, length)
     if count != length:
-        sentence = f"{store.path}: '{key}' has shape {shape}, but there are {length} patterns; it must be ({length},)"
         check_pairs(sentence, key, count, length, settings)
     return as_many(check_finite(store, key, store.numbers(key).ravel(), settings), length)
 

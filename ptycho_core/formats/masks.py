@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def _of_all(
     return np.asarray(marked == 0)
 
 
-def _batches(store: Store, key: str) -> Any:
+def _batches(store: Store, key: str) -> Iterator[NDArray[Any]]:
     shape = drop_leading(store.header(key).shape, 2)
     if len(shape) == 2:
         yield store.read(key).reshape(1, *shape)

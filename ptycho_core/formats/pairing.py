@@ -82,7 +82,7 @@ def _counted_alike(
     position of their neighbour. A list that nobody wrote down begins anywhere.
     """
     firsts = int(pattern_indexes.min()), int(position_indexes.min())
-    settings.get("pairing")
+    settings.get("pairing")  # an answer is heard also where there is no question
     if firsts[0] == firsts[1] or not np.intersect1d(pattern_indexes, position_indexes).size:
         return position_indexes
     default = "order"

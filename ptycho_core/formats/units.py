@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import Store
@@ -12,7 +13,7 @@ from ptycho_core.scan import radiation
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
-SAME = 0.01
+_SAME = 0.01
 """Readings of one quantity may differ by this fraction."""
 _ATTRIBUTES = ("units", "unit", "Units", "Unit", "UNITS", "UNIT")
 
@@ -71,13 +72,26 @@ def positive(store: Store, key: str | None) -> float | None:
     if key is None or key not in store:
         return None
     numbers = store.numbers(key).ravel()
-    number = float(np.median(numbers)) if numbers.size and np.isfinite(numbers).all() else store.number(key)
-    if (abs(numbers - number) > SAME * abs(number)).any():
-        low, high = numbers.min(), numbers.max()
-        raise InputError(f"{store.path}: '{key}' holds numbers from {low:g} to {high:g}; it must be one")
+    known = numbers.size and np.isfinite(numbers).all()
+    number = one_of_readings(store, key, numbers) if known else store.number(key)
     if number <= 0:
         raise InputError(f"{store.path}: '{key}' is {number:g}; it must be positive")
     return number
+
+
+def one_of_readings(store: Store, key: str, numbers: NDArray[np.float64]) -> float:
+    """Return the median of the finite numbers at a key.
+
+    Raises
+    ------
+    InputError
+        They are not readings of one quantity, but differ.
+    """
+    median = float(np.median(numbers))
+    if (abs(numbers - median) > _SAME * abs(median)).any():
+        low, high = numbers.min(), numbers.max()
+        raise InputError(f"{store.path}: '{key}' holds numbers from {low:g} to {high:g}; it must be one")
+    return median
 
 
 def length_m(store: Store, key: str | None) -> float | None:

@@ -42,7 +42,7 @@ def check_counts(scan: Scan, seen: Survey) -> list[Problem]:
         *_empty(seen),
         *_unusual(seen),
         *_repeated(scan, seen),
-        *_saturated(scan, seen),
+        *_saturated(seen),
         *(_normalised(scan, seen) or _pedestal(scan, seen)),
         *_off_centre(scan, seen),
     ]
@@ -108,7 +108,7 @@ def _repeated(scan: Scan, seen: Survey) -> Iterator[Problem]:
         )
 
 
-def _saturated(scan: Scan, seen: Survey) -> Iterator[Problem]:
+def _saturated(seen: Survey) -> Iterator[Problem]:
     """Yield what is to say of a largest value that is the end of a detector's range, and that many pixels reach."""
     top = seen.maximum
     bits = round(math.log2(top + 1)) if top > 0 else 0
@@ -145,7 +145,7 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
         message = f"no value is larger than {seen.maximum:.4g}: the patterns were normalised, and nobody knows how many"
         help_ = "photons they hold: multiply them by what makes a photon 1 (the step scale)"
         problems.append(Problem("normalised", f"{message} {help_}", "warning"))
-    elif unit is None and seen.maximum < _LARGEST_LOGARITHM and ("data", "counts") in _open(scan):
+    elif unit is None and seen.maximum < _LARGEST_LOGARITHM and _are_perhaps_counts(scan):
         message = f"no value is larger than {seen.maximum:.3g}, and they are no whole numbers: perhaps logarithms"
         fixes = (
             Fix("they are ln(1 + counts)", "data", "log"),
@@ -156,9 +156,9 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
     return problems
 
 
-def _open(scan: Scan) -> list[tuple[str, str]]:
-    """Return what was assumed of a scan and not answered."""
-    return [(one.key, one.value) for one in scan.assumptions if one.key not in scan.source.settings]
+def _are_perhaps_counts(scan: Scan) -> bool:
+    """Tell whether values were taken for counts without knowing."""
+    return any(one.key == "data" and one.value == "counts" and not one.answered for one in scan.assumptions)
 
 
 def photon_unit(seen: Survey) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.formats.masks import COMMON, IGNORE, INVERT
 from ptycho_core.inspection.count_checks import check_counts, listed
 from ptycho_core.scan.plausible import implausible, slips
 from ptycho_core.scan.scan import Geometry, Scan, asked_for
@@ -48,15 +49,16 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
         Empty where all is well. ``fixes`` name settings of `scan.settings.SETTINGS`.
     """
     step = median_step_px(scan.positions) if step_px is None else step_px
+    seen = seen or survey_of(scan)
     return [
         *_check_growth(scan),
-        *check_counts(scan, seen or survey_of(scan)),
+        *check_counts(scan, seen),
         *_check_positions(scan, step),
         *_check_probe(scan),
         *_check_mask(scan),
         *_implausible(scan, step),
         *_check_source(scan),
-        *_check_near_field(scan, seen or survey_of(scan)),
+        *_check_near_field(scan, seen),
     ]
 
 
@@ -161,7 +163,7 @@ def _repeated_places(positions: NDArray[np.float64], stray: NDArray[np.int64]) -
 def _check_unit(scan: Scan, step: float) -> list[Problem]:
     if SMALLEST_USUAL_STEP_PX <= step <= scan.size:
         return []
-    unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
+    unit = _unit_of(scan)
     wrong = [] if UNITS[unit] is None else _implausible(scan, step)
     fixes = tuple(fix for problem in wrong for fix in problem.fixes)
     if fixes:  # a unit that makes up for a wrong distance would hide it
@@ -180,6 +182,11 @@ def _check_unit(scan: Scan, step: float) -> list[Problem]:
         return [Problem("positions", f"{told}, less than a pixel: few scans are as dense{help_}", "warning", fixes)]
     size = "hardly a step" if step < SMALLEST_STEP_PX else f"more than a pattern's {scan.size} px, so nothing overlaps"
     return [Problem("positions", f"{told}, {size}{help_}", "error", fixes)]
+
+
+def _unit_of(scan: Scan) -> str:
+    """Return the unit in which the positions were read."""
+    return next((one.value for one in scan.assumptions if one.key == "position_unit"), "px")
 
 
 def _units_that_fit(scan: Scan, unit: str, step_px: float, fits: tuple[float, float] | None = None) -> list[str]:
@@ -229,26 +236,20 @@ def _check_probe(scan: Scan) -> list[Problem]:
 def _check_mask(scan: Scan) -> list[Problem]:
     if scan.mask is None:
         return []
-    problems = []
-    for one in scan.assumptions:
-        if one.key == "mask" and one.value == "file":
-            fixes = (
-                Fix("mask what is bad in half of the patterns or more", "mask", "common"),
-                Fix("leave out the mask", "mask", "ignore"),
-            )
-            problems.append(Problem("mask", one.reason, "warning", fixes))
-    if scan.mask.mean() < _FEWEST_GOOD_PIXELS and not problems:
+    of_single = [one.reason for one in scan.assumptions if one.key == "mask" and not one.answered]
+    if of_single:
+        return [Problem("mask", of_single[0], "warning", (COMMON, IGNORE))]
+    if scan.mask.mean() < _FEWEST_GOOD_PIXELS:
         told = f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
-        fixes = (Fix("invert the mask", "mask", "invert"), Fix("leave out the mask", "mask", "ignore"))
         of_file = scan.source.path is not None and not scan.source.steps
-        problems.append(Problem("mask", told, "warning", fixes if of_file else ()))
-    return problems
+        return [Problem("mask", told, "warning", (INVERT, IGNORE) if of_file else ())]
+    return []
 
 
 def _implausible(scan: Scan, step: float) -> list[Problem]:
     """Return what of the geometry cannot be right; of what may have been meant that which makes usual steps."""
     pixel = scan.pixel_size_m
-    unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
+    unit = _unit_of(scan)
 
     def fits(changed: Geometry) -> bool:
         other = changed.pixel_size_m(scan.size)
@@ -264,7 +265,7 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     apart = _NOT_OVERLAPPING_GUESS if scan.probe is None else _NOT_OVERLAPPING
     if not 0 < apart * diameter < step <= scan.size:
         return []
-    unit = next((a.value for a in scan.assumptions if a.key == "position_unit"), "px")
+    unit = _unit_of(scan)
     units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))
     fixes = [Fix(f"positions are in {other}", "position_unit", other) for other in units]
     if scan.geometry.propagator == "far" and scan.source.path is not None:
@@ -280,8 +281,8 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
 
 
 def _check_source(scan: Scan) -> list[Problem]:
-    asked = [one for one in scan.assumptions if one.key == "source"]
-    if not asked or "source" in scan.source.settings:
+    asked = [one for one in scan.assumptions if one.key == "source" and not one.answered]
+    if not asked:
         return []
     message = f"the beam is taken to be of photons, and {asked[0].reason}: the pixel size hangs on it"
     return [Problem("source", message, "warning", (Fix("it is of electrons", "source", "electrons"),))]

@@ -50,10 +50,10 @@ def drop_dead(step: DropDead, scan: Scan) -> Scan:
 def drop_bright(step: DropBright, scan: Scan) -> Scan:
     """Leave out patterns with far too many counts: one pass over all of them, in bounded memory."""
     sums = survey_of(scan, everything=True).sums
-    usual = sums <= step.factor * np.median(sums)
-    if not np.median(sums):
+    median = np.median(sums)
+    if not median:
         raise InputError("drop_bright: most of the patterns hold no counts; leave these out first")
-    return _keep(scan, usual, f"with at most {step.factor:g} times the median pattern's counts")
+    return _keep(scan, sums <= step.factor * median, f"with at most {step.factor:g} times the median pattern's counts")
 
 
 def drop_repeated(step: DropRepeated, scan: Scan) -> Scan:

@@ -80,12 +80,13 @@ HELP = {
 
 @dataclass(frozen=True)
 class Assumption:
-    """What a file left open and the reader decided; settable with ``--set key=value``."""
+    """What a file left open and the reader decided; settable with ``--set key=value``, and so ``answered``."""
 
     key: str
     value: str
     choices: tuple[str, ...]
     reason: str
+    answered: bool = False
 
 
 class Settings:
@@ -152,7 +153,7 @@ class Settings:
             return None
         answered = given is not None and ignore is None
         try:
-            found = read()
+            found = read()  # even then: it tells what it was asked for and what it assumed
             return None if answered else found
         except InputError as error:
             if answered:
@@ -167,9 +168,12 @@ class Settings:
         """Return what was set, else ``default``; either is recorded as an `Assumption`."""
         valid = tuple(choices) or SETTINGS[key]
         value = self.get(key, () if valid == NUMBER else valid)
-        reason = reason if value is None else "set by the operator"
-        self.assumptions.append(Assumption(key, default if value is None else value, valid, reason))
-        return default if value is None else value
+        if value is None:
+            made = Assumption(key, default, valid, reason)
+        else:
+            made = Assumption(key, value, valid, "set by the operator", answered=True)
+        self.assumptions.append(made)
+        return made.value
 
     def check_all_asked(self) -> None:
         """Raise `InputError` for settings that mean nothing for this file, so that none is ignored in silence."""

@@ -235,9 +235,9 @@ def flags(seen: Survey, good: NDArray[np.bool_] | None = None) -> dict[float, in
     """
     if len(seen.rows) < _FEWEST_TO_STICK:
         return {}
-    sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG)
-    sticks &= np.ones(sticks.shape, bool) if good is None else good
-    others = seen.highest[~sticks if good is None else ~sticks & good]
+    good = np.ones(seen.highest.shape, bool) if good is None else good
+    sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG) & good
+    others = seen.highest[~sticks & good]
     if others.size < sticks.size / 2:
         return {}
     usual = float(np.median(others))

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import fields, pairing, units
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.masks import IGNORE, good_pixels
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
 from ptycho_core.scan.mapping import (
     COLUMN,
@@ -32,8 +32,6 @@ from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
 _GUESSED_UNIT = "guessed from the size of the steps, as nothing says it"
-_SAME = 0.01
-"""Readings of one quantity may differ by this fraction."""
 
 Raster = tuple[int, int]
 """Lines, and patterns in a line."""
@@ -86,7 +84,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
 def _told_geometry(store: Store, mapping: Mapping, settings: Settings) -> Geometry:
     """Return the geometry, with a question for each number whose unit was guessed."""
     found = geometry(store, mapping, settings)
-    for role in set(mapping.guessed) & set(QUANTITIES):
+    for role in (role for role in QUANTITIES if role in mapping.guessed):
         key = "energy_ev" if role == "energy" else f"{role}_m"
         value = getattr(found, key)
         if value is not None:
@@ -386,12 +384,7 @@ def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:
         raise InputError(f"{store.path}: '{of.key}' must hold positive numbers")
     if pair and numbers.size == 2:
         return [float(number) for number in numbers]
-    median = float(np.median(numbers))
-    if (abs(numbers - median) > _SAME * median).any():
-        raise InputError(
-            f"{store.path}: '{of.key}' holds numbers from {numbers.min():g} to {numbers.max():g}; it must be one"
-        )
-    return [median]
+    return [units.one_of_readings(store, of.key, numbers)]
 
 
 def _readings(store: Store, key: str) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.conversions import exchange_axes
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import Geometry

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats import fields, units
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import check_count
 from ptycho_core.formats.readers import cxi
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings

@@ -6,7 +6,7 @@ Layout of tike's: https://github.com/AdvancedPhotonSource/tike, module ``tike.pt
 from __future__ import annotations
 
 from ptycho_core.formats import fields
-from ptycho_core.formats.assemble import Stored
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.settings import Settings
 

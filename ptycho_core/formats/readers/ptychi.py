@@ -6,8 +6,8 @@ metres from the middle of the object, paired by order where there are no indexes
 
 from __future__ import annotations
 
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.readers import ptychodus
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.settings import Settings
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, pairing
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.masks import good_pixels
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store
 from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.settings import Settings

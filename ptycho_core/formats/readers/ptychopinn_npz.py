@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats import fields
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.masks import good_pixels
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import ArraySource, Geometry

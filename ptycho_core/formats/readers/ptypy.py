@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats import fields
-from ptycho_core.formats.assemble import Stored
 from ptycho_core.formats.chunks import go_on, one_after_another
 from ptycho_core.formats.masks import good_pixels
+from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings

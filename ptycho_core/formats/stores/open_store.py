@@ -1,6 +1,6 @@
 """`open_store`: the store that suits a file, told by its first bytes.
 
-The others are not imported: h5py takes long.
+Those of HDF5 and NPZ are imported when they are needed: h5py takes long.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.formats.stores.text_store import TextStore, is_text
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -48,9 +49,7 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         raise InputError(
             f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
         )
-    elif tables and _is_text(start):
-        from ptycho_core.formats.stores.text_store import TextStore
-
+    elif tables and is_text(start):
         store = TextStore(path)
     else:
         text = ", nor a table of text" if tables else ""
@@ -59,12 +58,6 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def _is_text(start: bytes) -> bool:
-    from ptycho_core.formats.stores.text_store import is_text
-
-    return is_text(start)
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 from ptycho_core.base.config import build_config
 from ptycho_core.engines.training import train
 from ptycho_core.formats import read_scan
-from ptycho_core.formats.assemble import Stored, assemble
+from ptycho_core.formats.assemble import assemble
+from ptycho_core.formats.stored import Stored
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.preprocessing import preprocess

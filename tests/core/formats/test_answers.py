@@ -170,6 +170,8 @@ def test_masks_of_single_patterns_that_take_many_pixels_say_so(tmp_path):
     np.testing.assert_array_equal(scan.mask, ~masks.any(axis=0))
     (problem,) = [one for one in check_scan(scan) if one.field == "mask"]
     assert f"{masks.any(axis=0).mean():.0%} of the pixels, where a mask has {masks.mean():.1%}" in problem.message
+    taken = read_scan(path, settings={"mask": "file"})
+    assert [one.message for one in check_scan(taken) if one.field == "mask"] == []
     common = read_scan(path, settings={"mask": "common"})
     assert np.argwhere(~common.mask).tolist() == [[3, 3]]
 

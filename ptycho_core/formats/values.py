@@ -1,0 +1,212 @@
+"""From the numbers that a file stores to photon counts: what they are, and what is done with those that are none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.formats import conversions
+from ptycho_core.formats.stored import Stored
+from ptycho_core.scan.scan import Patterns, PatternStep
+from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.survey import Survey, Surveyor
+
+LARGEST_COUNT = 1e12
+_SAMPLE_VALUES = 2**20
+_LEAST_LEFT = 0.5
+"""Part of the pixels that masking has to leave."""
+_LARGEST_JUDGED = 1e4
+"""Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
+_FEWEST_JUDGED = 10
+_LARGEST_LOGARITHM = 40.0
+_ROUNDING_THAT_TELLS = 0.05
+
+
+class Looked:
+    """The one pass over the patterns when a scan is opened: what is stored, and what it will be as counts.
+
+    What the values are is told by the first of them at once, and by a sample of all at the end. Where both agree, as
+    they do but for odd files, the scan needs no other survey.
+    """
+
+    def __init__(
+        self,
+        patterns: Patterns,
+        mask: NDArray[np.bool_] | None,
+        settings: Settings,
+        stored: Stored,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.patterns, self.mask = patterns, mask
+        self.everything = settings.get("bad_pixels") is not None
+        as_stored = Surveyor(patterns, mask, self.everything)
+        as_counts = Surveyor(patterns, mask, self.everything)
+        few = max(1, min(len(as_stored.rows), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))
+        wanted = np.unique(np.linspace(0, len(as_stored.rows) - 1, few).astype(np.int64))
+        sample: list[NDArray[np.float32]] = []
+        self.conversion: PatternStep | None = None
+        for places, batch in as_stored.batches():
+            as_stored.see(places, batch)
+            batch = conversions.clear_bad(batch)
+            sample.append(batch[wanted[(wanted >= places.start) & (wanted < places.stop)] - places.start])
+            if places.start == 0:
+                told = what_values_are(batch[:few], stored.source.dtype)
+                self.conversion = _conversion_of(settings.get("data") or told or stored.values, told)
+            if self.conversion is not None:
+                with np.errstate(over="ignore"):
+                    as_counts.see(places, self.conversion(batch))
+            progress(places.stop, len(as_stored.rows))
+        self.told = what_values_are(np.concatenate(sample), stored.source.dtype)
+        self.values = as_stored.survey()
+        self.counts = _without_bad(self.values) if self.conversion is None else as_counts.survey()
+
+
+def _without_bad(seen: Survey) -> Survey:
+    """Return the survey of the same patterns once their bad values are zero."""
+    nowhere = np.zeros_like(seen.bad_counts)
+    return dataclasses.replace(seen, n_not_finite=0, n_negative=0, bad_counts=nowhere, bad_rows=seen.bad_rows[:0])
+
+
+def settle_bad_values(
+    patterns: Patterns,
+    mask: NDArray[np.bool_] | None,
+    looked: Looked,
+    settings: Settings,
+    path: Path,
+    notes: list[str],
+) -> tuple[Patterns, NDArray[np.bool_] | None, NDArray[np.int64]]:
+    """Return patterns without bad values, the mask, and the places of the patterns that are kept."""
+    kept = np.arange(len(patterns))
+    treatment, seen = settings.get("bad_pixels"), looked.values
+    found = [(seen.n_not_finite, "NaN, infinite or flagged"), (seen.n_negative, "negative")]
+    what = " and ".join(f"{count} {kind}" for count, kind in found if count)
+    where = f"{what} values in {np.count_nonzero(seen.bad_pixels)} pixels of {len(seen.bad_rows)} patterns"
+    if treatment == "fill" and what:
+        measured = len(seen.rows) - seen.bad_counts
+        filling = (seen.mean * len(seen.rows) / np.maximum(measured, 1)).astype(np.float32)
+        patterns = patterns.then(conversions.FillBad(filling))
+    elif mask is not None or treatment is not None:
+        patterns = patterns.then(conversions.clear_bad)
+    if not what:
+        return patterns, mask, kept
+    ways = _ways_out(seen, mask, len(patterns))
+    if treatment == "fill":
+        part = seen.bad_counts.sum() / (seen.bad_counts.size * len(seen.rows))
+        never = np.count_nonzero(seen.bad_counts == len(seen.rows))
+        notes.append(f"put the mean of the pixel in the place of {where} ({part:.2%} of all): they were not measured")
+        if never:
+            mask = (seen.bad_counts < len(seen.rows)) & (True if mask is None else mask)
+            notes.append(f"masked {never} pixels that were measured in no pattern")
+        return patterns, mask, kept
+    if treatment not in [fix.value for fix in ways]:
+        left = np.count_nonzero(~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels)
+        why = {
+            None: "counts are finite and not negative",
+            "mask": f"masking them leaves {left} of {seen.bad_pixels.size} pixels",
+            "drop": "no pattern is left without",
+            "zero": "only noise below zero may be set to zero",
+        }[treatment]
+        help_ = ", ".join(f"bad_pixels={fix.value} to {fix.label}" for fix in ways)
+        raise InputError(f"{path} holds {where}{seen.extent}; {why}; set {help_}", ways)
+    if treatment == "zero":
+        notes.append(f"set to zero: {where}")
+    elif treatment == "mask":
+        notes.append(f"masked pixels with {where}")
+        mask = ~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels
+    else:
+        kept = np.setdiff1d(kept, seen.bad_rows)
+        patterns = patterns.take(kept)
+        notes.append(f"left out {len(seen.bad_rows)} patterns with {where}")
+    return patterns, mask, kept
+
+
+def _ways_out(seen: Survey, mask: NDArray[np.bool_] | None, n: int) -> list[Fix]:
+    """Return what can be done about bad values, and leaves a scan."""
+    n_good = seen.bad_pixels.size if mask is None else np.count_nonzero(mask)
+    left = n_good - np.count_nonzero(seen.bad_pixels)
+    fixes = []
+    if left >= n_good * _LEAST_LEFT:
+        fixes.append(Fix("leave these pixels out", "bad_pixels", "mask"))
+    if len(seen.bad_rows) < min(n, len(seen.rows)):
+        fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))
+    always = (seen.bad_counts == len(seen.rows)).sum() > np.count_nonzero(seen.bad_counts) / 2
+    if not seen.n_not_finite and not always:  # noise is below zero now and then
+        fixes.append(Fix("set noise below zero to zero", "bad_pixels", "zero"))
+    return fixes or [Fix("put the mean of the pixel in their place", "bad_pixels", "fill")]
+
+
+def to_counts(
+    patterns: Patterns, looked: Looked, stored: Stored, settings: Settings, path: Path, notes: list[str]
+) -> tuple[Patterns, Survey | None]:
+    """Return the patterns as counts, and their survey where it is known."""
+    told = looked.told
+    reason = f"the format's usual content; the numbers do not tell (a {stored.source.dtype} that is neither)"
+    held = (settings.get("data") or told) if told else settings.assume("data", stored.values, reason)
+    conversion = _conversion_of(held, told)
+    largest = looked.values.maximum
+    if held == "amplitude":
+        largest **= 2
+    elif conversion is not None:
+        with np.errstate(over="ignore"):
+            largest = float(conversion(np.array([largest], np.float64))[0])
+    if largest > LARGEST_COUNT:
+        other = "amplitude" if held == "counts" else "counts"
+        raise InputError(
+            f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
+            f"values were taken as {held}: set data={other} if they are these",
+            [Fix(f"they are {other}", "data", other)],
+        )
+    if conversion is not None:
+        base = conversions.LOGARITHMS.get(held)
+        done = "squared the stored amplitudes to counts" if base is None else f"turned {held}(1 + counts) into counts"
+        notes.append(done + ("" if told else f" (assumed to be {'amplitudes' if base is None else held})"))
+    elif not told:
+        notes.append("took the stored values as counts (assumed)")
+    seen = looked.counts if conversion == looked.conversion else None
+    return patterns if conversion is None else patterns.then(conversion), seen
+
+
+def _conversion_of(held: str, told: str | None) -> PatternStep | None:
+    """Return what makes counts of stored values that are held for something, and are told to be so or not."""
+    if held in conversions.LOGARITHMS:
+        return conversions.FromLogarithm(conversions.LOGARITHMS[held], whole=told == held)
+    if held != "amplitude":
+        return None
+    return conversions.square_to_whole if told == "amplitude" else conversions.square
+
+
+def what_values_are(batch: NDArray[np.float32], dtype: np.dtype[Any]) -> str | None:
+    """Tell counts from amplitudes and logarithms by values (b, y, x), stored as ``dtype``; None where they do not tell.
+
+    Whole numbers are counts. Numbers whose squares are whole to within the rounding of float32 are amplitudes, and
+    logarithms are those whose exponential, less one, is.
+    """
+    if dtype.kind in "biu":
+        return "counts"
+    values = batch.astype(np.float64).ravel()
+    values = values[np.isfinite(values) & (values != 0)]
+    precision = max(np.finfo(np.float32).eps, np.finfo(dtype).eps)
+    judged = values[abs(values) < 1 / precision]
+    if len(judged) and (judged == np.round(judged)).all():
+        return "counts"
+    squares = np.square(values[values > 0])
+    judged = squares[squares < min(_LARGEST_JUDGED, 1e-2 / (8 * precision))]
+    if len(judged) >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= 8 * precision * judged).all():
+        return "amplitude"
+    bases = conversions.LOGARITHMS
+    return next((name for name, base in bases.items() if _are_logarithms(values, base, precision)), None)
+
+
+def _are_logarithms(values: NDArray[np.float64], base: float, precision: float) -> bool:
+    values = values[(values > 0) & (values < _LARGEST_LOGARITHM)]
+    counts = np.expm1(values * np.log(base))
+    rounding = 8 * precision * values * np.log(base) * (1 + counts)
+    judged = counts[rounding < _ROUNDING_THAT_TELLS]
+    different = len(np.unique(np.round(judged)))
+    return bool(different >= _FEWEST_JUDGED and (abs(judged - np.round(judged)) <= _ROUNDING_THAT_TELLS).all())
