@@ -16,31 +16,20 @@ from torch.utils.data import Dataset, Sampler
 
 from ptycho_core.base.config import Config
 from ptycho_core.engines.propagators import propagator_of
-from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, merged_groups
+from ptycho_core.inspection.memory import IN_MEMORY_BYTES
+from ptycho_core.scan.grouping import (
+    GroupingPlan,
+    Neighborhoods,
+    groups_per_step,
+    merged_groups,
+    patterns_per_step,
+)
 from ptycho_core.scan.scan import Scan
-
-IN_MEMORY_BYTES = 2**30
-"""Stacks up to this size as float32 are read once and kept; larger ones are read batch by batch."""
 
 REGION = 512
 """Hidden patterns that are predicted at once."""
 CANVAS_MULTIPLE = 8
 """Canvases are rounded up to this, as those of checkpoints are."""
-
-
-_MOST_GROUPS_PER_STEP = 8
-_MOST_PATTERNS_PER_STEP = 48
-_FEWEST_STEPS = 9
-
-
-def patterns_per_step(count: int) -> int:
-    """Return how many of an epoch's patterns a step of the direct engine takes: fewer of small scans."""
-    return max(1, min(_MOST_PATTERNS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
-
-
-def groups_per_step(count: int) -> int:
-    """Return how many of an epoch's groups a step of the network takes: fewer of small scans."""
-    return max(1, min(_MOST_GROUPS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
 
 
 class Placed(NamedTuple):

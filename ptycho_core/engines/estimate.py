@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines.canvas import Canvas
-from ptycho_core.engines.data import patterns_per_step
 from ptycho_core.engines.descent import LightDescent, calm
 from ptycho_core.engines.propagators import Propagator
 from ptycho_core.engines.solver import Light, Patterns, Unknowns, look
+from ptycho_core.scan.grouping import patterns_per_step
 
 MOMENTUM = 0.7
 RATE, LAST_RATE = 0.5, 0.05

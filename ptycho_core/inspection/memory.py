@@ -10,12 +10,12 @@ from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.formats.stores.store import available_memory
 from ptycho_core.inspection.scan_checks import fix_for_strays, median_step_px, stray_rows
-from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods
+from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, groups_per_step, patterns_per_step
 from ptycho_core.scan.scan import Scan
 
 _PROGRAM = 500 * 2**20
-_KEPT = 2**30
-"""Patterns of up to this size are kept as float32, as `engines.data.IN_MEMORY_BYTES` has it."""
+IN_MEMORY_BYTES = 2**30
+"""Stacks up to this size as float32 are read once and kept; larger ones are read batch by batch."""
 _PER_CANVAS_PIXEL = 150
 """Bytes: the object, its gradient, light and momentum, and the states that a fit may go back to; as measured."""
 _PER_WAVE_PIXEL = 64
@@ -25,7 +25,6 @@ _PER_CHANNEL_PIXEL = 64
 _AT_ONCE = 16
 _MOST_MODES = 4
 """That are tried where their number is automatic."""
-_GROUPS_PER_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,25 @@ def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> 
         Of the scan's positions, where they were found before.
     """
     height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
-    kept = scan.patterns.nbytes if scan.patterns.nbytes <= _KEPT else 0
+    kept = scan.patterns.nbytes if scan.patterns.nbytes <= IN_MEMORY_BYTES else 0
     waves = scan.size**2 * (config.probe_modes or _MOST_MODES) * _PER_WAVE_PIXEL
+    step = _step(config, len(scan))
     if KNOBS["gridsize"].serves(config.engine):
         plan = GroupingPlan(config.gridsize, config.neighbor_count)
         neighbors = plan.resolve_neighbors(len(scan))
         side = scan.size + (near or Neighborhoods(scan.positions)).reach(min(neighbors, len(scan)))
-        groups = config.batch_size or _GROUPS_PER_STEP
-        batch = groups * (int(side**2) * config.model_width * _PER_CHANNEL_PIXEL + plan.group_size * waves)
+        batch = step * (int(side**2) * config.model_width * _PER_CHANNEL_PIXEL + plan.group_size * waves)
     else:
-        patterns = min(config.batch_size or _AT_ONCE, len(scan))
-        batch = patterns * scan.size**2 * 12 + min(patterns, _AT_ONCE) * waves
+        batch = step * scan.size**2 * 12 + min(step, _AT_ONCE) * waves
     return Memory((height, width), height * width * _PER_CANVAS_PIXEL, kept, batch)
+
+
+def _step(config: Config, n: int) -> int:
+    """Return how many groups a step takes of n patterns, or how many patterns where there are no groups."""
+    if KNOBS["gridsize"].serves(config.engine):
+        count = config.n_groups or GroupingPlan(config.gridsize, config.neighbor_count).groups_per_epoch(n)
+        return config.batch_size or groups_per_step(count)
+    return min(config.batch_size or patterns_per_step(n), n)
 
 
 def check_memory(config: Config, scan: Scan, near: Neighborhoods | None = None) -> list[Problem]:
@@ -89,7 +95,7 @@ def check_memory(config: Config, scan: Scan, near: Neighborhoods | None = None) 
         return []
     takes = f"this takes about {gigabytes(needed.total)} of memory, of which {gigabytes(free)} are free"
     if needed.batch > max(needed.canvas, needed.patterns):
-        return [_too_large_step(config, needed, takes)]
+        return [_too_large_step(config, needed, takes, _step(config, len(scan)))]
     if needed.patterns > needed.canvas:
         message = f"{takes}: {gigabytes(needed.patterns)} for the patterns; bin or crop them, or take fewer"
         return [Problem("patterns", message)]
@@ -103,16 +109,15 @@ def check_memory(config: Config, scan: Scan, near: Neighborhoods | None = None) 
     return [Problem("positions", f"{what}; look at the unit of the positions, bin the patterns, or choose a region")]
 
 
-def _too_large_step(config: Config, needed: Memory, takes: str) -> Problem:
-    groups = config.batch_size or _GROUPS_PER_STEP
+def _too_large_step(config: Config, needed: Memory, takes: str, step: int) -> Problem:
     unit = "groups" if KNOBS["gridsize"].serves(config.engine) else "patterns"
-    fewer = max(1, groups // 4)
-    what = f"{takes}: {gigabytes(needed.batch)} for a step of {groups} {unit}"
+    fewer = max(1, step // 4)
+    what = f"{takes}: {gigabytes(needed.batch)} for a step of {step} {unit}"
     others = "model_width or gridsize" if unit == "groups" else "probe_modes"
     return Problem(
         "batch_size",
         f"{what}; take a smaller batch_size, {others}",
-        fixes=(Fix(f"batch size {fewer}", "batch_size", fewer),) if fewer < groups else (),
+        fixes=(Fix(f"batch size {fewer}", "batch_size", fewer),) if fewer < step else (),
     )
 
 

@@ -22,6 +22,20 @@ LEAST_OVERLAP = 0.3
 _SAMPLE, _SAMPLE_NEIGHBORS = 2000, 50_000
 """Patterns, and neighbours of them all together, from which a median distance is taken, in a hundredth of a second."""
 
+_MOST_GROUPS_PER_STEP = 8
+_MOST_PATTERNS_PER_STEP = 48
+_FEWEST_STEPS = 9
+
+
+def patterns_per_step(count: int) -> int:
+    """Return how many of an epoch's patterns a step of the direct engine takes: fewer of small scans."""
+    return max(1, min(_MOST_PATTERNS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
+
+
+def groups_per_step(count: int) -> int:
+    """Return how many of an epoch's groups a step of the network takes: fewer of small scans."""
+    return max(1, min(_MOST_GROUPS_PER_STEP, math.ceil(count / _FEWEST_STEPS)))
+
 
 @dataclass(frozen=True)
 class GroupingPlan:

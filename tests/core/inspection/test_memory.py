@@ -9,10 +9,12 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.engines.training import train
+from ptycho_core.inspection import memory
 from ptycho_core.inspection.inspection import describe, scan_figures
 from ptycho_core.inspection.memory import check_memory, memory_of
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.preprocessing import preprocess
+from ptycho_core.scan.grouping import patterns_per_step
 from ptycho_core.scan.steps import Region
 from ptycho_core.scan.steps_json import step_from_text
 from tests.helpers.training_runs import SCAN
@@ -58,6 +60,13 @@ def test_a_step_that_is_too_large_is_named_with_a_smaller_one():
     assert "for a step of 65536 groups" in problem.message
 
 
+def test_a_step_of_the_direct_engine_is_told_in_the_patterns_that_it_takes(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1)
+    (problem,) = check_memory(DIRECT.replace(probe_modes=8), SCAN)
+    assert f"for a step of {patterns_per_step(len(SCAN))} patterns" in problem.message
+    assert problem.fixes[0].value == 1
+
+
 def test_more_modes_and_a_larger_object_take_more():
     small = memory_of(DIRECT, SCAN)
     assert memory_of(DIRECT.replace(probe_modes=4), SCAN).batch > small.batch
@@ -76,6 +85,6 @@ def test_training_and_the_search_for_the_orientation_are_refused_before_anything
 
 
 def test_inspect_tells_the_memory():
-    told, memory = scan_figures(SCAN), memory_of(Config(), SCAN)
-    assert told["memory"] == {"bytes": memory.total, "object_px": list(memory.canvas_px)}
+    told, estimate = scan_figures(SCAN), memory_of(Config(), SCAN)
+    assert told["memory"] == {"bytes": estimate.total, "object_px": list(estimate.canvas_px)}
     assert "GiB for a run, on an object of " in describe(told)
