@@ -92,7 +92,10 @@ class Centre(Step):
 
 @dataclass(frozen=True)
 class Crop(Step):
-    """Keep the middle of the patterns: fewer and larger object pixels, the same field of view."""
+    """Keep the middle of the patterns: fewer and larger object pixels, the same field of view.
+
+    In the near field the same pixels, a smaller field.
+    """
 
     name: ClassVar[str] = "crop"
     size: int = knob(MISSING, int, _DETECTOR, "Width N of the patterns afterwards, in pixels", minimum=8)
@@ -100,7 +103,10 @@ class Crop(Step):
 
 @dataclass(frozen=True)
 class Pad(Step):
-    """Add masked pixels around the patterns: more and smaller object pixels, the same field of view."""
+    """Add masked pixels around the patterns: more and smaller object pixels, the same field of view.
+
+    In the near field the same pixels, a larger field.
+    """
 
     name: ClassVar[str] = "pad"
     size: int = knob(MISSING, int, _DETECTOR, "Width N of the patterns afterwards, in pixels", minimum=8, maximum=16384)
@@ -108,7 +114,10 @@ class Pad(Step):
 
 @dataclass(frozen=True)
 class Bin(Step):
-    """Sum blocks of detector pixels, bad where one of them is: the same object pixels, a smaller field of view."""
+    """Sum blocks of detector pixels, bad where one of them is: the same object pixels, a smaller field of view.
+
+    In the near field larger pixels, the same field.
+    """
 
     name: ClassVar[str] = "bin"
     factor: int = knob(MISSING, int, _DETECTOR, "Width of a block in pixels", minimum=2, maximum=64)
