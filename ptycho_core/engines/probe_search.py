@@ -31,17 +31,13 @@ from torch import Tensor
 
 from ptycho_core.base.events import Cancelled, StopToken
 from ptycho_core.engines import beams
-from ptycho_core.engines.beams import Family, Terms
+from ptycho_core.engines.beam_bench import Bench
+from ptycho_core.engines.beams import Terms
 from ptycho_core.engines.canvas import middle
-from ptycho_core.engines.data import Amplitudes, canvas_around
-from ptycho_core.engines.descent import calm
-from ptycho_core.engines.models.direct import vacuum
-from ptycho_core.engines.physics import place, scale_probe
+from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.propagators import FAR_FIELD, propagator_of
-from ptycho_core.engines.solver import Light, Patterns, Unknowns, expected_counts, misfit
-from ptycho_core.quality.deviance import expected_half_deviance, half_deviance, standard_errors
+from ptycho_core.quality.deviance import standard_errors
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation.forward import fourier, inverse_fourier
 
 PATTERNS = 110
 HELD_OUT = 16
@@ -57,8 +53,6 @@ ENOUGH = 0.9
 
 _PIXELS = 2**26
 """Read at most: 256 MiB."""
-_BATCH, _FEWEST_STEPS = 16, 6
-"""Patterns of a step; fewer where an epoch would be of so few steps that a probe hardly learns in it."""
 _SPACING = 3.0
 """Radians between trials of defocus: the valley is about twice as wide to either side."""
 _ASTIGMATISM = (3.0, 6.0)
@@ -220,7 +214,7 @@ class _Search:
         ends = self._refined(fine, found)
         return self._result(_distinct(ends, len(ends)), last, own)
 
-    def _bench(self, size: int, fit: NDArray[np.int64]) -> _Bench:
+    def _bench(self, size: int, fit: NDArray[np.int64]) -> Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
         n = self.scan.size
         low = n // 2 - size // 2
@@ -229,12 +223,12 @@ class _Search:
         if self.scan.mask is not None:
             weight = torch.from_numpy(self.scan.mask[inner, inner].astype(np.float32))
         counts, positions = self.counts[:, inner, inner], self.positions * (size / n)
-        return _Bench(counts, positions, weight, fit, self.held, self.edge, self.stop)
+        return Bench(counts, positions, weight, fit, self.held, self.edge, self.stop)
 
     def _over(self, part: float) -> bool:
         return self.work > part * WORK
 
-    def _try(self, bench: _Bench, family: int, terms: Terms, epochs: int) -> _Found:
+    def _try(self, bench: Bench, family: int, terms: Terms, epochs: int) -> _Found:
         if self.stop.stop_requested:
             raise Cancelled
         deviance = bench.judge(bench.probe(self.families[family], terms), epochs)[0]
@@ -244,7 +238,7 @@ class _Search:
         self.tried(trial)
         return _Found(trial.deviance, family, terms)
 
-    def _defoci(self, bench: _Bench) -> list[_Found]:
+    def _defoci(self, bench: Bench) -> list[_Found]:
         """Scan the defocus of every family, the best first."""
         found: list[_Found] = []
         for number, family in enumerate(self.families):
@@ -257,13 +251,13 @@ class _Search:
                 found.append(self._try(bench, number, (defocus,), 1))
         return sorted(found)
 
-    def _bent(self, bench: _Bench, best: list[_Found]) -> list[_Found]:
+    def _bent(self, bench: Bench, best: list[_Found]) -> list[_Found]:
         """Try astigmatism with the best defoci."""
         ring = [(m * c, m * s) for m in _ASTIGMATISM for c, s in ((1, 0), (-1, 0), (0, 1), (0, -1))]
         around = [(of, (of.terms[0], u, v)) for of in best for u, v in ring]
         return [self._try(bench, of.family, terms, 1) for of, terms in around if not self._over(0.6)]
 
-    def _refined(self, bench: _Bench, found: list[_Found]) -> list[_Found]:
+    def _refined(self, bench: Bench, found: list[_Found]) -> list[_Found]:
         """Refine the best two, and the best of the scan's own probe where it is neither: the best first."""
         starts = _distinct(found, 2)
         if self.own is not None and all(start.family for start in starts):
@@ -278,7 +272,7 @@ class _Search:
         return ends
 
     def _descend(
-        self, bench: _Bench, start: _Found, terms: int, most: int, *, until: float, least_gain: float = 0.0
+        self, bench: Bench, start: _Found, terms: int, most: int, *, until: float, least_gain: float = 0.0
     ) -> _Found:
         """Refine the first so many terms of a beam, until so much of the work is done."""
 
@@ -290,7 +284,7 @@ class _Search:
         found, value = _simplex(cost, begin, _FIRST_STEP, most, lambda: self._over(until), least_gain)
         return _Found(value, start.family, tuple(map(float, found)))
 
-    def _result(self, ends: list[_Found], bench: _Bench, own: _Final | None) -> SearchResult:
+    def _result(self, ends: list[_Found], bench: Bench, own: _Final | None) -> SearchResult:
         """Let the best beams learn, as the scan's own probe has, and decide."""
         n = self.scan.size
         finals = [self._final(bench, bench.probe(self.families[end.family], end.terms)) for end in ends]
@@ -316,7 +310,7 @@ class _Search:
             probe = self._bench(n, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
         return SearchResult(probe, f"{why} ({self._described(end)})", tuple(self.trials))
 
-    def _final(self, bench: _Bench, probe: Tensor) -> _Final:
+    def _final(self, bench: Bench, probe: Tensor) -> _Final:
         if self.stop.stop_requested:
             raise Cancelled
         deviance, learned, expected = bench.judge(probe, 6, learn_from=2)
@@ -332,127 +326,6 @@ class _Search:
             along = -defocus * (self.scan.size * pixel[0] / self.edge) ** 2 / np.pi
             moved += f" ({1e3 * along / wavelength:+.3g} mm)"
         return ", ".join([self.families[end.family].name, moved, *named])
-
-
-class _Bench:
-    """Short fits of an object to patterns of one size, and how well they predict others.
-
-    Parameters
-    ----------
-    counts
-        (n, N, N), DC in the middle.
-    positions
-        (n, 2) in pixels of the object.
-    weight
-        (N, N) 0 where a pixel is bad, or None.
-    fit, held
-        Places of the patterns to fit and to predict.
-    edge
-        Of the far field.
-    stop
-        Asked for a cancel after each epoch.
-    """
-
-    def __init__(
-        self,
-        counts: Tensor,
-        positions: NDArray[np.float64],
-        weight: Tensor | None,
-        fit: NDArray[np.int64],
-        held: NDArray[np.int64],
-        edge: float,
-        stop: StopToken,
-    ) -> None:
-        self.size, self.edge, self.stop = counts.shape[-1], edge, stop
-        self.weight = None if weight is None else _to_corner(weight)
-        self.good = None if self.weight is None else self.weight.expand(len(held), -1, -1).numpy()
-        self.counts = _to_corner(counts)
-        good = self.counts if self.weight is None else self.counts * self.weight
-        self.brightest = float(good.sum(dim=(1, 2)).max())
-        origin, shape = canvas_around(positions, self.size)
-        self.shape = shape
-        places = torch.from_numpy((positions - origin).astype(np.float32))
-        # The same batches for every beam, so that all see the same steps.
-        order = np.random.default_rng(0).permutation(fit)
-        count = max(1, round(len(fit) / _BATCH), min(_FEWEST_STEPS, len(fit) // 4))
-        self.batches = [
-            (self.counts[batch], place(places[batch], self.size, (1, *shape)))
-            for batch in map(torch.from_numpy, np.array_split(order, count))
-        ]
-        self.fitted, self.held = self.counts[torch.from_numpy(fit)], self.counts[torch.from_numpy(held)]
-        self.held_windows = place(places[torch.from_numpy(held)], self.size, (1, *shape))
-        self.work = float((len(fit) + len(held) / 3) * self.size**2)
-        """Of an epoch."""
-
-    def probe(self, family: Family, terms: Terms) -> Tensor:
-        """Return a beam (1, N, N) at the brightness of the patterns."""
-        far_field = beams.cut(family.far_field, self.size) * np.exp(1j * beams.phase(self.size, self.edge, terms))
-        return self._bright(inverse_fourier(far_field)[None])
-
-    def given(self, probe: NDArray[np.complex64]) -> Tensor:
-        """Return a probe (M, n, n), seen by the part of the detector that is looked at."""
-        same = probe.shape[-1] == self.size
-        return self._bright(probe if same else inverse_fourier(beams.cut(fourier(probe), self.size)))
-
-    def _bright(self, probe: NDArray[np.complexfloating]) -> Tensor:
-        return scale_probe(torch.from_numpy(np.ascontiguousarray(probe, dtype=np.complex64)), self.brightest)
-
-    def judge(
-        self, probe: Tensor, epochs: int, learn_from: int | None = None
-    ) -> tuple[NDArray[np.float64], Tensor, Tensor]:
-        """Fit an object, and from an epoch on the probe; return what it is like after the best epoch.
-
-        With wrong positions a fit soon gets worse, and beams that fit nothing but the mean would win in the end.
-
-        Returns
-        -------
-        deviance
-            Half deviance of each held-out pattern.
-        probe
-            (M, N, N).
-        expected
-            (h, N, N) counts of the held-out patterns.
-        """
-        object = vacuum(self.shape)
-        best = np.full(len(self.held), np.inf), probe, self.held
-        for epoch in range(epochs):
-            self.stop.leave_if_cancelled()
-            learns = learn_from is not None and epoch >= learn_from
-            for counts, windows in self.batches:
-                light = Light()
-                object, probe = object.detach().requires_grad_(), probe.detach().requires_grad_(learns)
-                patterns = Patterns(counts, windows, self.weight, 0.0, light=light, seen=None)
-                torch.autograd.backward(misfit(Unknowns.of(object, probe), patterns))
-                assert isinstance(light.object, Tensor)
-                assert object.grad is not None
-                object = object.detach() - object.grad / calm(light.object)
-                if learns:
-                    assert isinstance(light.probe, Tensor)
-                    assert probe.grad is not None
-                    probe = probe.detach() - probe.grad / light.probe.max()
-            expected = expected_counts(object, probe.detach(), self.held_windows)
-            deviance = self._deviance(expected)
-            if deviance.mean() < best[0].mean():  # never where it is not a number
-                best = deviance, probe.detach(), expected
-        return best
-
-    def noise(self, expected: Tensor) -> float:
-        """Return the mean half deviance that photon noise would leave where so much is expected."""
-        return float(np.average(expected_half_deviance(expected.numpy()), weights=self.good))
-
-    def featureless(self) -> NDArray[np.float64]:
-        """Return the half deviance of each held-out pattern from the mean of the others: that of knowing nothing."""
-        return self._deviance(self.fitted.mean(dim=0).expand_as(self.held))
-
-    def _deviance(self, expected: Tensor) -> NDArray[np.float64]:
-        values = half_deviance(self.held.numpy(), expected.numpy())
-        return np.asarray(np.average(values, axis=(1, 2), weights=self.good))
-
-
-def _to_corner(patterns: Tensor) -> Tensor:
-    """Move DC from pixel (N//2, N//2) of (..., N, N) to the corner."""
-    corner: Tensor = torch.fft.ifftshift(patterns, dim=(-2, -1))
-    return corner
 
 
 def _parts(positions: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

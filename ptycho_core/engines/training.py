@@ -270,7 +270,7 @@ class _Training:
         canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
         seen = canvas.only(middle(self.scan, self.parts.train, SEEN_PATTERNS))
         object = fitted.object_of(seen)
-        if self.config.engine == "pinn" and (solver := solver_of(self.folder, canvas)):
+        if fitted.warm_start_epochs and (solver := solver_of(self.folder, canvas)):
             self.emit(choose_picture(fitted, object, solver, canvas))
         for told in check_refinement(fitted, object, canvas):
             self.emit(told)
