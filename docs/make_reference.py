@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptycho_core.base.config import PRESETS
 from ptycho_core.cli import COMMANDS
-from ptycho_core.cli.arguments import Parser
+from ptycho_core.cli.parser import Parser
 
 TARGET = Path(__file__).with_name("commands.md")
 

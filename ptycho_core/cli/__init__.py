@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from ptycho_core import __version__
 from ptycho_core.base.errors import InputError, PtychoError, did_you_mean
-from ptycho_core.cli.arguments import Parser, dashed
 from ptycho_core.cli.output import say
+from ptycho_core.cli.parser import Parser, dashed
 
 COMMANDS = {
     "train": "train on a scan, and keep checkpoints",

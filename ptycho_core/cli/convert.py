@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_overwrite, add_reading, given_source, refuse_existing
+from ptycho_core.cli.arguments import add_overwrite, add_reading, given_source, refuse_existing
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 
 
 def configure(parser: Parser) -> None:

@@ -6,8 +6,8 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 
 
 def configure(parser: Parser) -> None:

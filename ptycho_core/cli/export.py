@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.cli.arguments import Parser, add_overwrite, refuse_existing, refuse_missing
+from ptycho_core.cli.arguments import add_overwrite, refuse_existing, refuse_missing
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 
 
 def configure(parser: Parser) -> None:

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from ptycho_core.base.config import KNOBS
-from ptycho_core.cli.arguments import Parser, add_accelerator, add_reading, given_source, refuse_accelerator
+from ptycho_core.cli.arguments import add_accelerator, add_reading, given_source, refuse_accelerator
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 from ptycho_core.scan.orientation import half_turn_of, rivals
 
 

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ptycho_core.base.config import KNOBS
-from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.base.errors import Problem
 
 
 def say(text: str) -> None:
@@ -26,16 +25,10 @@ def print_json(value: Any) -> None:
 
 def problem_line(problem: Problem) -> str:
     """Return a problem as one line, with the flags that put it right."""
-    flags = " or ".join(map(_flag, problem.fixes))
+    from ptycho_core.scan.fixes import flag_of  # which knows all settings: not for every start
+
+    flags = " or ".join(flag_of(fix.field, fix.value) for fix in problem.fixes)
     return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
-
-
-def _flag(fix: Fix) -> str:
-    if fix.field in KNOBS:
-        return f"--{fix.field.replace('_', '-')} {fix.value}"
-    if fix.field.startswith("--"):  # a step
-        return f"{fix.field}={fix.value}" if fix.value else fix.field
-    return f"--set {fix.field}={fix.value}"
 
 
 def report_problems(problems: Iterable[Problem]) -> bool:

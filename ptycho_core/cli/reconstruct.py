@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import (
-    Parser,
     add_accelerator,
     add_reading,
     given_source,
@@ -18,6 +17,7 @@ from ptycho_core.cli.arguments import (
     refuse_accelerator,
 )
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
     from ptycho_core.scan.scan import Scan

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.cli.arguments import Parser, refuse_missing
+from ptycho_core.cli.arguments import refuse_missing
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
     from ptycho_core.runs.results import Result

@@ -6,8 +6,9 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from ptycho_core.cli.arguments import Parser, add_knobs, add_overwrite, given_knobs, refuse_existing
+from ptycho_core.cli.arguments import add_knobs, add_overwrite, given_knobs, refuse_existing
 from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.parser import Parser
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import files_of, write_simulation
 

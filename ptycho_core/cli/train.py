@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ptycho_core.base.config import KNOBS, Config, build_config, check_used, read_settings
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import (
-    Parser,
     add_knobs,
     add_reading,
     given_knobs,
@@ -22,6 +21,7 @@ from ptycho_core.cli.arguments import (
     refuse_accelerator,
 )
 from ptycho_core.cli.output import duration, print_json, report_problems, say
+from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
     from ptycho_core.runs.run import RunInfo

@@ -17,6 +17,7 @@ from ptycho_core.base.errors import Problem
 from ptycho_core.inspection.memory import gigabytes, memory_of
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
+from ptycho_core.scan.fixes import flag_of
 from ptycho_core.scan.grouping import Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import Survey, survey_of
@@ -172,12 +173,7 @@ def describe(info: dict[str, Any]) -> str:
 
 def _ways_out(problem: dict[str, Any]) -> str:
     """Return the flags that put a problem right, as the end of its sentence."""
-    flags = [
-        f"{fix['field']} {fix['value']}".rstrip()
-        if fix["field"].startswith("--")
-        else f"--set {fix['field']}={'NUMBER' if fix['value'] is None else fix['value']}"
-        for fix in problem["fixes"]
-    ]
+    flags = [flag_of(fix["field"], fix["value"]) for fix in problem["fixes"]]
     return f" [{' or '.join(flags)}]" if flags else ""
 
 

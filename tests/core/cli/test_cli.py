@@ -17,7 +17,7 @@ from ptycho_core import __version__, cli
 from ptycho_core.base import events
 from ptycho_core.base.config import KNOBS, PRESETS, Config, build_config
 from ptycho_core.base.errors import Fix, InputError, Problem
-from ptycho_core.cli import arguments, output, train
+from ptycho_core.cli import arguments, output, parser, train
 from ptycho_core.cli.progress import progress, stopped_by_signals
 from ptycho_core.runs import run as runs
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -247,9 +247,19 @@ def test_a_problem_of_the_scan_is_put_right_by_a_setting_for_its_reader():
     assert output.problem_line(problem) == "error: hardly a step (put right by --set position_unit=m)"
 
 
-@pytest.mark.parametrize(("value", "flag"), [("-1,0,9,9", "--region=-1,0,9,9"), ("", "--region")])
-def test_a_problem_that_a_step_puts_right_names_its_flag(value, flag):
-    problem = Problem("positions", "far away", fixes=(Fix("keep the others", "--region", value),))
+@pytest.mark.parametrize(
+    ("field", "value", "flag"),
+    [
+        ("--region", "-1,0,9,9", "--region=-1,0,9,9"),
+        ("--region", "", "--region"),
+        ("distance_m", None, "--set distance_m=NUMBER"),
+        ("propagator", None, "--propagator auto"),
+        ("propagator", "far", "--set propagator=far"),
+        ("logger", ("csv", "mlflow"), "--logger csv,mlflow"),
+    ],
+)
+def test_a_problem_names_the_flag_that_puts_it_right_as_it_is_typed(field, value, flag):
+    problem = Problem("positions", "far away", fixes=(Fix("do this", field, value),))
     assert output.problem_line(problem) == f"error: far away (put right by {flag})"
 
 
@@ -461,7 +471,7 @@ def test_a_scan_is_simulated_and_converted(tmp_path, capsys):
 
 
 def test_values_after_a_double_dash_are_left_as_they_are():
-    assert arguments.dashed(["--a_b=c_d", "e_f", "--", "--g_h"]) == ["--a-b=c_d", "e_f", "--", "--g_h"]
+    assert parser.dashed(["--a_b=c_d", "e_f", "--", "--g_h"]) == ["--a-b=c_d", "e_f", "--", "--g_h"]
 
 
 def test_set_takes_pairs_and_keeps_equals_signs_of_the_value():
