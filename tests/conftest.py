@@ -11,6 +11,7 @@ Other small scans: ``simulate(dataclasses.replace(tiny_sim.spec, background=0.5)
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -20,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on e
 
 import pytest
 
+from ptycho_core.base.config import ENGINES
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation, SimulationSpec
 from tests.helpers.fits import simulated
@@ -51,9 +53,10 @@ def _measured(name: str) -> Path:
 
 
 @pytest.fixture
-def quick_halves(monkeypatch):
-    """The comparison of half scans, which follows a reconstruction, by two epochs: for those who ask something else."""
+def quick_endings(monkeypatch):
+    """What follows a reconstruction, polish and the comparison of half scans, in two epochs: for other questions."""
     monkeypatch.setattr("ptycho_core.engines.halves.EPOCHS", (2, 2))
+    monkeypatch.setitem(ENGINES, "pinn", dataclasses.replace(ENGINES["pinn"], polish_epochs=2))
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,13 @@ class RunInfo:
         return self.folder / CHECKPOINTS / "last.ckpt"
 
     @property
+    def why_no_picture(self) -> str:
+        """Why nothing can be reconstructed with what the run has left; empty where something can."""
+        if not self.epochs_done:
+            return "no epoch was done"
+        return "" if self.checkpoints else "no checkpoint was kept"
+
+    @property
     def reconstruction(self) -> Path:
         """Folder of the reconstruction, if there is one."""
         return self.folder / RECONSTRUCTION

@@ -53,7 +53,7 @@ def find_applied(root: Path, depth: int = 5) -> list[Result]:
 def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:
     """Return the misfit of free patterns by checkpoint, where it is known.
 
-    It is that of the newest reconstruction of the run's scan, not polished. Those of before version 0.2 have none.
+    It is that of the newest reconstruction of the run's scan. Those of before version 0.2 have none.
     """
     files = {Path(os.path.relpath(saved.path, info.folder)).as_posix(): saved for saved in info.checkpoints}
     known: dict[Path, float] = {}
@@ -63,7 +63,7 @@ def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:
         if saved is None or told.get("checkpoint_epoch") != saved.epoch:
             continue
         misfit = told.get("free_misfit")
-        if told.get("same_scan") and told.get("polish_epochs") == 0 and isinstance(misfit, float):
+        if told.get("same_scan") and isinstance(misfit, float):
             known.setdefault(Path(saved.path), misfit)
     return known
 

@@ -22,9 +22,8 @@ _TIPS = {
     RANK: "The best has the lowest monitored loss (or the highest, where the settings say so); "
     "last is the state after the last epoch, from which a run resumes",
     EPOCH: "The epoch after which it was saved, counted from 1",
-    FREE_MISFIT: "How far patterns that nothing has seen are from a reconstruction with this checkpoint, not polished: "
-    "1 is photon noise alone; "
-    "known once you reconstruct with it",
+    FREE_MISFIT: "How far patterns that nothing has seen are from the newest reconstruction with this checkpoint: "
+    "1 is photon noise alone; known once you reconstruct with it",
     SIZE: "Size of the file",
     TIME: "When it was saved",
 }

@@ -104,7 +104,7 @@ class CheckpointsPanel(QWidget):
         self.buttons.follow()
 
     def set_free_misfit(self, path: Path, value: float) -> None:
-        """Show what a reconstruction with a checkpoint, not polished, has found."""
+        """Show what a reconstruction with a checkpoint has found."""
         self.table.set_free_misfit(path, value)
 
     def set_busy(self, reason: str | None) -> None:

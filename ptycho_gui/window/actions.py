@@ -40,8 +40,10 @@ DECLARED: dict[str, _Declared] = {
     "reconstruct": _Declared(
         "Rec&onstruct", "Reconstruct the run's scan with its best checkpoint", "Ctrl+B", "reconstruct"
     ),
-    "polish": _Declared(
-        "Reconstruct and &polish", "The same, and let the direct engine go on for 10 epochs", "Ctrl+Shift+B"
+    "unpolished": _Declared(
+        "Reconstruct without &polish",
+        "Leave out the direct engine's epochs that follow a network: a look in seconds",
+        "Ctrl+Shift+B",
     ),
     "export_checkpoint": _Declared(
         "Export best &checkpoint…", "Write the best checkpoint for use elsewhere", "Ctrl+E", "export-checkpoint"
@@ -60,7 +62,7 @@ DECLARED: dict[str, _Declared] = {
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
     "&Run": ("start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
-    "R&esult": ("reconstruct", "polish", "", "export_checkpoint", "export_reconstruction"),
+    "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction"),
     "&View": ("reset_layout", "unlock", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),
 }

@@ -10,8 +10,9 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
-from ptycho_core.base.events import PreviewReady, RefinementChecked, RolledBack, Status
+from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.log.log_bridge import LogBridge
 from ptycho_gui.log.log_panel import LogPanel
@@ -39,7 +40,7 @@ from ptycho_gui.window.guide_window import GuideWindow
 from ptycho_gui.window.message_bar import MessageBar
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
-from ptycho_gui.window.session import Session, ShownRun
+from ptycho_gui.window.session import Session, ShownRun, ended_in_words
 from ptycho_gui.window.welcome_panel import WelcomePanel
 
 _UNFINISHED = "unfinished_run"
@@ -128,7 +129,7 @@ class MainWindow(QMainWindow):
         bind("enqueue", self._enqueue, self._why_not_enqueue)
         bind("apply", results.apply, session.why_busy)
         bind("reconstruct", results.reconstruct_best, lambda: session.why_busy() or results.why_no_checkpoint())
-        bind("polish", results.polish_best, lambda: session.why_busy() or results.why_no_checkpoint())
+        bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
         bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
         bind("export_reconstruction", results.export_reconstruction, results.why_no_reconstruction)
         bind("reset_layout", self._reset_layout)
@@ -184,6 +185,7 @@ class MainWindow(QMainWindow):
         session.run_shown.connect(self._show_run)
         session.run_opened.connect(self._show_opened)
         session.heard.connect(self._hear)
+        session.trained.connect(self._tell_end)
         session.recorded.connect(self.runs.refresh)
         session.idle.connect(self._close_if_asked)
         self.message_bar.fix_chosen.connect(self._fix)
@@ -395,10 +397,6 @@ class MainWindow(QMainWindow):
                 self.object.show_preview(event, self.session.pixel_size_m())
             elif isinstance(event, RolledBack):
                 self.message_bar.show_message("warning", f"{event.message}.")
-            elif isinstance(event, RefinementChecked):
-                if event.helps:
-                    fix = Fix(f"{event.knob} refine", event.knob, "refine")
-                    self.message_bar.show_message("info", f"{event.message}.", fix)
             else:
                 self.checkpoints.hear(event)
         if (run := self.session.run) is not None:
@@ -406,6 +404,16 @@ class MainWindow(QMainWindow):
             if run.history.status in (Status.FINISHED, Status.FAILED):
                 self.preferences.set_text(_UNFINISHED, "")
         self.curves.refresh()
+
+    @Slot(object)
+    def _tell_end(self, info: RunInfo) -> None:
+        """Say how a run has ended, and offer what it found to help: what was said while it went on is gone by now."""
+        helps = [found for found in info.checks.values() if found["helps"]]
+        told = [f"{info.folder.name} is {info.status}: {ended_in_words(info)}."]
+        told += [f"{found['message']}." for found in helps]
+        fixes = [Fix(f"{found['knob']} refine", found["knob"], "refine") for found in helps]
+        calm = info.status == Status.CANCELLED or not (info.rollbacks or info.why_no_picture)
+        self.message_bar.show_message("info" if calm else "warning", " ".join(told), fixes)
 
     @Slot(object)
     def _show_reconstruction(self, made: Reconstructed) -> None:

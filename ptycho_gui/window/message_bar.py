@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
@@ -21,7 +23,7 @@ class MessageBar(QFrame):
 
     log_requested = Signal()
     fix_chosen = Signal(object)
-    """The `Fix` that the message offers."""
+    """A `Fix` that the message offers; of several, one after another."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -33,7 +35,7 @@ class MessageBar(QFrame):
         self._log = QPushButton("Show &log")
         self._log.setToolTip("Show the log, which has the details")
         self._log.clicked.connect(self.log_requested)
-        self._fix: Fix | None = None
+        self._fixes: tuple[Fix, ...] = ()
         self._use = QPushButton()
         self._use.clicked.connect(self._choose)
         close = QToolButton(autoRaise=True)
@@ -59,7 +61,7 @@ class MessageBar(QFrame):
         """What is shown; empty while nothing is."""
         return "" if self.isHidden() else self._text.text()
 
-    def show_message(self, severity: str, text: str, fix: Fix | None = None) -> None:
+    def show_message(self, severity: str, text: str, fixes: Sequence[Fix] = ()) -> None:
         """Show a message in the place of the one before.
 
         Parameters
@@ -68,22 +70,22 @@ class MessageBar(QFrame):
             A key of `SEVERITIES`.
         text
             Sentences for the operator.
-        fix
-            What a button does about it; a note that has one stays.
+        fixes
+            What a button does about it, all at once; a note that has one stays.
         """
         self._severity = severity
         self._text.setText(f"{SEVERITIES[severity]}: {text}")
         self._log.setVisible(severity == "error")
-        self._fix = fix
-        self._use.setVisible(fix is not None)
-        if fix is not None:
-            self._use.setText(f"&Use {fix.label}")
-            self._use.setToolTip(f"Set it for the next run: {fix.label}")
+        self._fixes = tuple(fixes)
+        self._use.setVisible(bool(fixes))
+        words = " and ".join(fix.label for fix in fixes)
+        self._use.setText(f"&Use {words}")
+        self._use.setToolTip(f"Set for the next run: {words}")
         self._colour()
         self.show()
         self.raise_()
         self._place()
-        if severity == "info" and fix is None:
+        if severity == "info" and not fixes:
             self._timer.start()
         else:
             self._timer.stop()
@@ -91,7 +93,8 @@ class MessageBar(QFrame):
     @Slot()
     def _choose(self) -> None:
         self.hide()
-        self.fix_chosen.emit(self._fix)
+        for fix in self._fixes:
+            self.fix_chosen.emit(fix)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Qt: stay at the edge of the parent."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
+from ptycho_core.base.config import ENGINES
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.apply.apply_dialog import ApplyDialog
@@ -21,8 +22,6 @@ from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.train.curves_panel import CurvesPanel
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
-
-POLISH_EPOCHS = 10
 
 
 class ResultActions(QObject):
@@ -91,14 +90,22 @@ class ResultActions(QObject):
     def _best(self) -> Path | None:
         return self._session.run.history.best_checkpoint if self._session.run else None
 
-    def reconstruct_best(self, polish_epochs: int = 0) -> None:
+    def why_not_unpolished(self) -> str | None:
+        """Say why it makes no difference to leave out polishing; None if it may."""
+        if (reason := self.why_no_checkpoint()) or self._session.run is None:
+            return reason
+        if ENGINES[self._session.run.history.config.engine].polish_epochs:
+            return None
+        return "The direct engine's picture is not polished anyway."
+
+    def reconstruct_best(self, polish_epochs: int | None = None) -> None:
         """Reconstruct with the best checkpoint."""
         if best := self._best():
             self._session.reconstruct(best, polish_epochs)
 
-    def polish_best(self) -> None:
-        """Reconstruct with the best checkpoint, and polish."""
-        self.reconstruct_best(POLISH_EPOCHS)
+    def reconstruct_unpolished(self) -> None:
+        """Reconstruct with the best checkpoint, and leave it at that."""
+        self.reconstruct_best(0)
 
     def export_best(self) -> None:
         """Ask where the best checkpoint goes."""

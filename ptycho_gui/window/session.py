@@ -25,11 +25,12 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
-from ptycho_gui.runs.queue import RunQueue
+from ptycho_gui.runs.queue import QueuedRun, RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
 
+_IN_ORDER = (Status.FINISHED, Status.STOPPED)
 _BUSY = "Another run can be opened when nothing runs any more."
 
 
@@ -40,6 +41,13 @@ class ShownRun:
     folder: Path
     history: RunHistory
     info: RunInfo | None = None
+
+
+def ended_in_words(info: RunInfo) -> str:
+    """Return how a run ended, and what an operator has to know of it, in a sentence."""
+    missing = info.why_no_picture if info.status in _IN_ORDER else ""
+    parts = [info.reason, f"there is no picture, as {missing}" if missing else "", *info.rollbacks]
+    return "; ".join(filter(None, parts))
 
 
 class Session(QObject):
@@ -53,6 +61,8 @@ class Session(QObject):
     """Events of the run that is shown, in their order."""
     reconstructed = Signal(object)
     """`Reconstructed`."""
+    trained = Signal(object)
+    """`RunInfo` of a run that has ended, after its reconstruction has begun."""
     compared = Signal(object, object)
     """Two pairs of words and `Reconstruction`."""
     working = Signal(str, object)
@@ -74,6 +84,7 @@ class Session(QObject):
         self.run: ShownRun | None = None
         self.reconstruction: Reconstruction | None = None
         self.training = False
+        self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self.works_off_queue = self.closing = False
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
@@ -196,8 +207,8 @@ class Session(QObject):
         self.working.emit(f"opening the run in {folder.name}", None)
         self._reading.start(open_run(folder), partial(self._show_opened, then))
 
-    def reconstruct(self, checkpoint: Path, polish_epochs: int = 0) -> None:
-        """Reconstruct the scan of the run that is shown with one of its checkpoints."""
+    def reconstruct(self, checkpoint: Path, polish_epochs: int | None = None) -> None:
+        """Reconstruct the scan of the run that is shown with one of its checkpoints, polished as its engine thinks."""
         if self.run is None:
             return
         folder, accelerator = self.run.folder, self.accelerator()
@@ -278,17 +289,17 @@ class Session(QObject):
 
     def _trained(self, info: RunInfo) -> None:
         """Keep the record, and show what the best checkpoint makes of the scan."""
-        self._end_training(info.status, info.reason)
+        self._end_training(info.status, info.reason, ended_in_words(info))
         self.keep_record(info)
-        checkpoint = info.best_checkpoint or info.last_checkpoint
-        done = info.status in (Status.FINISHED, Status.STOPPED) and info.checkpoints and info.epochs_done
-        if done and not self.closing:
-            self.reconstruct(checkpoint)
-        self.message.emit("info", f"{info.folder.name} is {info.status}: {info.reason}.")
+        if info.status in _IN_ORDER and not info.why_no_picture and not self.closing:
+            self.reconstruct(info.best_checkpoint or info.last_checkpoint)
+        self.trained.emit(info)
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         self.message.emit("error", failure.sentence)
+        if self._pictured is not None:
+            self.queue.failed(self._pictured, f"trained, but not reconstructed: {failure.sentence}")
         self._break_off(Status.FAILED, failure.sentence)
 
     @Slot()
@@ -301,8 +312,8 @@ class Session(QObject):
             self._end_training(status, reason)
             self._recording.start(record_job(self.run.folder))
 
-    def _end_training(self, status: Status, reason: str) -> None:
-        """Note the end of a run, of which no event has told if it had not begun."""
+    def _end_training(self, status: Status, reason: str, remark: str = "") -> None:
+        """Note the end of a run, of which no event has told if it had not begun; the queue is told the ``remark``."""
         self.training = False
         if self.run is None:
             return
@@ -310,7 +321,8 @@ class Session(QObject):
         self.heard.emit(())
         if (queued := self.queue.running) is not None:
             over = {Status.FAILED: self.queue.failed, Status.CANCELLED: self.queue.skipped}.get(status, self.queue.done)
-            over(queued, reason)
+            over(queued, remark or reason)
+            self._pictured = queued
         self.recorded.emit()
 
     @Slot(object)
@@ -329,6 +341,7 @@ class Session(QObject):
     def _go_on(self) -> None:
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
+        self._pictured = None
         queued = self.queue.next() if self.works_off_queue else None
         if queued is None:
             self.works_off_queue = False

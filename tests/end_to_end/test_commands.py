@@ -18,7 +18,7 @@ from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO
 
-pytestmark = pytest.mark.usefixtures("quick_halves")
+pytestmark = pytest.mark.usefixtures("quick_endings")
 
 SMALL = "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n_images 12 --accelerator cpu --no-probe-search"
 COLUMNS = (

@@ -40,13 +40,18 @@ class Reconstructed:
 
     @property
     def free_misfit(self) -> float | None:
-        """Misfit of free patterns by the checkpoint, as in the record: None for another scan or a polished object."""
+        """Misfit of free patterns by the checkpoint, as in the record: None for another scan."""
         told = self.reconstruction.metrics
-        return told["free_misfit"] if told["same_scan"] and not told["polish_epochs"] else None
+        return told["free_misfit"] if told["same_scan"] else None
 
 
 def reconstruct_job(
-    read: Callable[[], Scan], checkpoint: Path, folder: Path, *, polish_epochs: int = 0, accelerator: str = "auto"
+    read: Callable[[], Scan],
+    checkpoint: Path,
+    folder: Path,
+    *,
+    polish_epochs: int | None = None,
+    accelerator: str = "auto",
 ) -> Job:
     """Reconstruct and write the results. A stop ends polishing early and keeps what it found, a cancel keeps nothing.
 

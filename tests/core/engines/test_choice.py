@@ -14,20 +14,10 @@ from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
 from ptycho_core.simulation import Simulation
+from tests.helpers.training_runs import SMALL
 from tests.helpers.truth import whole_canvas
 
-CONFIG = Config(
-    model_width=4,
-    n_groups=8,
-    batch_size=4,
-    max_epochs=1,
-    warm_start_epochs=8,
-    probe_search=False,
-    positions="off",
-    intensity="off",
-    accelerator="cpu",
-    preview_seconds=0,
-)
+CONFIG = Config(**{**SMALL, "model_width": 4, "warm_start_epochs": 8, "n_groups": 8, "max_epochs": 1})
 
 
 @pytest.mark.parametrize("network", [True, False])

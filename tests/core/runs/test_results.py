@@ -70,15 +70,16 @@ def test_free_misfit_is_found_again_by_checkpoint_after_the_run_was_moved(run, t
     }
 
 
-def test_free_misfit_of_another_epoch_another_scan_or_a_polished_object_is_not_the_checkpoints(run):
+def test_free_misfit_of_another_epoch_or_another_scan_is_not_the_checkpoints(run):
     last = run.info.last_checkpoint
     write(run, last)
     Training(run.folder).go(resume=True, max_epochs=4, checkpoint_save_top_k=2)
     assert last not in free_misfit_of_checkpoints(read_run(run.folder))
     write(run, last, simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan)
+    assert free_misfit_of_checkpoints(read_run(run.folder)) == {}
     polished, _ = write(run, last, polish_epochs=20)
     assert polished.metrics["polish_epochs"] > 0
-    assert free_misfit_of_checkpoints(read_run(run.folder)) == {}
+    assert free_misfit_of_checkpoints(read_run(run.folder)) == {last: polished.metrics["free_misfit"]}
 
 
 def test_polishing_that_was_stopped_before_it_began_counts_as_none(run):

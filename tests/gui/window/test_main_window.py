@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, SMALL
 
-pytestmark = pytest.mark.usefixtures("quick_halves")
+pytestmark = pytest.mark.usefixtures("quick_endings")
 
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
 
@@ -345,27 +346,60 @@ def test_neither_torch_nor_scipy_is_imported_by_the_window_itself(tmp_path):
     assert subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3]).returncode == 0
 
 
+def test_a_reconstruction_ends_as_that_of_the_command_and_only_a_networks_can_do_without(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    history = with_scan.session.reconstruction.history
+    assert any("polished by the direct engine" in said for said in history)
+    with qtbot.waitSignal(with_scan.session.reconstructed) as made:
+        with_scan.commands["unpolished"].trigger()
+    assert not any("polished" in said for said in made.args[0].reconstruction.history)
+    qtbot.waitUntil(lambda: not with_scan.session.busy)
+    run_to_the_end(with_scan, qtbot, tmp_path / "direct", engine="direct")
+    assert not with_scan.commands["unpolished"].isEnabled()
+    assert "not polished anyway" in with_scan.commands["unpolished"].toolTip()
+
+
 def test_the_window_says_goodbye_to_all_its_threads(window):
     window.close()
     assert QApplication.instance() is not None
 
 
-def test_what_a_check_proposes_is_set_by_a_button_of_its_message(with_scan, qtbot):
-    told = RefinementChecked("positions", 0.5, 0.4, True, "Refined positions would explain it better")
-    with_scan.session.heard.emit((told,))
-    assert told.message in with_scan.message_bar.text
+def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(with_scan, qtbot, tmp_path, monkeypatch):
+    found = [
+        RefinementChecked(name, 0.5, 0.4, True, f"Refined {name} would explain it better")
+        for name in ("positions", "intensity")
+    ]
+    monkeypatch.setattr("ptycho_core.engines.training.check_refinement", lambda *arguments: found)
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    assert with_scan.session.reconstruction is not None
+    assert "run is finished: all 3 epochs are done." in with_scan.message_bar.text
+    assert all(told.message in with_scan.message_bar.text for told in found)
     (button,) = (b for b in with_scan.message_bar.findChildren(QPushButton) if "positions refine" in b.text())
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert with_scan.session.draft.value("positions") == "refine"
+    assert [with_scan.session.draft.value(told.knob) for told in found] == ["refine", "refine"]
     assert with_scan.message_bar.isHidden()
 
 
-def test_a_fit_that_went_back_to_its_best_state_is_told(with_scan):
-    with_scan.session.heard.emit((RolledBack(3, 12, "The loss is not a number: back to the start"),))
-    assert "back to the start" in with_scan.message_bar.text
+def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run", enable_checkpointing=False)
+    assert with_scan.session.reconstruction is None
+    assert with_scan.message_bar.text.startswith("Warning: ")
+    assert "there is no picture, as no checkpoint was kept" in with_scan.message_bar.text
 
 
-def test_a_check_that_asks_for_nothing_leaves_the_message_bar_alone(with_scan):
+def test_a_fit_that_went_back_to_its_best_state_is_told_while_it_goes_on_and_at_its_end(with_scan, trained):
+    said = "The loss is not a number: back to the start"
+    with_scan.session.heard.emit((RolledBack(3, 12, said),))
+    assert said in with_scan.message_bar.text
     with_scan.message_bar.hide()
-    with_scan.session.heard.emit((RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help"),))
-    assert with_scan.message_bar.isHidden()
+    with_scan.session.trained.emit(dataclasses.replace(trained.info, rollbacks=(said,)))
+    assert with_scan.message_bar.text.startswith("Warning: ")
+    assert said in with_scan.message_bar.text
+
+
+def test_a_check_that_asks_for_nothing_offers_nothing(with_scan, trained):
+    told = RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help")
+    with_scan.session.trained.emit(dataclasses.replace(trained.info, checks={"positions": dataclasses.asdict(told)}))
+    assert "is finished" in with_scan.message_bar.text
+    assert told.message not in with_scan.message_bar.text
+    assert not any("Use" in b.text() for b in with_scan.message_bar.findChildren(QPushButton) if b.isVisible())

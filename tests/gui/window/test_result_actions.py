@@ -21,7 +21,7 @@ from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, Training
 
-pytestmark = pytest.mark.usefixtures("quick_halves")
+pytestmark = pytest.mark.usefixtures("quick_endings")
 
 
 @pytest.fixture(scope="module")

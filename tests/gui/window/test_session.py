@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptycho_core.base.errors import PtychoError
 from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, RunFinished, StageChanged
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.runs.queue import QueuedRun
+from ptycho_gui.runs.queue import COLUMNS, QueuedRun
 from ptycho_gui.window.session import Session
 from tests.helpers.training_runs import SCAN, SMALL
 
-pytestmark = pytest.mark.usefixtures("quick_halves")
+pytestmark = pytest.mark.usefixtures("quick_endings")
 
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
 
@@ -228,6 +229,23 @@ def test_a_scan_that_vanished_fails_its_run_in_the_queue_and_the_rest_is_done(dr
     driven.until_idle(driven.session.start_queue)
     assert [queue.state(row) for row in range(2)] == ["failed", "done"]
     assert driven.status("second") == "finished"
+
+
+def test_a_run_of_the_queue_that_is_trained_and_cannot_be_reconstructed_has_failed(
+    driven, scan_path, tmp_path, monkeypatch
+):
+    def fail(*arguments, **settings):
+        raise PtychoError("the disk is full")
+
+    queue = driven.session.queue
+    for name in ("first", "second"):
+        queue.add(QueuedRun(ScanSource(scan_path), SMALL, tmp_path / name))
+    monkeypatch.setattr("ptycho_core.engines.reconstruct.write_results", fail)
+    driven.until_idle(driven.session.start_queue)
+    assert [queue.state(row) for row in range(2)] == ["failed", "failed"]
+    remark = queue.data(queue.index(0, COLUMNS.index("Remark")))
+    assert remark == "trained, but not reconstructed: the disk is full"
+    assert driven.status("first") == driven.status("second") == "finished"
 
 
 def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):

@@ -20,21 +20,11 @@ from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.training import train
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import SimulationSpec, simulate
+from tests.helpers.training_runs import SMALL
 from tests.helpers.truth import error, whole_canvas
 
 CPU = torch.device("cpu")
-CONFIG = Config(
-    model_width=4,
-    n_groups=16,
-    batch_size=4,
-    max_epochs=1,
-    warm_start_epochs=0,
-    probe_search=False,
-    positions="off",
-    intensity="off",
-    accelerator="cpu",
-    preview_seconds=0,
-)
+CONFIG = Config(**{**SMALL, "model_width": 4, "n_groups": 16, "max_epochs": 1})
 
 
 def answering(config: Config, scan: Scan, weight: torch.Tensor | None = None) -> PinnModel:
