@@ -14,8 +14,9 @@ import numpy as np
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.assemble import SMALLEST_SIDE
 from ptycho_core.formats.mapping import position_guess, quantity_guess
-from ptycho_core.formats.mapping.mapped import coordinate_values, geometry
+from ptycho_core.formats.mapping.mapped import coordinate_values
 from ptycho_core.formats.mapping.position_guess import Wanted, lists
+from ptycho_core.formats.mapping.quantities import geometry
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys, say_dead_links
 from ptycho_core.scan.mapping import OPEN, Coordinate, Mapping, Mask, Positions, Quantity

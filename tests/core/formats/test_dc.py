@@ -59,3 +59,20 @@ def test_making_patterns_square_says_which_part_of_the_counts_is_lost(tmp_path):
     scan = read_scan(path, settings={"square": "crop", "dc": "centre"})
     lost = 1 - scan.patterns[:].sum() / counts.sum()
     assert any(f"{lost:.2%} of the counts lay outside" in note for note in scan.history)
+
+
+@pytest.mark.parametrize("size", [16, 15])
+def test_dc_in_the_corner_is_found_moved_and_told(tmp_path, size):
+    values = files.counts(height=size, width=size)
+    stored = np.fft.ifftshift(values, axes=(1, 2))
+    path = files.npz(tmp_path / "a.npz", patterns=stored, positions=files.positions())
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.patterns[:], values)
+    assert [one.value for one in scan.assumptions if one.key == "dc"] == ["corner"]
+    assert any("corner" in sentence for sentence in scan.history)
+    np.testing.assert_array_equal(read_scan(path, settings={"dc": "centre"}).patterns[:], stored)
+
+
+def test_flat_patterns_do_not_tell_where_dc_is(tmp_path):
+    path = files.npz(tmp_path / "a.npz", patterns=np.full((12, 16, 16), 7), positions=files.positions())
+    assert [one.value for one in read_scan(path).assumptions if one.key == "dc"] == ["centre"]
