@@ -83,7 +83,9 @@ def _settle_propagator(
     if defocus and geometry.distance_m:
         magnification = 1 + geometry.distance_m / defocus
         notes.append(f"took the sample's shadow as magnified {magnification:.5g} times, {defocus:g} m behind the focus")
-    return dataclasses.replace(geometry, propagator="near", magnification=magnification or stated)
+    return dataclasses.replace(
+        geometry, propagator="near", magnification=magnification or (None if defocus else stated)
+    )
 
 
 def positions_px(

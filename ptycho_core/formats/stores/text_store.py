@@ -20,7 +20,7 @@ from ptycho_core.scan.scan import ArraySource
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
 
 _LARGEST_FILE = 2**28
-_DIALECTS = tuple((delimiter, decimal) for decimal in ".," for delimiter in ("\t", ";", "|", ",", None))
+_DIALECTS = tuple((cut, decimal) for decimal in ".," for cut in ("\t", ";", "|", ",", None) if cut != decimal)
 """What may stand between cells (None: spaces) and in numbers, tried in this order; of equals the first is taken."""
 _COMMENTS = ("#", "%", "//", "!")
 _NOTHING = ("", "-", "--", "nan", "na", "n/a", "null", "none")
@@ -191,8 +191,6 @@ def _dialect(table: list[str]) -> tuple[str | None, str, int]:
     best: tuple[bool, float] = (False, 0.0)
     found: tuple[str | None, str, int] = (None, ".", len(table[-1].split()))
     for delimiter, decimal in _DIALECTS:
-        if delimiter == decimal:
-            continue
         rows = [_cells(line, delimiter) for line in judged]
         width = Counter(len(row) for row in rows).most_common(1)[0][0]
         usual = [row for row in rows if len(row) == width]

@@ -76,6 +76,18 @@ def test_files_that_we_write_keep_the_near_field(path, tmp_path, suffix):
     np.testing.assert_allclose(again.positions, near.positions)
 
 
+def test_a_defocus_that_tells_no_magnification_yet_asks_for_the_distance_and_not_for_the_files_word(path, tmp_path):
+    write_scan(read_scan(path, settings={"magnification": "250"}), tmp_path / "again.cxi", "cxi")
+    with h5py.File(tmp_path / "again.cxi", "r+") as file:
+        for key in ("distance", "corner_position"):
+            del file[f"entry_1/instrument_1/detector_1/{key}"]
+    stated = read_scan(tmp_path / "again.cxi", settings={"position_unit": "px"})
+    assert stated.geometry.magnification == 250
+    near = read_scan(tmp_path / "again.cxi", settings={"position_unit": "px", "defocus_m": "1e-3"})
+    assert near.geometry.magnification is None
+    assert ("distance_m", None) in fixes(near, "distance_m")
+
+
 def test_a_shadow_has_no_centre_to_be_found(path):
     with h5py.File(path, "r+") as file:
         data = file["entry_1/instrument_1/detector_1/data"]

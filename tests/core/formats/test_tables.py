@@ -87,8 +87,7 @@ def test_what_was_skipped_or_taken_for_something_else_is_told(tmp_path, name):
 def test_a_row_of_numbers_for_the_columns_is_no_position(tmp_path):
     for header in ("0,1\n", ",0,1\n"):
         rows = ROWS if header[0] == "0" else [(str(k), *row) for k, row in enumerate(ROWS)]
-        table = (header + joined(",", rows=rows)).replace("\n", "\n")
-        (tmp_path / "p.csv").write_text(table)
+        (tmp_path / "p.csv").write_text(header + joined(",", rows=rows))
         with open_store(tmp_path / "p.csv", tables=True) as store:
             assert len(store.numbers(store.keys()[-1])) == len(ROWS)
 

@@ -117,7 +117,7 @@ def test_a_beam_off_centre_is_centred_without_losing_counts(tmp_path):
     counts = np.zeros((N, 32, 32), np.uint16)
     counts[:, 2:18, 12:28] = COUNTS
     path = files.npz(tmp_path / "a.npz", patterns=counts, positions=POSITIONS)
-    assert [problem.field for problem in problems_of(read_scan(path))] == ["probe", "centre"][::-1]
+    assert [problem.field for problem in problems_of(read_scan(path))] == ["centre", "probe"]
     (problem, _) = problems_of(read_scan(path))
     done = open_scan(ScanSource(path).fixed(problem.fixes[0]))
     np.testing.assert_array_equal(done.patterns[:][:, 8:24, 8:24], COUNTS)
