@@ -45,18 +45,13 @@ class _Lines:
         self.max_epochs = 0
 
     def __call__(self, event: events.Event) -> None:
+        for line in told(event):
+            say(line)
         match event:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
-                say(start_line(event))
-                if event.earlier:
-                    say(earlier_line(event.earlier))
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 say(event.stage)
-            case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
-                say(event.why)
-            case events.RolledBack():
-                say(f"warning: {event.message}")
             case events.EpochDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 say(f"{epoch}  {figures(event.metrics)}  {duration(event.elapsed_s)}")
@@ -71,20 +66,15 @@ class _Bar:
         self.max_epochs = 0
 
     def __call__(self, event: events.Event) -> None:
+        for line in told(event):
+            self.bar.console.print(line, markup=False, highlight=False)
         match event:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
-                self.bar.console.print(start_line(event), markup=False, highlight=False)
-                if event.earlier:
-                    self.bar.console.print(earlier_line(event.earlier), markup=False, highlight=False)
                 steps = event.steps_per_epoch
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
                 self.bar.update(self.task, description=event.stage)
-            case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
-                self.bar.console.print(event.why, markup=False, highlight=False)
-            case events.RolledBack():
-                self.bar.console.print(f"warning: {event.message}", markup=False, highlight=False)
             case events.BatchDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 self.bar.update(self.task, description=epoch, completed=event.step + 1)
@@ -92,17 +82,21 @@ class _Bar:
                 self.bar.update(self.task, figures=figures(event.metrics))
 
 
-def start_line(event: events.RunStarted) -> str:
-    """Return what begins, and on which device."""
-    return (
-        f"{event.device}; {event.parameters:,} parameters, {event.steps_per_epoch} steps per epoch, "
-        f"{event.max_epochs - event.first_epoch} epochs to do in {event.run_dir}"
-    )
-
-
-def earlier_line(folder: str) -> str:
-    """Return where the run is now that had the folder before."""
-    return f"the run that was in the folder before is now in {folder}"
+def told(event: events.Event) -> list[str]:
+    """Return what stays to be read of an event, beside lines or above a bar."""
+    match event:
+        case events.RunStarted():
+            begun = (
+                f"{event.device}; {event.parameters:,} parameters, {event.steps_per_epoch} steps per epoch, "
+                f"{event.max_epochs - event.first_epoch} epochs to do in {event.run_dir}"
+            )
+            earlier = f"the run that was in the folder before is now in {event.earlier}"
+            return [begun, earlier] if event.earlier else [begun]
+        case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
+            return [event.why]
+        case events.RolledBack():
+            return [f"warning: {event.message}"]
+    return []
 
 
 def figures(metrics: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.knobs import Knob
 from ptycho_core.cli.arguments import (
     add_accelerator,
     add_reading,
@@ -22,6 +23,14 @@ from ptycho_core.cli.parser import Parser
 if TYPE_CHECKING:
     from ptycho_core.scan.scan import Scan
 
+_POLISH = Knob(
+    int,
+    "Reconstruction",
+    "epochs of the direct engine at the end; auto is 10 after the network's pass and none after the direct engine",
+    minimum=0,
+    none="auto",
+)
+
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
@@ -33,13 +42,7 @@ def configure(parser: Parser) -> None:
         help="best or last of the run in OUT, or a .ckpt or .zip file [default best]",
     )
     parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
-    parser.add_argument(
-        "--polish",
-        type=_epochs,
-        metavar="N",
-        help="epochs of the direct engine at the end; auto is 10 after the network's pass and none after the direct "
-        "engine [default auto]",
-    )
+    parser.add_argument("--polish", default="auto", metavar="N", help=f"{_POLISH.help} [default auto]")
     parser.add_argument(
         "--no-halves",
         dest="halves",
@@ -58,14 +61,11 @@ def configure(parser: Parser) -> None:
     add_reading(parser)
 
 
-def _epochs(word: str) -> int | None:
-    return None if word == "auto" else int(word)
-
-
 def run(args: argparse.Namespace) -> int:
     """Reconstruct, write the results, print where they are."""
     accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
     refuse_accelerator(accelerator)
+    polish_epochs = _POLISH.parse("polish", args.polish)
     scan = _read(args)
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         reconstruction = reconstruct(
             scan,
             checkpoint,
-            polish_epochs=args.polish,
+            polish_epochs=polish_epochs,
             halves=args.halves,
             final_pass=args.final_pass,
             accelerator=accelerator,

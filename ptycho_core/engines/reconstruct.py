@@ -90,8 +90,12 @@ def reconstruct(
     Raises
     ------
     InputError
-        The checkpoint does not fit the scan or cannot be read, or the memory does not suffice.
+        The checkpoint does not fit the scan or cannot be read, a number is below its limit, or the memory does not
+        suffice.
     """
+    for name, number, least in (("polish_epochs", polish_epochs, 0), ("tile", tile, 1)):
+        if number is not None and number < least:
+            raise InputError(f"{name} must be a whole number from {least} (it is {number})")
     times = [time.perf_counter()]
     events(happenings.StageChanged(happenings.Stage.LOADING))
     checkpoint_path = checkpoint_at(checkpoint_path)

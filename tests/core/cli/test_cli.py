@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -18,7 +17,6 @@ from ptycho_core.base import events
 from ptycho_core.base.config import KNOBS, PRESETS, Config, build_config
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.cli import arguments, output, parser, train
-from ptycho_core.cli.progress import progress, stopped_by_signals
 from ptycho_core.runs import run as runs
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -164,6 +162,8 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
         (["reconstruct", "gone"], "say which scan to reconstruct with --scan"),
         (["reconstruct", "gone", "--accelerator", "tpu"], "accelerator must be auto, cpu, gpu, cuda or mps"),
         (["export", "--format", "png", "gone", "x.png"], "there is no folder gone"),
+        (["reconstruct", "gone", "--polish", "many"], "polish must be a whole number of at least 0 or auto"),
+        (["reconstruct", "gone", "--polish", "-3"], "polish must be a whole number of at least 0 or auto"),
         (["convert", "gone.npz", "x.cxi"], "gone.npz"),
         (["convert", "gone.npz", "x.h5"], "x.h5 must end in .npz or .cxi"),
         (["simulate", "x.npz", "--n_patterns", "0"], "n_patterns must be a whole number from 1"),
@@ -298,77 +298,6 @@ def test_each_problem_has_a_line_and_only_errors_prevent_the_run(capsys):
 )
 def test_times_read_as_they_are_said(seconds, text):
     assert output.duration(seconds) == text
-
-
-STREAM = [
-    events.RunStarted("out", "the CPU, because there is no GPU", 2, 10, 275_000, earlier="out/previous/version_0"),
-    events.StageChanged("searching for the beam"),
-    events.ProbeSearched(True, "found a better beam"),
-    events.StageChanged("warming up the probe"),
-    events.StageChanged("training"),
-    events.BatchDone(0, 0, {"poisson_train_loss_step": 2.0}),
-    events.EpochDone(0, 10, {"poisson_val_loss": 0.51234, "grad_norm": 3.0}, 4.2),
-    events.RunFinished("out", "finished", "all epochs done", None, {}),
-]
-
-
-def test_away_from_a_terminal_progress_is_a_line_per_stage_and_epoch(capsys):
-    with progress(quiet=False) as show:
-        for event in STREAM:
-            show(event)
-    assert capsys.readouterr().err.splitlines() == [
-        "the CPU, because there is no GPU; 275,000 parameters, 10 steps per epoch, 2 epochs to do in out",
-        "the run that was in the folder before is now in out/previous/version_0",
-        "searching for the beam",
-        "found a better beam",
-        "warming up the probe",
-        "epoch 1/2  poisson_val_loss 0.5123  4.2 s",
-    ]
-
-
-def test_on_a_terminal_progress_is_a_bar_with_the_latest_figures(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "xterm")
-    with progress(quiet=False) as show:
-        for event in STREAM:
-            show(event)
-    shown = sys.stderr.getvalue()
-    assert "the CPU, because there is no GPU" in shown
-    assert "is now in out/previous/version_0" in shown
-    assert "epoch 1/2" in shown
-    assert "poisson_val_loss 0.5123" in shown
-
-
-def test_quiet_progress_prints_nothing(capsys):
-    with progress(quiet=True) as show:
-        for event in STREAM:
-            show(event)
-    assert capsys.readouterr().err == ""
-
-
-def test_ctrl_c_stops_then_cancels_then_leaves(capfd):
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stopped_by_signals() as token:  # noqa: PT012
-        os.kill(os.getpid(), signal.SIGINT)
-        assert (token.stop_requested, token.cancel_requested) == (True, False)
-        assert token.reason == "stopped by Ctrl-C"
-        os.kill(os.getpid(), signal.SIGINT)
-        assert token.cancel_requested
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-    assert "stopping in good order" in capfd.readouterr().err
-
-
-def test_a_batch_system_that_asks_to_end_is_obeyed(capfd):
-    with stopped_by_signals() as token:
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert token.stop_requested
-    assert token.reason == "stopped by SIGTERM"
 
 
 @pytest.fixture

@@ -105,6 +105,12 @@ def untrained_deviance(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float
     return blank.misfit_of(blank.object_of(whole), whole.only(parts.free)).deviance
 
 
+@pytest.mark.parametrize(("name", "number"), [("tile", 0), ("tile", -64), ("polish_epochs", -1)])
+def test_a_number_below_its_limit_is_refused(tiny_scan: Scan, tmp_path: Path, name, number):
+    with pytest.raises(InputError, match=f"{name} must be a whole number from [01] "):
+        reconstruct(tiny_scan, tmp_path, **{name: number})
+
+
 @pytest.mark.parametrize("engine", ["network", "direct"])
 def test_scores_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engine, request):
     found, parts = on_cpu(tiny_scan, request.getfixturevalue(engine)), split(60, NETWORK)
