@@ -142,7 +142,7 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
         there = (
             f"arrays with {stack.n} values: {', '.join(fitting[:_MOST_LISTED])}" if fitting else "name a file of them"
         )
-        remarks.append(f"nothing looks like the positions of {stack.n} patterns: {there}")
+        remarks.append(f"nothing looks like the positions of {stack.n} patterns: {there}{say_dead_links(where)}")
     else:
         mapping = _with_units(store, where, mapping, stack)
     return Proposal(candidates, likeliest, mapping, tuple(remarks))
@@ -183,28 +183,6 @@ def propose_file(path: Path, positions_file: Path | None = None) -> Proposal:
             sentence = f"{path} holds nothing with the shape of a stack of patterns: {there}"
             raise InputError(f"{sentence}{say_dead_links(store)}")
     return found
-
-
-def propose_mapping(path: Path, positions_file: Path | None = None) -> Mapping:
-    """Return the likeliest mapping of a file.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read, or nothing in it looks like patterns or positions.
-    """
-    found = propose_file(path, positions_file)
-    assert found.mapping is not None
-    if not found.mapping.open:
-        return found.mapping
-    with open_store(path) as store:
-        there = list_keys(store.keys(), "patterns")
-        dead = say_dead_links(store)
-    raise InputError(
-        f"{positions_file or path} holds nothing that looks like positions of the patterns in {path} "
-        f"('{found.candidates['patterns'][0]}'): name a file of positions, or write the mapping yourself; "
-        f"{path.name} holds {there}; {'; '.join(found.remarks)}{dead}"
-    )
 
 
 def _headers(store: Store) -> dict[str, Header]:

@@ -8,7 +8,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
-from ptycho_core.formats.mapping.proposal import propose_mapping
+from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
@@ -106,7 +106,7 @@ def test_lines_to_skip_are_an_answer(tmp_path):
 def test_a_proposal_reads_the_table_as_it_was_meant(tmp_path, name):
     scan_with(tmp_path, TABLES["names"])
     (tmp_path / "p.csv").write_text(TABLES.get(name, "FAST,SLOW\n" + joined(",")))
-    mapping = propose_mapping(tmp_path / "a.h5", tmp_path / "p.csv")
+    mapping = propose_file(tmp_path / "a.h5", tmp_path / "p.csv").mapping
     assert mapping.positions.y.unit == "um"
     assert ("position_unit" in mapping.guessed) == (name != "row of units")
     scan = read_scan(tmp_path / "a.h5", positions_file=tmp_path / "p.csv", mapping=mapping)
@@ -117,7 +117,7 @@ def test_a_header_of_numbers_is_no_first_position_that_shifts_all_others(tmp_pat
     table = f"{len(ROWS)} 2\n" + joined(" ")
     scan_with(tmp_path, TABLES["names"])
     (tmp_path / "p.csv").write_text(table)
-    mapping = propose_mapping(tmp_path / "a.h5", tmp_path / "p.csv")
+    mapping = propose_file(tmp_path / "a.h5", tmp_path / "p.csv").mapping
     with pytest.raises(InputError, match="lies far from all others") as caught:
         read_scan(tmp_path / "a.h5", positions_file=tmp_path / "p.csv", mapping=mapping)
     fix = caught.value.fixes[0]

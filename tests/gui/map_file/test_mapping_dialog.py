@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QLabel
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.layout import layout
-from ptycho_core.formats.mapping.proposal import propose_mapping
+from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import read_mapping
 from ptycho_gui.map_file.file_tree import FileTreeModel
@@ -94,7 +94,7 @@ def test_guess_is_filled_in_and_shown_at_once(dialog, path):
     assert "12 patterns of 16 x 16 pixels" in dialog.status.text()
     dialog.open_button.click()
     assert dialog.result() == QDialog.DialogCode.Accepted
-    assert dialog.mapping() == propose_mapping(path)
+    assert dialog.mapping() == propose_file(path).mapping
     assert dialog.positions_file() is None
 
 

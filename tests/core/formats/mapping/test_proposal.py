@@ -14,7 +14,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.layout import Node, arrays_of, fingerprint, layout
-from ptycho_core.formats.mapping.proposal import propose, propose_mapping
+from ptycho_core.formats.mapping.proposal import propose, propose_file
 from ptycho_core.formats.mapping.saved_mappings import find_for, save_named
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import Mapping, read_mapping
@@ -43,7 +43,7 @@ def everything(root: Node) -> list[Node]:
 
 def test_proposal_of_a_laboratorys_layout_reads_as_it_was_measured(tmp_path):
     path = lab_file(tmp_path / "a.h5")
-    mapping = propose_mapping(path)
+    mapping = propose_file(path).mapping
     scan = read_scan(path, mapping=mapping)
     np.testing.assert_array_equal(scan.patterns[:], M.counts)
     np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
@@ -56,7 +56,7 @@ def test_proposal_of_a_laboratorys_layout_reads_as_it_was_measured(tmp_path):
 @pytest.mark.parametrize("name", ["ptychopinn-npz", "plain-npz", "fold-slice"])
 def test_proposal_finds_what_known_formats_hold(tmp_path, name):
     path = files.write(tmp_path, name)
-    mapped, known = read_scan(path, mapping=propose_mapping(path)), read_scan(path)
+    mapped, known = read_scan(path, mapping=propose_file(path).mapping), read_scan(path)
     np.testing.assert_allclose(mapped.patterns[:], known.patterns[:])
     np.testing.assert_allclose(mapped.positions, known.positions)
 
@@ -65,14 +65,14 @@ def test_proposal_of_patterns_in_numbered_arrays(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["data/data_000001"], file["data/data_000002"] = np.split(M.counts, 2)
         file["pos"] = M.positions
-    mapping = propose_mapping(tmp_path / "a.h5")
+    mapping = propose_file(tmp_path / "a.h5").mapping
     assert mapping.patterns == "data/data_*"
     assert len(read_scan(tmp_path / "a.h5", mapping=mapping)) == len(M.counts)
 
 
 def test_proposal_of_patterns_whose_last_axis_counts_them(tmp_path):
     np.savez(tmp_path / "a.npz", frames=np.moveaxis(M.counts, 0, -1), pos=M.positions)
-    scan = read_scan(tmp_path / "a.npz", mapping=propose_mapping(tmp_path / "a.npz"))
+    scan = read_scan(tmp_path / "a.npz", mapping=propose_file(tmp_path / "a.npz").mapping)
     np.testing.assert_array_equal(scan.patterns[:], M.counts)
 
 
@@ -82,7 +82,7 @@ def test_proposal_with_a_table_of_positions(tmp_path, header):
         file["frames"], file["dx"] = M.counts, M.pixel_m
     rows = [f"{i},{0.1 * i:.3f},{y:.12g},{x:.12g}" for i, (y, x) in enumerate(M.positions * M.pixel_m * 1e6)]
     (tmp_path / "p.csv").write_text(header + "\n".join(rows))
-    mapping = propose_mapping(tmp_path / "a.h5", tmp_path / "p.csv")
+    mapping = propose_file(tmp_path / "a.h5", tmp_path / "p.csv").mapping
     assert mapping.positions.separate_file
     assert mapping.positions.index == ("frame" if header else None)
     scan = read_scan(tmp_path / "a.h5", positions_file=tmp_path / "p.csv", mapping=mapping)
@@ -100,20 +100,17 @@ def test_proposal_lists_other_candidates(tmp_path):
     assert candidates["energy"] == ("entry@photon_energy_keV",)  # never the machine's
 
 
-def test_file_without_patterns_or_positions_has_no_proposal(tmp_path):
+def test_file_without_patterns_has_no_proposal(tmp_path):
     np.savez(tmp_path / "a.npz", numbers=np.arange(5))
     with pytest.raises(InputError, match="nothing with the shape of a stack of patterns: numbers"):
-        propose_mapping(tmp_path / "a.npz")
-    np.savez(tmp_path / "b.npz", frames=M.counts)
-    with pytest.raises(InputError, match=r"nothing that looks like positions .* \('frames'\): name a file"):
-        propose_mapping(tmp_path / "b.npz")
+        propose_file(tmp_path / "a.npz")
 
 
 def test_command_line_writes_a_proposal_that_it_reads_by(tmp_path):
     path = lab_file(tmp_path / "a.h5")
     done = ptycho("inspect", path, "--propose-mapping", tmp_path / "map.json")
     assert done.returncode == 0, done.stderr
-    assert read_mapping(tmp_path / "map.json") == propose_mapping(path)
+    assert read_mapping(tmp_path / "map.json") == propose_file(path).mapping
     done = ptycho("inspect", path, "--mapping", tmp_path / "map.json", "--json")
     assert json.loads(done.stdout)["format"] == "mapped"
 
@@ -193,7 +190,7 @@ def test_layout_is_the_same_for_another_scan_of_other_size_and_number(tmp_path):
 
 def test_saved_mappings_are_offered_for_their_layout_the_newest_first(tmp_path):
     folder = tmp_path / "config" / "mappings"
-    one = propose_mapping(lab_file(tmp_path / "a.h5"))
+    one = propose_file(lab_file(tmp_path / "a.h5")).mapping
     assert find_for(folder, "layout") == []
     save_named(folder, "Beamline 5: night/../shift", one, "layout")
     os.utime(save_named(folder, "other", one, "layout"), (0, 0))
@@ -208,7 +205,7 @@ def test_saved_mappings_are_offered_for_their_layout_the_newest_first(tmp_path):
 
 
 def test_mapping_that_is_saved_again_under_its_name_replaces_the_earlier(tmp_path):
-    one = propose_mapping(lab_file(tmp_path / "a.h5"))
+    one = propose_file(lab_file(tmp_path / "a.h5")).mapping
     other = Mapping(one.patterns, one.positions)
     save_named(tmp_path, "mine", one, "layout")
     save_named(tmp_path, "mine", other, "layout")
@@ -227,12 +224,12 @@ def test_damaged_file_ends_in_a_sentence_or_a_tree_and_a_scan(tmp_path, containe
     else:
         with open(path, "wb") as file:
             np.savez(file, frames=M.counts, stage_y=M.positions[:, 0], stage_x=M.positions[:, 1], energy_ev=8000.0)
-    mapping = propose_mapping(path)
+    mapping = propose_file(path).mapping
     content = bytearray(path.read_bytes())
     for place in rng.integers(0, len(content), 30):
         content[place] = rng.integers(256)
     path.write_bytes(content if seed % 4 else content[: rng.integers(len(content))])
-    for look in (tree, propose_mapping, lambda path: read_scan(path, mapping=mapping).patterns[:]):
+    for look in (tree, propose_file, lambda path: read_scan(path, mapping=mapping).patterns[:]):
         with contextlib.suppress(InputError):
             look(path)
 
@@ -247,6 +244,8 @@ def test_damaged_table_ends_in_a_sentence_or_a_scan(tmp_path, seed):
         content[place] = rng.choice(list(b'\0\n\r,;"#\xff9e-'))
     table.write_bytes(content)
     with contextlib.suppress(InputError):
-        scan = read_scan(tmp_path / "a.npz", positions_file=table, mapping=propose_mapping(tmp_path / "a.npz", table))
+        scan = read_scan(
+            tmp_path / "a.npz", positions_file=table, mapping=propose_file(tmp_path / "a.npz", table).mapping
+        )
         assert np.isfinite(scan.positions).all()
         assert len(scan) == len(scan.positions)
