@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -103,6 +104,13 @@ class Amplitudes:
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
         """(b, N, N) float32 of these patterns."""
         return self._read(rows) if self.kept is None else self.kept[torch.from_numpy(rows)]
+
+    def take(self, rows: NDArray[np.int64]) -> Amplitudes:
+        """Return those of these patterns only, in this order: of `Scan.take`. What is in memory is not read again."""
+        some = copy.copy(self)
+        some.patterns = self.patterns.take(rows)
+        some.kept = self[rows] if some.patterns.nbytes <= IN_MEMORY_BYTES else None
+        return some
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
         counts = self._arranged(self.patterns[rows])

@@ -57,12 +57,12 @@ class ModeCount:
     told: ModesChosen
 
 
-def choose_modes(scan: Scan, config: Config, parts: Split, stop: StopToken) -> ModeCount:
+def choose_modes(scan: Scan, amplitudes: Amplitudes, config: Config, parts: Split, stop: StopToken) -> ModeCount:
     """Choose the number of modes, 1 to `MOST`.
 
     Parameters
     ----------
-    scan, parts
+    scan, amplitudes, parts
         With the probe to start from. Free patterns take no part.
     config
         Of the run.
@@ -78,19 +78,20 @@ def choose_modes(scan: Scan, config: Config, parts: Split, stop: StopToken) -> M
     if len(rows) < FEWEST_PATTERNS:
         return ModeCount(None, ModesChosen(1, f"took 1 probe mode: {len(rows)} patterns are too few to choose by"))
     rows = middle(scan, rows, max(_FEWEST_LOOKED_AT, min(PATTERNS, _PIXELS // scan.size**2)))
-    return _Choice(scan.take(rows), config, _split(np.isin(rows, parts.validation)), stop).go()
+    chosen = _split(np.isin(rows, parts.validation))
+    return _Choice(scan.take(rows), amplitudes.take(rows), config, chosen, stop).go()
 
 
 class _Choice:
     """One call of `choose_modes`."""
 
-    def __init__(self, scan: Scan, config: Config, parts: Split, stop: StopToken) -> None:
+    def __init__(self, scan: Scan, amplitudes: Amplitudes, config: Config, parts: Split, stop: StopToken) -> None:
         self.scan, self.parts, self.stop = scan, parts, stop
         self.accelerator = choose_accelerator(config.accelerator)[0]
         alone = {"positions": "off", "intensity": "off", "probe_variation": 0}
         self.config = config.replace(engine="direct", probe_modes=1, preview_seconds=0.0, **alone)
         device = device_of(config.accelerator)
-        self.canvas = Canvas.of_scan(scan, Amplitudes(scan), parts.train, device, self.config)
+        self.canvas = Canvas.of_scan(scan, amplitudes, parts.train, device, self.config)
 
     def go(self) -> ModeCount:
         fit = self._fit(DirectModel.from_scan(self.scan, self.config), EPOCHS, from_afar=True)

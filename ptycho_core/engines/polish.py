@@ -93,7 +93,7 @@ def warm_start(
     if part is scan:
         fitted = parts
     else:
-        amplitudes, fitted = Amplitudes(part), Split(np.arange(len(rows)), rows[:0], rows[:0])
+        amplitudes, fitted = amplitudes.take(rows), Split(np.arange(len(rows)), rows[:0], rows[:0])
     trainer = _fit(direct, part, amplitudes, fitted, obey, emit, Stage.WARMING_UP, LandWhenItStands())
     model.adopt_probe(direct)
     if each:

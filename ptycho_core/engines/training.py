@@ -305,7 +305,7 @@ class _Training:
         if (warm or chooses) and self.config.probe_search:
             scan = self._with_probe(amplitudes)
         if chooses:
-            scan = self._with_modes(scan)
+            scan = self._with_modes(scan, amplitudes)
         model = MODELS[self.config.engine].from_scan(scan, self.config)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
@@ -323,10 +323,10 @@ class _Training:
         self.emit(happenings.ProbeSearched(found.probe is not None, found.why))
         return self.scan if found.probe is None else self.scan.replace(probe=found.probe)
 
-    def _with_modes(self, scan: Scan) -> Scan:
+    def _with_modes(self, scan: Scan, amplitudes: Amplitudes) -> Scan:
         """Choose the number of probe modes, and return the scan with as many, where there are several."""
         self.emit(happenings.StageChanged(happenings.Stage.CHOOSING_MODES))
-        chosen = choose_modes(scan, self.config, self.parts, self.token)
+        chosen = choose_modes(scan, amplitudes, self.config, self.parts, self.token)
         self.emit(chosen.told)
         self.config = self.config.replace(probe_modes=chosen.told.count)
         return scan if chosen.probe is None else scan.replace(probe=chosen.probe)

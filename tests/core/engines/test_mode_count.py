@@ -7,7 +7,7 @@ import pytest
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import Cancelled, StopToken
-from ptycho_core.engines.data import split
+from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.mode_count import FEWEST_PATTERNS, ModeCount, choose_modes
 from ptycho_core.engines.trainer import quiet_lightning
 from ptycho_core.scan.scan import Scan
@@ -36,7 +36,7 @@ def scan_of(modes: int) -> Scan:
 
 def chosen(scan: Scan, stop: StopToken | None = None) -> ModeCount:
     with quiet_lightning(CONFIG):
-        return choose_modes(scan, CONFIG, split(len(scan), CONFIG), stop or StopToken())
+        return choose_modes(scan, Amplitudes(scan), CONFIG, split(len(scan), CONFIG), stop or StopToken())
 
 
 @pytest.mark.fit

@@ -22,9 +22,12 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Crop, MaskRectangle, OrientPositions
 from ptycho_core.scan.survey import rows_to_look_at, survey, survey_of
 from tests.helpers import scan_files as files
+from tests.helpers.training_runs import SMALL
 
 QUICK = build_config({"engine": "direct", "max_epochs": 1, "accelerator": "cpu", "probe_search": False})
+WARMED_UP = build_config({**SMALL, "max_epochs": 1, "warm_start_epochs": 2})
 N = 40
+PROBE = files.probe()[None]
 
 
 class CountedReads:
@@ -47,11 +50,11 @@ def in_corner(counts):
     return np.fft.ifftshift(counts, axes=(1, 2))
 
 
-def opened(stored_as=np.asarray):
+def opened(stored_as=np.asarray, probe=None):
     stored = Stored(
         CountedReads(stored_as(files.counts(N))),
         files.positions(N),
-        probe=files.probe()[None],
+        probe=probe,
         geometry=Geometry(object_pixel_m=(1e-8, 1e-8)),
     )
     return assemble(stored, Settings(Path("scan.h5"), {}), Path("scan.h5"), "cxi"), stored.source.reads
@@ -61,24 +64,34 @@ def opened(stored_as=np.asarray):
     "stored_as", [lambda counts: counts, amplitudes, in_corner], ids=["counts", "amplitudes", "DC"]
 )
 def test_each_pattern_is_read_once_before_training(stored_as):
-    scan, reads = opened(stored_as)
+    scan, reads = opened(stored_as, PROBE)
     inspect(scan)
     check_run(QUICK, scan)
     inspect(preprocess(scan, [OrientPositions("+x+y")]))
     assert reads == Counter(range(N))
 
 
-def test_training_reads_each_pattern_once_more(tmp_path):
+@pytest.mark.parametrize("config", [QUICK, WARMED_UP], ids=["direct", "network"])
+def test_training_reads_each_pattern_once_more(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.polish.WARM_START_PATTERNS", N // 2)
+    scan, reads = opened(probe=PROBE)
+    inspect(scan)
+    train(config, scan.replace(source=ScanSource(format="memory")), tmp_path / "run")
+    assert reads == dict.fromkeys(range(N), 2)
+
+
+def test_for_a_guess_of_the_probe_a_few_patterns_in_the_middle_are_read_again(monkeypatch):
+    monkeypatch.setattr("ptycho_core.inspection.probe_guess._N_PATTERNS", 8)
     scan, reads = opened()
     inspect(scan)
-    train(QUICK, scan.replace(source=ScanSource(format="memory")), tmp_path / "run")
-    assert reads == dict.fromkeys(range(N), 2)
+    check_run(QUICK, scan)
+    assert Counter(reads.values()) == {1: N - 8, 2: 8}
 
 
 def test_of_a_large_scan_no_more_than_the_sample_is_read(monkeypatch):
     monkeypatch.setattr("ptycho_core.scan.survey.LOOK_AT_ALL_BYTES", 0)
     monkeypatch.setattr("ptycho_core.scan.survey.SAMPLE_BYTES", 8 * files.counts(1).nbytes)
-    scan, reads = opened()
+    scan, reads = opened(probe=PROBE)
     inspect(scan)
     check_run(QUICK, scan)
     sample = rows_to_look_at(scan.patterns)
