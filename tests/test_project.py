@@ -253,7 +253,9 @@ def files(*folders: str) -> set[str]:
 @pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_both_packages_what_they_show_and_nothing_else(archive):
     names = {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
-    assert names == files("ptycho_core", "ptycho_gui") | {f"ptycho_gui/shipped/{n}" for n in files("resources", "docs")}
+    assert names == files("ptycho_core", "ptycho_gui") | {
+        f"ptycho_core/shipped/{n}" for n in files("resources", "docs")
+    }
     assert sum(entry.compress_size for entry in archive.infolist()) < 10e6
 
 
@@ -275,9 +277,8 @@ def test_installed_from_the_wheel_alone_everything_that_is_shown_is_found(wheel,
     python = tmp_path / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*install, str(wheel)], check=True)
-    ask = (
-        "from ptycho_gui.kit.resource_files import resource; [print(resource(n)) for n in ('resources/icons', 'docs')]"
-    )
+    shown = "('resources/icons', 'docs')"
+    ask = f"from ptycho_core.base.resource_files import resource\nfor name in {shown}: print(resource(name))"
     done = subprocess.run([python, "-I", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
     icons, docs = map(Path, done.stdout.splitlines())
     assert icons.is_relative_to(tmp_path)

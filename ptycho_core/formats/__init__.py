@@ -12,6 +12,7 @@ from ptycho_core.base.errors import InputError, UnknownFormatError, did_you_mean
 from ptycho_core.formats.assemble import assemble
 from ptycho_core.formats.installed import InstalledReaders
 from ptycho_core.formats.mapping import mapped
+from ptycho_core.formats.mapping.shipped_mappings import likely, shipped_readers
 from ptycho_core.formats.readers import (
     Reader,
     cxi,
@@ -52,7 +53,8 @@ READERS: dict[str, Reader] = {
     "cxi": cxi,
     "plain-npz": plain_npz,
 }
-"""Our formats by name, asked in this order: those with keys of their own before those with common ones."""
+"""Our formats by name, asked in this order: those with keys of their own before those with common ones; between the two
+readers of other packages and `shipped_readers`."""
 
 COMMON = ("nexus", "cxi", "plain-npz")
 """Formats whose keys any file may have: asked after the readers of other packages."""
@@ -60,13 +62,11 @@ COMMON = ("nexus", "cxi", "plain-npz")
 MAPPED = "mapped"
 """The name of any other format, which a `Mapping` describes."""
 
-OURS = frozenset({*READERS, MAPPED})
-
 
 @functools.cache
 def installed_readers() -> InstalledReaders:
     """Return the readers of other packages, looked up once, when a scan is opened that needs them."""
-    return InstalledReaders(OURS)
+    return InstalledReaders({*READERS, *shipped_readers(), MAPPED})
 
 
 def read_scan(
@@ -121,9 +121,10 @@ def read_scan(
         else:
             name = _format_of(store, positions, format)
             read = _reader(name).read
-        with nullcontext() if name in OURS else installed_readers().blamed(name, path):
+        theirs = name != MAPPED and name not in READERS and name not in shipped_readers()
+        with installed_readers().blamed(name, path) if theirs else nullcontext():
             stored = _read_as_far_as_it_goes(read, store, positions, chosen)
-            if name not in OURS:
+            if theirs:
                 stored.notes.insert(0, _whose(name, store, positions))
             scan = assemble(stored, chosen, path, name, progress)
     chosen.check_all_asked()
@@ -171,19 +172,23 @@ def format_of(path: str | Path) -> str:
 
 
 def _format_of(store: Store, positions: Store | None, format: str | None) -> str:
-    if positions is not None and positions.container == "text":
-        raise UnknownFormatError(
-            f"{positions.path} is a table, and which of its columns are the positions in {store.path} only a mapping "
-            "says: `ptycho inspect FILE --positions TABLE --propose-mapping map.json` writes one to look over, and "
-            "--mapping map.json reads by it"
-        )
     name = format or _sniffed(store, positions)
-    if name not in READERS and name not in installed_readers().readers:
-        hint = did_you_mean(name, [*READERS, *installed_readers().readers])
+    if name not in READERS and name not in shipped_readers() and name not in installed_readers().readers:
+        hint = did_you_mean(name, [*READERS, *shipped_readers(), *installed_readers().readers])
         raise InputError(_and_problems(f"there is no format '{name}'; {hint}"))
+    if positions is not None and positions.container == "text" and name not in shipped_readers():
+        raise _only_by_mapping(store, positions)
     if positions is not None and not getattr(_reader(name), "IN_TWO_FILES", False):
         raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
     return name
+
+
+def _only_by_mapping(store: Store, positions: Store) -> UnknownFormatError:
+    return UnknownFormatError(
+        f"{positions.path} is a table, and which of its columns are the positions in {store.path} only a mapping "
+        "says: `ptycho inspect FILE --positions TABLE --propose-mapping map.json` writes one to look over, and "
+        "--mapping map.json reads by it"
+    )
 
 
 def _sniffed(store: Store, positions: Store | None) -> str:
@@ -195,16 +200,29 @@ def _sniffed(store: Store, positions: Store | None) -> str:
     if len(claiming) > 1:
         both = " and ".join(f"{name} (of the package {others.packages[name]})" for name in claiming)
         raise InputError(f"{store.path} is taken for a file of theirs by the readers {both}: say which with --format")
-    for name in (*claiming, *_common(store, positions)):
+    shipped = (name for name, reader in shipped_readers().items() if reader.sniff(store, positions))
+    for name in (*claiming, *shipped, *_common(store, positions)):
         return name
+    if positions is not None and positions.container == "text":
+        raise _only_by_mapping(store, positions)
     raise UnknownFormatError(
         _and_problems(
-            f"{store.path} is of no known format ({', '.join([*READERS, *others.readers])}); it holds "
-            f"{list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
+            f"{store.path} is of no known format ({', '.join([*READERS, *shipped_readers(), *others.readers])}); it "
+            f"holds {list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
             "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
-            f"{say_dead_links(store)}"
+            f"{_without_positions(store, positions)}{say_dead_links(store)}"
         )
     )
+
+
+def _without_positions(store: Store, positions: Store | None) -> str:
+    """Return the end of a sentence that names whose files these patterns may be, where only their positions lack."""
+    if positions is not None:
+        return ""
+    titles = list(dict.fromkeys(fit.title for fit in likely(store, None)))
+    if not titles:
+        return ""
+    return f"; its patterns are as in files of {', '.join(titles)}, whose positions --positions FILE names"
 
 
 def _common(store: Store, positions: Store | None) -> list[str]:
@@ -212,7 +230,9 @@ def _common(store: Store, positions: Store | None) -> list[str]:
 
 
 def _reader(name: str) -> Reader:
-    return READERS[name] if name in READERS else installed_readers().readers[name]
+    if name in READERS:
+        return READERS[name]
+    return shipped_readers()[name] if name in shipped_readers() else installed_readers().readers[name]
 
 
 def _whose(name: str, store: Store, positions: Store | None) -> str:

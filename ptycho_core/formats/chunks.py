@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource
 from ptycho_core.scan.settings import Settings
@@ -156,17 +157,85 @@ def numbered(
         As `go_on`, where an array of the row is missing or fewer patterns are there than the file says; or it cannot
         be told how many are missing.
     """
-    source = one_after_another(store.path, pieces := {key: store.patterns(key) for key in keys}, notes)
+    pieces = {key: store.patterns(key) for key in keys}
+    places = _stated_places(store, keys, [piece.shape[0] for piece in pieces.values()])
+    dead, stated = store.dead_links(), stated_count(store, keys[0])
+    return _joined(store, pattern, pieces, dead, places, stated, settings, notes)
+
+
+def file_series(
+    store: Store, key: str, settings: Settings, notes: list[str]
+) -> tuple[ArraySource, NDArray[np.int64] | None]:
+    """Return the patterns of a file and of those beside it whose names differ in their last number only.
+
+    Parameters
+    ----------
+    store, key
+        One of the files, and the array in each.
+    settings, notes
+        As of `numbered`.
+
+    Returns
+    -------
+    source, places
+        As of `numbered`.
+
+    Raises
+    ------
+    InputError
+        As `numbered`, where a number between the first and the last is missing; or a file has no such array.
+    """
+    before, digits, after = _last_number(store.path.name)
+    found = {
+        int(name[len(before) : len(name) - len(after)]): name
+        for name in _names_beside(store.path)
+        if name.startswith(before) and name.endswith(after) and name[len(before) : len(name) - len(after)].isdecimal()
+    }
+    if not digits or len(found) < 2 or len(found) > _MOST_PIECES:
+        return store.patterns(key), None
+    pieces = {}
+    for _, name in sorted(found.items()):
+        with open_store(store.path.with_name(name)) as other:
+            pieces[name] = other.patterns(other.require(key))
+    notes.append(f"took the {len(pieces)} files {before}*{after} for one series")
+    return _joined(store, f"{before}*{after}", pieces, [], None, None, settings, notes, first=min(found))
+
+
+def _last_number(name: str) -> tuple[str, str, str]:
+    """Return what stands before the last number of a file's name, that number, and what follows."""
+    parts = re.fullmatch(r"(.*?)(\d+)(\D*\.\w+|\D*)", name)
+    return (parts[1], parts[2], parts[3]) if parts else (name, "", "")
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return [other.name for other in path.parent.iterdir() if other.is_file()]
+    except OSError:
+        return [path.name]
+
+
+def _joined(
+    store: Store,
+    pattern: str,
+    pieces: dict[str, ArraySource],
+    dead: Sequence[str],
+    places: NDArray[np.int64] | None,
+    stated: tuple[int, str] | None,
+    settings: Settings,
+    notes: list[str],
+    first: int = 1,
+) -> tuple[ArraySource, NDArray[np.int64] | None]:
+    """Return pieces one after another, and the place of each pattern; ``first``: the number to begin with, or 0."""
+    source = one_after_another(store.path, pieces, notes)
     n, lengths = source.shape[0], [piece.shape[0] for piece in pieces.values()]
-    numbers, absent = _gaps(store, pattern, keys)
-    places = _stated_places(store, keys, lengths)
+    numbers, absent = _gaps(pattern, [*pieces], dead, first)
     if places is not None and (places != np.arange(n)).any():
-        gaps = f"by their {_FIRST}, patterns are missing between those of {len(keys)} arrays"
+        gaps = f"by their {_FIRST}, patterns are missing between those of {len(pieces)} arrays"
         go_on(store.path, f"{gaps}{_named(absent)}", settings, notes)
         return source, places
     if places is not None:  # one after another, whatever their names skip
         absent = {number: name for number, name in absent.items() if number > numbers[-1]}
-    total, where = stated_count(store, keys[0]) or (None, "")
+    total, where = stated or (None, "")
     if total is not None and n >= total:
         if absent:
             notes.append(f"all {total} patterns that '{where}' says are there{_named(absent)}")
@@ -204,7 +273,7 @@ def _stated_places(store: Store, keys: Sequence[str], lengths: list[int]) -> NDA
     return np.concatenate([int(f) - 1 + np.arange(n) for f, n in zip(firsts, lengths, strict=True)])
 
 
-def _gaps(store: Store, pattern: str, keys: Sequence[str]) -> tuple[list[int], dict[int, str]]:
+def _gaps(pattern: str, keys: Sequence[str], links: Sequence[str], first: int) -> tuple[list[int], dict[int, str]]:
     """Return the numbers in the arrays' names, increasing, and the names of those that are missing by their numbers."""
     before, _, after = pattern.partition("*")
 
@@ -215,9 +284,9 @@ def _gaps(store: Store, pattern: str, keys: Sequence[str]) -> tuple[list[int], d
     known = [one for key in keys if (one := number(key)) is not None]
     if len(set(known)) < len(keys) or known[-1] > _MOST_PIECES:
         return list(range(len(keys))), {}
-    dead = {one: key for key in store.dead_links() if (one := number(key)) is not None and one <= _MOST_PIECES}
+    dead = {one: key for key in links if (one := number(key)) is not None and one <= _MOST_PIECES}
     width = len(keys[0]) - len(before) - len(after)
-    skipped = {k for k in range(min(known[0], 1), known[-1]) if k > 0 or k in dead} - set(known)
+    skipped = {k for k in range(min(known[0], first), known[-1]) if k > 0 or k in dead} - set(known)
     return known, {k: dead.get(k, f"{before}{k:0{width}d}{after}") for k in sorted(skipped | set(dead) - set(known))}
 
 

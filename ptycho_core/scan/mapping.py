@@ -35,12 +35,16 @@ class Coordinate:
         Which column, from 0, of an array that holds several coordinates: (n, 2) or (2, n).
     multiplier
         Of the stored values; a negative one reverses the axis.
+    angle
+        A number of the patterns' file, or an attribute as of a `Quantity`: degrees by which this motor is turned
+        towards the beam, whose cosine shortens what it moves.
     """
 
     key: str
     unit: str
     column: int | None = None
     multiplier: float = 1.0
+    angle: str | None = None
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -120,6 +124,8 @@ class Mapping:
     patterns
         (n, y, x), or a raster (lines, columns, y, x), which is put line after line; a ``*`` in the name puts all
         arrays that match one after another. Another order of axes is the setting ``axes``.
+    series
+        Whether the patterns go on in the files beside this one whose names differ in their last number only.
     positions
         Of the probe on the sample.
     index
@@ -136,12 +142,14 @@ class Mapping:
         Answers as with ``--set``, which overrides them: ``{"data": "amplitude"}``.
     guessed
         What nobody stated and nobody confirmed: "positions", "position_unit", or one of `QUANTITIES`, whose unit it is.
+        "step": the step of a raster is not known at all, and is asked for.
     """
 
     LAYOUT: ClassVar[int] = 1
 
     patterns: str
     positions: Positions
+    series: bool = False
     index: str | None = None
     probe: str | None = None
     mask: Mask | None = None
@@ -159,7 +167,7 @@ class Mapping:
         return [name for name, key in keys.items() if key == OPEN]
 
     def __post_init__(self) -> None:
-        if unknown := set(self.guessed) - {"positions", "position_unit", *QUANTITIES}:
+        if unknown := set(self.guessed) - {"positions", "position_unit", "step", *QUANTITIES}:
             raise InputError(f"'guessed' names {', '.join(sorted(unknown))}, which is no part of a mapping")
         for name in QUANTITIES:
             quantity: Quantity | None = getattr(self, name)

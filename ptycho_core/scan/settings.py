@@ -33,6 +33,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "missing": ("skip",),
     "angle": ("correct", "ignore"),
     "position_unit": tuple(UNITS),
+    "columns": WHOLE,
+    "step_m": NUMBER,
     "orientation": ORIENTATIONS,
     "probe": ("file", "ignore", "crop", "resample"),
     "source": SOURCES,
@@ -61,6 +63,8 @@ HELP = {
     "missing": "Whether to go on without patterns that the file speaks of and does not hold",
     "angle": "Whether x is shortened by the angle to which the sample is turned",
     "position_unit": "The unit of the stored positions",
+    "columns": "Patterns in a line of a raster whose positions the file does not hold",
+    "step_m": "From one pattern of such a raster to the next",
     "orientation": "Which stored coordinate of the positions, with which sign, is the row, then which is the column",
     "probe": "Take the probe in the file, ignore it and guess one, or crop or resample it to the patterns' size",
     "source": "What the beam is made of: photons, or electrons, whose wavelength is another at the same energy",
@@ -167,7 +171,7 @@ class Settings:
     def assume(self, key: str, default: str, reason: str, choices: Sequence[str] = ()) -> str:
         """Return what was set, else ``default``; either is recorded as an `Assumption`."""
         valid = tuple(choices) or SETTINGS[key]
-        value = self.get(key, () if valid == NUMBER else valid)
+        value = self.get(key, () if valid in (NUMBER, WHOLE) else valid)
         if value is None:
             made = Assumption(key, default, valid, reason)
         else:

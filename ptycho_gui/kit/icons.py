@@ -6,7 +6,7 @@ from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
-from ptycho_gui.kit.resource_files import resource
+from ptycho_core.base.resource_files import resource
 
 
 def icon(name: str) -> QIcon:

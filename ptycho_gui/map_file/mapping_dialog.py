@@ -144,7 +144,7 @@ class MappingDialog(QDialog):
         self.saved = QComboBox()
         self.saved.addItem(_GUESS)
         self.saved.setAccessibleName("Mapping to begin with")
-        self.saved.setToolTip("A guess, or a mapping that was saved for files of this layout")
+        self.saved.setToolTip("A guess, or a mapping that was saved, or is shipped, for files of this layout")
         self.saved.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         label = QLabel("Be&gin with:")
         label.setBuddy(self.saved)
@@ -320,7 +320,8 @@ class MappingDialog(QDialog):
         self.saved.addItems([_GUESS, *(saved.name for saved in self._saved)])
         self.form.offer(examined.proposal, examined.root, examined.positions_root)
         separate = self.form.positions_file is not None
-        fitting = [i for i, saved in enumerate(self._saved, 1) if saved.mapping.positions.separate_file == separate]
+        whole = [(i, saved.mapping) for i, saved in enumerate(self._saved, 1) if not saved.mapping.open]
+        fitting = [i for i, of in whole if of.positions.separate_file == separate and "step" not in of.guessed]
         self.saved.setCurrentIndex(fitting[0] if fitting else 0)
         self._begin_with(self.saved.currentIndex())
         if self._proposal.mapping is None and not fitting:

@@ -126,12 +126,14 @@ class CoordinateField(_WithUnit):
         self.multiplier.textChanged.connect(self.changed)
         self.row.insertWidget(1, QLabel("×"))
         self.row.insertWidget(2, self.multiplier)
+        self._angle: tuple[str, str | None] = ("", None)
 
     def say(self, of: Coordinate) -> None:
         """Show a coordinate."""
         self.field.say(of.key if of.column is None else f"{of.key}[{of.column}]")
         self.say_unit(of.unit)
         self.multiplier.setText(f"{of.multiplier:.12g}")
+        self._angle = (of.key, of.angle)
 
     def body(self) -> dict[str, object]:
         """Return what it says as the JSON of a `Coordinate`."""
@@ -141,7 +143,8 @@ class CoordinateField(_WithUnit):
         except ValueError:
             multiplier = self.multiplier.text()
         place = {"key": column[1], "column": int(column[2])} if column else {"key": self.field.key}
-        return {**place, "unit": self.unit.currentData(), "multiplier": multiplier}
+        angle = self._angle[1] if self._angle[0] == place["key"] else None
+        return {**place, "unit": self.unit.currentData(), "multiplier": multiplier, "angle": angle}
 
 
 class QuantityField(_WithUnit):

@@ -132,6 +132,9 @@ class MappingForm(QScrollArea):
         self.quantities = {
             role: QuantityField(name, "unknown", tip, units) for role, (name, tip, units) in _QUANTITIES.items()
         }
+        self.series = QCheckBox("and the files numbered alike")
+        self.series.setToolTip("The patterns go on in the files beside this one whose names differ in the last number")
+        self.series.toggled.connect(self._tell)
         self.invert = QCheckBox("&0 is good")
         self.invert.setToolTip("Checked: pixels other than 0 are bad. Not checked: pixels of 0 are bad")
         for field in self.keys.values():
@@ -152,7 +155,8 @@ class MappingForm(QScrollArea):
         return choice
 
     def _pattern_rows(self) -> list[tuple[str, QWidget]]:
-        return [("&Patterns", self.keys["patterns"]), ("A&xes", self.axes), ("&Values are", self.data)]
+        patterns = [("&Patterns", self.keys["patterns"]), ("Of t&his file", self.series)]
+        return [*patterns, ("A&xes", self.axes), ("&Values are", self.data)]
 
     def _position_rows(self) -> list[tuple[str, QWidget]]:
         self._file = QElidingLabel(_NO_FILE)
@@ -244,6 +248,7 @@ class MappingForm(QScrollArea):
         """Show a mapping."""
         self._quiet = True
         self.keys["patterns"].say(mapping.patterns)
+        self.series.setChecked(mapping.series)
         self.keys["index"].say(mapping.index)
         self.keys["position_index"].say(mapping.positions.index)
         self.keys["probe"].say(mapping.probe)
@@ -268,6 +273,8 @@ class MappingForm(QScrollArea):
         if name in QUANTITIES:
             return self.quantities[name].body()
         fields = self.coordinates.values()
+        if name == "step":
+            return [field.multiplier.text() for field in fields]
         return [field.field.key if name == "positions" else field.unit.currentData() for field in fields]
 
     def say_part(self, proposal: Proposal) -> None:
@@ -307,6 +314,7 @@ class MappingForm(QScrollArea):
         given = {key: value for key, value in settings.items() if value not in ("", "nyx")}
         return {
             "patterns": keys["patterns"],
+            "series": self.series.isChecked(),
             "positions": {
                 **{axis: field.body() for axis, field in self.coordinates.items()},
                 "index": keys["position_index"],

@@ -25,6 +25,8 @@ LABELS = {
     "missing": "Missing patterns",
     "angle": "Sample angle",
     "position_unit": "Position unit",
+    "columns": "Patterns in a line",
+    "step_m": "Raster step",
     "orientation": "Position axes",
     "probe": "Probe",
     "source": "Beam of",
@@ -39,6 +41,8 @@ LABELS = {
 """What a form calls each setting of a file."""
 _SHOWN_IN = {
     "skip_lines": ("lines", 1.0),
+    "columns": ("patterns", 1.0),
+    "step_m": ("nm", 1e-9),
     "energy_ev": ("keV", 1e3),
     "distance_m": ("m", 1.0),
     "defocus_m": ("mm", 1e-3),

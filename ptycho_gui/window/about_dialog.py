@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTabWidget, QTe
 
 from ptycho_core import __version__
 from ptycho_core.base.environment import host, versions
-from ptycho_gui.kit.resource_files import resource
+from ptycho_core.base.resource_files import resource
 
 _LICENCES = "docs/licences.md"
 

@@ -78,7 +78,7 @@ class FileActions(QObject):
     @Slot(object)
     def offer_mapping(self, path: Path) -> None:
         """Ask whether a file of no known format is to be opened by a mapping."""
-        text = f"{path.name} is of no known format. Do you want to say what in it is what?"
+        text = f"{path.name} cannot be read without being told more. Do you want to say what in it is what?"
         if QMessageBox.question(self._window, "Open scan", text) == QMessageBox.StandardButton.Yes:
             self._open_by_mapping(path)
 

@@ -19,8 +19,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
+from ptycho_core.base.resource_files import resource
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.resource_files import resource
 
 FIRST_PAGE = "docs/guide.md"
 _SIZE = (860, 760)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import fields, pairing
-from ptycho_core.formats.chunks import check_count, natural, numbered
+from ptycho_core.formats.chunks import check_count, file_series, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
-from ptycho_core.formats.mapping.quantities import told_geometry
+from ptycho_core.formats.mapping.quantities import readings, told_geometry
 from ptycho_core.formats.masks import IGNORE, good_pixels
+from ptycho_core.formats.raster import raster_places, step_m
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
 from ptycho_core.scan.mapping import (
@@ -24,7 +25,6 @@ from ptycho_core.scan.mapping import (
     Coordinate,
     Mapping,
     Mask,
-    Positions,
 )
 from ptycho_core.scan.scan import ArraySource
 from ptycho_core.scan.settings import Settings
@@ -56,8 +56,8 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     if mapping.guessed:
         notes.append(f"guessed when the mapping was proposed, and not confirmed since: {', '.join(mapping.guessed)}")
     axes = settings.get("axes") or "nyx"
-    source, raster, places = patterns(store, mapping.patterns, axes, settings, notes)
-    yx, unit = _positions(where, mapping, source.shape[0], raster, settings, notes)
+    source, raster, places = patterns(store, mapping.patterns, axes, settings, notes, series=mapping.series)
+    yx, unit = _positions(store, where, mapping, source.shape[0], raster, settings, notes)
     notes.extend(where.notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, places, settings, notes)
     mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:], settings, notes)
@@ -127,7 +127,7 @@ def _summary(mapping: Mapping, where: Store) -> str:
 
 
 def patterns(
-    store: Store, key: str, axes: str, settings: Settings, notes: list[str]
+    store: Store, key: str, axes: str, settings: Settings, notes: list[str], *, series: bool = False
 ) -> tuple[ArraySource, Raster | None, NDArray[np.int64] | None]:
     """Return patterns (n, y, x), or (n, x, y) where the axes say so, and the raster that they had.
 
@@ -146,6 +146,9 @@ def patterns(
         source, places = numbered(store, key, keys, settings, notes)
         return source, None, places
     store.require(key)
+    if series:
+        source, places = file_series(store, key, settings, notes)
+        return source, None, places
     if axes == "yxn":
         source, raster = fields.last_axis_first(store.patterns(key)), None
     else:
@@ -159,43 +162,59 @@ def patterns(
 
 
 def _positions(
-    where: Store, mapping: Mapping, n: int, raster: Raster | None, settings: Settings, notes: list[str]
+    store: Store,
+    where: Store,
+    mapping: Mapping,
+    n: int,
+    raster: Raster | None,
+    settings: Settings,
+    notes: list[str],
 ) -> tuple[NDArray[np.float64], str]:
     """Return positions (m, 2), in the file's order, and their unit."""
     y_at, x_at = mapping.positions.y, mapping.positions.x
-    numbers = _of_raster(where, mapping.positions, n, raster, notes)
+    numbers = _of_raster(where, mapping, n, raster, settings, notes)
     y, x = (numbers[of.key] if of.key in numbers else coordinate_values(where, of, settings) for of in (y_at, x_at))
     if len(y) == len(x) != n and (gaps := ~(np.isfinite(y) & np.isfinite(x))).any() and not mapping.positions.index:
         notes.append(f"left out {np.count_nonzero(gaps)} of {len(y)} positions, which are not finite")
         y, x = y[~gaps], x[~gaps]
     if not len(y) == len(x) == n:
         y, x = _along_raster(where, mapping, (y, x), n, raster, notes)
-    yx = np.stack([y * y_at.multiplier, x * x_at.multiplier], axis=1)
+    if numbers and ("step" in mapping.guessed or settings.get("step_m")):
+        step = step_m(where.path, None, settings)
+        signs = [np.sign(of.multiplier) for of in (y_at, x_at)]
+        return np.stack([y * signs[0], x * signs[1]], axis=1) * step, "m"
+    shortened = [of.multiplier * _cosine(store, of, settings, notes) for of in (y_at, x_at)]
+    yx = np.stack([y * shortened[0], x * shortened[1]], axis=1)
     if y_at.unit == x_at.unit:
         return yx, y_at.unit
     metres = np.array([UNITS[y_at.unit] or 1.0, UNITS[x_at.unit] or 1.0])
     return yx * metres, "m"
 
 
+def _cosine(store: Store, of: Coordinate, settings: Settings, notes: list[str]) -> float:
+    """Return by how much a motor that is turned towards the beam moves less across it."""
+    if of.angle is None:
+        return 1.0
+    degrees = float(np.median(readings(store, of.angle)))
+    if degrees == 0 or not np.isfinite(degrees):
+        return 1.0
+    if settings.assume("angle", "correct", f"'{of.key}' is turned by {degrees:g} degrees") == "ignore":
+        return 1.0
+    notes.append(f"multiplied '{of.key}' by the cosine of its angle, {degrees:g} degrees")
+    return math.cos(math.radians(degrees))
+
+
 def _of_raster(
-    where: Store, positions: Positions, n: int, raster: Raster | None, notes: list[str]
+    where: Store, mapping: Mapping, n: int, raster: Raster | None, settings: Settings, notes: list[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the number of the line, and of the place in it, of each pattern of a raster that is told by its step."""
+    positions = mapping.positions
     if not {positions.y.key, positions.x.key} & {LINE, COLUMN}:
         return {}
-    lines, columns = positions.lines or (raster or (None,))[0], positions.columns or (raster or (0, None))[1]
-    if columns is None:
-        if lines is None or n % lines:
-            raise InputError(f"{where.path}: a raster by its step needs 'columns', the patterns in a line")
-        columns = n // lines
-    m = n if lines is None else min(n, lines * columns)
-    if lines is not None and n < lines * columns:
-        notes.append(f"the raster of {lines} x {columns} lacks its last {lines * columns - n} patterns")
-    places = np.arange(m)
-    line, place = places // columns, places % columns
-    if positions.snake:
-        place = np.where(line % 2, columns - 1 - place, place)
-    return {LINE: line.astype(np.float64), COLUMN: place.astype(np.float64)}
+    shape = raster or (None, None)
+    stated = positions.lines or shape[0], positions.columns or shape[1]
+    line, column = raster_places(where.path, n, stated, positions.snake, settings, notes)
+    return {LINE: line, COLUMN: column}
 
 
 def coordinate_values(where: Store, of: Coordinate, settings: Settings) -> NDArray[np.float64]:

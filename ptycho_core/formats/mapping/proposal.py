@@ -21,7 +21,7 @@ from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.formats.stores.store import LARGEST_SIDE, Header, Store, drop_leading, list_keys, say_dead_links
 from ptycho_core.scan.mapping import OPEN, Coordinate, Mapping, Mask, Positions, Quantity
 from ptycho_core.scan.settings import Settings
-from ptycho_core.scan.units import LENGTHS_M, UNITS
+from ptycho_core.scan.units import UNITS
 
 _MOST_CONSIDERED = 5000
 _MOST_LISTED = 30
@@ -134,7 +134,10 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
         mask=_mask(store, candidates["mask"]),
         settings={} if stack.axes == "nyx" else {"axes": stack.axes},
         guessed=tuple(guessed),
-        **likeliest,
+        energy=likeliest.get("energy"),
+        distance=likeliest.get("distance"),
+        detector_pixel=likeliest.get("detector_pixel"),
+        object_pixel=likeliest.get("object_pixel"),
     )
     remarks = [f"the file holds other scans, left alone: {', '.join(others)}"] if others else []
     if not pairs:
@@ -290,7 +293,7 @@ def _mask(store: Store, keys: tuple[str, ...]) -> Mask | None:
 def _with_units(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> Mapping:
     """Return the mapping with the units of its positions: as stated or named, else one that gives usual steps."""
     places = mapping.positions
-    units = [_unit(quantity_guess.stated_unit(where, of.key)) for of in (places.y, places.x)]
+    units = [quantity_guess.position_unit(quantity_guess.stated_unit(where, of.key)) for of in (places.y, places.x)]
     guessed = mapping.guessed if any(units) else (*mapping.guessed, "position_unit")
     known = next(filter(None, units), None) or _usual_unit(store, where, mapping, stack)
     if any(unit is not None and (unit[0] == "px") != (known[0] == "px") for unit in units):
@@ -300,16 +303,6 @@ def _with_units(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> 
         for of, unit in zip((places.y, places.x), units, strict=True)
     )
     return dataclasses.replace(mapping, positions=dataclasses.replace(places, y=y, x=x), guessed=guessed)
-
-
-def _unit(name: str | None) -> tuple[str, float] | None:
-    """Return the unit of positions, and the multiplier, that a unit's name means."""
-    if name in ("px", "pixel", "pixels"):
-        return "px", 1.0
-    metres = LENGTHS_M.get(name or "")
-    if metres is None:
-        return None
-    return next(((unit, 1.0) for unit, length in UNITS.items() if length == metres), ("m", metres))
 
 
 def _usual_unit(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> tuple[str, float]:

@@ -73,7 +73,7 @@ def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:
     """Return the number, or with ``pair`` the one or two numbers, of a quantity; of several readings their median."""
     if of.value is not None or of.key is None:
         return [of.value or 0.0]
-    numbers = _readings(store, of.key)
+    numbers = readings(store, of.key)
     if not (numbers.size and np.isfinite(numbers).all() and (numbers > 0).all()):
         raise InputError(f"{store.path}: '{of.key}' must hold positive numbers")
     if pair and numbers.size == 2:
@@ -81,7 +81,14 @@ def _numbers(store: Store, of: Quantity, pair: bool = False) -> list[float]:
     return [units.one_of_readings(store, of.key, numbers)]
 
 
-def _readings(store: Store, key: str) -> NDArray[np.float64]:
+def readings(store: Store, key: str) -> NDArray[np.float64]:
+    """Return the numbers (n,) at a key, or of an attribute ``GROUP@NAME``.
+
+    Raises
+    ------
+    InputError
+        There is no such thing, or it is too large for one number.
+    """
     group, at, name = key.rpartition("@")
     if key in store or not at:
         shape = store.header(store.require(key)).shape

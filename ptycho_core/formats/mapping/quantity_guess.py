@@ -14,7 +14,7 @@ from ptycho_core.formats import units
 from ptycho_core.formats.stores.store import Header, Store
 from ptycho_core.scan.mapping import QUANTITIES, Quantity
 from ptycho_core.scan.radiation import PLANCK_TIMES_C_EV_M
-from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M
+from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
 _MOST_GROUPS = 200
 _UNIT_IN_NAME = re.compile(r"[_.\s(\[](pixels?|px|nm|um|µm|mm|cm|m|kev|ev|angstroms?)[)\]]?$", re.IGNORECASE)
@@ -87,6 +87,16 @@ def quantities(store: Store, headers: dict[str, Header], others: tuple[str, ...]
 def stated_unit(store: Store, key: str) -> str | None:
     """Return the unit that an array has as an attribute or at the end of its name, in small letters; or None."""
     return units.name(store, key) or _unit_in_name(key)
+
+
+def position_unit(name: str | None) -> tuple[str, float] | None:
+    """Return the unit of positions, and the multiplier, that a unit's name means."""
+    if name in ("px", "pixel", "pixels"):
+        return "px", 1.0
+    metres = LENGTHS_M.get(name or "")
+    if metres is None:
+        return None
+    return next(((unit, 1.0) for unit, length in UNITS.items() if length == metres), ("m", metres))
 
 
 def _unit_in_name(key: str) -> str | None:

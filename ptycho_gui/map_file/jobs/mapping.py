@@ -18,6 +18,7 @@ from ptycho_core.formats.mapping import mapped
 from ptycho_core.formats.mapping.layout import Node, fingerprint, layout
 from ptycho_core.formats.mapping.proposal import Proposal, propose
 from ptycho_core.formats.mapping.saved_mappings import SavedMapping, find_for, save_named
+from ptycho_core.formats.mapping.shipped_mappings import likely
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, read_mapping, write_mapping
@@ -39,7 +40,8 @@ class Examined:
     fingerprint
         Of the layout.
     saved
-        Mappings that were saved for this layout, the newest first.
+        Mappings to begin with: those that were saved for this layout, the newest first, then shipped ones that the
+        file is like.
     """
 
     root: Node
@@ -110,7 +112,8 @@ def examine(path: Path, positions_file: Path | None, folder: Path) -> Job:
             root = layout(store)
             token.leave_if_cancelled()
             mark, other_root = fingerprint(root), None if other is None else layout(other)
-            return Examined(root, other_root, propose(store, other), mark, find_for(folder, mark))
+            shipped = [SavedMapping(fit.title, fit.mapping, mark) for fit in likely(store, other)]
+            return Examined(root, other_root, propose(store, other), mark, [*find_for(folder, mark), *shipped])
 
     return job
 

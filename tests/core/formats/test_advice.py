@@ -24,6 +24,8 @@ TYPED = {
     "detector_pixel_m": "75e-6",
     "object_pixel_m": str(files.PIXEL_M),
     "skip_lines": "2",
+    "columns": "4",
+    "step_m": "1e-7",
     "defocus_m": "1e-3",
     "magnification": "500",
 }

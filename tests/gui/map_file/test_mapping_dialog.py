@@ -15,11 +15,13 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QLabel
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.layout import layout
 from ptycho_core.formats.mapping.proposal import propose_file
+from ptycho_core.formats.mapping.shipped_mappings import fits, shipped_readers
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import read_mapping
 from ptycho_gui.map_file.file_tree import FileTreeModel
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from tests.helpers import scan_files as files
+from tests.helpers.beamline_files import BEAMLINES
 from tests.helpers.scan_files import lab_file
 
 M = files.TINY
@@ -239,3 +241,34 @@ def test_a_guess_is_one_until_the_operator_changes_it(dialog):
     dialog.form.coordinates["y"].say_unit("nm")
     dialog.form.coordinates["x"].say_unit("nm")
     assert set(dialog.form.partial_mapping().mapping.guessed) == set(guessed) - {"position_unit"}
+
+
+# Shipped mappings
+
+
+def test_a_shipped_mapping_that_a_file_is_like_is_chosen_first_and_opens_it_by_one_click(qtbot, make, tmp_path):
+    beamline = BEAMLINES["max4-nanomax"]
+    path, _ = beamline.write(tmp_path, M)
+    dialog = make(path)
+    qtbot.waitUntil(lambda: dialog.saved.currentText() == "MAX IV NanoMAX")
+    qtbot.waitUntil(lambda: dialog.form.keys["patterns"].key == "entry/measurement/eiger1m/frames")
+    mapping = dialog.form.partial_mapping().mapping
+    np.testing.assert_array_equal(read_scan(path, mapping=mapping, settings=beamline.answers).patterns[:], M.counts)
+
+
+def test_what_a_shipped_mapping_says_goes_through_the_form_unchanged(qtbot, make, tmp_path):
+    for name in ("aps-velociprobe", "petra3-p06", "dectris-raster"):
+        (folder := tmp_path / name).mkdir()
+        path, positions = BEAMLINES[name].write(folder, M)
+        dialog = make(path)
+        qtbot.waitUntil(lambda dialog=dialog: dialog.saved.count() > 1)
+        if positions:
+            dialog.use_positions_file(positions)
+            qtbot.waitUntil(lambda dialog=dialog: dialog.model.rowCount() == 2)
+        title = shipped_readers()[name].shipped.title
+        qtbot.waitUntil(lambda dialog=dialog, title=title: dialog.saved.findText(title) > 0)
+        dialog.saved.setCurrentText(title)
+        dialog.saved.activated.emit(dialog.saved.currentIndex())
+        with open_store(path) as store, open_store(positions or path, tables=True) as other:
+            (fit,) = fits(shipped_readers()[name].shipped, store, other if positions else None)
+        assert dialog.form.partial_mapping().mapping == fit.mapping
