@@ -17,7 +17,7 @@ class KeyedButton(QToolButton):
     panel
         The key works while it, or anything in it, has the focus.
     text
-        With a mnemonic.
+        Without a mnemonic: the key is shorter.
     key
         Such as "R".
     tip
@@ -31,7 +31,7 @@ class KeyedButton(QToolButton):
         self.setText(text)
         self.setCheckable(checkable)
         self.setToolTip(f"{tip} ({key})")
-        self.setAccessibleName(text.replace("&", ""))
+        self.setAccessibleName(text)
         shortcut = QShortcut(QKeySequence(key), panel)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self.click)

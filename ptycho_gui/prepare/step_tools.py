@@ -23,12 +23,12 @@ _SHAPES = {
     REGION: RECTANGLE,
 }
 _TOOLS = {
-    "rectangle": ("mask-rectangle", "Re&ctangle", "R", "Mask a rectangle: drag from corner to corner"),
-    "polygon": ("mask-polygon", "Pol&ygon", "P", "Mask a polygon: click its corners, end with a double click or Enter"),
-    "brush": ("mask-brush", "&Brush", "B", "Mask what you paint over"),
-    THRESHOLD: ("mask-threshold", "&Threshold", "T", "Mask pixels by their mean count"),
-    "centre": ("centre", "Set ce&ntre", "C", "Click where the centre of the patterns is"),
-    REGION: ("region", "Re&gion", "G", "Keep the patterns of a part of the scan: drag over their positions"),
+    "rectangle": ("mask-rectangle", "Rectangle", "R", "Mask a rectangle: drag from corner to corner"),
+    "polygon": ("mask-polygon", "Polygon", "P", "Mask a polygon: click its corners, end with a double click or Enter"),
+    "brush": ("mask-brush", "Brush", "B", "Mask what you paint over"),
+    THRESHOLD: ("mask-threshold", "Threshold", "T", "Mask pixels by their mean count"),
+    "centre": ("centre", "Set centre", "C", "Click where the centre of the patterns is"),
+    REGION: ("region", "Region", "G", "Keep the patterns of a part of the scan: drag over their positions"),
 }
 
 
@@ -63,7 +63,7 @@ class StepTools(QWidget):
         self.radius.valueChanged.connect(self._apply)
         self.buttons = {name: self._button(name, panel) for name in _TOOLS}
         tip = "Move the patterns' centre of mass to the middle"
-        self._find = KeyedButton(panel, "F&ind centre", "F", tip, checkable=False)
+        self._find = KeyedButton(panel, "Find centre", "F", tip, checkable=False)
         _decorate(self._find, "search")
         self._find.clicked.connect(self._find_centre)
         self._lay_out()

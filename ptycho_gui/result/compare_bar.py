@@ -29,8 +29,8 @@ class CompareBar(QWidget):
         self._in_front = 0
         self.names = QElidingLabel()
         self.names.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.side_by_side = KeyedButton(panel, "&Side by side", "S", "Show A at the left and B at the right")
-        self.blink = KeyedButton(panel, "Blin&k", "K", "Show A and B in turn in the same place: changes catch the eye")
+        self.side_by_side = KeyedButton(panel, "Side by side", "S", "Show A at the left and B at the right")
+        self.blink = KeyedButton(panel, "Blink", "K", "Show A and B in turn in the same place: changes catch the eye")
         modes = QButtonGroup(self)
         for button in (self.side_by_side, self.blink):
             modes.addButton(button)
@@ -49,7 +49,7 @@ class CompareBar(QWidget):
         self.interval.setAccessibleName("Blink interval")
         self._interval_label = QLabel("Ever&y:")
         self._interval_label.setBuddy(self.interval)
-        self.flip = KeyedButton(panel, "Fl&ip", "I", "Show the other object now", checkable=False)
+        self.flip = KeyedButton(panel, "Flip", "I", "Show the other object now", checkable=False)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._flip)
         self.flip.clicked.connect(self._flip)

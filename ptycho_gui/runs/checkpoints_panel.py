@@ -35,7 +35,7 @@ class CheckpointsPanel(QWidget):
         self.buttons = TableActions(self.view, self)
         add = self.buttons.add
         self.reconstruct = add(
-            "&Reconstruct",
+            "Reco&nstruct",
             "reconstruct",
             "Reconstruct the run's scan with this checkpoint",
             self._reconstruct,
@@ -57,7 +57,7 @@ class CheckpointsPanel(QWidget):
             why_not=self._why_not_one,
         )
         self.show_in_folder = add(
-            "Show in &folder",
+            "Sho&w in folder",
             "folder",
             "Open the folder of this checkpoint in the file manager",
             self._show_folder,

@@ -67,7 +67,7 @@ class QueuePanel(QWidget):
             why_not=lambda: self._not_add,
         )
         self.run = add(
-            "&Run queue",
+            "Ru&n queue",
             "play",
             "Begin with the first run that waits",
             self.run_requested.emit,
@@ -97,7 +97,7 @@ class QueuePanel(QWidget):
             why_not=lambda: self._why_not_move(1, "No run that waits comes after this one."),
         )
         self.remove = add(
-            "Remo&ve",
+            "Re&move",
             "trash",
             "Take this run out of the queue",
             self._remove,

@@ -49,7 +49,7 @@ class RunsPanel(QWidget):
         self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.view.setSortingEnabled(True)
         self._make_actions()
-        self.field = PathField("folder", "Folder whose runs are listed", "C&hoose…")
+        self.field = PathField("folder", "Folder whose runs are listed", "&Choose…")
         self.field.path_entered.connect(self._choose)
         self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self.picture.setAccessibleName("Phase of the selected run's reconstruction")
@@ -81,21 +81,21 @@ class RunsPanel(QWidget):
             why_not=lambda: self._busy or self._why_not_read(),
         )
         self.resume = add(
-            "&Resume",
+            "Res&ume",
             "resume",
             "Go on with this run from its last checkpoint",
             self._resume,
             why_not=lambda: self._busy or self._why_not_change(),
         )
         self.overlay = add(
-            "O&verlay",
+            "Over&lay",
             "overlay",
             "Show the curves of this run beside those of the present one",
             self._toggle_overlay,
             why_not=lambda: None if self._whole() else "Select a run first.",
         )
         self.compare = add(
-            "Co&mpare settings…",
+            "Com&pare settings…",
             "compare",
             "List the settings in which two runs differ",
             self._compare,
@@ -109,7 +109,7 @@ class RunsPanel(QWidget):
             "Delete",
             why_not=self._why_not_change,
         )
-        self.reread = add("Re&fresh", "refresh", "Look into the folder again", self.refresh, "F5")
+        self.reread = add("Refre&sh", "refresh", "Look into the folder again", self.refresh, "F5")
 
     def _lay_out(self) -> None:
         label = QLabel("Fol&der:")
@@ -237,7 +237,7 @@ class RunsPanel(QWidget):
         self.buttons.follow()
         whole = self._whole()
         removes = bool(whole) and all(info.folder in self._overlaid for info in whole)
-        self.overlay.setText("Remo&ve overlay" if removes else "O&verlay")
+        self.overlay.setText("Remove over&lay" if removes else "Over&lay")
         self.overlay.setIconText(self.overlay.text())
         self._show_picture(self._runs())
 

@@ -26,7 +26,7 @@ from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.scan.setting_field import LABELS, SettingField
 
-_TAKEN = "octh"
+_TAKEN = "octy"
 """Mnemonics of the panel outside of what was assumed."""
 
 
@@ -104,7 +104,7 @@ class History(Fold):
         self._lines = QWidget()
         self._column = QVBoxLayout(self._lines)
         self._column.setContentsMargins(12, 0, 0, 0)
-        super().__init__("&History", self._lines, parent)
+        super().__init__("Histor&y", self._lines, parent)
 
     def show_scan(self, scan: Scan) -> None:
         """Show the history of a scan."""
@@ -112,7 +112,7 @@ class History(Fold):
             before.deleteLater()
         for sentence in scan.history:
             self._column.addWidget(wrapped("", f"{sentence[:1].upper()}{sentence[1:]}"))
-        self.set_title(f"&History ({len(scan.history)})")
+        self.set_title(f"Histor&y ({len(scan.history)})")
 
 
 def _asked(scan: Scan) -> list[Assumption]:

@@ -171,7 +171,7 @@ class CurvesPanel(QWidget):
         self.overlaid.setToolTip("Remove a run that is overlaid")
         self.overlaid.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.overlaid.setMenu(QMenu(self.overlaid))
-        self.fit = QPushButton(icon("fit"), "&Fit")
+        self.fit = QPushButton(icon("fit"), "F&it")
         self.fit.setToolTip("See all of the curves, and follow them as they grow (double-click, or Home)")
         self.fit.clicked.connect(self._fit)
         row = QHBoxLayout()
@@ -246,7 +246,7 @@ class CurvesPanel(QWidget):
         menu.clear()
         for label in self._overlays:
             menu.addAction(f"Remove {label}").triggered.connect(lambda checked=False, name=label: self._remove(name))
-        self.overlaid.setText(f"O&verlaid: {len(self._overlays)}")
+        self.overlaid.setText(f"Overl&aid: {len(self._overlays)}")
         allow(self.overlaid, None if self._overlays else "No run is overlaid: choose one in the list of runs.")
         self.overlays_changed.emit(self.overlays)
         self.refresh()

@@ -13,7 +13,7 @@ from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
 
 _ELSEWHERE = ("gridsize", "neighbor_count")
-_TAKEN = "bcfjlorsv"
+_TAKEN = "bdjlmnost"
 """Letters that the form itself and the panel around it use."""
 
 
@@ -60,7 +60,7 @@ class SettingsForm(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
-        find = QLabel("&Find a setting")
+        find = QLabel("Fi&nd a setting")
         find.setBuddy(self.search)
         grid.addWidget(find, 0, 0)
         grid.addWidget(self.search, 0, 1)
@@ -105,7 +105,7 @@ class SettingsForm(QWidget):
         changed = sum(self._draft.is_changed(name) for name in used)
         wrong = sum(bool(self.fields[name].shown_problem) for name in used)
         counts = [f"{changed} changed"] * bool(changed) + [f"{wrong} to put right"] * bool(wrong)
-        self.unfold.setText(f"Ad&vanced settings{': ' * bool(counts)}{', '.join(counts)}")
+        self.unfold.setText(f"A&dvanced settings{': ' * bool(counts)}{', '.join(counts)}")
         if engine != self._arranged_for:
             self._arranged_for = engine
             self._arrange()

@@ -53,8 +53,8 @@ class TrainingPanel(QWidget):
         self._files.failed.connect(self._fail)
         self.load = self._button("&Load settings…", "load", "Take all settings from a file", self._choose_to_load)
         self.save = self._button("&Save settings…", "save", "Write all settings to a file", self._choose_to_save)
-        self.reset = self._button("&Reset all", "reset", "Give every setting its default", self._reset)
-        self.copy = self._button("&Copy command line", "copy", "Copy the command that trains alike", self._copy)
+        self.reset = self._button("Rese&t all", "reset", "Give every setting its default", self._reset)
+        self.copy = self._button("Copy co&mmand line", "copy", "Copy the command that trains alike", self._copy)
         self.script = self._button(
             "Save &job script…", "queue", "Write a script that trains alike on a cluster", self._choose_script
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from ptycho_gui.window.preferences import VERSION, Preferences
 
@@ -16,6 +16,48 @@ _BOTTOM_PART = 4
 _LEFT, _MAIN, _SIDE, _BOTTOM = "left", "main", "side", "bottom"
 _SPLITS = {_BOTTOM: Qt.Orientation.Vertical, _SIDE: Qt.Orientation.Horizontal}
 _AREAS = {_LEFT: Qt.DockWidgetArea.LeftDockWidgetArea, _MAIN: Qt.DockWidgetArea.RightDockWidgetArea}
+
+
+class _Frame(QWidget):
+    """Holds the panel of a dock, hides it while another tab is in front, and keeps its mnemonics to itself.
+
+    Qt leaves the panels behind a tab visible, out of sight: their mnemonics would compete with those of the menus, and
+    Tab would lead into them. As a sub-window, mnemonics within work only while the focus is within.
+
+    Parameters
+    ----------
+    panel
+        Held.
+    dock
+        Gets the frame.
+    """
+
+    def __init__(self, panel: QWidget, dock: QDockWidget) -> None:
+        super().__init__()
+        self._panel = panel
+        policy = panel.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # docks have the same room whichever is in front
+        panel.setSizePolicy(policy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(panel)
+        dock.setWidget(self)
+        self.setWindowFlags(Qt.WindowType.SubWindow)
+        self.show()
+        dock.visibilityChanged.connect(self._follow)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Qt: Tab leads out of a panel into the next one."""
+        return self.window().focusNextPrevChild(next)
+
+    def take_focus(self) -> None:
+        """Give the panel the focus: its tab was clicked."""
+        self._panel.show()
+        self._panel.setFocus()
+
+    @Slot(bool)
+    def _follow(self, in_front: bool) -> None:
+        self._panel.setVisible(in_front)
 
 
 class Docks:
@@ -31,20 +73,31 @@ class Docks:
         self._window = window
         self._docks: dict[str, QDockWidget] = {}
         self._groups: dict[str, str] = {}
+        self._panels: dict[str, QWidget] = {}
         self._placed: dict[str, list[QDockWidget]] = {}
         window.setDockNestingEnabled(True)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        window.tabifiedDockWidgetActivated.connect(lambda dock: dock.widget().take_focus())
 
     def add(self, name: str, title: str, group: str, widget: QWidget) -> None:
         """Put a widget in a dock of a group: "left", "main", "side" or "bottom"."""
         dock = QDockWidget(title, self._window)
         dock.setObjectName(f"dock_{name}")
-        dock.setWidget(widget)
+        _Frame(widget, dock)
         dock.setTitleBarWidget(QWidget(dock))  # the tabs have the titles
-        self._docks[name], self._groups[name] = dock, group
+        self._docks[name], self._groups[name], self._panels[name] = dock, group, widget
 
     def __getitem__(self, name: str) -> QDockWidget:
         return self._docks[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all docks, in the order in which they were added."""
+        return tuple(self._docks)
+
+    def panel(self, name: str) -> QWidget:
+        """Return what was put in a dock."""
+        return self._panels[name]
 
     def show(self, name: str) -> None:
         """Bring a dock to the front."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
@@ -137,6 +137,7 @@ class MainWindow(QMainWindow):
         bind("whats_this", QWhatsThis.enterWhatsThisMode)
         bind("first_steps", lambda: self.docks.show("welcome"))
         bind("about", lambda: AboutDialog(self).exec())
+        QShortcut(QKeySequence("F10"), self, self._open_menus)
         self.commands["unlock"].setCheckable(True)
         self.commands["unlock"].toggled.connect(self.docks.set_movable)
         files.fill_recent(self.commands.menus["File"], before=self.commands["demo"])
@@ -242,6 +243,11 @@ class MainWindow(QMainWindow):
         self.docks.arrange()
         self.docks["welcome"].setVisible(self.session.loader.looked is None)
         self.docks.share_room()
+
+    @Slot()
+    def _open_menus(self) -> None:
+        """Open the first menu, from where the arrow keys lead on."""
+        self.menuBar().setActiveAction(self.menuBar().actions()[0])
 
     @Slot()
     def _show_guide(self) -> None:

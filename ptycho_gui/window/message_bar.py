@@ -32,7 +32,7 @@ class MessageBar(QFrame):
         self._severity, self._look, self._parent = "info", "", parent
         self._icon, self._text = QLabel(), QLabel(wordWrap=True)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
-        self._log = QPushButton("Show &log")
+        self._log = QPushButton("Show log")
         self._log.setToolTip("Show the log, which has the details")
         self._log.clicked.connect(self.log_requested)
         self._fixes: tuple[Fix, ...] = ()
@@ -79,7 +79,7 @@ class MessageBar(QFrame):
         self._fixes = tuple(fixes)
         self._use.setVisible(bool(fixes))
         words = " and ".join(fix.label for fix in fixes)
-        self._use.setText(f"&Use {words}")
+        self._use.setText(f"Use {words}")
         self._use.setToolTip(f"Set for the next run: {words}")
         self._colour()
         self.show()

@@ -38,13 +38,17 @@ _PLAIN = {
 }
 
 
+MENU_LETTERS = "efhrv"
+"""Of the menus, which are there always: no panel has one of them."""
+
+
 def label_of(name: str) -> str:
     """Return what a form calls a setting, its unit in parentheses."""
     return _PLAIN.get(name) or name.replace("_", " ").capitalize()
 
 
 def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
-    """Return labels with an & before the first letter that no other one has, where there is one left.
+    """Return labels with an & before the first letter that neither another one nor a menu has, where one is left.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
     taken
         Letters that others have already, in lower case.
     """
-    used, marked = set(taken), []
+    used, marked = {*MENU_LETTERS, *taken}, []
     for label in labels:
         places = [i for i, letter in enumerate(label) if letter.isascii() and letter.isalnum()]
         place = next((i for i in places if label[i].lower() not in used), None)

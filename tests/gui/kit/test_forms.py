@@ -238,7 +238,7 @@ def test_labels_say_units_and_no_two_settings_share_one():
 
 def test_mnemonics_are_unique_and_keep_off_letters_that_are_taken():
     marked = mnemonics(["Epochs", "Engine", "Eee"], taken="p")
-    assert marked == ["&Epochs", "E&ngine", "Eee"]
+    assert marked == ["Ep&ochs", "E&ngine", "Eee"]
 
 
 @pytest.fixture

@@ -83,10 +83,10 @@ def test_only_what_the_chosen_engine_uses_is_shown_and_counted(empty, draft):
     draft.set("engine", "direct")
     assert shown(empty) == every - NETWORK_ONLY | DIRECT_ONLY
     assert every & NETWORK_ONLY
-    assert empty.form.unfold.text() == "Ad&vanced settings"
+    assert empty.form.unfold.text() == "A&dvanced settings"
     draft.set("engine", "pinn")
     assert shown(empty) == every
-    assert empty.form.unfold.text() == "Ad&vanced settings: 1 changed"
+    assert empty.form.unfold.text() == "A&dvanced settings: 1 changed"
 
 
 def test_settings_that_the_chosen_engine_does_not_use_are_not_found(empty, draft):
@@ -115,10 +115,10 @@ def test_settings_are_found_by_the_words_of_their_name_and_help(empty, text, fou
 
 
 def test_folded_settings_that_are_changed_or_wrong_are_counted(empty, draft):
-    assert empty.form.unfold.text() == "Ad&vanced settings"
+    assert empty.form.unfold.text() == "A&dvanced settings"
     draft.set("seed", 7)
     enter(empty.form.fields["learning_rate"], "x")
-    assert empty.form.unfold.text() == "Ad&vanced settings: 2 changed, 1 to put right"
+    assert empty.form.unfold.text() == "A&dvanced settings: 2 changed, 1 to put right"
 
 
 def test_preset_and_engine_say_what_they_do(empty, draft):
@@ -135,7 +135,7 @@ def test_preset_and_engine_say_what_they_do(empty, draft):
 def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty):
     texts = [empty.form.fields[name].label.text() for name in shown(empty)]
     texts += [button.text() for button in (empty.load, empty.save, empty.reset, empty.copy, empty.script)]
-    texts += ["&Output folder of the next run", "&Browse…", "&Find a setting", empty.form.unfold.text()]
+    texts += ["&Output folder of the next run", "&Browse…", "Fi&nd a setting", empty.form.unfold.text()]
     letters = [text[text.index("&") + 1].lower() for text in texts]
     assert len(set(letters)) == len(letters)
 

@@ -1,0 +1,102 @@
+"""The window by keyboard: menus open whatever is in front, and a letter means one thing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QWidget
+
+from ptycho_gui.kit.forms.labels import MENU_LETTERS
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    yield window
+    bridge.stop()
+
+
+def letters(panel):
+    """Return the mnemonics of what is visible in a panel."""
+    found = []
+    for widget in panel.findChildren(QWidget):
+        label = isinstance(widget, QLabel) and widget.buddy() is not None
+        text = widget.text() if label or isinstance(widget, QAbstractButton) else ""
+        text = widget.title() if isinstance(widget, QGroupBox) else text
+        if widget.isVisible() and (letter := re.search(r"&([^&\s])", text)):
+            found.append(letter[1].lower())
+    return found
+
+
+def focus_on(window, name, qtbot):
+    window.docks.show(name)
+    behind = {dock.objectName() for dock in window.tabifiedDockWidgets(window.docks[name])}
+    others = [window.docks.panel(other) for other in window.docks.names if f"dock_{other}" in behind]
+    qtbot.waitUntil(lambda: window.docks.panel(name).isVisible() and not any(other.isVisible() for other in others))
+    window.docks.panel(name).setFocus()
+
+
+def test_each_menu_opens_by_its_letter_and_the_first_by_f10_whichever_panel_has_the_focus(window, qtbot):
+    window.training.form.unfold.setChecked(True)
+    for dock in ("training", "prepare", "curves", "object", "before_after", "runs", "queue"):
+        focus_on(window, dock, qtbot)
+        for name, letter in (("File", "F"), ("Result", "E"), ("View", "V"), ("Help", "H"), ("Run", "R")):
+            menu = window.commands.menus[name]
+            qtbot.keyClick(window, getattr(Qt.Key, f"Key_{letter}"), Qt.KeyboardModifier.AltModifier)
+            qtbot.waitUntil(menu.isVisible)
+            menu.close()
+        qtbot.keyClick(window, Qt.Key.Key_F10)
+        qtbot.waitUntil(window.commands.menus["File"].isVisible)
+        window.commands.menus["File"].close()
+
+
+def test_no_letter_is_that_of_two_things_in_a_panel_or_of_one_and_a_menu(window, qtbot):
+    assert set(MENU_LETTERS) == {
+        action.text()[action.text().index("&") + 1].lower() for action in window.menuBar().actions()
+    }
+    seen = set()
+    window.training.form.unfold.setChecked(True)
+    for name in window.docks.names:
+        window.docks.show(name)
+        qtbot.waitUntil(window.docks.panel(name).isVisible)
+        found = letters(window.docks.panel(name))
+        twice = [letter for letter, times in Counter(found).items() if times > 1]
+        assert not twice, f"{name}: {twice}"
+        assert not set(found) & set(MENU_LETTERS), name
+        seen |= set(found)
+    assert len(seen) > len("abcdefghij")
+
+
+def test_a_letter_is_that_of_the_panel_that_has_the_focus(window, qtbot):
+    focus_on(window, "runs", qtbot)
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    assert window.runs.field.isAncestorOf(QApplication.focusWidget())
+    focus_on(window, "training", qtbot)
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(window.training.form.unfold.isChecked)
+
+
+def test_tab_leads_through_the_panels_in_sight_and_into_none_behind_a_tab(window, qtbot):
+    focus_on(window, "training", qtbot)
+    start, passed = QApplication.focusWidget(), set()
+    for _ in range(200):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        focus = QApplication.focusWidget()
+        passed |= {name for name in window.docks.names if window.docks.panel(name).isAncestorOf(focus)}
+        if focus is start:
+            break
+    in_sight = {name for name in window.docks.names if window.docks.panel(name).isVisible()}
+    assert "training" in passed
+    assert len(passed) > 1
+    assert passed <= in_sight
