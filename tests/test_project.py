@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import importlib.metadata
 import re
@@ -78,6 +79,23 @@ def test_a_page_for_contributors_calls_things_by_their_names_in_the_code(page):
     homes = (ROOT, ROOT / "ptycho_core", ROOT / "ptycho_gui")
     left = [path for path in paths if not re.search(r"\b(TASK|NAME)\b", path)]
     assert [path for path in left if not any((home / path).exists() for home in homes)] == []
+
+
+def test_a_sentence_for_command_line_and_window_alike_names_no_flag():
+    spoken = []
+    for path in sorted((ROOT / "ptycho_core").rglob("*.py")):
+        if path.parent.name == "cli" or path.name == "steps_json.py":  # which speak of flags alone
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said: list[ast.expr] = []
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Error", "Problem")):
+                said = node.args
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
+                said = [node.value]
+            words = [part.value for each in said for part in ast.walk(each) if isinstance(part, ast.Constant)]
+            spoken += [(path.name, word) for word in words if isinstance(word, str)]
+    assert len(spoken) > 100
+    assert not [(name, word) for name, word in spoken if re.search(r"[ (`]--[a-z]", word)]
 
 
 def test_every_file_that_states_the_version_states_the_same():

@@ -26,13 +26,15 @@ class InputError(PtychoError):
         For the operator.
     fixes
         What would put it right, each a click or a flag away.
+    by_command
+        The same on the command line, which alone says it: the flags, or another command.
     """
 
     exit_code = 2
 
-    def __init__(self, sentence: str, fixes: Iterable[Fix] = ()) -> None:
+    def __init__(self, sentence: str, fixes: Iterable[Fix] = (), by_command: str = "") -> None:
         super().__init__(sentence)
-        self.fixes = tuple(fixes)
+        self.fixes, self.by_command = tuple(fixes), by_command
 
 
 class UnknownFormatError(InputError):

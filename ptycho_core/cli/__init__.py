@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in given:
             traceback.print_exc()
         if isinstance(error, PtychoError):
-            say(f"error: {error}")
+            flags = error.by_command if isinstance(error, InputError) else ""
+            say(f"error: {error}{f'; {flags}' if flags else ''}")
             return error.exit_code
         what = " ".join(f"{type(error).__name__}: {error}".split())
         say(f"error: internal error: {what}; run again with --debug for its traceback")

@@ -59,6 +59,9 @@ readers of other packages and `shipped_readers`."""
 COMMON = ("nexus", "cxi", "plain-npz")
 """Formats whose keys any file may have: asked after the readers of other packages."""
 
+_WRITE_MAPPING = (
+    "`ptycho inspect FILE{} --propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
+)
 MAPPED = "mapped"
 """The name of any other format, which a `Mapping` describes."""
 
@@ -185,9 +188,8 @@ def _format_of(store: Store, positions: Store | None, format: str | None) -> str
 
 def _only_by_mapping(store: Store, positions: Store) -> UnknownFormatError:
     return UnknownFormatError(
-        f"{positions.path} is a table, and which of its columns are the positions in {store.path} only a mapping "
-        "says: `ptycho inspect FILE --positions TABLE --propose-mapping map.json` writes one to look over, and "
-        "--mapping map.json reads by it"
+        f"{positions.path} is a table, and which of its columns are the positions in {store.path} only a mapping says",
+        by_command=_WRITE_MAPPING.format(" --positions TABLE"),
     )
 
 
@@ -199,7 +201,9 @@ def _sniffed(store: Store, positions: Store | None) -> str:
     claiming = others.claiming(store, positions)
     if len(claiming) > 1:
         both = " and ".join(f"{name} (of the package {others.packages[name]})" for name in claiming)
-        raise InputError(f"{store.path} is taken for a file of theirs by the readers {both}: say which with --format")
+        raise InputError(
+            f"{store.path} is taken for a file of theirs by the readers {both}: say which", by_command="--format NAME"
+        )
     shipped = (name for name, reader in shipped_readers().items() if reader.sniff(store, positions))
     for name in (*claiming, *shipped, *_common(store, positions)):
         return name
@@ -208,10 +212,10 @@ def _sniffed(store: Store, positions: Store | None) -> str:
     raise UnknownFormatError(
         _and_problems(
             f"{store.path} is of no known format ({', '.join([*READERS, *shipped_readers(), *others.readers])}); it "
-            f"holds {list_keys(store.keys(), 'patterns')}; a mapping says what is where: `ptycho inspect FILE "
-            "--propose-mapping map.json` writes one to look over, and --mapping map.json reads by it"
+            f"holds {list_keys(store.keys(), 'patterns')}; a mapping says what is where"
             f"{_without_positions(store, positions)}{say_dead_links(store)}"
-        )
+        ),
+        by_command=_WRITE_MAPPING.format(""),
     )
 
 
@@ -222,7 +226,7 @@ def _without_positions(store: Store, positions: Store | None) -> str:
     titles = list(dict.fromkeys(fit.title for fit in likely(store, None)))
     if not titles:
         return ""
-    return f"; its patterns are as in files of {', '.join(titles)}, whose positions --positions FILE names"
+    return f"; its patterns are as in files of {', '.join(titles)}, whose positions are in a second file"
 
 
 def _common(store: Store, positions: Store | None) -> list[str]:

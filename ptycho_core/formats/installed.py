@@ -54,7 +54,8 @@ class InstalledReaders:
                 raise
             raise InputError(
                 f"{path} cannot be read because {_named(name, self.packages[name])} failed ({_short(error)}): tell its "
-                "authors, or read the file as another format (--format) or by a mapping (--mapping)"
+                "authors, or read the file as another format or by a mapping",
+                by_command="--format NAME or --mapping FILE",
             ) from error
 
     def claiming(self, store: Store, positions: Store | None) -> list[str]:

@@ -93,8 +93,8 @@ def _check_propagator(config: Config, scan: Scan, test_scan: Scan | None) -> lis
     auto = (Fix("as the scan was opened", "propagator", None),)
     if config.propagator not in (None, opened):
         message = (
-            f"propagator is {config.propagator}, and the scan was opened as {opened} field: answer so on the Scan "
-            f"panel or with --set propagator={config.propagator}, or leave the setting at auto"
+            f"propagator is {config.propagator}, and the scan was opened as {opened} field: answer "
+            f"propagator={config.propagator} where the scan is opened, or leave the setting at auto"
         )
         return [Problem("propagator", message, fixes=auto)]
     if test_scan is not None and test_scan.geometry.propagator != opened:

@@ -237,7 +237,8 @@ def _probe_of(scan: Scan, probe: NDArray[np.complex64]) -> NDArray[np.complex64]
     if probe.shape[-2:] != (scan.size, scan.size):
         raise InputError(
             f"the probe is {probe.shape[-2]} x {probe.shape[-1]} pixels and the patterns are {scan.size} x "
-            f"{scan.size}: settle that first, with --set probe=crop, probe=resample or probe=ignore"
+            f"{scan.size}: crop, resample or ignore it first",
+            by_command="--set probe=crop, probe=resample or probe=ignore",
         )
     return probe
 

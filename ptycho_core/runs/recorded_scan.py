@@ -174,7 +174,8 @@ def _check_file(path: Path, known: Fingerprint, growing: bool) -> None:
     if growing:
         raise InputError(
             f"{path} was still being written when the run read it, and has changed since: the run cannot be resumed; "
-            "reconstruct the file as another scan (--scan), or train again"
+            "reconstruct the file as another scan, or train again",
+            by_command="--scan FILE",
         )
     raise InputError(
         f"{path} is not the file that the run has read, which was {known.path} "

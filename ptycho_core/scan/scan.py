@@ -189,7 +189,7 @@ class Geometry:
         if self.propagator == "far":
             return None
         if missing := self.missing_for_near_field:
-            raise InputError(f"the near field asks for {asked_for(missing)}: answer with --set KEY=VALUE")
+            raise InputError(f"the near field asks for {asked_for(missing)}", by_command="--set KEY=VALUE")
         pixel, wavelength = self.pixel_size_m(1), self.wavelength_m
         assert pixel is not None
         reach = (wavelength or 0.0) * (self.distance_m or 0.0) / (self.magnification or 1.0)

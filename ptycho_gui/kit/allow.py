@@ -7,6 +7,8 @@ from collections.abc import Callable
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
+from ptycho_gui.kit.labels import worded
+
 WhyNot = Callable[[], str | None]
 """Returns the reason against a control, as a sentence; None or an empty one if there is none."""
 _TIP = "tip"
@@ -26,7 +28,7 @@ def allow(control: QAction | QWidget, why_not: str | None, tip: str | None = Non
     """
     if tip is not None or control.property(_TIP) is None:
         control.setProperty(_TIP, control.toolTip() if tip is None else tip)
-    words = [control.property(_TIP), f"Not now: {why_not}" if why_not else ""]
+    words = [control.property(_TIP), f"Not now: {worded(why_not)}" if why_not else ""]
     control.setEnabled(not why_not)
     control.setToolTip("\n".join(filter(None, words)))
 

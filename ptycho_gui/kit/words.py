@@ -40,6 +40,11 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def begun(text: str) -> str:
+    """Return a text with its first letter large, as the beginning of a sentence; the rest is as it was."""
+    return text[:1].upper() + text[1:]
+
+
 def plain(name: str) -> str:
     """Return the name of a metric as a heading: ``poisson_val_loss`` is "Poisson val loss"."""
     return name.replace("_", " ").capitalize()

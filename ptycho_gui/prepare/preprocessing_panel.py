@@ -20,6 +20,7 @@ from ptycho_gui.prepare.step_entry import StepEntry, new_entry
 from ptycho_gui.prepare.step_form import StepForm
 from ptycho_gui.prepare.step_list import StepList
 from ptycho_gui.prepare.step_list_view import StepListView
+from ptycho_gui.kit.words import begun
 
 _SIGN_PX = 16
 
@@ -219,7 +220,7 @@ class PreprocessingPanel(QWidget):
         rows = self.model.active_rows()
         place = rows.index(row) if row in rows else len(self._notes)
         note = self._notes[place] if place < len(self._notes) else ""
-        return f"{note[:1].upper()}{note[1:]}"
+        return begun(note)
 
     def _show_state(self, problem: str, applied: bool) -> None:
         if self._message:

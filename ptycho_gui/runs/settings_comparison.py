@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.runs.record import RunInfo
-from ptycho_gui.kit.forms.labels import label_of
+from ptycho_gui.kit.labels import label_of
 
 
 class SettingsComparison(QDialog):

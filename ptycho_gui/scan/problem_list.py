@@ -13,7 +13,9 @@ from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.scan.setting_field import LABELS, SettingField
+from ptycho_gui.kit.labels import ANSWERS, worded
+from ptycho_gui.scan.setting_field import SettingField
+from ptycho_gui.kit.words import begun
 
 _CAN_BE_SHOWN = ("patterns", "positions", "mask")
 _WORDS = {"error": "Prevents a reconstruction", "warning": "Warning"}
@@ -42,7 +44,7 @@ class Fixes(QWidget):
         self.setVisible(bool(fixes))
 
     def _button(self, fix: Fix) -> QWidget:
-        button = QPushButton(fix.label[:1].upper() + fix.label[1:])
+        button = QPushButton(begun(worded(fix.label)))
         button.setToolTip(f"Read the scan again: {fix.label}")
         button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         button.clicked.connect(partial(self.chosen.emit, fix))
@@ -54,7 +56,7 @@ class Fixes(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         field = SettingField(Assumption(fix.field, "unknown", SETTINGS[fix.field], ""))
         field.chosen.connect(lambda key, value: self.chosen.emit(Fix(fix.label, key, value)))
-        row.addWidget(QLabel(f"{LABELS[fix.field]}:"))
+        row.addWidget(QLabel(f"{ANSWERS[fix.field]}:"))
         row.addWidget(field, 1)
         return line
 
@@ -93,7 +95,7 @@ class _Note(QFrame):
         self._sign = QLabel()
         self._sign.setAccessibleName(_WORDS[problem.severity])
         column = QVBoxLayout()
-        column.addWidget(wrapped(f"<b>{_WORDS[problem.severity]}:</b> ", problem.message))
+        column.addWidget(wrapped(f"<b>{_WORDS[problem.severity]}:</b> ", worded(problem.message)))
         fixes = Fixes()
         fixes.show_fixes(problem.fixes)
         fixes.chosen.connect(owner.fix_requested)

@@ -25,6 +25,7 @@ from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.scan.problem_list import Fixes, ProblemList
 from ptycho_gui.scan.scan_sections import Assumed, History, Summary
+from ptycho_gui.kit.words import begun
 
 
 class ScanPanel(QWidget):
@@ -84,7 +85,7 @@ class ScanPanel(QWidget):
         """
         self._loading.setVisible(bool(text))
         self._error.hide()
-        self._stage.setText(text[:1].upper() + text[1:])
+        self._stage.setText(begun(text))
         self._progress.setRange(0, 0 if fraction is None else 100)
         self._progress.setValue(round(100 * (fraction or 0)))
 

@@ -21,10 +21,11 @@ from ptycho_core.scan.radiation import PROPAGATORS
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit.forms.fold import Fold
-from ptycho_gui.kit.forms.labels import mnemonics
+from ptycho_gui.kit.labels import ANSWERS, mnemonics
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.scan.setting_field import LABELS, SettingField
+from ptycho_gui.scan.setting_field import SettingField
+from ptycho_gui.kit.words import begun
 
 _TAKEN = "octy"
 """Mnemonics of the panel outside of what was assumed."""
@@ -74,7 +75,7 @@ class Assumed(QGroupBox):
         while self._rows.rowCount():
             self._rows.removeRow(0)
         asked = _asked(scan)
-        labels = mnemonics([LABELS[one.key] for one in asked], _TAKEN)
+        labels = mnemonics([ANSWERS[one.key] for one in asked], _TAKEN)
         for place, one in enumerate(asked):
             field = SettingField(one)
             field.chosen.connect(self.chosen)
@@ -111,7 +112,7 @@ class History(Fold):
         for before in self._lines.findChildren(QLabel):
             before.deleteLater()
         for sentence in scan.history:
-            self._column.addWidget(wrapped("", f"{sentence[:1].upper()}{sentence[1:]}"))
+            self._column.addWidget(wrapped("", begun(sentence)))
         self.set_title(f"Histor&y ({len(scan.history)})")
 
 
@@ -127,7 +128,7 @@ def _asked(scan: Scan) -> list[Assumption]:
 
 
 def _reason(text: str) -> QLabel:
-    label = wrapped("", f"{text[:1].upper()}{text[1:]}.")
+    label = wrapped("", f"{begun(text)}.")
     font = label.font()
     font.setPointSizeF(0.9 * font.pointSizeF())
     label.setFont(font)

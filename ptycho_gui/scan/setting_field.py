@@ -9,36 +9,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushBu
 from ptycho_core.scan.orientation import ORIENTATIONS, in_words
 from ptycho_core.scan.settings import HELP, NUMBER, WHOLE, Assumption
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.labels import ANSWERS
 
-LABELS = {
-    "data": "Stored values",
-    "dc": "Pattern centre",
-    "axes": "Axes",
-    "square": "Make square",
-    "bad_pixels": "Bad values",
-    "skip_lines": "Lines to skip",
-    "bad_positions": "Bad positions",
-    "mask": "Mask",
-    "dark": "Dark frame",
-    "scan_index": "Scan index",
-    "pairing": "Pairing",
-    "missing": "Missing patterns",
-    "angle": "Sample angle",
-    "position_unit": "Position unit",
-    "columns": "Patterns in a line",
-    "step_m": "Raster step",
-    "orientation": "Position axes",
-    "probe": "Probe",
-    "source": "Beam of",
-    "energy_ev": "Energy",
-    "propagator": "Propagator",
-    "distance_m": "Distance",
-    "defocus_m": "Defocus",
-    "magnification": "Magnification",
-    "detector_pixel_m": "Detector pixel",
-    "object_pixel_m": "Object pixel",
-}
-"""What a form calls each setting of a file."""
 _SHOWN_IN = {
     "skip_lines": ("lines", 1.0),
     "columns": ("patterns", 1.0),
@@ -86,7 +58,7 @@ class SettingField(QWidget):
         self._combo.installEventFilter(self)
         self._combo.setMinimumContentsLength(8)
         self._combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self._combo.setAccessibleName(LABELS[self.key])
+        self._combo.setAccessibleName(ANSWERS[self.key])
         self._combo.activated.connect(self._choose)
         self._row.addWidget(self._combo, 1)
         self.setFocusProxy(self._combo)
@@ -106,7 +78,7 @@ class SettingField(QWidget):
         unit, factor = _SHOWN_IN[self.key]
         line = self._line = QLineEdit()
         line.setPlaceholderText("unknown")
-        line.setAccessibleName(f"{LABELS[self.key]} in {unit}")
+        line.setAccessibleName(f"{ANSWERS[self.key]} in {unit}")
         validator = QDoubleValidator(0.0, 1e12, 12, line)
         validator.setLocale(QLocale.c())
         line.setValidator(validator)
@@ -114,7 +86,7 @@ class SettingField(QWidget):
             line.setText(f"{float(value) / factor:.10g}")
         self._apply = QPushButton("Apply")
         self._apply.setToolTip("Read the scan again with this value")
-        self._apply.setAccessibleName(f"Apply {LABELS[self.key].lower()}")
+        self._apply.setAccessibleName(f"Apply {ANSWERS[self.key].lower()}")
         line.textChanged.connect(self._judge)
         line.returnPressed.connect(self._apply.click)
         self._apply.clicked.connect(self._choose_number)

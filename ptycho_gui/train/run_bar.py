@@ -11,7 +11,9 @@ from superqt import QElidingLabel
 from ptycho_core.base.events import Stage, Status
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.words import begun
 
 _EVERY_MS = 1000
 _ICON_PX = 18
@@ -164,14 +166,14 @@ class RunBar(QFrame):
     def _in_words(self) -> tuple[str, str]:
         history, activity = self._history, self._activity[0]
         if activity and (history is None or not history.at_work or history.stage == Stage.LOADING):
-            return "load", f"{activity[:1].upper()}{activity[1:]}"
+            return "load", begun(activity)
         if history is None:
             return "info", "Idle"
         picture, words = _WORDS[history.status or history.stage]
         if history.at_work and history.stage in (Stage.TRAINING, Stage.VALIDATING):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
-        if not history.at_work and history.reason:
-            words += f": {history.reason}"
+        if not history.at_work and history.reason and history.status != Status.FAILED:  # of which the message tells
+            words += f": {worded(history.reason)}"
         return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words
 
     def _progress(self) -> tuple[bool, float | None]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from ptycho_core.formats.writers.exports import SCAN_WRITERS
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
@@ -78,8 +79,8 @@ class FileActions(QObject):
     @Slot(object)
     def offer_mapping(self, path: Path) -> None:
         """Ask whether a file of no known format is to be opened by a mapping."""
-        text = f"{path.name} cannot be read without being told more. Do you want to say what in it is what?"
-        if QMessageBox.question(self._window, "Open scan", text) == QMessageBox.StandardButton.Yes:
+        text = f"{path.name} cannot be read without being told more: you can say what in it is what."
+        if confirmed(self._window, "Open scan", text, "&Say what is what…"):
             self._open_by_mapping(path)
 
     def _open_by_mapping(self, path: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QToolBar, QWhatsThis, QWidget
+from PySide6.QtWidgets import QMainWindow, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
+from ptycho_gui.kit.confirm import confirmed
+from ptycho_gui.kit.words import begun
 from ptycho_gui.log.log_bridge import LogBridge
 from ptycho_gui.log.log_panel import LogPanel
 from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
@@ -40,7 +42,7 @@ from ptycho_gui.window.guide_window import GuideWindow
 from ptycho_gui.window.message_bar import MessageBar
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
-from ptycho_gui.window.session import Session, ShownRun, ended_in_words
+from ptycho_gui.window.session import Session, ShownRun, shortcomings
 from ptycho_gui.window.welcome_panel import WelcomePanel
 
 _UNFINISHED = "unfinished_run"
@@ -79,7 +81,7 @@ class MainWindow(QMainWindow):
 
     def _make_panels(self) -> None:
         draft = self.session.draft
-        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(self), WelcomePanel()
+        self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(), WelcomePanel()
         self.scan, self.data = ScanPanel(), DataPanel()
         self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
         self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
@@ -88,6 +90,7 @@ class MainWindow(QMainWindow):
         self.queue, self.log = QueuePanel(self.session.queue), LogPanel()
         self.addToolBarBreak()
         self.addToolBar(_strip("Progress", self.run_bar))
+        self.addToolBar(Qt.ToolBarArea.BottomToolBarArea, _strip("Messages", self.message_bar))
         self.docks = Docks(self)
         for name, title, group, widget in (
             ("scan", "Scan", "left", self.scan),
@@ -180,7 +183,7 @@ class MainWindow(QMainWindow):
     def _wire_run(self) -> None:
         session = self.session
         session.message.connect(self.message_bar.show_message)
-        session.began.connect(self.message_bar.hide)
+        session.began.connect(self.message_bar.clear)
         session.working.connect(self.run_bar.set_activity)
         session.changed.connect(self._update)
         session.run_shown.connect(self._show_run)
@@ -310,7 +313,7 @@ class MainWindow(QMainWindow):
     def _show_scan_error(self, sentence: str, path: str) -> None:
         self.run_bar.set_activity("", None)
         self.scan.show_error(sentence)
-        self.message_bar.show_message("error", sentence)
+        self.docks.show("scan")
 
     @Slot()
     def _show_scan_again(self) -> None:
@@ -364,8 +367,8 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _cancel(self) -> None:
-        text = "Leave at once? What was saved after the last epoch stays; the epoch at hand is lost."
-        if QMessageBox.question(self, "Cancel", text) == QMessageBox.StandardButton.Yes:
+        text = f"Leave {self.session.at_work} at once? What was saved stays; what was done since is lost."
+        if confirmed(self, "Cancel", text, "&Leave at once", "&Go on"):
             self.session.cancel()
 
     @Slot(object)
@@ -413,13 +416,14 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _tell_end(self, info: RunInfo) -> None:
-        """Say how a run has ended, and offer what it found to help: what was said while it went on is gone by now."""
+        """Offer what a run has found to help, and say what it lacks: that it has ended is in the line of its state."""
         helps = [found for found in info.checks.values() if found["helps"]]
-        told = [f"{info.folder.name} is {info.status}: {ended_in_words(info)}."]
-        told += [f"{found['message']}." for found in helps]
+        lacks = [] if info.status == Status.CANCELLED else shortcomings(info)
+        told = [*lacks, *(found["message"] for found in helps)]
         fixes = [Fix(f"{found['knob']} refine", found["knob"], "refine") for found in helps]
-        calm = info.status == Status.CANCELLED or not (info.rollbacks or info.why_no_picture)
-        self.message_bar.show_message("info" if calm else "warning", " ".join(told), fixes)
+        if told:
+            text = f"{info.folder.name}: {'. '.join(told)}."
+            self.message_bar.show_message("warning" if lacks else "info", text, fixes)
 
     @Slot(object)
     def _show_reconstruction(self, made: Reconstructed) -> None:
@@ -485,8 +489,8 @@ class MainWindow(QMainWindow):
     def _ask_to_close(self) -> None:
         if self.session.closing:
             return
-        text = "Something is running. Stop it in good order, save what there is, and close?"
-        if QMessageBox.question(self, "Close ptycho", text) == QMessageBox.StandardButton.Yes:
+        text = f"{begun(self.session.at_work)} still goes on. Stop in good order, save what there is, and close?"
+        if confirmed(self, "Close ptycho", text, "&Stop and close", "&Go on"):
             self.session.closing = True
             self.session.stop()
             self._close_if_asked()

@@ -1,65 +1,70 @@
-"""`MessageBar`: what happened, what was saved, what to try; it blocks nothing and moves nothing."""
+"""`MessageBar`: what happened, what was saved, what to try, in a strip of its own that is always there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QTimer, Signal, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWhatsThis, QWidget
+from superqt import QElidingLabel
 
 from ptycho_core.base.errors import Fix
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import worded
 
 SEVERITIES = {"error": "Error", "warning": "Warning", "info": "Note"}
 _ICONS = {"error": "error", "warning": "warning", "info": "ok"}
 _NOTE_MS = 20_000
 """For so long a note is shown; warnings and errors stay until they are closed or out of date."""
-_MARGIN_PX, _BORDER_PX = 8, 2
+_ICON_PX, _BORDER_PX = 18, 2
 
 
 class MessageBar(QFrame):
-    """One message over the lower edge of its parent, which keeps its layout; hidden while there is none."""
+    """One message in one line, empty while there is none; nothing moves when one comes. *More* has the whole of it."""
 
     log_requested = Signal()
     fix_chosen = Signal(object)
     """A `Fix` that the message offers; of several, one after another."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("message_bar")
-        self.setAccessibleName("Message")
-        self._severity, self._look, self._parent = "info", "", parent
-        self._icon, self._text = QLabel(), QLabel(wordWrap=True)
-        self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
-        self._log = QPushButton("Show log")
-        self._log.setToolTip("Show the log, which has the details")
-        self._log.clicked.connect(self.log_requested)
+        self._severity, self._look = "", ""
         self._fixes: tuple[Fix, ...] = ()
-        self._use = QPushButton()
-        self._use.clicked.connect(self._choose)
+        self._icon, self._text = QLabel(), QElidingLabel()
+        self._text.setAccessibleName("Message")
+        self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
+        self._more = self._button("More", "Read the whole message", self._show_whole)
+        self._log = self._button("Show log", "Show the log, which has the details", self.log_requested.emit)
+        self._use = self._button("", "", self._choose)
         close = QToolButton(autoRaise=True)
         close.setText("×")
         close.setAccessibleName("Close message")
         close.setToolTip("Close this message (Esc)")
         close.setShortcut("Esc")
-        close.clicked.connect(self.hide)
-        self._row = row = QHBoxLayout(self)
-        row.setContentsMargins(10, 6, 6, 6)
-        row.addWidget(self._icon)
-        row.addWidget(self._text, 1)
-        row.addWidget(self._use)
-        row.addWidget(self._log)
-        row.addWidget(close)
+        close.clicked.connect(self.clear)
+        self._parts = (self._icon, self._text, self._more, self._use, self._log, close)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 1, 4, 1)
+        for part in self._parts:
+            row.addWidget(part, 1 if part is self._text else 0)
+        self.setFixedHeight(self._log.sizeHint().height() + 2 + 2 * _BORDER_PX)
         self._timer = QTimer(self, singleShot=True, interval=_NOTE_MS)
-        self._timer.timeout.connect(self.hide)
-        parent.installEventFilter(self)
-        self.hide()
+        self._timer.timeout.connect(self.clear)
+        self.clear()
 
     @property
     def text(self) -> str:
         """What is shown; empty while nothing is."""
-        return "" if self.isHidden() else self._text.text()
+        return self._text.text() if self._severity else ""
+
+    @property
+    def offer(self) -> QPushButton:
+        """Does what the message proposes; hidden where it proposes nothing."""
+        return self._use
 
     def show_message(self, severity: str, text: str, fixes: Sequence[Fix] = ()) -> None:
         """Show a message in the place of the one before.
@@ -69,38 +74,42 @@ class MessageBar(QFrame):
         severity
             A key of `SEVERITIES`.
         text
-            Sentences for the operator.
+            Sentences for the operator; settings are called by their labels.
         fixes
             What a button does about it, all at once; a note that has one stays.
         """
-        self._severity = severity
-        self._text.setText(f"{SEVERITIES[severity]}: {text}")
-        self._log.setVisible(severity == "error")
-        self._fixes = tuple(fixes)
-        self._use.setVisible(bool(fixes))
-        words = " and ".join(fix.label for fix in fixes)
+        self._severity, self._fixes = severity, tuple(fixes)
+        said = f"{SEVERITIES[severity]}: {worded(text)}"
+        self._text.setText(said)
+        self._text.setToolTip(said)
+        words = " and ".join(worded(fix.label) for fix in fixes)
         self._use.setText(f"Use {words}")
         self._use.setToolTip(f"Set for the next run: {words}")
+        for part in self._parts:
+            part.show()
+        self._log.setVisible(severity == "error")
+        self._use.setVisible(bool(fixes))
+        self._fit()
         self._colour()
-        self.show()
-        self.raise_()
-        self._place()
         if severity == "info" and not fixes:
             self._timer.start()
         else:
             self._timer.stop()
 
     @Slot()
-    def _choose(self) -> None:
-        self.hide()
-        for fix in self._fixes:
-            self.fix_chosen.emit(fix)
+    def clear(self) -> None:
+        """Show nothing."""
+        self._severity = ""
+        self._timer.stop()
+        for part in self._parts:
+            part.hide()
+        self._colour()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Qt: stay at the edge of the parent."""
-        if event.type() == QEvent.Type.Resize:
-            self._place()
-        return False
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: more of the message may fit, or less."""
+        super().resizeEvent(event)
+        if self._severity:
+            self._fit()
 
     def changeEvent(self, event: QEvent) -> None:
         """Qt: light and dark."""
@@ -108,16 +117,34 @@ class MessageBar(QFrame):
         if event.type() == QEvent.Type.PaletteChange:
             self._colour()
 
+    def _button(self, text: str, tip: str, slot: object) -> QPushButton:
+        button = QPushButton(text)
+        button.setToolTip(tip)
+        button.clicked.connect(slot)
+        return button
+
+    @Slot()
+    def _choose(self) -> None:
+        fixes = self._fixes
+        self.clear()
+        for fix in fixes:
+            self.fix_chosen.emit(fix)
+
+    @Slot()
+    def _show_whole(self) -> None:
+        QWhatsThis.showText(self.mapToGlobal(self.rect().topLeft()), self.text, self)
+
+    def _fit(self) -> None:
+        others = sum(part.sizeHint().width() for part in self._parts if not part.isHidden() and part is not self._text)
+        room = self.width() - others - self.layout().spacing() * len(self._parts)
+        self._more.setVisible(self._text.fontMetrics().horizontalAdvance(self._text.text()) > room)
+
     def _colour(self) -> None:
         colours = theme.colours()
-        colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}[self._severity]
-        self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(20, 20))
-        look = f"background: {colours.background}; border: {_BORDER_PX}px solid {colour}; border-radius: 4px"
+        colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}.get(self._severity)
+        if self._severity:
+            self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(_ICON_PX, _ICON_PX))
+        look = f"border: {_BORDER_PX}px solid {colour or 'transparent'}; border-radius: 4px"
         if look != self._look:  # a style sheet changes the palette in its turn
             self._look = look
             self.setStyleSheet(f"#message_bar {{ {look} }}")
-
-    def _place(self) -> None:
-        around = self._parent.rect().adjusted(_MARGIN_PX, _MARGIN_PX, -_MARGIN_PX, -_MARGIN_PX)
-        height = self._row.heightForWidth(around.width()) + 4 * _BORDER_PX  # of which the layout does not know
-        self.setGeometry(around.left(), around.bottom() - height, around.width(), height)

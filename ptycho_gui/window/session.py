@@ -23,6 +23,7 @@ from ptycho_core.scan.scan import Scan
 from ptycho_gui.apply.apply_dialog import Application
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
+from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import QueuedRun, RunQueue
@@ -43,11 +44,10 @@ class ShownRun:
     info: RunInfo | None = None
 
 
-def ended_in_words(info: RunInfo) -> str:
-    """Return how a run ended, and what an operator has to know of it, in a sentence."""
+def shortcomings(info: RunInfo) -> list[str]:
+    """Return what an operator has to know of a run that has ended, beside the reason why it did."""
     missing = info.why_no_picture if info.status in _IN_ORDER else ""
-    parts = [info.reason, f"there is no picture, as {missing}" if missing else "", *info.rollbacks]
-    return "; ".join(filter(None, parts))
+    return [*([f"there is no picture, as {missing}"] if missing else []), *info.rollbacks]
 
 
 class Session(QObject):
@@ -87,6 +87,8 @@ class Session(QObject):
         self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self.works_off_queue = self.closing = False
+        self.at_work = ""
+        """What computes, or did last, in words."""
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
@@ -106,7 +108,7 @@ class Session(QObject):
 
     def why_busy(self) -> str | None:
         """Say that something computes; None if nothing does."""
-        return "Something is running: stop it first." if self.busy else None
+        return f"{begun(self.at_work)} goes on: stop it first." if self.busy else None
 
     def why_idle(self) -> str | None:
         """Say that nothing computes; None if something does."""
@@ -152,7 +154,7 @@ class Session(QObject):
         changes = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(before, name)}
         run.history.config = config
         self._begin(run)
-        self._compute_job(resume_job(run.folder, changes), self._trained)
+        self._compute_job(resume_job(run.folder, changes), self._trained, f"the run {run.folder.name}")
 
     def pause_queue(self) -> None:
         """Begin no other run of the queue when the present one has ended."""
@@ -214,7 +216,7 @@ class Session(QObject):
         folder, accelerator = self.run.folder, self.accelerator()
         read = self._scan_of_run()
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
-        self._compute_job(job, self._show_reconstruction)
+        self._compute_job(job, self._show_reconstruction, f"the reconstruction in {folder.name}")
 
     def apply(self, application: Application) -> None:
         """Reconstruct any scan with a trained checkpoint."""
@@ -226,13 +228,14 @@ class Session(QObject):
             polish_epochs=application.polish_epochs,
             accelerator=application.accelerator,
         )
-        self._compute_job(job, self._show_reconstruction)
+        self._compute_job(job, self._show_reconstruction, f"the reconstruction in {application.folder.name}")
 
     def compare(self, first: Path, second: Path) -> None:
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
         if self.run is not None:
             named = tuple((self.run.history.name_of(path), path) for path in (first, second))
-            self._compute_job(compare_job(self._scan_of_run(), named, self.accelerator()), self._show_both)
+            job = compare_job(self._scan_of_run(), named, self.accelerator())
+            self._compute_job(job, self._show_both, f"the comparison of {named[0][0]} with {named[1][0]}")
 
     def accelerator(self) -> str:
         """Return the device that the draft asks for."""
@@ -251,7 +254,7 @@ class Session(QObject):
 
     def _train(self, settings: dict[str, Any], folder: Path, read: Callable[[], Scan]) -> None:
         self._begin(ShownRun(folder, RunHistory(build_config(settings))))
-        self._compute_job(train_job(settings, read, folder), self._trained)
+        self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
         self.run, self.training, self._scan = run, True, None
@@ -259,7 +262,8 @@ class Session(QObject):
             self.reconstruction = None
         self.run_shown.emit(run)
 
-    def _compute_job(self, job: Job, then: Callable[[Any], None]) -> None:
+    def _compute_job(self, job: Job, then: Callable[[Any], None], what: str) -> None:
+        self.at_work = what
         self.began.emit()
         self._compute.start(job, then)
         self.changed.emit()
@@ -289,7 +293,7 @@ class Session(QObject):
 
     def _trained(self, info: RunInfo) -> None:
         """Keep the record, and show what the best checkpoint makes of the scan."""
-        self._end_training(info.status, info.reason, ended_in_words(info))
+        self._end_training(info.status, info.reason, "; ".join([info.reason, *shortcomings(info)]))
         self.keep_record(info)
         if info.status in _IN_ORDER and not info.why_no_picture and not self.closing:
             self.reconstruct(info.best_checkpoint or info.last_checkpoint)
@@ -374,6 +378,8 @@ class Session(QObject):
         self.run_opened.emit(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)
+        elif info.status == Status.FAILED:
+            self.message.emit("warning", f"{info.folder.name} has failed: {info.reason}.")
         self.changed.emit()
         if then is not None:
             then(opened)

@@ -136,7 +136,7 @@ def test_a_kill_in_the_middle_leaves_a_run_that_shows_as_interrupted_and_resumes
     again.wait_until(lambda: epoch(again) >= 5, "it goes on", SLOW_S)
 
     again.press("ctrl+q")
-    again.click("Yes")
+    again.click("Stop and close")
     again.process.wait(60)
     assert again.process.returncode == 0, again.said()
     assert read_run(tmp_path / "star-run").status == "stopped"

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.icons import icon
 
 
@@ -35,7 +36,7 @@ class ProblemNote(QWidget):
     @property
     def text(self) -> str:
         """The sentence that is shown, or nothing."""
-        return self._problem.message if self._problem else ""
+        return self._sentence.text() if self._problem else ""
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Show the first error, or else the first warning."""
@@ -47,7 +48,7 @@ class ProblemNote(QWidget):
         for button in self.findChildren(QPushButton):
             button.deleteLater()
         if problem:
-            self._sentence.setText(problem.message)
+            self._sentence.setText(worded(problem.message))
             for fix in problem.fixes:
                 self._buttons.addWidget(self._button(fix), 0, Qt.AlignmentFlag.AlignLeft)
             self._colour()
@@ -60,8 +61,8 @@ class ProblemNote(QWidget):
         super().changeEvent(event)
 
     def _button(self, fix: Fix) -> QPushButton:
-        button = QPushButton(f"Use {fix.label}")
-        button.setToolTip(f"Put it right: {fix.label}")
+        button = QPushButton(f"Use {worded(fix.label)}")
+        button.setToolTip(f"Put it right: {worded(fix.label)}")
         button.clicked.connect(lambda: self.fix_chosen.emit(fix))
         return button
 

@@ -45,7 +45,7 @@ def test_a_probe_that_is_zero_is_told_and_not_measured():
 
 def test_a_propagator_that_the_scan_was_not_opened_with_is_an_error_with_a_way_out():
     (problem,) = [p for p in check_run(Config(propagator="near"), SCAN) if p.field == "propagator"]
-    assert "--set propagator=near" in problem.message
+    assert "answer propagator=near where the scan is opened" in problem.message
     assert [(fix.field, fix.value) for fix in problem.fixes] == [("propagator", None)]
     assert "propagator" not in dict(fields(check_run(Config(propagator="far"), SCAN)))
 

@@ -49,7 +49,7 @@ def test_without_a_run_it_is_idle_and_no_clock_ticks(bar):
         (StageChanged("stopping"), "Stopping"),
         (RunFinished("out", "finished", "all 50 epochs are done", None, {}), "Finished: all 50 epochs are done"),
         (RunFinished("out", "cancelled", "", None, {}), "Cancelled"),
-        (RunFailed("out", "training diverged"), "Failed: training diverged"),
+        (RunFailed("out", "training diverged"), "Failed"),
     ],
 )
 def test_every_state_is_said_in_words(bar, history, event, state):

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QWidget
 
-from ptycho_gui.kit.forms.labels import MENU_LETTERS
+from ptycho_gui.kit.labels import MENU_LETTERS
 from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QApplication,
     QLabel,
-    QMessageBox,
     QPushButton,
     QScrollArea,
     QTabBar,
@@ -104,7 +103,9 @@ def test_a_file_that_is_no_scan_is_explained_and_the_window_goes_on(with_scan, q
     bad.write_bytes(b"no HDF5")
     with qtbot.waitSignal(with_scan.session.loader.failed):
         with_scan.open_path(bad)
-    assert str(bad) in with_scan.message_bar.text
+    assert with_scan.scan.isVisible()
+    assert any(str(bad) in label.text() for label in with_scan.scan.findChildren(QLabel) if label.isVisible())
+    assert with_scan.message_bar.text == ""
     assert with_scan.commands["start"].isEnabled()
 
 
@@ -163,18 +164,21 @@ def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan
     with_scan.session.draft.load({**SMALL, "max_epochs": 5, "learning_rate": 0.5})
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
-    assert "learning_rate cannot change" in with_scan.message_bar.text
+    assert "Learning rate cannot change" in with_scan.message_bar.text
     assert with_scan.session.reconstruction is shown
     qtbot.waitUntil(lambda: with_scan.run_bar.state.startswith("Finished"))
 
 
-def test_a_message_moves_nothing_and_goes_when_something_new_begins(with_scan, qtbot):
-    before = with_scan.data.rect()
-    with_scan.message_bar.show_message("error", "something " * 60)
-    qtbot.wait(20)
-    assert with_scan.message_bar.isVisible()
-    assert with_scan.rect().contains(with_scan.message_bar.geometry())
-    assert with_scan.data.rect() == before
+def test_a_message_moves_and_covers_nothing_and_goes_when_something_new_begins(with_scan, qtbot):
+    with_scan.resize(1280, 800)
+    with_scan.docks.show("training")
+    qtbot.waitUntil(with_scan.training.isVisible)
+    before = with_scan.data.rect(), with_scan.training.rect()
+    with_scan.message_bar.show_message("error", "something " * 60, [Fix("preset quick", "preset", "quick")])
+    qtbot.waitUntil(with_scan.message_bar.offer.isVisible)
+    assert (with_scan.data.rect(), with_scan.training.rect()) == before
+    for button in with_scan.training.findChildren(QPushButton):
+        assert not button.isVisible() or with_scan.childAt(button.mapTo(with_scan, button.rect().center())) is button
     with qtbot.waitSignal(with_scan.session.loader.opened):
         with_scan.commands["reload"].trigger()
     assert with_scan.message_bar.text == ""
@@ -203,28 +207,29 @@ def test_while_a_run_is_on_only_what_makes_sense_can_be_done(with_scan, qtbot, t
     assert not with_scan.commands["stop"].isEnabled()
 
 
-def answering(monkeypatch, answer):
+def answering(monkeypatch, agrees):
     asked = []
 
-    def question(parent, title, text):
-        asked.append(text)
-        return answer
+    def confirmed(parent, title, question, verb, otherwise="Cancel"):
+        asked.append(question)
+        assert {verb, otherwise}.isdisjoint({"Yes", "No", "OK"})
+        return agrees
 
-    monkeypatch.setattr(QMessageBox, "question", question)
+    monkeypatch.setattr("ptycho_gui.window.main_window.confirmed", confirmed)
     return asked
 
 
 def test_closing_in_the_middle_asks_and_stays_when_told_to(with_scan, monkeypatch, tmp_path):
-    asked = answering(monkeypatch, QMessageBox.StandardButton.No)
+    asked, folder = answering(monkeypatch, False), with_scan.training.output_folder
     with_scan.session.draft.load(LONG)
     with_scan.commands["start"].trigger()
     assert not with_scan.close()
-    assert len(asked) == 1
+    assert asked == [f"The run {folder.name} still goes on. Stop in good order, save what there is, and close?"]
     assert with_scan.session.busy
 
 
 def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_scan, qtbot, monkeypatch, tmp_path):
-    answering(monkeypatch, QMessageBox.StandardButton.Yes)
+    answering(monkeypatch, True)
     with_scan.training.output_folder = tmp_path / "run"
     with_scan.session.draft.load(LONG)
     saved = []
@@ -240,12 +245,12 @@ def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_sc
 
 
 def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
-    asked = answering(monkeypatch, QMessageBox.StandardButton.Yes)
+    asked = answering(monkeypatch, True)
     with_scan.session.draft.load(LONG)
     with_scan.commands["start"].trigger()
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["cancel"].trigger()
-    assert "the epoch at hand is lost" in asked[0]
+    assert asked[0].startswith("Leave the run ")
     assert with_scan.run_bar.state.startswith("Cancelled")
 
 
@@ -372,12 +377,13 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     monkeypatch.setattr("ptycho_core.engines.training.check_refinement", lambda *arguments: found)
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert with_scan.session.reconstruction is not None
-    assert "run is finished: all 3 epochs are done." in with_scan.message_bar.text
+    assert with_scan.message_bar.text.startswith("Note: run: ")
+    assert "epochs are done" not in with_scan.message_bar.text
     assert all(told.message in with_scan.message_bar.text for told in found)
-    (button,) = (b for b in with_scan.message_bar.findChildren(QPushButton) if "positions refine" in b.text())
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert "positions refine" in with_scan.message_bar.offer.text()
+    qtbot.mouseClick(with_scan.message_bar.offer, Qt.MouseButton.LeftButton)
     assert [with_scan.session.draft.value(told.knob) for told in found] == ["refine", "refine"]
-    assert with_scan.message_bar.isHidden()
+    assert with_scan.message_bar.text == ""
 
 
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
@@ -391,7 +397,7 @@ def test_a_fit_that_went_back_to_its_best_state_is_told_while_it_goes_on_and_at_
     said = "The loss is not a number: back to the start"
     with_scan.session.heard.emit((RolledBack(3, 12, said),))
     assert said in with_scan.message_bar.text
-    with_scan.message_bar.hide()
+    with_scan.message_bar.clear()
     with_scan.session.trained.emit(dataclasses.replace(trained.info, rollbacks=(said,)))
     assert with_scan.message_bar.text.startswith("Warning: ")
     assert said in with_scan.message_bar.text
@@ -400,6 +406,5 @@ def test_a_fit_that_went_back_to_its_best_state_is_told_while_it_goes_on_and_at_
 def test_a_check_that_asks_for_nothing_offers_nothing(with_scan, trained):
     told = RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help")
     with_scan.session.trained.emit(dataclasses.replace(trained.info, checks={"positions": dataclasses.asdict(told)}))
-    assert "is finished" in with_scan.message_bar.text
-    assert told.message not in with_scan.message_bar.text
-    assert not any("Use" in b.text() for b in with_scan.message_bar.findChildren(QPushButton) if b.isVisible())
+    assert with_scan.message_bar.text == ""
+    assert not with_scan.message_bar.offer.isVisible()

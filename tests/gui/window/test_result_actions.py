@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox
+from PySide6.QtWidgets import QDialog, QFileDialog
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
@@ -118,9 +118,9 @@ def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the
     window.runs.view.selectRow(0)
     window.runs.overlay.trigger()
     qtbot.waitUntil(lambda: len(window.curves.overlays) == 1)
-    assert window.runs.overlay.text() == "Remo&ve overlay"
+    assert window.runs.overlay.text() == "Remove over&lay"
     window.curves.overlaid.menu().actions()[0].trigger()
-    assert window.runs.overlay.text() == "O&verlay"
+    assert window.runs.overlay.text() == "Over&lay"
 
 
 def test_a_run_whose_curves_cannot_be_read_is_not_marked_as_overlaid(window, qtbot, trained, tmp_path):
@@ -131,7 +131,7 @@ def test_a_run_whose_curves_cannot_be_read_is_not_marked_as_overlaid(window, qtb
     shutil.rmtree(gone)
     window.runs.overlay.trigger()
     qtbot.waitUntil(lambda: "there is no run in" in window.message_bar.text)
-    assert window.runs.overlay.text() == "O&verlay"
+    assert window.runs.overlay.text() == "Over&lay"
 
 
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
@@ -159,13 +159,11 @@ def test_a_file_of_no_known_format_offers_to_say_what_is_what(window, qtbot, tmp
     path = tmp_path / "unknown.npz"
     np.savez(path, foo=np.zeros((3, 4)))
     asked, opened = [], []
-    monkeypatch.setattr(
-        QMessageBox, "question", lambda *arguments: asked.append(arguments[2]) or QMessageBox.StandardButton.Yes
-    )
+    monkeypatch.setattr("ptycho_gui.window.file_actions.confirmed", lambda *told: bool(asked.append(told[2])) or True)
     monkeypatch.setattr(MappingDialog, "exec", lambda self: opened.append(self) or self.done(0))
     window.open_path(path)
     qtbot.waitUntil(lambda: bool(opened))
-    assert "unknown.npz is of no known format" in asked[0]
+    assert asked == ["unknown.npz cannot be read without being told more: you can say what in it is what."]
 
 
 def test_an_export_that_fails_is_explained(window, qtbot, tmp_path, monkeypatch):

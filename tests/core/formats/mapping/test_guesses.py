@@ -175,7 +175,7 @@ def test_links_that_lead_nowhere_are_named_where_they_are_missed(tmp_path):
 def test_a_table_beside_a_file_of_a_known_format_points_to_the_mapping(tmp_path):
     path = write(tmp_path / "a.h5", entry__data__data=M.counts)
     (tmp_path / "p.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(InputError, match=r"p.csv is a table, .*--propose-mapping"):
+    with pytest.raises(InputError, match=r"p.csv is a table, .*only a mapping says"):
         read_scan(path, positions_file=tmp_path / "p.csv")
 
 

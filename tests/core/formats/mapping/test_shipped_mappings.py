@@ -103,7 +103,7 @@ def test_a_missing_data_file_of_a_master_is_named(tmp_path):
 
 def test_a_master_without_positions_asks_for_their_file_or_for_the_step_of_its_raster(tmp_path):
     path, _ = BEAMLINES["dectris-raster"].write(tmp_path, M)
-    with pytest.raises(UnknownFormatError, match=r"--positions.*set step_m") as caught:
+    with pytest.raises(UnknownFormatError, match="name their file, or of a raster") as caught:
         read_scan(path, settings={"columns": "4"})
     assert [fix.field for fix in caught.value.fixes] == ["step_m"]
     with pytest.raises(InputError, match="set columns") as caught:
@@ -114,7 +114,7 @@ def test_a_master_without_positions_asks_for_their_file_or_for_the_step_of_its_r
 def test_patterns_whose_positions_are_elsewhere_are_known_and_said(tmp_path):
     path, _ = BEAMLINES["aps-lynx"].write(tmp_path, M)
     with pytest.raises(
-        UnknownFormatError, match=r"its patterns are as in files of APS LYNX, whose positions --positions"
+        UnknownFormatError, match=r"its patterns are as in files of APS LYNX, whose positions are in a second file"
     ):
         read_scan(path)
 

@@ -1,8 +1,11 @@
-"""Settings by plain words, for forms; the command line has their names."""
+"""Settings by plain words, for forms and sentences; the command line has their names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+from ptycho_core.base.config import KNOBS
 
 _PLAIN = {
     "n_groups": "Groups per epoch",
@@ -38,6 +41,35 @@ _PLAIN = {
 }
 
 
+ANSWERS = {
+    "data": "Stored values",
+    "dc": "Pattern centre",
+    "axes": "Axes",
+    "square": "Make square",
+    "bad_pixels": "Bad values",
+    "skip_lines": "Lines to skip",
+    "bad_positions": "Bad positions",
+    "mask": "Mask",
+    "dark": "Dark frame",
+    "scan_index": "Scan index",
+    "pairing": "Pairing",
+    "missing": "Missing patterns",
+    "angle": "Sample angle",
+    "position_unit": "Position unit",
+    "columns": "Patterns in a line",
+    "step_m": "Raster step",
+    "orientation": "Position axes",
+    "probe": "Probe",
+    "source": "Beam of",
+    "energy_ev": "Energy",
+    "propagator": "Propagator",
+    "distance_m": "Distance",
+    "defocus_m": "Defocus",
+    "magnification": "Magnification",
+    "detector_pixel_m": "Detector pixel",
+    "object_pixel_m": "Object pixel",
+}
+"""What forms call the answers to what a file leaves open."""
 MENU_LETTERS = "efhrv"
 """Of the menus, which are there always: no panel has one of them."""
 
@@ -45,6 +77,18 @@ MENU_LETTERS = "efhrv"
 def label_of(name: str) -> str:
     """Return what a form calls a setting, its unit in parentheses."""
     return _PLAIN.get(name) or name.replace("_", " ").capitalize()
+
+
+def _named(name: str) -> str:
+    return (ANSWERS.get(name) or label_of(name)).partition(" (")[0]
+
+
+_FIELDS = re.compile(rf"\b({'|'.join(name for name in (*KNOBS, *ANSWERS) if '_' in name)})\b")
+
+
+def worded(sentence: str) -> str:
+    """Return a sentence of the core, in which fields have their own names, as the window says it: by their labels."""
+    return _FIELDS.sub(lambda found: _named(found[0]), sentence)
 
 
 def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
