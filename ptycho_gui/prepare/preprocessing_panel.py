@@ -15,12 +15,12 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import FromFile, Orient, Step
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.words import begun
 from ptycho_gui.prepare.orientation_search import OrientationSearch
 from ptycho_gui.prepare.step_entry import StepEntry, new_entry
 from ptycho_gui.prepare.step_form import StepForm
 from ptycho_gui.prepare.step_list import StepList
 from ptycho_gui.prepare.step_list_view import StepListView
-from ptycho_gui.kit.words import begun
 
 _SIGN_PX = 16
 

@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QFileDialog, QFormLayout, QLabel, QPushButton, QVB
 
 from ptycho_core.base.errors import Problem
 from ptycho_gui.kit.forms.knob_field import KnobField
-from ptycho_gui.kit.labels import label_of, mnemonics
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import label_of, mnemonics
 from ptycho_gui.prepare.step_entry import StepEntry, title
 
 _TAKEN = "abmoy"

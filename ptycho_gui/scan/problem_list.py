@@ -14,8 +14,8 @@ from ptycho_gui.kit import theme
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import ANSWERS, worded
-from ptycho_gui.scan.setting_field import SettingField
 from ptycho_gui.kit.words import begun
+from ptycho_gui.scan.setting_field import SettingField
 
 _CAN_BE_SHOWN = ("patterns", "positions", "mask")
 _WORDS = {"error": "Prevents a reconstruction", "warning": "Warning"}

@@ -23,9 +23,9 @@ from ptycho_core.base.errors import Fix
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.words import begun
 from ptycho_gui.scan.problem_list import Fixes, ProblemList
 from ptycho_gui.scan.scan_sections import Assumed, History, Summary
-from ptycho_gui.kit.words import begun
 
 
 class ScanPanel(QWidget):

@@ -21,11 +21,11 @@ from ptycho_core.scan.radiation import PROPAGATORS
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit.forms.fold import Fold
-from ptycho_gui.kit.labels import ANSWERS, mnemonics
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.scan.setting_field import SettingField
+from ptycho_gui.kit.labels import ANSWERS, mnemonics
 from ptycho_gui.kit.words import begun
+from ptycho_gui.scan.setting_field import SettingField
 
 _TAKEN = "octy"
 """Mnemonics of the panel outside of what was assumed."""

@@ -11,8 +11,8 @@ from superqt import QElidingLabel
 from ptycho_core.base.events import Stage, Status
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
-from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.words import begun
 
 _EVERY_MS = 1000

@@ -47,7 +47,7 @@ class MessageBar(QFrame):
         close.setShortcut("Esc")
         close.clicked.connect(self.clear)
         self._parts = (self._icon, self._text, self._more, self._use, self._log, close)
-        row = QHBoxLayout(self)
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(8, 1, 4, 1)
         for part in self._parts:
             row.addWidget(part, 1 if part is self._text else 0)
@@ -136,7 +136,7 @@ class MessageBar(QFrame):
 
     def _fit(self) -> None:
         others = sum(part.sizeHint().width() for part in self._parts if not part.isHidden() and part is not self._text)
-        room = self.width() - others - self.layout().spacing() * len(self._parts)
+        room = self.width() - others - self._row.spacing() * len(self._parts)
         self._more.setVisible(self._text.fontMetrics().horizontalAdvance(self._text.text()) > room)
 
     def _colour(self) -> None:

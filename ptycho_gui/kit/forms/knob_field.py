@@ -14,9 +14,9 @@ from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.base.knobs import Knob
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.editors import Editor, NumberEditor, editor_of
-from ptycho_gui.kit.labels import label_of
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import label_of
 
 _MARK = "• "
 

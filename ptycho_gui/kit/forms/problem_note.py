@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_gui.kit import theme
-from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import worded
 
 
 class ProblemNote(QWidget):
