@@ -24,6 +24,7 @@ from ptycho_core.formats.readers import (
     ptychodus,
     ptychopinn_npz,
     ptypy,
+    raster_4d,
 )
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.open_store import open_store
@@ -49,6 +50,8 @@ READERS: dict[str, Reader] = {
     "fold-slice": fold_slice,
     "nsls2": nsls2,
     "ptypy": ptypy,
+    "empad": raster_4d.Raster4D("empad"),
+    "merlin": raster_4d.Raster4D("mib"),
     "nexus": nexus,
     "cxi": cxi,
     "plain-npz": plain_npz,

@@ -17,7 +17,7 @@ from ptycho_gui.kit.threads.worker import Job
 
 _MAX_POLISH = 10_000
 _MODELS = "Checkpoints and bundles (*.ckpt *.zip)"
-_SCANS = "Scans (*.npz *.h5 *.hdf5 *.nxs *.cxi *.mat);;All files (*)"
+_SCANS = "Scans (*.npz *.h5 *.hdf5 *.nxs *.cxi *.mat *.mib *.xml);;All files (*)"
 
 
 @dataclass(frozen=True)

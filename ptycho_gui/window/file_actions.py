@@ -24,7 +24,7 @@ from ptycho_gui.scan.jobs.demo import demo_job
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
 
-_SCANS = "Scans (*.npz *.h5 *.hdf5 *.cxi *.nxs *.ptyd *.mat);;All files (*)"
+_SCANS = "Scans (*.npz *.h5 *.hdf5 *.cxi *.nxs *.ptyd *.mat *.mib *.xml);;All files (*)"
 _POSITIONS = "Positions (*.h5 *.hdf5 *.npz *.mat *.csv *.txt);;All files (*)"
 _WRITTEN = {"cxi": "CXI (*.cxi)", "ptychopinn": "PtychoPINN (*.npz)"}
 

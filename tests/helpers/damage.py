@@ -380,6 +380,7 @@ KINDS: dict[str, tuple[Callable[[str, Path, np.random.Generator], None], ...]] =
     "hdf5": (*_ANY, wrong_link, wrong_type),
     "npz": (*_ANY, pickled),
     "text": _ANY,
+    "bytes": (flip_bytes, truncate, lose_piece),
 }
 """By container; wrong arrays are the likeliest in practice, and so come twice."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import figures, inspect
 from ptycho_core.scan.mapping import Mapping
+from tests.helpers import microscope_files
 from tests.helpers import scan_files as files
+from tests.helpers.beamline_files import BEAMLINES
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Subject:
     mapping: Mapping | None = None
     positions_of: Callable[[Path], None] | None = None
     """Writes an intact file of patterns; the damaged one is then that of the positions."""
+    beside: Callable[[Path], None] | None = None
+    """Writes the intact file that has to lie beside one of this path."""
+    answers: dict[str, str] = field(default_factory=dict)
 
 
 def _mapping(patterns: str, **more: Any) -> Mapping:
@@ -60,6 +65,35 @@ def _write_npz_product(path: Path) -> None:
     np.savez(path, **files.product_arrays(), **patterns)
 
 
+def _beamline(name: str, container: str = "hdf5", positions: bool = False) -> Subject:
+    """Return a file of a beamline that a shipped mapping reads, or the file of its positions."""
+    beamline = BEAMLINES[name]
+
+    def write(path: Path, of_positions: bool) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            written = beamline.write(Path(folder), files.TINY)[of_positions]
+            assert written is not None
+            path.write_bytes(written.read_bytes())
+
+    of_patterns = partial(write, of_positions=False)
+    if not positions:
+        return Subject(of_patterns, container, answers=beamline.answers)
+    return Subject(partial(write, of_positions=True), container, positions_of=of_patterns, answers=beamline.answers)
+
+
+def _write_empad_xml(path: Path) -> None:
+    path.write_text(microscope_files.empad_xml("frames.raw"))
+
+
+def _write_raw_beside(path: Path) -> None:
+    microscope_files.write_empad_raw(path.with_name("frames.raw"))
+
+
+def _write_xml_beside(path: Path) -> None:
+    path.with_suffix(".xml").write_text(microscope_files.empad_xml(path.name))
+
+
+_STEP = {**microscope_files.ANSWERS, "step_m": str(microscope_files.STEP_M), "columns": str(microscope_files.COLUMNS)}
 _TABLE = _mapping(
     "frames",
     positions={
@@ -79,6 +113,14 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "mapped (NPZ)": Subject(lambda path: np.savez(path, **_mapped_arrays()), "npz", _mapping("frames")),
     "mapped (table)": Subject(_write_table, "text", _TABLE, positions_of=_write_mapped_hdf5),
+    "empad": Subject(_write_empad_xml, "bytes", beside=_write_raw_beside, answers=microscope_files.ANSWERS),
+    "empad (raw)": Subject(
+        microscope_files.write_empad_raw, "bytes", beside=_write_xml_beside, answers=microscope_files.ANSWERS
+    ),
+    "merlin": Subject(microscope_files.write_mib, "bytes", answers=_STEP),
+    "shipped (HDF5)": _beamline("diamond-i14"),
+    "shipped (positions)": _beamline("max4-nanomax-detector", positions=True),
+    "shipped (table)": _beamline("aps-lynx", "text", positions=True),
 }
 """Every reader, in each container that it reads, with files in one and in two parts."""
 
@@ -110,7 +152,10 @@ def open_as_operators_do(name: str, path: Path) -> str:
         if not patterns.exists():
             patterns.write_bytes(intact(name, of_patterns=True))
     try:
-        scan = read_scan(patterns, positions_file=None if patterns == path else path, mapping=subject.mapping)
+        if subject.beside is not None:
+            subject.beside(path)
+        positions = None if patterns == path else path
+        scan = read_scan(patterns, positions_file=positions, mapping=subject.mapping, settings=subject.answers)
         figures(inspect(scan))
         ends = scan.patterns[[0, len(scan) - 1]]
     except InputError as error:

@@ -39,3 +39,8 @@ def ptychodus() -> Run:
 @pytest.fixture(scope="session")
 def cdtools() -> Run:
     return _runner("cdtools")
+
+
+@pytest.fixture(scope="session")
+def rosettasciio() -> Run:
+    return _runner("rosettasciio")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.empad_store import EmpadStore, is_empad
+from ptycho_core.formats.stores.mib_store import SIGNATURE, MibStore
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.formats.stores.text_store import TextStore, is_text
 
@@ -31,7 +33,7 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
     Raises
     ------
     InputError
-        No such file, a directory, no permission, empty, or neither HDF5 nor a zip archive.
+        No such file, a directory, no permission, empty, or of no known kind.
     """
     start = _first_bytes(path)
     store: Store
@@ -49,11 +51,17 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         raise InputError(
             f"{path} is a single NumPy array (.npy); a scan needs patterns and positions together, in an NPZ"
         )
+    elif start.startswith(SIGNATURE):
+        store = MibStore(path)
+    elif is_empad(path, start):
+        store = EmpadStore(path)
     elif tables and is_text(start):
         store = TextStore(path)
     else:
         text = ", nor a table of text" if tables else ""
-        raise InputError(f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive{text}")
+        raise InputError(
+            f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive, nor of EMPAD (.xml) or Merlin (.mib){text}"
+        )
     try:
         yield store
     finally:

@@ -73,7 +73,7 @@ class Store(ABC):
     """
 
     container: ClassVar[str]
-    """"npz", "hdf5" or "text"."""
+    """"npz", "hdf5", "text", "empad" or "mib"."""
 
     growing = False
     """Whether another program still writes what was read so far."""

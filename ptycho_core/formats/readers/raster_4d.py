@@ -1,0 +1,67 @@
+"""Patterns of a scanning electron microscope on a raster: EMPAD (``.xml``, ``.raw``) and Merlin (``.mib``).
+
+How far apart patterns are is stated by the XML of an EMPAD at most, energy and pixels by neither: all are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.formats.chunks import go_on
+from ptycho_core.formats.raster import raster_places, step_m
+from ptycho_core.formats.stored import Stored
+from ptycho_core.formats.stores.frames import FRAMES
+from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.settings import Settings
+
+
+def turn_over(batch: NDArray[Any]) -> NDArray[Any]:
+    """Put the last row of patterns first."""
+    return batch[..., ::-1, :]
+
+
+class Raster4D:
+    """Reads the files of one detector.
+
+    Parameters
+    ----------
+    container
+        Of its `Store`.
+    """
+
+    def __init__(self, container: str) -> None:
+        self._container = container
+
+    def sniff(self, store: Store, positions: Store | None) -> bool:
+        """Tell whether this is the format."""
+        return store.container == self._container
+
+    def read(self, store: Store, positions: Store | None, settings: Settings) -> Stored:
+        """Read what the file stores."""
+        notes: list[str] = []
+        source, stated = store.patterns(FRAMES), store.attributes("")
+        columns, lines = stated.get("scan_x"), stated.get("scan_y")
+        total = columns * lines if columns and lines else stated.get("num_frames")
+        if total and source.shape[0] < total:
+            go_on(store.path, f"it holds {source.shape[0]} patterns and says that it has {total}", settings, notes)
+        per_trigger = stated.get("frames_per_trigger", 1)
+        columns = columns or (per_trigger if per_trigger > 1 else None)
+        line, column = raster_places(store.path, source.shape[0], (lines, columns), False, settings, notes)
+        step_y, step_x = (step_m(store.path, stated.get(key), settings) for key in ("step_y", "step_x"))
+        turned = self._container == "mib"
+        if turned:
+            notes.append("put the rows of the patterns, which are stored from the bottom up, the right way round")
+        return Stored(
+            source=source,
+            steps=(turn_over,) if turned else (),
+            positions=np.stack([line * step_y, column * step_x], axis=1),
+            unit="m",
+            unit_reason="the step of the raster",
+            rows=np.arange(len(line)) if len(line) < source.shape[0] else None,
+            geometry=Geometry(source="electrons"),
+            notes=notes,
+        )

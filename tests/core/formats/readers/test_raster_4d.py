@@ -1,0 +1,99 @@
+"""EMPAD and Merlin: counts, rows the right way up, raster, step; what they leave open is asked for."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from ptycho_core.base.errors import InputError, UnknownFormatError
+from ptycho_core.formats import read_scan
+from tests.helpers import microscope_files as files
+
+
+def assert_right(scan, size, name):
+    assert scan.source.format == name
+    np.testing.assert_array_equal(scan.patterns[:], files.patterns(size))
+    np.testing.assert_allclose(scan.positions, files.positions_px())
+    assert scan.geometry.source == "electrons"
+    assert scan.geometry.energy_ev == 300e3
+    assert not scan.patterns.in_memory
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("by", ["scan.xml", "scan_x4_y3.raw"])
+def test_empad_opens_by_either_of_its_files(tmp_path, old, by):
+    xml = files.write_empad(tmp_path, old=old)
+    if by.endswith("raw"):
+        xml.rename(tmp_path / "scan_x4_y3.xml")
+    assert_right(read_scan(tmp_path / by, settings=files.ANSWERS), 128, "empad")
+
+
+@pytest.mark.parametrize("kind", ["U08", "U16", "U32"])
+def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
+    files.write_mib(tmp_path / "a.mib", kind)
+    files.write_hdr(tmp_path / "a.hdr")
+    scan = read_scan(tmp_path / "a.mib", settings={**files.ANSWERS, "step_m": str(files.STEP_M)})
+    assert_right(scan, 32, "merlin")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], files.patterns(32)[[1, 7]])
+
+
+def test_merlin_alone_asks_for_step_and_columns(tmp_path):
+    files.write_mib(tmp_path / "a.mib")
+    for answers, field in (({}, "columns"), ({"columns": "4"}, "step_m")):
+        with pytest.raises(InputError, match=f"set {field}") as caught:
+            read_scan(tmp_path / "a.mib", settings=answers)
+        assert [fix.field for fix in caught.value.fixes] == [field]
+    answers = {**files.ANSWERS, "columns": "4", "step_m": str(files.STEP_M)}
+    assert_right(read_scan(tmp_path / "a.mib", settings=answers), 32, "merlin")
+
+
+def test_the_step_that_an_empad_states_gives_way_to_an_answer(tmp_path):
+    scan = read_scan(files.write_empad(tmp_path), settings={**files.ANSWERS, "step_m": str(2 * files.STEP_M)})
+    np.testing.assert_allclose(scan.positions, 2 * files.positions_px())
+
+
+@pytest.mark.parametrize("name", ["empad", "merlin"])
+def test_an_acquisition_that_ended_early_is_told_and_may_be_gone_on_with(tmp_path, name):
+    if name == "empad":
+        path, whole, size = files.write_empad(tmp_path), tmp_path / "scan_x4_y3.raw", 128
+    else:
+        path = whole = tmp_path / "a.mib"
+        files.write_mib(path)
+        files.write_hdr(tmp_path / "a.hdr")
+        size = 32
+    whole.write_bytes(whole.read_bytes()[: 10 * whole.stat().st_size // 12 + 100])
+    answers = {**files.ANSWERS, **({} if name == "empad" else {"step_m": str(files.STEP_M)})}
+    with pytest.raises(InputError, match=r"holds 10 patterns and says that it has 12.*missing=skip"):
+        read_scan(path, settings=answers)
+    scan = read_scan(path, settings={**answers, "missing": "skip"})
+    np.testing.assert_array_equal(scan.patterns[:], files.patterns(size)[:10])
+    np.testing.assert_allclose(scan.positions, files.positions_px()[:10])
+
+
+def test_files_that_are_no_frames_of_either(tmp_path):
+    (tmp_path / "a.xml").write_text('<root><raw_file filename="../../etc/gone.raw"/></root>')
+    with pytest.raises(InputError, match=r"names the raw file 'gone\.raw', which is missing"):
+        read_scan(tmp_path / "a.xml")
+    grows = '<!DOCTYPE r [<!ENTITY a "aaaa">]><root><raw_file filename="a.raw"/></root>'
+    for name, text in (("b.xml", grows), ("c.xml", "<root/>"), ("d.xml", "<root")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="neither HDF5"):
+            read_scan(tmp_path / name)
+    (tmp_path / "a.mib").write_bytes(b"MQ1,000001,00384,01,0256,0256,R64," + bytes(400))
+    with pytest.raises(InputError, match="pixels of the type 'R64'; only processed ones"):
+        read_scan(tmp_path / "a.mib")
+    (tmp_path / "b.mib").write_bytes(b"MQ1,00")
+    with pytest.raises(InputError, match=r"b\.mib: its header cannot be read"):
+        read_scan(tmp_path / "b.mib")
+    (tmp_path / "c.mib").write_bytes(b"MQ1,000001,00384,01,0256,0256,U16," + bytes(400))
+    with pytest.raises(InputError, match="shorter than a single frame"):
+        read_scan(tmp_path / "c.mib")
+
+
+def test_a_step_that_is_nowhere_is_asked_for_as_a_scan_without_positions(tmp_path):
+    xml = files.write_empad(tmp_path)
+    xml.write_text(xml.read_text().replace("optics", "nothing"))
+    with pytest.raises(UnknownFormatError, match="set step_m"):
+        read_scan(xml, settings=files.ANSWERS)
