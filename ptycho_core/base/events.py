@@ -96,7 +96,7 @@ class PictureChosen:
 
 @dataclass(frozen=True)
 class BatchDone:
-    """One optimisation step is done. ``metrics`` holds the columns of metrics.csv known at this step."""
+    """One optimisation step is done. ``metrics`` holds its row of metrics.csv."""
 
     epoch: int
     step: int

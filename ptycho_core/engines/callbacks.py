@@ -73,24 +73,6 @@ class Obey(L.Callback):
         self._leave_if_cancelled(trainer)
 
 
-class MeasureSpeed(L.Callback):
-    """Logs the patterns per second of each batch. Place it before those who tell of the batch, and take their time."""
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        """Lightning: start the clock."""
-        self.started = time.perf_counter()
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Lightning: log the speed."""
-        seconds = time.perf_counter() - self.started
-        patterns = batch.amplitude.shape[0] * batch.amplitude.shape[1] * trainer.world_size
-        pl_module.log("patterns_per_second", patterns / seconds, on_step=True, on_epoch=False)
-
-
 class Report(L.Callback):
     """Tells an observer what happens.
 
@@ -111,13 +93,11 @@ class Report(L.Callback):
         preview_seconds: float = 0.0,
     ) -> None:
         self.emit, self.preview, self.preview_seconds = emit, preview, preview_seconds
-        self.steps = 0
         self.started = time.monotonic()
         self.next_preview = self.started
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch begins."""
-        self.steps = trainer.global_step
         self.emit(events.StageChanged(events.Stage.TRAINING, trainer.current_epoch))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -127,16 +107,13 @@ class Report(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Lightning: a step is done, or a batch's gradient was only added up."""
-        if trainer.global_step != self.steps:
-            self.steps = trainer.global_step
-            self.emit(events.BatchDone(trainer.current_epoch, self.steps - 1, _columns(trainer.callback_metrics)))
+        """Lightning: show a picture now and then."""
         self._maybe_preview(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch and its validation are done."""
         elapsed = time.monotonic() - self.started
-        metrics = _columns(trainer.callback_metrics)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in METRICS}
         self.emit(events.EpochDone(trainer.current_epoch, trainer.global_step, metrics, elapsed))
 
     def _maybe_preview(self, trainer: L.Trainer) -> None:
@@ -152,11 +129,6 @@ class Report(L.Callback):
         if self.preview is not None:
             object, probe, binning = self.preview()
             self.emit(events.PreviewReady(trainer.current_epoch, trainer.global_step, object, probe, binning))
-
-
-def _columns(metrics: dict[str, Any]) -> dict[str, float]:
-    """Return those of Lightning's metrics that metrics.csv has, as floats."""
-    return {name: float(value) for name, value in metrics.items() if name in METRICS}
 
 
 class BestCheckpoints(Checkpoint):

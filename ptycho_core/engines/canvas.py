@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import Amplitudes, Placed, scan_canvas
+from ptycho_core.engines.data import REGION, Amplitudes, Placed, scan_canvas
 from ptycho_core.engines.physics import Windows, light_on, place, squared_modulus
 from ptycho_core.scan.scan import Scan
 
@@ -110,7 +110,7 @@ class Canvas:
         return Some(
             self.amplitudes[rows].to(self.device, non_blocking=True),
             self._windows(rows),
-            torch.from_numpy(rows).to(self.device),
+            torch.from_numpy(rows).to(self.device, non_blocking=True),
         )
 
     def batches(self) -> Iterator[Some]:
@@ -119,11 +119,12 @@ class Canvas:
             yield self.batch(rows)
 
     def _chunks(self) -> Iterator[NDArray[np.int64]]:
-        for start in range(0, len(self.rows), _PATTERNS_AT_ONCE):
-            yield self.rows[start : start + _PATTERNS_AT_ONCE]
+        most = _PATTERNS_AT_ONCE if self.device.type == "cpu" else REGION
+        for start in range(0, len(self.rows), most):
+            yield self.rows[start : start + most]
 
     def _windows(self, rows: NDArray[np.int64]) -> Windows:
-        positions = torch.from_numpy(self.positions[rows].astype(np.float32)).to(self.device)
+        positions = torch.from_numpy(self.positions[rows].astype(np.float32)).to(self.device, non_blocking=True)
         return place(positions, self.size, (1, *self.shape))
 
     @torch.inference_mode()

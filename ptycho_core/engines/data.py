@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from ptycho_core.base.config import Config
+from ptycho_core.engines.physics import capped
 from ptycho_core.engines.propagators import propagator_of
-from ptycho_core.inspection.memory import IN_MEMORY_BYTES
+from ptycho_core.inspection.memory import HIDDEN_AT_ONCE, IN_MEMORY_BYTES
 from ptycho_core.scan.grouping import (
     GroupingPlan,
     Neighborhoods,
@@ -27,7 +28,7 @@ from ptycho_core.scan.grouping import (
 )
 from ptycho_core.scan.scan import Scan
 
-REGION = 512
+REGION = HIDDEN_AT_ONCE
 """Hidden patterns that are predicted at once."""
 CANVAS_MULTIPLE = 8
 """Canvases are rounded up to this, as those of checkpoints are."""
@@ -57,13 +58,14 @@ class Batch(NamedTuple):
 
     ``amplitude`` (g, c, N, N), as the propagator has it; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
     ``indexes`` (g, c), the patterns' places in the scan. The first ``hidden`` patterns of each group are to be
-    predicted.
+    predicted. ``piece`` is the shape of a piece of the canvas that holds the windows of any of the groups.
     """
 
     amplitude: Tensor
     positions: Tensor
     indexes: Tensor
     canvas: tuple[int, int]
+    piece: tuple[int, int]
     hidden: int = 0
 
 
@@ -88,28 +90,41 @@ def split(n: int, config: Config, *, validate: bool = True) -> Split:
 
 
 class Amplitudes:
-    """Square roots of a scan's counts, as its propagator has them, bad pixels 0; kept in memory if they fit.
+    """Square roots of a scan's counts, as its propagator has them, bad pixels 0; kept if they fit.
 
     Parameters
     ----------
     scan
         Its patterns may be on disk.
+    home
+        The accelerator that all of them are kept on, where batches are made of them without the processor; None keeps
+        them in memory if they are few, else every batch is read.
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, home: torch.device | None = None) -> None:
         self.patterns, self._arranged = scan.patterns, propagator_of(scan).arranged
         self.mask = None if scan.mask is None else self._arranged(scan.mask)
-        self.kept = self._read(np.arange(len(scan))) if scan.patterns.nbytes <= IN_MEMORY_BYTES else None
+        self.home, self.kept = home, None
+        if home is not None:
+            self.kept = torch.empty((len(scan), scan.size, scan.size), device=home)
+            for start in range(0, len(scan), REGION):
+                rows = np.arange(start, min(start + REGION, len(scan)))
+                self.kept[start : start + len(rows)] = self._read(rows).to(home)
+        elif scan.patterns.nbytes <= IN_MEMORY_BYTES:
+            self.kept = self._read(np.arange(len(scan)))
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
-        """(b, N, N) float32 of these patterns."""
-        return self._read(rows) if self.kept is None else self.kept[torch.from_numpy(rows)]
+        """(b, N, N) float32 of these patterns, where they are kept."""
+        if self.kept is None:
+            return self._read(rows)
+        return self.kept[torch.from_numpy(rows).to(self.kept.device, non_blocking=True)]
 
     def take(self, rows: NDArray[np.int64]) -> Amplitudes:
-        """Return those of these patterns only, in this order: of `Scan.take`. What is in memory is not read again."""
+        """Return those of these patterns only, in this order: of `Scan.take`. What is kept is not read again."""
         some = copy.copy(self)
         some.patterns = self.patterns.take(rows)
-        some.kept = self[rows] if some.patterns.nbytes <= IN_MEMORY_BYTES else None
+        fits = self.home is not None or some.patterns.nbytes <= IN_MEMORY_BYTES
+        some.kept = self[rows] if fits else None
         return some
 
     def _read(self, rows: NDArray[np.int64]) -> Tensor:
@@ -137,12 +152,14 @@ class PatternDataset(Dataset[Batch]):
         """Return the batch of a deal."""
         groups = deal.groups
         amplitude = self.amplitudes[groups.reshape(-1)]
+        # From the canvas' origin first: float32 is too coarse for positions far from 0.
+        positions = (self.positions[groups] - deal.canvas.origin).astype(np.float32)
         return Batch(
             amplitude.view(*groups.shape, *amplitude.shape[1:]),
-            # From the canvas' origin first: float32 is too coarse for positions far from 0.
-            torch.from_numpy((self.positions[groups] - deal.canvas.origin).astype(np.float32)),
+            torch.from_numpy(positions),
             torch.from_numpy(groups),
             deal.canvas.shape,
+            piece_of(positions, amplitude.shape[-1]),
             deal.hidden,
         )
 
@@ -160,23 +177,16 @@ def canvas_around(positions: NDArray[np.float64], size: int) -> Placed:
     return Placed(lowest - size // 2, (height, width))
 
 
-def pieces(positions: Tensor, size: int, canvas: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
-    """Find the pieces of a canvas that hold groups of windows: their first pixels (g, 2), and their common shape.
+def piece_of(positions: NDArray[np.float32], size: int) -> tuple[int, int]:
+    """Return the shape of a piece that holds the windows of N pixels of any of these groups, at (g, c, 2)."""
+    height, width = (np.ptp(np.floor(positions), axis=1).max(axis=0).astype(int) + size + 1).tolist()
+    return height, width
 
-    Parameters
-    ----------
-    positions
-        (g, c, 2) on the canvas, on which every window lies.
-    size
-        N.
-    canvas
-        Its shape.
-    """
-    whole = torch.floor(positions).to(torch.int64)
-    lowest = whole.amin(dim=1) - size // 2
-    height, width = ((whole.amax(dim=1) - size // 2 + size + 1) - lowest).amax(dim=0).tolist()
-    most = torch.tensor(canvas, device=positions.device) - torch.tensor((height, width), device=positions.device)
-    return torch.minimum(lowest, most), (height, width)
+
+def corners_of(batch: Batch) -> Tensor:
+    """Return the first pixels (g, 2) of the pieces of the canvas that hold the windows of a batch's groups."""
+    lowest = torch.floor(batch.positions).to(torch.int64).amin(dim=1) - batch.amplitude.shape[-1] // 2
+    return capped(lowest, (whole - part for whole, part in zip(batch.canvas, batch.piece, strict=True)))
 
 
 def scan_canvas(scan: Scan, config: Config | None = None) -> Placed:

@@ -18,6 +18,7 @@ from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Batch
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.scan_data import ScanData
+from ptycho_core.engines.step_log import Glances
 
 MOST, SLOWER = 2, 0.1
 """Times that a fit is taken back, and the part of the rate with which it then goes on."""
@@ -58,6 +59,7 @@ class RollBack(L.Callback):
         self.column = ""
         self._best, self._best_epoch, self._worse = math.inf, -1, 0
         self._broken_epoch = -1
+        self._glances, self._losses = Glances(), list[Tensor]()
         self._state: dict[str, Any] = {}
         self._optimizers: list[dict[str, Any]] = []
 
@@ -91,14 +93,21 @@ class RollBack(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Lightning: look at the loss of the batch."""
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not trainer.strategy.reduce_boolean_decision(math.isfinite(float(loss))):
+        """Lightning: look at the loss of the batch, and at those since the last look."""
+        self._losses.append(outputs["loss"] if isinstance(outputs, dict) else outputs)
+        if self._glances.due(trainer):
+            self._look(trainer, pl_module)
+
+    def _look(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        losses, self._losses = self._losses, []
+        if not trainer.strategy.reduce_boolean_decision(bool(torch.stack(losses).isfinite().all())):
             self._broken_epoch = trainer.current_epoch
             self._go_back(trainer, pl_module, f"the loss is not a number in {_where(trainer)}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch and its validation are done; all processes have the same metrics."""
+        if self._losses:  # a stop ended the epoch before its last batch
+            self._look(trainer, pl_module)
         value = float(trainer.callback_metrics.get(self.column, math.nan))
         if self._broken_epoch == trainer.current_epoch and self.column.endswith("_epoch"):
             return  # the mean holds the loss that was not a number

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.data import REGION, Amplitudes
 from ptycho_core.engines.descent import LightDescent, calm
 from ptycho_core.engines.propagators import Propagator
 from ptycho_core.engines.solver import Light, Patterns, Unknowns, look
@@ -65,15 +66,37 @@ class Thinning:
     Of k photons each goes to the first part with probability ``part``: binomial, and so exact for Poisson counts, where
     both parts are Poisson counts again, of ``part`` and ``1 - part`` of the light. What is drawn for a pattern depends
     on ``seed`` and the pattern's place in the scan alone; some of it is kept, as drawing takes as long as looking.
+    Where all patterns are kept on an accelerator, all are drawn there at once.
+
+    Parameters
+    ----------
+    part, seed
+        As above.
+    amplitudes
+        Of the scan, or None where there is no need to know of all.
     """
 
-    def __init__(self, part: float, seed: int) -> None:
+    def __init__(self, part: float, seed: int, amplitudes: Amplitudes | None = None) -> None:
         self.part, self.seed = part, seed
         self._kept: dict[int, Tensor] = {}
+        at_home = amplitudes is not None and amplitudes.home is not None
+        self._all = self._drawn(amplitudes.kept) if at_home else None  # type: ignore[union-attr,arg-type]
 
     def first(self, counts: Tensor, rows: Tensor) -> Tensor:
         """Return the first part (b, N, N) of the counts of patterns at these places (b,)."""
+        if self._all is not None:
+            return self._all[rows]
         return torch.stack([self._first(*pair) for pair in zip(counts, rows.tolist(), strict=True)])
+
+    def _drawn(self, amplitudes: Tensor) -> Tensor:
+        """Return the first part (n, N, N) of the counts of all patterns."""
+        generator = torch.Generator(amplitudes.device).manual_seed(self.seed)
+        drawn = torch.empty_like(amplitudes)
+        for start in range(0, len(amplitudes), REGION):
+            whole = amplitudes[start : start + REGION].square().round()
+            share = torch.full_like(whole, self.part)
+            drawn[start : start + REGION] = torch.binomial(whole, share, generator=generator)
+        return drawn
 
     def _first(self, counts: Tensor, row: int) -> Tensor:
         if row in self._kept:

@@ -10,6 +10,7 @@ from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split
+from ptycho_core.engines.device_memory import home_of_patterns
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel, vacuum
 from ptycho_core.engines.polish import polish
@@ -60,7 +61,8 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
         return _none(f"{len(train)} patterns are too few: each half needs {_FEWEST_PATTERNS} or more")
     scan = scan.take(rows)
     config = model.config.replace(probe_trainable=True, positions="off", preview_seconds=0.0)
-    whole = Canvas.of_scan(scan, Amplitudes(scan), train, device_of(accelerator))
+    device = device_of(accelerator)
+    whole = Canvas.of_scan(scan, Amplitudes(scan, home_of_patterns(config, scan, device)), train, device)
     try:
         box = scanned_box(whole.shape, whole.positions[train])
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -60,7 +61,7 @@ class MisfitSum:
     """Adds up, batch by batch, how well a model explains patterns."""
 
     def __init__(self) -> None:
-        self.deviance = self.noise = self.pixels = self.cross = self.expected = self.counts = 0.0
+        self._sums: dict[str, Tensor] = {}
 
     def add(self, expected: Tensor, amplitude: Tensor, weight: Tensor | None) -> None:
         """Add patterns: expected counts and measured amplitudes (b, N, N), and the weight of pixels, or None."""
@@ -74,21 +75,25 @@ class MisfitSum:
             ("expected", expected),
             ("counts", counts),
         ):
-            setattr(self, name, getattr(self, name) + float((values * good).sum(dtype=torch.float64)))
+            # Left where they are until the end: to read one is to wait for an accelerator.
+            self._sums[name] = self._sums.get(name, 0.0) + (values * good).sum(dtype=torch.float64)
 
     def result(self) -> Misfit:
         """Return the means; NaN without any pixel, and without any photon where it takes some."""
-        power = self.expected * self.counts
+        if not self._sums:
+            return Misfit(math.nan, math.nan, math.nan)
+        of = {name: float(total) for name, total in self._sums.items()}
+        power = of["expected"] * of["counts"]
         # At the best c, sum (c sqrt(lambda) - A)^2 = sum A^2 - (sum sqrt(lambda) A)^2 / sum lambda.
-        r = math.sqrt(max(0.0, 1 - self.cross**2 / power)) if power > 0 else math.nan
-        pixels = self.pixels or math.nan
-        return Misfit(self.deviance / pixels, self.noise / pixels, r)
+        r = math.sqrt(max(0.0, 1 - of["cross"] ** 2 / power)) if power > 0 else math.nan
+        pixels = of["pixels"] or math.nan
+        return Misfit(of["deviance"] / pixels, of["noise"] / pixels, r)
 
 
 def expected_deviance(expected: Tensor) -> Tensor:
     """Return `quality.deviance.expected_half_deviance` of expected counts, to 1e-5 of it."""
     low, high = TABLE_RANGE
-    table = torch.as_tensor(spline(), dtype=expected.dtype, device=expected.device)
+    table = _table(expected.dtype, expected.device)
     at = (expected.clamp(low, high) / low).log() * nodes_per_log()
     cell = at.long().clamp(0, table.shape[1] - 1)
     part = at - cell
@@ -98,3 +103,9 @@ def expected_deviance(expected: Tensor) -> Tensor:
     dark = low - few * (1 + math.log(low)) + few.square() * (-few).exp() * (LN2 + few * (LN3 / 2 + few * LN2 / 3))
     bright = 1 / 2 + (1 / 12 + (1 / 12 + (19 / 120 + 9 / 20 / many) / many) / many) / many
     return torch.where(expected < low, dark, torch.where(expected > high, bright, middle))
+
+
+@functools.lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)
+def _table(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.as_tensor(spline(), dtype=dtype, device=device)

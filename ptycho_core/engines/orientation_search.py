@@ -21,6 +21,7 @@ from ptycho_core.base.errors import InputError, raise_errors
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.device_memory import home_of_patterns
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.trainer import device_of
@@ -117,7 +118,9 @@ def _try(
 ) -> tuple[Trial, NDArray[np.complex64]]:
     turned = preprocess(part, [Orient(orientation)])
     parts = split(len(turned), config)
-    canvas = Canvas.of_scan(turned, Amplitudes(turned), parts.train, device_of(accelerator))
+    device = device_of(accelerator)
+    amplitudes = Amplitudes(turned, home_of_patterns(config, turned, device))
+    canvas = Canvas.of_scan(turned, amplitudes, parts.train, device)
     model = DirectModel.from_scan(turned, config)
     start = model.object_of(canvas)
     model, *_ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)

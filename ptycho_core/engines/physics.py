@@ -6,6 +6,7 @@ detector (`Propagator.arranged`). A position (y, x) is the canvas coordinate of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,11 @@ class Windows:
         return Windows(self.start[part], self.fraction[part], self.size, self.canvas)
 
 
+def capped(pixels: Tensor, highest: Iterable[int]) -> Tensor:
+    """Return pixels (..., 2) cut to at most these numbers, y and x, none of which is sent to the device."""
+    return torch.stack([one.clamp(max=most) for one, most in zip(pixels.unbind(dim=-1), highest, strict=True)], dim=-1)
+
+
 def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows:
     """Find the windows of patches on canvases.
 
@@ -48,17 +54,25 @@ def place(positions: Tensor, size: int, canvas: tuple[int, int, int]) -> Windows
     Raises
     ------
     ValueError
-        If a window reaches over the canvas' edge.
+        If a window reaches over the canvas' edge; not told on an accelerator, which would have to be waited for.
     """
     grouped = positions if positions.ndim == 3 else positions[None]
-    limit = torch.tensor(canvas[1:], device=grouped.device) - size - 1
-    corner = torch.minimum(torch.floor(grouped).to(torch.int64) - size // 2, limit)
+    corner = capped(torch.floor(grouped).to(torch.int64) - size // 2, (side - size - 1 for side in canvas[1:]))
     fraction = grouped - (corner + size // 2)
-    if bool(((corner < 0) | (fraction > 1)).any()):
+    if grouped.device.type == "cpu" and bool(((corner < 0) | (fraction > 1)).any()):
         raise ValueError(f"a window of {size + 1} pixels lies outside the canvas of {canvas[1]} x {canvas[2]}")
     group = torch.arange(len(grouped), device=corner.device)[:, None]
     start = (group * canvas[1] + corner[..., 0]) * canvas[2] + corner[..., 1]
     return Windows(start.reshape(-1), fraction.reshape(-1, 2), size, canvas)
+
+
+def cut_out(canvas: Tensor, start: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return pieces (b, h, w) of a canvas (H, W) whose first pixels have flat indexes (b,)."""
+    # All pieces as one strided view: indexing it copies whole rows, several times faster than a flat gather.
+    (height, width), across = shape, canvas.shape[1]
+    last = canvas.numel() - (height - 1) * across - (width - 1)
+    pieces: Tensor = canvas.contiguous().as_strided((last, height, width), (1, across, 1))[start]
+    return pieces
 
 
 class _Read(torch.autograd.Function):
@@ -67,12 +81,7 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, canvas: Tensor, windows: Windows) -> Tensor:
         ctx.windows = windows
-        # All windows as one strided view: indexing it copies whole rows, several times faster than a flat gather.
-        size, width = windows.size, windows.canvas[2]
-        last = canvas.numel() - (size - 1) * (width + 1)
-        view = canvas.contiguous().as_strided((last, size, size), (1, width, 1))
-        patches: Tensor = view[windows.start]
-        return patches
+        return cut_out(canvas, windows.start, (windows.size, windows.size))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

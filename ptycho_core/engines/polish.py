@@ -22,6 +22,7 @@ from ptycho_core.engines.divergence import RollBack
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel, vacuum
 from ptycho_core.engines.scan_data import ScanData
+from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, quiet_lightning
 from ptycho_core.scan.scan import Scan
 
@@ -304,7 +305,7 @@ def _fit(
     seconds = model.config.preview_seconds
     report = Report(told, picture if seconds else None, seconds)
     data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)
-    trainer = build_trainer(model.config, callbacks=[RollBack(told), report, obey, *callbacks])
+    trainer = build_trainer(model.config, callbacks=[StepLog(), RollBack(told), report, obey, *callbacks])
     trainer.fit(model, data)
     report.show(trainer)
     return trainer

@@ -186,7 +186,7 @@ class _Search:
         self.trials: list[Trial] = []
         self.work = 0.0
         near = middle(scan, rows, min(PATTERNS, max(2 * FEWEST_PATTERNS, _PIXELS // scan.size**2)))
-        self.counts = torch.fft.fftshift(amplitudes[near].square(), dim=(-2, -1))
+        self.counts = torch.fft.fftshift(amplitudes[near].cpu().square(), dim=(-2, -1))
         self.positions = scan.positions[near]
         self.fit, self.held = _parts(self.positions)
         mean = self.counts.mean(dim=0).double().numpy()

@@ -22,6 +22,7 @@ from ptycho_core.engines.canvas import LIT, Canvas
 from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.start import scan_summary
@@ -101,12 +102,14 @@ def reconstruct(
     checkpoint_path = checkpoint_at(checkpoint_path)
     checkpoint = load_checkpoint(checkpoint_path)
     trained = checkpoint.model()
-    raise_errors(check_memory(trained.config, scan))
+    device = device_of(accelerator)
+    raise_errors(check_memory(trained.config, scan) + check_device_memory(trained.config, scan, device))
     if polish_epochs is None:
         polish_epochs = ENGINES[trained.config.engine].polish_epochs
     parts = split(len(scan), trained.config)
     rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
-    canvas = Canvas.of_scan(scan, Amplitudes(scan), rows, device_of(accelerator), trained.config)
+    amplitudes = Amplitudes(scan, home_of_patterns(trained.config, scan, device))
+    canvas = Canvas.of_scan(scan, amplitudes, rows, device, trained.config)
     summary = scan_summary(scan)
     times.append(time.perf_counter())
 

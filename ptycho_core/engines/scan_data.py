@@ -6,9 +6,11 @@ import functools
 from typing import Any
 
 import lightning as L
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, Split, as_it_is, split
+from ptycho_core.engines.device_memory import home_of_patterns
 from ptycho_core.engines.models.base import Model
 from ptycho_core.scan.scan import Scan
 
@@ -48,7 +50,13 @@ class ScanData(L.LightningDataModule):
         if self.test_scan is None:
             return self.scan, self.amplitudes, self.parts
         config = self.model.config.replace(val_fraction=self.model.config.val_fraction or 0.05, free_fraction=0.0)
-        return self.test_scan, Amplitudes(self.test_scan), split(len(self.test_scan), config)
+        home = home_of_patterns(config, self.test_scan, self.device)
+        return self.test_scan, Amplitudes(self.test_scan, home), split(len(self.test_scan), config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are wanted."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _world(self) -> dict[str, int]:
         trainer = self.trainer
@@ -70,15 +78,18 @@ class ScanData(L.LightningDataModule):
         return self._loader(PatternDataset(amplitudes, scan.positions), sampler, 0)
 
     def _loader(self, dataset: PatternDataset, sampler: Sampler[Deal], workers: int) -> DataLoader[Batch]:
-        config = self.model.config
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        config, at_home = self.model.config, dataset.amplitudes.home is not None
+        if at_home:  # what lies on an accelerator needs no other process, nor memory that it may read
+            workers, pinned = 0, False
+        else:
+            pinned = self.device.type == "cuda" if config.pin_memory is None else config.pin_memory
         return DataLoader(
             dataset,
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
             collate_fn=as_it_is,
-            pin_memory=on_gpu if config.pin_memory is None else config.pin_memory,
+            pin_memory=pinned,
             persistent_workers=workers > 0 and config.persistent_workers is not False,
             prefetch_factor=(config.prefetch_factor or 2) if workers else None,
             multiprocessing_context="spawn" if workers else None,

@@ -371,7 +371,8 @@ def gradients_of_object(object: Tensor) -> tuple[Tensor, Tensor]:
     return torch.fft.ifft2(spectrum * (1j * fy[:, None])), torch.fft.ifft2(spectrum * (1j * fx))
 
 
-def _pixels(weight: Tensor | None, count: int, size: int) -> float:
+def _pixels(weight: Tensor | None, count: int, size: int) -> Tensor | float:
     if weight is None:
         return float(count * size * size)
-    return max(1.0, float(weight.sum()) * (count if weight.ndim == 2 else 1))
+    finest = torch.float64 if weight.device.type != "mps" else torch.float32
+    return (weight.sum(dtype=finest) * (count if weight.ndim == 2 else 1)).clamp_min(1.0)

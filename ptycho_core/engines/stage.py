@@ -64,8 +64,7 @@ class Stage:
         self.recorded, self.train, self.shape, self.size = recorded, train, shape, probe.shape[-1]
         self.reach = max(probe_diameter(probe.cpu().numpy()) / 2, self.size / REACH)
         """Pixels that a pattern may move against the whole scan."""
-        self.put_back: set[int] = set()
-        """Patterns that refinement moved too far, and that the whole scan's movement has again."""
+        self._put_back = torch.zeros(len(recorded), dtype=torch.bool, device=recorded.device)
         self.furthest = self.size / 8
         """Pixels that the whole scan may be moved somewhere: the canvas has no more room."""
         self.ran_away = False
@@ -77,6 +76,11 @@ class Stage:
         )
         light = squared_modulus(probe).sum(dim=0)
         self._stride = STEP / (1 - min(MOST_SHARE, _own_share(light, self.windows(recorded[train]))))
+
+    @property
+    def put_back(self) -> set[int]:
+        """Patterns that refinement moved too far, and that the whole scan's movement has again."""
+        return set(torch.nonzero(self._put_back).flatten().tolist())
 
     def windows(self, positions: Tensor) -> Windows:
         """Return where patterns at positions (b, 2) lie."""
@@ -101,17 +105,17 @@ class Stage:
         curvature
             (n, 2, 2), 0 for patterns that the batch does not have.
         """
-        seen = curvature[:, 0, 0] > 0
+        seen = curvature[:, 0, 0, None] > 0
         step = limited(uphill(gradient, curvature) * -self._stride, LARGEST_SHIFT)
-        velocity[seen] = limited(INERTIA * velocity + step, 2 * LARGEST_SHIFT)[seen]
-        taken = torch.where(seen[:, None], velocity, 0.0)
+        velocity.copy_(torch.where(seen, limited(INERTIA * velocity + step, 2 * LARGEST_SHIFT), velocity))
+        taken = torch.where(seen, velocity, 0.0)
         taken[self.train] -= taken[self.train].mean(dim=0)  # held-out patterns have no part in it
         there = shifts + taken
         whole = self.common(there)
-        far = (there - whole).norm(dim=1) > self.reach
-        if bool(far.any()):
-            self.put_back |= set(map(int, torch.nonzero(far).flatten()))
-            there[far], velocity[far] = whole[far], 0.0
+        far = (there - whole).norm(dim=1, keepdim=True) > self.reach
+        self._put_back |= far[:, 0]
+        there = torch.where(far, whole, there)
+        velocity.masked_fill_(far, 0.0)
         return inside(self.recorded, there, self.size, self.shape) - shifts
 
     def steps_together(
@@ -244,7 +248,8 @@ def _common_columns(positions: NDArray[np.float64], train: NDArray[np.int64]) ->
 def inside(recorded: Tensor, shifts: Tensor, size: int, shape: tuple[int, ...]) -> Tensor:
     """Return shifts cut off where windows of this size at recorded positions (b, 2) would leave a canvas."""
     lowest = size // 2 - recorded
-    highest = recorded.new_tensor(shape) - (size - size // 2) - 1 - recorded
+    sides = zip(shape, recorded.unbind(dim=1), strict=True)
+    highest = torch.stack([side - (size - size // 2) - 1 - at for side, at in sides], dim=1)
     return torch.minimum(torch.maximum(shifts, lowest), highest)
 
 

@@ -67,9 +67,16 @@ def _ramps(size: int, device: torch.device) -> Tensor:
     return both.reshape(-1, 1, size, size).to(torch.complex64).to(device)
 
 
+@functools.lru_cache(maxsize=8)
+@torch.inference_mode(mode=False)
+def _polynomials(device: torch.device) -> Tensor:
+    exact: Tensor = _POLYNOMIALS
+    return exact.to(device) if device.type != "mps" else exact.float().to(device)
+
+
 def _lagrange(fraction: Tensor, derivative: bool = False) -> Tensor:
     """Weights (b, K) of the knots for fractions (b,), or their derivatives; in float64 until the end."""
-    polynomials = _POLYNOMIALS.to(fraction.device) if fraction.device.type != "mps" else _POLYNOMIALS.float().to("mps")
+    polynomials = _polynomials(fraction.device)
     at = fraction.to(polynomials.dtype)[:, None]
     degrees = torch.arange(KNOTS_PER_AXIS, device=at.device)
     powers = degrees * at ** (degrees - 1).clamp_min(0) if derivative else at**degrees

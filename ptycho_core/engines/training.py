@@ -21,7 +21,6 @@ from ptycho_core.base.events import Cancelled, Event, EventHandler, Status, Stop
 from ptycho_core.engines.callbacks import (
     BestCheckpoints,
     LastCheckpoint,
-    MeasureSpeed,
     Obey,
     Report,
     StopEarly,
@@ -29,6 +28,7 @@ from ptycho_core.engines.callbacks import (
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.engines.mode_count import choose_modes
@@ -39,6 +39,7 @@ from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
+from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
@@ -245,7 +246,9 @@ class _Training:
     def _train(self, trainer: L.Trainer, resume: bool) -> None:
         self.emit(happenings.StageChanged(happenings.Stage.LOADING))
         checkpoint, first_epoch = self._take_up() if resume else (None, 0)
-        amplitudes = Amplitudes(self.scan)
+        device = trainer.strategy.root_device
+        raise_errors(check_device_memory(self.config, self.scan, device))
+        amplitudes = Amplitudes(self.scan, home_of_patterns(self.config, self.scan, device))
         model = self._model(amplitudes, checkpoint is None, trainer.is_global_zero)
         model.scan_summary = scan_summary(self.scan)
         data = ScanData(model, self.scan, self.parts, amplitudes, self.test_scan)
@@ -335,7 +338,7 @@ class _Training:
         config = self.config
         self.report = Report(self.emit, None, config.preview_seconds)
         self.roll_back = RollBack(self.emit)
-        callbacks: list[L.Callback] = [self.roll_back, MeasureSpeed(), self.report, *self.callbacks, self.obey]
+        callbacks: list[L.Callback] = [StepLog(self.emit), self.roll_back, self.report, *self.callbacks, self.obey]
         if config.early_stop_patience:
             self.early = StopEarly(
                 config.monitor, config.checkpoint_mode, config.early_stop_patience, config.early_stop_min_delta

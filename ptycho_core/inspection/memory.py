@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,10 @@ _PER_WAVE_PIXEL = 64
 _PER_CHANNEL_PIXEL = 64
 """Bytes of a channel of the network on the canvas of a group, kept for its gradient; as measured."""
 _AT_ONCE = 16
+HIDDEN_AT_ONCE = 512
+"""Patterns that are predicted at once, where there are so many to be predicted."""
+_PER_PATTERN_PIXEL = 96
+"""Bytes on an accelerator for a pixel of a pattern that is looked at, besides its modes."""
 _MOST_MODES = 4
 """That are tried where their number is automatic."""
 
@@ -36,18 +42,21 @@ class Memory:
     canvas_px
         (y, x) of the object.
     canvas, patterns, batch
-        For the object, patterns kept in memory, and a step.
+        For the object, patterns that are kept, and a step.
+    program
+        For the program itself.
     """
 
     canvas_px: tuple[int, int]
     canvas: int
     patterns: int
     batch: int
+    program: int = _PROGRAM
 
     @property
     def total(self) -> int:
-        """With the program itself."""
-        return _PROGRAM + self.canvas + self.patterns + self.batch
+        """All of it."""
+        return self.program + self.canvas + self.patterns + self.batch
 
 
 def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> Memory:
@@ -60,18 +69,52 @@ def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> 
     near
         Of the scan's positions, where they were found before.
     """
-    height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
     kept = scan.patterns.nbytes if scan.patterns.nbytes <= IN_MEMORY_BYTES else 0
-    waves = scan.size**2 * (config.probe_modes or _MOST_MODES) * _PER_WAVE_PIXEL
     step = _step(config, len(scan))
+    waves = _waves(config, scan)
     if KNOBS["gridsize"].serves(config.engine):
-        plan = GroupingPlan(config.gridsize, config.neighbor_count)
-        neighbors = plan.resolve_neighbors(len(scan))
-        side = scan.size + (near or Neighborhoods(scan.positions)).reach(min(neighbors, len(scan)))
-        batch = step * (int(side**2) * config.model_width * _PER_CHANNEL_PIXEL + plan.group_size * waves)
+        batch = _network(config, scan, near) + step * config.gridsize**2 * waves
     else:
         batch = step * scan.size**2 * 12 + min(step, _AT_ONCE) * waves
-    return Memory((height, width), height * width * _PER_CANVAS_PIXEL, kept, batch)
+    return Memory(_canvas(scan), math.prod(_canvas(scan)) * _PER_CANVAS_PIXEL, kept, batch)
+
+
+def memory_on_accelerator(config: Config, scan: Scan, near: Neighborhoods | None = None) -> Memory:
+    """Estimate what a run, or a reconstruction, takes of an accelerator's memory, if all patterns are to stay there.
+
+    Unlike a processor it looks at all patterns of a step at once, and the network engine has thinned counts beside the
+    patterns.
+
+    Parameters
+    ----------
+    config, scan, near
+        As for `memory_of`.
+    """
+    network = KNOBS["gridsize"].serves(config.engine)
+    step = _step(config, len(scan)) * (config.gridsize**2 if network else 1)
+    looked_at = max(step, min(HIDDEN_AT_ONCE, len(scan)))
+    batch = looked_at * (_waves(config, scan) + scan.size**2 * _PER_PATTERN_PIXEL)
+    if network:
+        batch += _network(config, scan, near)
+    kept = len(scan) * scan.size**2 * 4 * (2 if network else 1)
+    return Memory(_canvas(scan), math.prod(_canvas(scan)) * _PER_CANVAS_PIXEL, kept, batch, program=0)
+
+
+def _canvas(scan: Scan) -> tuple[int, int]:
+    height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
+    return height, width
+
+
+def _waves(config: Config, scan: Scan) -> int:
+    """Return the bytes of one pattern's waves."""
+    return scan.size**2 * (config.probe_modes or _MOST_MODES) * _PER_WAVE_PIXEL
+
+
+def _network(config: Config, scan: Scan, near: Neighborhoods | None) -> int:
+    """Return the bytes that a network keeps of a step's groups for its gradient."""
+    neighbors = GroupingPlan(config.gridsize, config.neighbor_count).resolve_neighbors(len(scan))
+    side = scan.size + (near or Neighborhoods(scan.positions)).reach(min(neighbors, len(scan)))
+    return _step(config, len(scan)) * int(side**2) * config.model_width * _PER_CHANNEL_PIXEL
 
 
 def _step(config: Config, n: int) -> int:
@@ -90,10 +133,19 @@ def check_memory(config: Config, scan: Scan, near: Neighborhoods | None = None) 
     config, scan, near
         As for `memory_of`.
     """
-    needed, free = memory_of(config, scan, near), available_memory()
+    return _problems(config, scan, memory_of(config, scan, near), "memory", available_memory())
+
+
+def check_accelerator_memory(config: Config, scan: Scan, free: int) -> list[Problem]:
+    """Return the same of an accelerator that has so many bytes free; its patterns stay elsewhere if need be."""
+    needed = dataclasses.replace(memory_on_accelerator(config, scan), patterns=0)
+    return _problems(config, scan, needed, "the accelerator's memory", free)
+
+
+def _problems(config: Config, scan: Scan, needed: Memory, where: str, free: int) -> list[Problem]:
     if needed.total <= free:
         return []
-    takes = f"this takes about {gigabytes(needed.total)} of memory, of which {gigabytes(free)} are free"
+    takes = f"this takes about {gigabytes(needed.total)} of {where}, of which {gigabytes(free)} are free"
     if needed.batch > max(needed.canvas, needed.patterns):
         return [_too_large_step(config, needed, takes, _step(config, len(scan)))]
     if needed.patterns > needed.canvas:

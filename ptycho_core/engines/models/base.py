@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import lightning as L
@@ -29,6 +30,25 @@ TILE = 1024
 """Width in pixels of the tiles that a network sees at once."""
 _DARKEST_BACKGROUND = 0.01
 _PREVIEW_PIXELS = 512
+
+
+@dataclass
+class Told:
+    """What a model tells of a step, on whichever device it was computed: `step_log` writes it down.
+
+    Parameters
+    ----------
+    of_step
+        Named as in metrics.csv.
+    means
+        Over its patterns, to be averaged over the epoch as well.
+    patterns
+        How many the means are over.
+    """
+
+    of_step: dict[str, Tensor | float] = field(default_factory=dict)
+    means: dict[str, Tensor] = field(default_factory=dict)
+    patterns: int = 0
 
 
 class Model(L.LightningModule, ABC):
@@ -85,8 +105,10 @@ class Model(L.LightningModule, ABC):
         self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
         """Of the scan that it is trained on, as `start.scan_summary`; saved in every checkpoint."""
+        self.told = Told()
+        """Of the last step."""
         self.terse = False
-        """Whether it logs its likelihood and nothing else: a short fit leaves no metrics, which take half its time."""
+        """Whether it tells its likelihood and nothing else: a short fit leaves no metrics."""
         self.ended = ""
         """Why the model ended its training by itself, in a sentence; empty where it did not."""
 
@@ -260,14 +282,14 @@ class Model(L.LightningModule, ABC):
 
     @abstractmethod
     def loss_of(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch, and log it with `log_training`."""
+        """Return the loss of a batch, and tell of it with `tell`."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning: the loss of a batch."""
         return self.loss_of(batch)
 
-    def log_training(self, poisson: Tensor, mae: Tensor, share: float, patterns: int) -> None:
-        """Log what every engine does of a batch.
+    def tell(self, poisson: Tensor, mae: Tensor, share: float, patterns: int) -> None:
+        """Tell what every engine does of a batch. Not by Lightning's log, which takes as long as a small step.
 
         Parameters
         ----------
@@ -278,27 +300,24 @@ class Model(L.LightningModule, ABC):
         patterns
             How many the means are over.
         """
-        mean: dict[str, Any] = {"on_epoch": True, "batch_size": patterns, "sync_dist": True}
-        self.log("poisson_train_loss", poisson, on_step=True, **mean)
-        if self.terse:
-            return
-        self.log("mae_train_loss", mae, on_step=False, **mean)
-        self.log_dict(
-            {
+        means = {"poisson_train_loss_epoch": poisson.detach()}
+        of_step: dict[str, Tensor | float] = {}
+        if not self.terse:
+            means["mae_train_loss"] = mae.detach()
+            of_step = {
+                "poisson_train_loss_step": poisson.detach(),
                 "physics_weight": share,
                 "training_stage": 0.0 if share == 0 else 2.0 if share == 1 else 1.0,
                 "learning_rate": self.optimizers().param_groups[0]["lr"] / self.rate,  # type: ignore[union-attr]
-            },
-            on_step=True,
-            on_epoch=False,
-        )
+            }
+        self.told = Told(of_step, means, patterns)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Lightning: log the gradient before it is clipped."""
+        """Lightning: tell of the gradient before it is clipped."""
         if self.terse:
             return
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self.log("grad_norm", nn.utils.get_total_norm(gradients), on_step=True, on_epoch=False)
+        self.told.of_step["grad_norm"] = nn.utils.get_total_norm(gradients)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning: how well hidden patterns are predicted."""

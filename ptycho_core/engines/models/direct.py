@@ -34,7 +34,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import pixel_weight, starting_probe
-from ptycho_core.engines.physics import Windows, place, squared_modulus
+from ptycho_core.engines.physics import Windows, capped, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
     Light,
@@ -113,6 +113,8 @@ class DirectModel(Model):
         self.course = Course(config)
         self._next_prior: float | None = None
         """That the next epoch begins with; checkpoints have the one that their object was fitted with."""
+        self._has_prior = False
+        """Whether the prior is not 0, known without a look at the device."""
         self._settled: list[Tensor] = []
         self._total_light: Tensor | float = 0.0
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
@@ -191,8 +193,8 @@ class DirectModel(Model):
     def _windows(self, batch: Batch) -> Windows:
         positions, size, shape = batch.positions, self.probe_parts.shape[1], self.object_parts.shape[:2]
         if len(self.shifts):  # one that would lie over the canvas' edge stays inside
-            highest = torch.tensor(shape, device=positions.device) - size - 1 + size // 2
-            positions = (positions + self.shifts.detach()[batch.indexes]).clamp_min(size // 2).minimum(highest)
+            moved = (positions + self.shifts.detach()[batch.indexes]).clamp_min(size // 2)
+            positions = capped(moved, (side - size - 1 + size // 2 for side in shape))
         return place(positions, size, (1, *shape))
 
     def _unknowns(self) -> Unknowns:
@@ -232,7 +234,7 @@ class DirectModel(Model):
             amplitudes, positions, indexes = (
                 part[None].to(canvas.device) for part in (canvas.amplitudes[rows], positions, torch.from_numpy(rows))
             )
-            batch = Batch(amplitudes, positions, indexes, canvas.shape)
+            batch = Batch(amplitudes, positions, indexes, canvas.shape, canvas.shape)
             self._search(batch)
             for _ in range(SETTLING_STEPS):
                 self._settle(batch)
@@ -357,9 +359,8 @@ class DirectModel(Model):
         for start in range(0, len(ours), REGION):
             rows = ours[start : start + REGION]
             index = torch.from_numpy(rows).to(self.device)
-            batch = Batch(
-                data.amplitudes[rows][None].to(self.device), stage.recorded[index][None], index[None], stage.shape
-            )
+            amplitudes = data.amplitudes[rows][None].to(self.device)
+            batch = Batch(amplitudes, stage.recorded[index][None], index[None], stage.shape, stage.shape)
             for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self.part_done()))
             asked.object.add_(for_object)
             asked.shifts.add_(for_shifts)
@@ -423,16 +424,16 @@ class DirectModel(Model):
         loss = misfit(self._unknowns(), patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         assert patterns.seen is not None
-        self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
+        self.tell(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Lightning: add the prior, and what other processes saw of the light; log the gradient."""
+        """Lightning: add the prior, and what other processes saw of the light; tell of the gradient."""
         own = [name for name in ("log_gain", "shifts", "coefficients") if len(getattr(self, name))]
         for name in ("object", "probe", "background", *own):
             setattr(self.light, name, self.trainer.strategy.reduce(getattr(self.light, name), reduce_op="mean"))
         self._total_light = self._total_light + self.light.object
-        if self.prior > 0 and self.object_parts.grad is not None:
+        if self._has_prior and self.object_parts.grad is not None:
             gradient, curvature = edge_prior(self.object.detach(), _EDGE)
             self.object_parts.grad.add_(torch.view_as_real(gradient) * self.prior)
             self.light.object = self.light.object + self.prior * curvature
@@ -453,6 +454,7 @@ class DirectModel(Model):
         """Forget the light that was gathered."""
         self.light.clear()
         self._total_light = 0.0
+        self._has_prior = bool(self.prior > 0)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
@@ -522,6 +524,7 @@ class DirectModel(Model):
         if self._next_prior is not None:
             self.prior.fill_(self._next_prior)
             self._next_prior = None
+        self._has_prior = bool(self.prior > 0)
         done = self.part_done()
         if len(self.shifts) and self.course.moves_together(self.current_epoch, done):
             self._move_together(all_alike=self.course.all_alike(done))

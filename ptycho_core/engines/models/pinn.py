@@ -23,14 +23,14 @@ from ptycho_core.engines.data import (
     GroupSampler,
     Split,
     chunks,
-    pieces,
+    corners_of,
     scan_canvas,
 )
 from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
-from ptycho_core.engines.physics import place, squared_modulus
+from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import Patterns, Unknowns, misfit
 from ptycho_core.scan.scan import Scan
@@ -173,7 +173,7 @@ class PinnModel(Model):
         lit = light[light > 0.1 * light.max()].median()
         lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_COUNTS / float(lit)))
         part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
-        thinning = Thinning(part, int(rng.integers(2**31)))
+        thinning = Thinning(part, int(rng.integers(2**31)), data.amplitudes)
         epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
         object = self._solved(canvas, epochs, thinning)
         self._scene = Scene(object, light * part, thinning)
@@ -186,19 +186,16 @@ class PinnModel(Model):
         """Return the misfit of the cleaned object to the counts that it was not made of."""
         scene, share = self._scene, self.physics_weight()
         assert scene is not None
-        size = batch.amplitude.shape[-1]
-        corners, (height, width) = pieces(batch.positions, size, batch.canvas)
-        object, light = (
-            torch.stack([whole[y : y + height, x : x + width] for y, x in corners.tolist()])
-            for whole in (scene.object, scene.light)
-        )
+        size, corners, across = batch.amplitude.shape[-1], corners_of(batch), batch.canvas[1]
+        start = corners[:, 0] * across + corners[:, 1]
+        object, light = (cut_out(whole, start, batch.piece) for whole in (scene.object, scene.light))
         cleaned = self.network(object, light)
         rest = 1 - scene.thinning.part
         held, rows = self.held.dimmed(rest), batch.indexes.flatten()
         counts = scene.thinning.second(batch.amplitude.flatten(0, 1).square(), rows)
         patterns = Patterns(
             counts,
-            place(batch.positions - corners[:, None], size, (len(corners), height, width)),
+            place(batch.positions - corners[:, None], size, (len(corners), *batch.piece)),
             self.weight,
             min(SHARPEST, share / max(1e-9, 1 - share)),
             rows,
@@ -208,7 +205,7 @@ class PinnModel(Model):
             unknowns = Unknowns.of(cleaned.flatten(0, 1), held.probe, held.background, held.log_gain)
             loss = misfit(unknowns, patterns)
         assert patterns.seen is not None
-        self.log_training(patterns.seen.deviance, patterns.seen.absolute, share, len(counts))
+        self.tell(patterns.seen.deviance, patterns.seen.absolute, share, len(counts))
         # An epoch of few counts starts from a noisier object, and would teach as much more as it is noisier.
         return loss * (scene.thinning.part / rest)
 

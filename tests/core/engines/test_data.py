@@ -20,7 +20,7 @@ from ptycho_core.engines.data import (
     Placed,
     Split,
     chunks,
-    pieces,
+    corners_of,
     scan_canvas,
     split,
 )
@@ -115,7 +115,7 @@ def test_groups_are_held_by_pieces_of_the_canvas_that_just_fit(tiny_scan: Scan):
     assert np.array_equal(batch.indexes, groups)
     assert batch.amplitude.shape == (2, 3, 32, 32)
     assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([51])][0])
-    corners, shape = pieces(batch.positions, 32, batch.canvas)
+    corners, shape = corners_of(batch), batch.piece
     span = np.ptp(np.floor(tiny_scan.positions[groups]), axis=1).max(axis=0) + 33
     assert shape == tuple(span)
     assert bool((corners >= 0).all())
