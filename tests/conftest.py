@@ -5,6 +5,8 @@
             steps, 30 counts per pixel, photon noise, no background, no bad pixels, and the truth.
 `tiny_scan` its Scan: as an operator would have it, with a rough probe guess (another defocus, modulus 1).
 
+`scan_path` the file of a smaller one, 36 patterns of 16 x 16; `here` a folder with it, in which commands run.
+
 Simulations are made once per session and hold NumPy arrays: copy before writing into one.
 Other small scans: ``simulate(dataclasses.replace(tiny_sim.spec, background=0.5))``.
 """
@@ -23,7 +25,9 @@ import pytest
 
 from ptycho_core.base.config import ENGINES
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import Simulation, SimulationSpec
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
+from tests.helpers import specs
 from tests.helpers.fits import simulated
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs in the background ignore Ctrl-C
@@ -71,6 +75,19 @@ def tiny_sim() -> Simulation:
 @pytest.fixture(scope="session")
 def tiny_scan(tiny_sim: Simulation) -> Scan:
     return tiny_sim.scan
+
+
+@pytest.fixture(scope="session")
+def scan_path(tmp_path_factory) -> Path:
+    return write_simulation(simulate(specs.SMALL), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, scan_path) -> Path:
+    """A working directory of its own, with scan.npz in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scan.npz").symlink_to(scan_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

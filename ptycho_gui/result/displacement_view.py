@@ -43,6 +43,33 @@ class DisplacementView(QWidget):
         self.before.setToolTip("Show the patterns where they were recorded")
         self.after.setToolTip("Show the patterns where refinement has them")
         self.legend = QLabel()
+        self.arrows.toggled.connect(self.legend.setVisible)
+        self._lay_out()
+
+    def show_displacements(self, found: DisplacementMap, pixel_size_m: tuple[float, float] | None) -> None:
+        """Show what refinement moved.
+
+        Parameters
+        ----------
+        found
+            What is to be drawn.
+        pixel_size_m
+            Object pixel (y, x), or None where it is not known.
+        """
+        if self._map is None:
+            self._make_plots()
+        self._map, self._pixel_size_m = found, pixel_size_m
+        words = found.moved.in_words()
+        self.sentence.setText(f"{words[0].upper()}{words[1:]}.")
+        scale = "drawn to scale" if found.magnified == 1 else f"{found.magnified:g} times as long as displacements"
+        self.legend.setText(f"Arrows are {scale}")
+        ends = _arrows(found.starts, found.ends)
+        self._lines.setData(ends[:, 1], ends[:, 0])
+        self._steps.setData(found.edges, found.counts)
+        self._show_places()
+
+    def _make_plots(self) -> None:
+        """Make the plots once there is something to draw: few runs refine positions, and the window opens sooner."""
         self.places = PositionMap()
         self.places.plot.setAccessibleName("Map of displacements")
         self.places.header.set_title("Displacements")
@@ -55,31 +82,12 @@ class DisplacementView(QWidget):
         self.histogram.plot_item.setLabel("left", "Patterns")
         self._steps = self.histogram.plot_item.plot(stepMode="center", fillLevel=0)
         self.arrows.toggled.connect(self._lines.setVisible)
-        self.arrows.toggled.connect(self.legend.setVisible)
         self.before.toggled.connect(self._show_places)
         self.histogram.recoloured.connect(self._apply_colours)
-        self._lay_out()
+        self._plots.addWidget(self.places)
+        self._plots.addWidget(self.histogram)
+        self._plots.setSizes([600, 400])
         self.histogram.apply_colours()
-
-    def show_displacements(self, found: DisplacementMap, pixel_size_m: tuple[float, float] | None) -> None:
-        """Show what refinement moved.
-
-        Parameters
-        ----------
-        found
-            What is to be drawn.
-        pixel_size_m
-            Object pixel (y, x), or None where it is not known.
-        """
-        self._map, self._pixel_size_m = found, pixel_size_m
-        words = found.moved.in_words()
-        self.sentence.setText(f"{words[0].upper()}{words[1:]}.")
-        scale = "drawn to scale" if found.magnified == 1 else f"{found.magnified:g} times as long as displacements"
-        self.legend.setText(f"Arrows are {scale}")
-        ends = _arrows(found.starts, found.ends)
-        self._lines.setData(ends[:, 1], ends[:, 0])
-        self._steps.setData(found.edges, found.counts)
-        self._show_places()
 
     @Slot()
     def _show_places(self) -> None:
@@ -101,16 +109,13 @@ class DisplacementView(QWidget):
         for widget in (self.before, self.after, self.arrows, self.legend):
             choices.addWidget(widget)
         choices.addStretch(1)
-        plots = QSplitter(Qt.Orientation.Horizontal)
-        plots.addWidget(self.places)
-        plots.addWidget(self.histogram)
-        plots.setSizes([600, 400])
+        self._plots = QSplitter(Qt.Orientation.Horizontal)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.sentence)
         column.addLayout(choices)
-        column.addWidget(plots, 1)
+        column.addWidget(self._plots, 1)
 
 
 def _arrows(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:

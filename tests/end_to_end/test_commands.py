@@ -14,8 +14,6 @@ import pytest
 
 from ptycho_core import cli
 from ptycho_core.runs.run import read_metrics, read_run
-from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
@@ -25,19 +23,6 @@ COLUMNS = (
     "epoch step learning_rate poisson_train_loss_step poisson_train_loss_epoch poisson_val_loss mae_train_loss "
     "mae_val_loss physics_weight training_stage grad_norm patterns_per_second"
 )
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    spec = SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)
-    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, scan_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "scan.npz").symlink_to(scan_path)
-    return tmp_path
 
 
 def ptycho(line):

@@ -16,8 +16,6 @@ import pytest
 from ptycho_core import cli
 from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.record import read_metrics, read_run
-from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_core.simulation.files import write_simulation
 
 SMALL = (
     "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n-groups 16 --accelerator cpu --preview-seconds 0 "
@@ -53,19 +51,6 @@ def die_at_step_6(*args, events, **options):
 
 training.train = die_at_step_6
 """
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    spec = SimulationSpec(size=16, n_patterns=64, step_px=1.5, jitter_px=0.5)
-    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch, scan_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "scan.npz").symlink_to(scan_path)
-    return tmp_path
 
 
 def start(script, line):

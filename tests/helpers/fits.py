@@ -12,7 +12,19 @@ import json
 import os
 from pathlib import Path
 
+from ptycho_core.base.config import Config
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
+
+PLAIN = Config(
+    probe_search=False,
+    positions="off",
+    intensity="off",
+    checkpoint_save_top_k=0,
+    logger=("none",),
+    accelerator="cpu",
+    preview_seconds=0,
+)
+"""A fit and nothing around it."""
 
 
 def simulated(spec: SimulationSpec) -> Simulation:

@@ -16,9 +16,10 @@ from ptycho_core.base.events import Event, RunFailed, RunFinished, StopToken
 from ptycho_core.engines.training import train
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation import simulate
+from tests.helpers import specs
 
-SCAN = simulate(SimulationSpec(size=16, n_patterns=36, step_px=2, jitter_px=0.5)).scan
+SCAN = simulate(specs.SMALL).scan
 
 SMALL: dict[str, Any] = {
     "model_width": 2,

@@ -12,19 +12,9 @@ import numpy as np
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.forward import intensities
+from tests.helpers.specs import PHOTOGRAPHS
 
-SPEC = SimulationSpec(
-    object="photographs",
-    modulus_min=0.5,
-    phase_max=1.5,
-    size=32,
-    n_patterns=100,
-    step_px=4.0,
-    jitter_px=1.0,
-    defocus_m=2.5e-3,
-    guess_defocus_error_m=-0.2e-3,
-    counts_per_pixel=300.0,
-)
+SPEC = dataclasses.replace(PHOTOGRAPHS, guess_defocus_error_m=-0.2e-3)
 
 
 def wandering(pixels: float, spec: SimulationSpec = SPEC) -> Simulation:

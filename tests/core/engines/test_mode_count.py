@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,27 +13,25 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.mode_count import FEWEST_PATTERNS, ModeCount, choose_modes
 from ptycho_core.engines.trainer import quiet_lightning
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation import simulate
+from tests.helpers.specs import PHOTOGRAPHS
 
 CONFIG = Config(engine="direct", probe_modes=None, accelerator="cpu", preview_seconds=0)
+SPEC = dataclasses.replace(
+    PHOTOGRAPHS,
+    size=24,
+    n_patterns=64,
+    step_px=3.0,
+    jitter_px=1.5,
+    defocus_m=1.5e-3,
+    guess_defocus_error_m=0.0,
+    mode_ratio=0.5,
+    counts_per_pixel=100.0,
+)
 
 
 def scan_of(modes: int) -> Scan:
-    return simulate(
-        SimulationSpec(
-            object="photographs",
-            modulus_min=0.5,
-            phase_max=1.5,
-            size=24,
-            n_patterns=64,
-            step_px=3.0,
-            defocus_m=1.5e-3,
-            guess_defocus_error_m=0.0,
-            modes=modes,
-            mode_ratio=0.5,
-            counts_per_pixel=100.0,
-        )
-    ).scan
+    return simulate(dataclasses.replace(SPEC, modes=modes)).scan
 
 
 def chosen(scan: Scan, stop: StopToken | None = None) -> ModeCount:

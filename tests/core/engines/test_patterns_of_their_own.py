@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from ptycho_core.base.config import Config
 from ptycho_core.base.events import RefinementChecked
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import split
@@ -21,20 +20,9 @@ from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, SimulationSpec
-from tests.helpers.fits import above, below, simulated
+from tests.helpers.fits import PLAIN, above, below, simulated
 
-OFF = Config(
-    engine="direct",
-    positions="off",
-    intensity="off",
-    probe_search=False,
-    max_epochs=40,
-    checkpoint_save_top_k=0,
-    logger=("none",),
-    accelerator="cpu",
-    preview_seconds=0,
-    prior=0.0,
-)
+OFF = PLAIN.replace(engine="direct", max_epochs=40, prior=0.0)
 SPEC = SimulationSpec(
     size=32,
     n_patterns=100,

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ptycho_core import cli
-from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import preprocess
@@ -20,7 +19,7 @@ from ptycho_core.scan.orientation import ORIENTATIONS, inverse
 from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, OrientPositions, Pad
 from ptycho_core.simulation import SimulationSpec
 from ptycho_core.simulation.files import write_simulation
-from tests.helpers.fits import above, below, simulated
+from tests.helpers.fits import PLAIN, above, below, simulated
 
 pytestmark = pytest.mark.xdist_group("one plain fit")
 
@@ -34,20 +33,7 @@ SPEC = SimulationSpec(
     guess_defocus_error_m=-0.2e-3,
     counts_per_pixel=100,
 )
-DIRECT = Config(
-    probe_search=False,
-    positions="off",
-    intensity="off",
-    engine="direct",
-    max_epochs=10,
-    batch_size=4,
-    val_fraction=0,
-    early_stop_patience=0,
-    checkpoint_save_top_k=0,
-    preview_seconds=0,
-    accelerator="cpu",
-    logger=("none",),
-)
+DIRECT = PLAIN.replace(engine="direct", max_epochs=10, batch_size=4, val_fraction=0, early_stop_patience=0)
 
 
 @pytest.fixture(scope="module")

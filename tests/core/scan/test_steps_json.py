@@ -44,8 +44,6 @@ from ptycho_core.scan.steps_json import (
     steps_to_dict,
     steps_to_flags,
 )
-from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_core.simulation.files import write_simulation
 from tests.helpers.run_folders import through_json
 
 STAR = [
@@ -59,12 +57,6 @@ STAR = [
     MaskFile("/data/mask.npy", invert=True),
     DropDead(),
 ]
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    spec = SimulationSpec(size=16, n_patterns=30, step_px=2, jitter_px=0.5)
-    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
 
 
 def test_steps_are_the_same_after_json():
@@ -226,9 +218,9 @@ def test_files_of_the_wrong_shape_say_what_would_be_right(tmp_path, scan_path):
     for name, words in (("mask", "a mask for these patterns is"), ("dark", "a dark frame for these patterns is")):
         with pytest.raises(InputError, match=rf"a\.npy holds .* {words} \(16, 16\)"):
             preprocess(scan, [STEPS[name](str(tmp_path / "a.npy"))])
-    with pytest.raises(InputError, match="12 readings, and there are 30 patterns"):
+    with pytest.raises(InputError, match="12 readings, and there are 36 patterns"):
         preprocess(scan, [STEPS["monitor"](str(tmp_path / "a.npy"))])
-    np.save(tmp_path / "zero.npy", np.arange(30))
+    np.save(tmp_path / "zero.npy", np.arange(36))
     with pytest.raises(InputError, match=r"1 readings are not above 0 \(the first is that of pattern 0\)"):
         preprocess(scan, [STEPS["monitor"](str(tmp_path / "zero.npy"))])
 
@@ -277,7 +269,7 @@ def test_all_steps_but_drawings_have_a_flag_whose_help_is_the_step_s(capsys):
 def test_a_scan_is_read_and_preprocessed_as_the_flags_say(scan_path):
     args = cli.parse(["inspect", str(scan_path), "--crop", "12", "--every", "2", "--set", "energy_ev=9000"])
     scan = open_scan(arguments.given_source(args, scan_path))
-    assert scan.patterns.shape == (15, 12, 12)
+    assert scan.patterns.shape == (18, 12, 12)
     assert scan.source.steps == (Crop(12), Every(2))
     assert scan.geometry.energy_ev == 9000
 

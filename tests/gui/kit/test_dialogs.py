@@ -13,19 +13,11 @@ from ptycho_core.engines.checkpoints import export_checkpoint
 from ptycho_core.formats.writers.exports import EXPORTERS
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Bin
-from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
 from tests.helpers.training_runs import Training
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    spec = SimulationSpec(size=16, n_patterns=36, step_px=2, jitter_px=0.5)
-    return write_simulation(simulate(spec), tmp_path_factory.mktemp("scan") / "scan.npz")[0]
 
 
 @pytest.fixture

@@ -13,18 +13,7 @@ from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.survey import survey
 from ptycho_gui.scan.counts_plot import CountsPlot
-from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.pattern_browser import MAXIMUM, MEAN, SINGLE
-
-
-@pytest.fixture
-def panel(qtbot):
-    panel = DataPanel()
-    qtbot.addWidget(panel)
-    panel.resize(860, 480)
-    panel.show()
-    yield panel
-    panel.shut_down()
 
 
 @pytest.fixture

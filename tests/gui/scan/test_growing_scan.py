@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QApplication, QLabel
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
@@ -27,16 +26,6 @@ def writer(tmp_path):
     with Writer(tmp_path / "live.cxi") as writing:
         writing.write(20)
         yield writing
-
-
-@pytest.fixture
-def panel(qtbot):
-    panel = DataPanel()
-    qtbot.addWidget(panel)
-    panel.resize(860, 480)
-    panel.show()
-    yield panel
-    panel.shut_down()
 
 
 @pytest.fixture

@@ -21,23 +21,17 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.events import CheckpointSaved, RefinementChecked, RolledBack
-from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_gui.kit import theme
 from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.window.actions import DECLARED
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
-from tests.helpers.training_runs import SCAN, SMALL
+from tests.helpers.training_runs import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
 LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    return write_scan(SCAN, tmp_path_factory.mktemp("scan") / "scan.npz", "ptychopinn")
 
 
 @pytest.fixture

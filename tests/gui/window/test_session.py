@@ -59,12 +59,6 @@ class Driven:
         return read_run(self.folder / name).status
 
 
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    return write_scan(SCAN, path, "ptychopinn")
-
-
 @pytest.fixture
 def driven(qtbot, tmp_path, scan_path):
     driven = Driven(qtbot, tmp_path).open(scan_path)
@@ -248,7 +242,7 @@ def test_a_run_of_the_queue_that_is_trained_and_cannot_be_reconstructed_has_fail
     assert driven.status("first") == driven.status("second") == "finished"
 
 
-def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
+def test_a_stop_lets_the_rest_of_the_queue_wait_also_when_a_run_is_begun_by_hand(driven, scan_path, tmp_path):
     queue = driven.session.queue
     for name in ("first", "second"):
         queue.add(QueuedRun(ScanSource(scan_path), LONG, tmp_path / name))
@@ -256,15 +250,6 @@ def test_a_stop_lets_the_rest_of_the_queue_wait(driven, scan_path, tmp_path):
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
     assert [queue.state(row) for row in range(2)] == ["done", "waiting"]
-
-
-def test_a_run_begun_by_hand_after_a_stop_does_not_set_the_queue_going(driven, scan_path, tmp_path):
-    queue = driven.session.queue
-    for name in ("first", "second"):
-        queue.add(QueuedRun(ScanSource(scan_path), LONG, tmp_path / name))
-    driven.session.start_queue()
-    driven.wait_for(EpochDone)
-    driven.until_idle(driven.session.stop)
     driven.until_idle(lambda: driven.begin("by hand"))
     assert [queue.state(row) for row in range(2)] == ["done", "waiting"]
 

@@ -17,36 +17,16 @@ from ptycho_core.engines.training import train
 from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import Simulation, SimulationSpec
+from ptycho_core.simulation import Simulation
 from tests.helpers import fits
-from tests.helpers.fits import above, below
+from tests.helpers.fits import PLAIN, above, below
+from tests.helpers.specs import PHOTOGRAPHS
 
-SCAN = SimulationSpec(
-    object="photographs",
-    modulus_min=0.5,
-    phase_max=1.5,
-    size=32,
-    n_patterns=100,
-    step_px=4.0,
-    jitter_px=1.0,
-    defocus_m=2.5e-3,
-    guess_defocus_error_m=-0.6e-3,
-    counts_per_pixel=300.0,
-)
 PROBES = {
     "defocused": {},
     "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 144},
     "flat_topped": {"probe": "flat_top", "defocus_m": 0.0},
 }
-PLAIN = Config(
-    probe_search=False,
-    positions="off",
-    intensity="off",
-    checkpoint_save_top_k=0,
-    logger=("none",),
-    accelerator="cpu",
-    preview_seconds=0,
-)
 DIRECT = PLAIN.replace(engine="direct", max_epochs=25)
 NETWORK = PLAIN.replace(
     max_epochs=3,
@@ -63,7 +43,7 @@ class Found(NamedTuple):
 
 
 def simulated(**changes) -> Simulation:
-    return fits.simulated(dataclasses.replace(SCAN, **changes))
+    return fits.simulated(dataclasses.replace(PHOTOGRAPHS, **changes))
 
 
 def fit(config: Config, scan: Scan, folder: Path) -> Found:
