@@ -47,6 +47,18 @@ def exchange_axes(batch: NDArray[Any]) -> NDArray[Any]:
     return np.swapaxes(batch, -2, -1)
 
 
+@dataclass(frozen=True)
+class Window:
+    """Take part of each pattern: rows and columns from the first to before the last."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return that part, of a pattern, a mask or a stack."""
+        return batch[..., slice(*self.rows), slice(*self.columns)]
+
+
 def flag_largest(batch: NDArray[Any]) -> NDArray[np.float32]:
     """Mark the largest number of a whole type as NaN: detectors write it where they did not count."""
     return np.where(batch == np.iinfo(batch.dtype).max, np.float32(np.nan), batch.astype(np.float32))

@@ -72,11 +72,15 @@ def write_eiger(path: Path, m: Measurement, *, length: int = 5, **more: Any) -> 
         detector = file.create_group("entry/instrument/detector")
         specific = detector.create_group("detectorSpecific")
         specific["nimages"], specific["ntrigger"], specific["pixel_mask"] = len(counts), 1, mask
+        specific["x_pixels_in_detector"] = specific["y_pixels_in_detector"] = m.size
+        detector["bit_depth_readout"] = 32
         for key, value, unit in (
             ("detectorSpecific/photon_energy", ENERGY_EV, "eV"),
             ("detector_distance", DISTANCE_M, "m"),
             ("x_pixel_size", PITCH_M, "m"),
             ("y_pixel_size", PITCH_M, "m"),
+            ("beam_center_x", m.size // 2, "pixel"),
+            ("beam_center_y", m.size // 2, "pixel"),
         ):
             detector[key] = value
             detector[key].attrs["units"] = np.bytes_(unit)
@@ -108,7 +112,10 @@ def _velociprobe(folder: Path, m: Measurement) -> tuple[Path, Path]:
             rows.append([k, round(right) + shift, 0, 0, 0, -(round(down) + shift), 0, k])
     table = folder / "fly001_0.txt"
     np.savetxt(table, np.array(rows, int), fmt="%d", delimiter=",")
-    return write_eiger(folder / "fly001_master.h5", m, entry__sample__goniometer__chi=CHI), table
+    master = write_eiger(folder / "fly001_master.h5", m, entry__sample__goniometer__chi=CHI)
+    with h5py.File(master, "a") as file:
+        file["entry/sample/goniometer/chi"].attrs["units"] = np.bytes_("degree")
+    return master, table
 
 
 def _series(folder: Path, m: Measurement, stem: str, length: int, first: int) -> Path:
@@ -235,7 +242,7 @@ def _amo(folder: Path, m: Measurement) -> tuple[Path, None]:
 
 def _xpp(folder: Path, m: Measurement) -> tuple[Path, None]:
     y, x = _metres(m)
-    places = {"lmc__ch03": -x * 1e6, "lmc__ch04": x * 0, "lmc__ch05": -y * 1e6, "ipm2__sum": np.full(len(y), 4e3)}
+    places = {"lmc__ch03": -x * 1e6, "lmc__ch04": x * 0, "lmc__ch05": -y * 1e6, "ipm2__sum": np.full(len(y), 2.7e3)}
     return _hdf5(folder / "xpp.h5", jungfrau1M__image_img=m.counts.astype(np.float32), **places), None
 
 

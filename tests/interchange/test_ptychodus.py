@@ -7,6 +7,8 @@ import pytest
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import export, read_reconstruction, write_scan
+from tests.helpers.beamline_files import BEAMLINES
+from tests.helpers.scan_files import TINY
 from tests.interchange import experiment
 
 
@@ -95,3 +97,18 @@ def test_its_training_data_for_ptychopinn_are_read_as_a_scan(theirs):
     # It counts from the middle of a pixel, and says where the middle of the probe is, which is between two pixels.
     np.testing.assert_allclose(back.positions, scan.positions - 0.5, atol=1e-9)
     np.testing.assert_array_equal(back.probe, scan.probe)
+
+
+@pytest.mark.parametrize("name", ["aps-bionanoprobe", "aps-velociprobe", "max4-nanomax", "nsls2-hxn", "lcls-xpp"])
+def test_its_plugins_read_our_files_of_beamlines_as_our_shipped_mappings_do(tmp_path, ptychodus, name):
+    beamline = BEAMLINES[name]
+    path, positions = beamline.write(tmp_path, TINY)
+    ptychodus("read-beamline", name, path, positions or path, tmp_path / "found.npz")
+    scan, found = read_scan(path, positions_file=positions, settings=beamline.answers), np.load(tmp_path / "found.npz")
+    good = np.ones(scan.patterns.shape[1:], bool) if scan.mask is None else scan.mask
+    np.testing.assert_array_equal(found["patterns"][:, good], scan.patterns[:][:, good])
+    yx = np.array([found["yx_m"][found["index"] == index].mean(axis=0) for index in range(len(scan))])
+    moved = (yx - yx[0]) / scan.pixel_size_m
+    if name == "max4-nanomax":  # ptypy turns both round, which is the same scan of the conjugate object
+        moved = -moved
+    np.testing.assert_allclose(scan.positions - scan.positions[0], moved, atol=1e-6)

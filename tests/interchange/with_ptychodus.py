@@ -13,9 +13,21 @@ from ptychodus.api.probe import ProbeSequence
 from ptychodus.api.probe_positions import ProbePosition, ProbePositionSequence
 from ptychodus.api.product import LossValue, Product, ProductMetadata
 from ptychodus.api.reconstruct import ReconstructInput
+from ptychodus.plugins.aps02id_bnp_position_file import BionanoprobeMAPSPositionFileReader
+from ptychodus.plugins.aps02id_diffraction_file import APS2IDDiffractionFileReader
+from ptychodus.plugins.aps33id_velociprobe.aps33id_velociprobe_diffraction_file import (
+    VelociprobeDiffractionFileReader,
+)
+from ptychodus.plugins.aps33id_velociprobe.aps33id_velociprobe_position_file import VelociprobePositionFileReader
 from ptychodus.plugins.cxi_file import CXIDiffractionFileReader
+from ptychodus.plugins.h5_diffraction_file import H5DiffractionFileReader
 from ptychodus.plugins.h5_product_file import H5ProductFileIO
+from ptychodus.plugins.lcls_file_readers import LCLSPositionFileReader
+from ptychodus.plugins.max_iv_nanomax_diffraction_file import NanoMAXDiffractionFileReader
+from ptychodus.plugins.max_iv_nanomax_position_file import NanoMAXPositionFileReader
 from ptychodus.plugins.npz_product_file import NPZProductFileIO
+from ptychodus.plugins.nsls2_diffraction_file import NSLS2Style1DiffractionFileReader
+from ptychodus.plugins.nsls2_position_file import NSLS2Style1PositionFileReader
 
 
 def read_product(path, found):
@@ -92,5 +104,36 @@ def write(given, folder):
     io.save_ptychopinn_training_data(folder / "ptychopinn.npz", parameters, inpaint_bad_pixels=False)
 
 
+def read_beamline(name, path, positions, found):
+    """A beamline's files by its own plugin: patterns, positions and the numbers of the patterns that they belong to."""
+    velociprobe = VelociprobeDiffractionFileReader()
+    readers = {
+        "aps-bionanoprobe": (APS2IDDiffractionFileReader(), BionanoprobeMAPSPositionFileReader()),
+        "aps-velociprobe": (
+            velociprobe,
+            VelociprobePositionFileReader.create_position_encoder_instance(velociprobe),
+        ),
+        "max4-nanomax": (NanoMAXDiffractionFileReader(), NanoMAXPositionFileReader()),
+        "nsls2-hxn": (NSLS2Style1DiffractionFileReader(), NSLS2Style1PositionFileReader()),
+        "lcls-xpp": (H5DiffractionFileReader(data_path="/jungfrau1M/image_img"), LCLSPositionFileReader()),
+    }
+    diffraction, places = readers[str(name)]
+    dataset = diffraction.read(path)
+    patterns = [array.get_patterns() for array in dataset]
+    points = places.read(positions)
+    np.savez(
+        found,
+        patterns=np.concatenate(patterns),
+        index=[point.index for point in points],
+        yx_m=[(point.y_m, point.x_m) for point in points],
+    )
+
+
 if __name__ == "__main__":
-    {"read-product": read_product, "read-cxi": read_cxi, "write": write}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    commands = {
+        "read-product": read_product,
+        "read-cxi": read_cxi,
+        "read-beamline": read_beamline,
+        "write": write,
+    }
+    commands[sys.argv[1]](*map(Path, sys.argv[2:]))

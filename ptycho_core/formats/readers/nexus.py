@@ -3,11 +3,13 @@
 Layout: https://github.com/nexusformat/definitions, ``contributed_definitions/NXcxi_ptycho.nxdl.xml``, and its use in
 ptypy (https://github.com/ptycho/ptypy, ``experiment/diamond_nexus.py``). It is made to be CXI as well: the frame of
 the laboratory, the default orientation of the detector and the sense of translations are those of `cxi`. What
-differs: patterns of a raster may have four axes, numbers have units, positions may be two motors, and
-``source_1/energy`` is the machine's energy, the photons' that of the beam.
+differs: patterns of a raster may have four axes, numbers have units, positions may be two motors or NXpositioner
+groups, and ``source_1/energy`` is the machine's energy, the photons' that of the beam.
 """
 
 from __future__ import annotations
+
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,8 @@ _BEAM = "instrument_1/beam_1"
 _ENERGIES = _paths(f"{_BEAM}/incident_beam_energy", f"{_BEAM}/incident_energy", f"{_BEAM}/energy")
 _WAVELENGTHS = _paths(f"{_BEAM}/incident_wavelength", f"{_BEAM}/wavelength")
 _PROBES = _paths("instrument_1/source_1/probe")
+_AXES = {"x": ("x", "horizontal"), "y": ("y", "vertical")}
+"""What the name of a positioner that moves along an axis has in it, as a word."""
 _TRANSLATIONS = _paths("sample_1/geometry_1/translation", "instrument_1/detector_1/translation", "data_1/translation")
 
 
@@ -45,11 +49,28 @@ def _motors(axis: str) -> tuple[str, ...]:
     return _paths(f"sample_1/transformations/{axis}", f"sample_1/transformation/{axis}", f"data_1/{axis}")
 
 
+def _positioners(store: Store, entry: str) -> dict[str, str]:
+    """Return the values of the NXpositioner groups of an entry that move x and y, as far as their names tell which."""
+    found: dict[str, str] = {}
+    for group in store.groups():
+        if not group.startswith(f"{entry}/") or units.text(store.attribute(group, "NX_class")) != "NXpositioner":
+            continue
+        key = store.first(f"{group}/value", f"{group}/raw_value")
+        named = f"{group}/name"
+        text = units.text(np.ravel(store.read(named))[0]) if named in store else ""
+        words = re.split(r"[\W\d_]+", f"{text} {group.rpartition('/')[2]}".lower())
+        axis = next((axis for axis, names in _AXES.items() if set(names) & set(words)), None)
+        if key is not None and axis is not None:
+            found.setdefault(axis, key)
+    return found
+
+
 def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
-    if store.container != "hdf5" or store.first(*PATTERNS) is None:
+    if store.container != "hdf5" or (patterns := store.first(*PATTERNS)) is None:
         return False
-    if store.first(*_TRANSLATIONS, *_motors("x"), *_motors("y"), *_paths("definition")) is None:
+    stated = store.first(*_TRANSLATIONS, *_motors("x"), *_motors("y"), *_paths("definition"))
+    if stated is None and len(_positioners(store, patterns.partition("/")[0])) < len(_AXES):
         return False  # a detector's own file, which only a mapping joins with positions
     return store.first(*_ENERGIES, *_WAVELENGTHS, *_paths("definition")) is not None or "entry/data/data" in store
 
@@ -104,7 +125,11 @@ def _translation_m(
     if key is not None:
         points = fields.points(store, key, n, settings, dimensions=(3, 2))[:, :2]
         return points * cxi.position_factor(store, key, settings)
-    x_key, y_key = store.require(*_of(entry, _motors("x"))), store.require(*_of(entry, _motors("y")))
+    positioners = _positioners(store, entry)
+    x_key, y_key = (
+        store.first(*_of(entry, _motors(axis))) or positioners.get(axis) or store.require(*_of(entry, _motors(axis)))
+        for axis in ("x", "y")
+    )
     notes.append(f"took the sample's translation from '{x_key}' and '{y_key}'")
     x, y = _motor_m(store, x_key, n, scan_shape, 1, settings), _motor_m(store, y_key, n, scan_shape, 0, settings)
     return x + y

@@ -4,6 +4,11 @@ Layout: https://github.com/NSLS-II/ptycho_gui, ``core/HXN_databroker.py``, `save
 ``sqrt(counts)`` of each frame, turned clockwise by 90 degrees (``rot90(frame, axes=(1, 0))``), then shifted so that DC
 lies in the corner. ``points`` (2, n) are the motors x and y in micrometres: of the sample, as that program's defaults
 (``x_direction = y_direction = -1``) have it, with y up. Turned back, the probe is at row +y, column -x.
+
+Newer versions (`save_data` with ``save_diff = False``; read by https://github.com/NSLS2/holoptycho, `InitSimul`) leave
+the frames in the detector's files, ``raw_data/filename``, as ``entry/data/data``: counts, neither turned nor shifted.
+Of these ``raw_data/roi`` is taken, [[first row, end], [first column, end]]; ``raw_data/badpixels`` are [rows, columns] of
+the frame.
 """
 
 from __future__ import annotations
@@ -15,10 +20,16 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
+from ptycho_core.formats.chunks import one_after_another
+from ptycho_core.formats.conversions import Window
+from ptycho_core.formats.masks import IGNORE
 from ptycho_core.formats.stored import Stored
-from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.scan import Geometry
+from ptycho_core.formats.stores.open_store import open_store
+from ptycho_core.formats.stores.store import Store, beside
+from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
+
+_FILES, _WINDOW, _BAD, _FINER = (f"raw_data/{name}" for name in ("filename", "roi", "badpixels", "upsample"))
 
 
 def turn_back(batch: NDArray[Any]) -> NDArray[Any]:
@@ -28,24 +39,30 @@ def turn_back(batch: NDArray[Any]) -> NDArray[Any]:
 
 def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
-    return store.container == "hdf5" and "diffamp" in store
+    return store.container == "hdf5" and ("diffamp" in store or (_FILES in store and "points" in store))
 
 
 def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     """Read what the file stores."""
-    notes = [
-        "turned the patterns back by 90 degrees",
-        "turned the sample's motors x and y (up) into the probe's position",
-    ]
-    source = store.patterns(store.require("diffamp"))
+    notes = ["turned the sample's motors x and y (up) into the probe's position"]
+    raw = "diffamp" not in store
+    if raw:
+        source = _raw_frames(store, notes)
+        window = _window(store, source.shape[1:])
+    else:
+        source = store.patterns("diffamp")
+        notes.append("turned the patterns back by 90 degrees")
     wavelength_nm = settings.unless_answered("energy_ev", lambda: units.positive(store, "lambda_nm"))
     pitch = settings.unless_answered("detector_pixel_m", lambda: units.positive(store, "ccd_pixel_um"))
+    if raw and pitch and _FINER in store:
+        pitch *= store.number(_FINER)  # the frames themselves were not made finer
     x, y = _points(store, source.shape[0], settings)
     return Stored(
         source=source,
-        steps=(turn_back,),
+        steps=(window,) if raw else (turn_back,),
         positions=np.stack([y, -x * _foreshortening(store, settings, notes)], axis=1),
-        values="amplitude",
+        values="counts" if raw else "amplitude",
+        mask=_good_pixels(store, source.shape[1:], window, settings) if raw else None,
         unit="um",
         unit_reason="ptycho_gui stores micrometres",
         geometry=Geometry(
@@ -55,6 +72,48 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         ),
         notes=notes,
     )
+
+
+def _raw_frames(store: Store, notes: list[str]) -> ArraySource:
+    """Return the frames of the detector's files."""
+    stored = store.read(_FILES)
+    pieces: dict[str, ArraySource] = {}
+    for name in map(units.text, np.ravel(stored)):
+        path = beside(store.path, name)
+        if not path.is_file():
+            raise InputError(f"{store.path}: its patterns are in '{name}', which is missing: put that file beside it")
+        with open_store(path) as file:
+            pieces[name] = file.patterns(file.require("entry/data/data"))
+    if not pieces:
+        raise InputError(f"{store.path}: '{_FILES}' names no file, and there is no 'diffamp'")
+    notes.append(f"took the patterns from the detector's files: {', '.join(pieces)}")
+    return one_after_another(store.path, pieces, notes)
+
+
+def _window(store: Store, frame: tuple[int, ...]) -> Window:
+    if _WINDOW not in store:
+        return Window((0, frame[0]), (0, frame[1]))
+    ends = store.numbers(_WINDOW)
+    within = ends.shape == (2, 2) and (ends[:, 0] >= 0).all() and (ends[:, 1] > ends[:, 0]).all()
+    if not within or (ends[:, 1] > frame).any():
+        raise InputError(f"{store.path}: '{_WINDOW}' must be two pairs within the frames of {frame} pixels")
+    (top, bottom), (left, right) = ends.astype(int).tolist()
+    return Window((top, bottom), (left, right))
+
+
+def _good_pixels(store: Store, frame: tuple[int, ...], window: Window, settings: Settings) -> NDArray[np.bool_] | None:
+    if _BAD not in store or 0 in store.header(_BAD).shape or settings.get("mask") == "ignore":
+        return None
+    bad = store.numbers(_BAD)
+    if bad.ndim != 2 or len(bad) != 2 or not ((bad >= 0) & (bad < np.array(frame)[:, None])).all():
+        raise InputError(
+            f"{store.path}: '{_BAD}' must be rows and columns within the frames of {frame} pixels: set mask=ignore to "
+            "do without",
+            [IGNORE],
+        )
+    good = np.ones(frame, bool)
+    good[tuple(bad.astype(int))] = False
+    return np.asarray(window(good))
 
 
 def _points(store: Store, n: int, settings: Settings) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the filters of compressing detectors
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.formats.stores.store import beside
 
 _BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
 
@@ -93,7 +94,7 @@ class ReadFile:
                 raise DeadLinkError(f"is a link to '{link.path}', which leads back to itself")
             file = item
             if isinstance(link, h5py.ExternalLink):
-                target = beside(item.file, link.filename)
+                target = beside(Path(item.file.filename), link.filename)
                 if not target.is_file():
                     missing = "which is no file" if target.exists() else "which is missing: put that file beside it"
                     raise DeadLinkError(f"is a link to '{link.path}' in the file '{link.filename}', {missing}")
@@ -121,13 +122,6 @@ class ReadFile:
             else:
                 _one_at_a_time.release()
         return file
-
-
-def beside(file: h5py.File, name: str) -> Path:
-    """Return the path of another file that this one names: relative to it, or in its folder if it was moved there."""
-    folder = Path(file.filename).parent
-    path = folder / name
-    return path if path.exists() else folder / path.name
 
 
 def _open(path: Path) -> h5py.File:

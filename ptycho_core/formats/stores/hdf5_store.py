@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.stores.hdf5_file import DeadLinkError, ReadFile, beside
-from ptycho_core.formats.stores.store import LARGEST_ARRAY, Header, Store, check_fits_memory, reading
+from ptycho_core.formats.stores.hdf5_file import DeadLinkError, ReadFile
+from ptycho_core.formats.stores.store import LARGEST_ARRAY, Header, Store, beside, check_fits_memory, reading
 from ptycho_core.scan.scan import ArraySource
 
 _DEEPEST_GROUP = 24
@@ -354,7 +354,7 @@ def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing:
     with reading(path, f"'{key}'"):
         sources = dataset.virtual_sources() if dataset.is_virtual else []
     names = sorted({source.file_name for source in sources} - {"."})
-    files = {name: beside(dataset.file, name) for name in names if "%" not in name}
+    files = {name: beside(Path(dataset.file.filename), name) for name in names if "%" not in name}
     missing = [name for name, file in files.items() if not file.is_file()]
     if missing:
         raise InputError(
@@ -380,7 +380,7 @@ def _check_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> None:
     with reading(path, f"'{key}'"):
         wanted = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
         for name, offset, nbytes in dataset.external or ():
-            raw = beside(dataset.file, name)
+            raw = beside(Path(dataset.file.filename), name)
             if not raw.is_file():
                 raise InputError(f"{path}: the values of '{key}' are in the file '{name}', which is missing")
             stored = min(nbytes, max(raw.stat().st_size - offset, 0), wanted)

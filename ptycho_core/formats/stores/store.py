@@ -204,6 +204,12 @@ class Store(ABC):
             raise InputError(f"{self.path}: '{key}' has type {dtype}; it must hold real numbers")
 
 
+def beside(path: Path, name: str) -> Path:
+    """Return the path of another file that one names: relative to it, or in its folder if it was moved there."""
+    other = path.parent / name
+    return other if other.exists() else path.parent / other.name
+
+
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
     """Turn whatever a library raises on damaged bytes into one sentence about ``what`` of this file.

@@ -302,3 +302,71 @@ def test_value_that_float32_cannot_hold_is_found(tmp_path):
         file["diffamp"][3, 4, 5] = 1e200
 
     refused(edited(tmp_path, "nsls2", edit), "1 NaN, infinite or flagged values in 1 pixels of 1 patterns")
+
+
+# NeXus positioners
+
+
+@pytest.mark.parametrize("place", ["sample_1", "instrument_1"])
+@pytest.mark.parametrize("named", [True, False])
+def test_nexus_positions_may_be_positioners_whose_names_say_their_axes(tmp_path, place, named):
+    def edit(file):
+        for axis, name in enumerate(("horizontal", "vertical")):
+            group = file.create_group(f"entry_1/{place}/positioner_{axis + 1 if named else 'xy'[axis]}")
+            group.attrs["NX_class"] = "NXpositioner"
+            if named:
+                group["name"] = name
+            group["raw_value"] = files.TINY.laboratory_m[:, axis] * 1e3
+            group["raw_value"].attrs["units"] = "mm"
+        del file["entry_1/sample_1/transformations"], file["entry_1/data/x"], file["entry_1/data/y"]
+
+    assert_as_written(read_scan(edited(tmp_path, "nexus", edit)))
+
+
+# NSLS-II files that leave the frames where the detector wrote them
+
+
+def pointing(folder: Path, *, count: int = 2, upsample: float = 1) -> Path:
+    """A file beside the detector's, of whose larger frames it takes a window, with a bad pixel (3, 4) in that."""
+    m, top, left = files.TINY, 5, 2
+    frames = np.full((len(m.counts), 30, 40), 999, np.uint16)
+    frames[:, top : top + m.size, left : left + m.size] = m.counts
+    frames[:, top + 3, left + 4] = 60000
+    for k, piece in enumerate(np.array_split(frames, count)):
+        with h5py.File(folder / f"raw_{k}.h5", "w") as raw:
+            raw["entry/data/data"] = piece
+    files.write_nsls2(folder / "scan_1.h5", m)
+    with h5py.File(folder / "scan_1.h5", "a") as file:
+        del file["diffamp"]
+        file["ccd_pixel_um"][...] /= upsample
+        raw = file.create_group("raw_data")
+        raw["flag"], raw["upsample"], raw["threshold"] = True, upsample, 0.0
+        raw["filename"] = [f"/gone/from/here/raw_{k}.h5" for k in range(count)]
+        raw["roi"] = [[top, top + m.size], [left, left + m.size]]
+        raw["badpixels"] = [[top + 3], [left + 4]]
+    return folder / "scan_1.h5"
+
+
+@pytest.mark.parametrize("upsample", [1, 2])
+def test_nsls2_frames_in_the_detectors_files_are_cut_to_their_window(tmp_path, upsample):
+    scan = read_scan(pointing(tmp_path, upsample=upsample))
+    assert scan.source.format == "nsls2"
+    assert [tuple(pixel) for pixel in np.argwhere(~scan.mask)] == [(3, 4)]
+    np.testing.assert_array_equal(scan.patterns[:][:, scan.mask], files.counts()[:, scan.mask])
+    moved = files.positions() - files.positions()[0]
+    np.testing.assert_allclose(scan.positions - scan.positions[0], moved, atol=1e-9)
+    assert scan.pixel_size_m == pytest.approx((files.PIXEL_M, files.PIXEL_M))
+    assert not scan.patterns.in_memory
+
+
+def test_nsls2_detectors_file_that_is_missing_is_named(tmp_path):
+    path = pointing(tmp_path)
+    (tmp_path / "raw_1.h5").unlink()
+    refused(path, r"its patterns are in '/gone/from/here/raw_1\.h5', which is missing: put that file beside it")
+
+
+def test_nsls2_window_beyond_the_frames_is_refused(tmp_path):
+    path = pointing(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["raw_data/roi"][0] = [20, 36]
+    refused(path, r"'raw_data/roi' must be two pairs within the frames of \(30, 40\) pixels")

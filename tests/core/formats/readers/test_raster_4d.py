@@ -41,8 +41,9 @@ def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
 
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
     files.write_mib(tmp_path / "a.mib")
-    for answers, field in (({}, "columns"), ({"columns": "4"}, "step_m")):
-        with pytest.raises(InputError, match=f"set {field}") as caught:
+    asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "holds no positions"))
+    for answers, field, words in asked:
+        with pytest.raises(InputError, match=words) as caught:
             read_scan(tmp_path / "a.mib", settings=answers)
         assert [fix.field for fix in caught.value.fixes] == [field]
     answers = {**files.ANSWERS, "columns": "4", "step_m": str(files.STEP_M)}
@@ -95,5 +96,5 @@ def test_files_that_are_no_frames_of_either(tmp_path):
 def test_a_step_that_is_nowhere_is_asked_for_as_a_scan_without_positions(tmp_path):
     xml = files.write_empad(tmp_path)
     xml.write_text(xml.read_text().replace("optics", "nothing"))
-    with pytest.raises(UnknownFormatError, match="set step_m"):
+    with pytest.raises(UnknownFormatError, match="holds no positions: name their file"):
         read_scan(xml, settings=files.ANSWERS)
