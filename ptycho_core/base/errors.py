@@ -56,7 +56,8 @@ class Fix:
     label
         What that does, in words.
     field
-        A config field; an answer of `scan.settings.SETTINGS`; or the flag of a preprocessing step, ``--drop-dead``.
+        A config field; an answer of `scan.settings.SETTINGS`; the flag of a preprocessing step, ``--drop-dead``; or,
+        of a verdict, an action of `base.verdict`.
     value
         Of a step, its settings as the flag takes them. None: a number that only the operator knows.
     """

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.codec import encode
+from ptycho_core.base.verdict import Verdict
 
 
 class Stage(StrEnum):
@@ -175,6 +176,13 @@ class RefinementChecked:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What the end of a run thinks of its picture; a reconstruction looks more closely."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """Terminal. ``status`` is neither running nor failed; ``reason`` says why."""
 
@@ -206,6 +214,7 @@ Event = (
     | PreviewReady
     | RolledBack
     | RefinementChecked
+    | Judged
     | RunFinished
     | RunFailed
 )

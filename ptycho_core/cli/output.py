@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.errors import Problem
+from ptycho_core.base.errors import Fix, Problem
+
+if TYPE_CHECKING:
+    from ptycho_core.base.verdict import Verdict
 
 
 def say(text: str) -> None:
@@ -25,10 +28,25 @@ def print_json(value: Any) -> None:
 
 def problem_line(problem: Problem) -> str:
     """Return a problem as one line, with the flags that put it right."""
+    flags = _flags(problem.fixes)
+    return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
+
+
+def _flags(fixes: Iterable[Fix]) -> str:
     from ptycho_core.scan.fixes import flag_of  # which knows all settings: not for every start
 
-    flags = " or ".join(flag_of(fix.field, fix.value) for fix in problem.fixes)
-    return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
+    return " or ".join(flag_of(fix.field, fix.value) for fix in fixes)
+
+
+def tell_verdict(verdict: Verdict | None) -> None:
+    """Print what is thought of a picture, why, and the flags or commands that may give a better one."""
+    if verdict is None:
+        return
+    say(f"verdict: {verdict.level}")
+    for reason in verdict.reasons:
+        say(f"  {reason}")
+    if verdict.actions:
+        say(f"  to do next: {_flags(verdict.actions)}")
 
 
 def report_problems(problems: Iterable[Problem]) -> bool:

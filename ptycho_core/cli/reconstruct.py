@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.knobs import Knob
+from ptycho_core.base.verdict import verdict_in
 from ptycho_core.cli.arguments import (
     add_accelerator,
     add_reading,
@@ -17,7 +18,7 @@ from ptycho_core.cli.arguments import (
     reads_as_given,
     refuse_accelerator,
 )
-from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.output import print_json, report_problems, say, tell_verdict
 from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ def run(args: argparse.Namespace) -> int:
     scan = _read(args)
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.engines.checkpoints import find_checkpoint
+    from ptycho_core.engines.checkpoints import check_checkpoint, find_checkpoint, load_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct, write_results
 
     checkpoint = find_checkpoint(args.folder if (args.folder / "run.json").exists() else None, args.checkpoint)
+    report_problems(check_checkpoint(load_checkpoint(checkpoint), scan))
     with progress(args.quiet) as events, stopped_by_signals() as stop:
         reconstruction = reconstruct(
             scan,
@@ -90,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})
     shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
     say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))
+    tell_verdict(verdict_in(reconstruction.metrics))
     if "final_pass" in reconstruction.metrics:
         say(f"final pass: {reconstruction.metrics['final_pass']}")
     for path in written.files.values():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptycho_core.base.codec import json_ready
 from ptycho_core.cli.arguments import refuse_missing
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "started", "scan", "preset", "epochs", "best"):
+    for heading in ("run", "status", "verdict", "started", "scan", "preset", "epochs", "best"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         best = "" if row.get("best") is None else f"{row['monitor']} {row['best']:.4f}"
@@ -48,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         epochs = f"{row['epochs']}/{row['max_epochs']}" if "epochs" in row else row["reason"]
         started = str(row.get("started", ""))[:16].replace("T", " ")
         scan = Path(row.get("scan") or "").name
-        table.add_row(row["folder"], row["status"], started, scan, row.get("preset", ""), epochs, best)
+        verdict = row["verdict"]["level"] if row.get("verdict") else ""
+        table.add_row(row["folder"], row["status"], verdict, started, scan, row.get("preset", ""), epochs, best)
     Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)
     return 0
 
@@ -60,11 +62,13 @@ def _applied(found: Result) -> dict[str, Any]:
         "status": "applied",
         "reason": f"of {told.get('checkpoint')}",
         "free_misfit": told.get("free_misfit"),
+        "verdict": told.get("verdict"),
     }
 
 
 def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
     row: dict[str, Any] = {"folder": str(found.folder), "status": found.status, "reason": found.reason}
+    from ptycho_core.runs.results import find_results, verdict_of
     from ptycho_core.runs.run import BrokenRun
 
     if isinstance(found, BrokenRun):
@@ -77,4 +81,5 @@ def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
         "max_epochs": found.config.max_epochs,
         "monitor": found.config.monitor,
         "best": found.best_value,
+        "verdict": json_ready(verdict_of(found, find_results(found.folder))),
     }

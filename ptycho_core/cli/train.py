@@ -20,7 +20,7 @@ from ptycho_core.cli.arguments import (
     reads_as_given,
     refuse_accelerator,
 )
-from ptycho_core.cli.output import duration, print_json, report_problems, say
+from ptycho_core.cli.output import duration, print_json, report_problems, say, tell_verdict
 from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -141,11 +141,13 @@ def _report(info: RunInfo, as_json: bool) -> None:
                 "best_checkpoint": info.best_checkpoint,
                 "last_checkpoint": last,
                 "metrics": info.metrics,
+                "verdict": info.verdict,
             }
         )
     say(f"{info.status}: {info.reason} ({info.epochs_done} epochs, {duration(seconds)})  {figures(info.metrics)}")
     for message in (*info.rollbacks, *(check["message"] for check in info.checks.values())):
         say(message)
+    tell_verdict(info.verdict)
     if info.best_checkpoint:
         say(f"best checkpoint: {info.best_checkpoint}")
     folder = shlex.quote(str(info.folder))

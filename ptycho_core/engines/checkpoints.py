@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 
 from ptycho_core.base.atomic import atomic_write
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import ENGINES, Config
 from ptycho_core.base.environment import host, versions
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import VERSION, Model
+from ptycho_core.engines.models.start import is_same_scan, scan_summary
+from ptycho_core.inspection.suitability import check_suitability
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +148,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if version != VERSION:
         raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")
     return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
+
+
+def check_checkpoint(checkpoint: Checkpoint, scan: Scan) -> list[Problem]:
+    """Return in what a scan differs from that of a network's training by more than it takes well; of its own, nothing.
+
+    The direct engine's checkpoints serve their own scan alone, and refuse another one themselves.
+    """
+    if ENGINES[checkpoint.config.engine].serves_one_scan or is_same_scan(checkpoint.scan, scan_summary(scan)):
+        return []
+    probe = torch.view_as_complex(checkpoint.tensors["probe_parts"].contiguous()).numpy()
+    return check_suitability(checkpoint.scan, probe, scan)
 
 
 def export_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:

@@ -102,8 +102,10 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
         objects.append(fitted.object.detach().cpu().numpy())
     aligned = register(objects[1], objects[0], window).aligned
     lowest = model.propagator.lowest_frequency
+    apart, common = (window * (objects[0] - aligned)), window * (objects[0] + aligned)
     found: dict[str, Any] = {
-        "half_scans_resolution_px": frc(objects[0], aligned, window=window, lowest=lowest).resolution_px or 1.0
+        "half_scans_resolution_px": frc(objects[0], aligned, window=window, lowest=lowest).resolution_px or 1.0,
+        "half_scans_difference": float(np.linalg.norm(apart) / np.linalg.norm(common)),
     }
     return {**found, "half_scans_coarsest_px": 0.5 / lowest} if lowest else found
 

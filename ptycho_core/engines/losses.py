@@ -90,6 +90,17 @@ class MisfitSum:
         return Misfit(of["deviance"] / pixels, of["noise"] / pixels, r)
 
 
+def misfit_of_each(expected: Tensor, amplitude: Tensor, weight: Tensor | None) -> Tensor:
+    """Return (b, 3) sums over the pixels of each pattern: half deviance, what noise would leave of it, and counts.
+
+    Parameters are those of `MisfitSum.add`.
+    """
+    counts, clamped = amplitude.square(), expected.clamp_min(LOWEST_COUNTS)
+    deviance = clamped - counts + torch.xlogy(counts, counts) - counts * clamped.log()
+    parts = torch.stack([deviance, expected_deviance(expected), counts], dim=1)
+    return (parts if weight is None else parts * weight).sum(dim=(2, 3), dtype=torch.float64)
+
+
 def expected_deviance(expected: Tensor) -> Tensor:
     """Return `quality.deviance.expected_half_deviance` of expected counts, to 1e-5 of it."""
     low, high = TABLE_RANGE

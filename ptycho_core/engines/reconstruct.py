@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 import time
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
+from ptycho_core.base.codec import encode
 from ptycho_core.base.config import ENGINES
 from ptycho_core.base.errors import InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
@@ -25,13 +27,15 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
-from ptycho_core.engines.models.start import scan_summary
+from ptycho_core.engines.models.start import is_same_scan, scan_summary
 from ptycho_core.engines.polish import join, polish
 from ptycho_core.engines.probe_modes import order_modes
+from ptycho_core.engines.signs import signs_of, signs_of_run
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export
 from ptycho_core.inspection.memory import check_memory
 from ptycho_core.quality.displacements import what_moved
+from ptycho_core.quality.verdict import judge
 from ptycho_core.runs.record import RECONSTRUCTION, RunInfo, read_metrics, read_run
 from ptycho_core.runs.results import METRICS_FILE, set_results_aside
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -117,7 +121,7 @@ def reconstruct(
     model, taken = trained.adapt(scan, canvas, summary)
     object = model.object_of(canvas, tile or TILE)
     history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
-    run = _run_of(checkpoint_path)
+    run, same_scan = _run_of(checkpoint_path), is_same_scan(checkpoint.scan, summary)
     history += [f"while it was trained: {what[0].lower()}{what[1:]}" for what in (run.rollbacks if run else ())]
     times.append(time.perf_counter())
 
@@ -132,7 +136,7 @@ def reconstruct(
         also = " and cleaned once more" if cleaned else ""
         history.append(f"polished by the direct engine for {polished_epochs} epochs{also}")
         validation = canvas.only(parts.validation)
-        if run and trained.scan_summary == summary and len(parts.validation) and (s := solver_of(run.folder, canvas)):
+        if run and same_scan and len(parts.validation) and (s := solver_of(run.folder, canvas)):
             chosen = choose_picture(final, object, s, validation)
             history.append(chosen.why)
             if not chosen.network:
@@ -147,7 +151,7 @@ def reconstruct(
     metrics = {
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
-        "same_scan": checkpoint.scan == summary,
+        "same_scan": same_scan,
         "polish_epochs": polished_epochs,
         **_figures(final, object, canvas, parts.free),
         **moved,
@@ -161,6 +165,13 @@ def reconstruct(
         metrics |= compare_halves(final, there, parts, accelerator, token)
     times.append(time.perf_counter())
     fitted = parts.train if final.final_epochs else rows
+    signs = dataclasses.replace(
+        signs_of(final, object, canvas, fitted, np.setdiff1d(np.arange(len(scan)), fitted)),
+        halves=metrics.get("half_scans_difference"),
+        polished=bool(polish_epochs or not ENGINES[model.config.engine].polish_epochs),
+        **(signs_of_run(run) if run and same_scan else {}),
+    )
+    metrics |= {"signs": encode(signs), "verdict": encode(judge(signs, model.config))}
     if final_pass and len(fitted) < len(scan) and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.FINAL_PASS))
         every = np.arange(len(scan))

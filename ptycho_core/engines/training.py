@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import signal
@@ -39,9 +40,11 @@ from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
+from ptycho_core.engines.signs import signs_of, signs_of_run
 from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.run_checks import check_run
+from ptycho_core.quality.verdict import judge
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, start_run
@@ -280,6 +283,9 @@ class _Training:
         epochs = fitted.current_epoch + fitted.warm_start_epochs
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             raise TrainingError(why)
+        signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)
+        signs = dataclasses.replace(signs, **signs_of_run(self.run.info))
+        self.emit(happenings.Judged(judge(signs, self.config)))
 
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base import events
 from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.base.verdict import Verdict
 from ptycho_core.runs.growing_table import Column, GrowingTable
 from ptycho_core.runs.record import RunInfo, checkpoint_table
 
@@ -56,6 +57,8 @@ class RunHistory:
         That are to be done.
     checkpoints
         The files that there are, ranked.
+    verdict
+        On the run's picture, the latest; None before there is one.
     """
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,6 +69,7 @@ class RunHistory:
         self.status: events.Status | None = None
         self.reason = ""
         self.checkpoints: tuple[events.CheckpointSaved, ...] = ()
+        self.verdict: Verdict | None = None
         self.max_epochs = config.max_epochs
         self._steps_per_epoch = 0
         self._clock = clock
@@ -87,7 +91,7 @@ class RunHistory:
         history = cls(info.config)
         history.status, history.reason, history.device = info.status, info.reason, info.device
         history.epoch = max(0, info.epochs_done - 1)
-        history.checkpoints = info.checkpoints
+        history.checkpoints, history.verdict = info.checkpoints, info.verdict
         begun = info.resumed[-1]["at"] if info.resumed else info.started.isoformat()
         ended = info.ended or info.updated
         history._begun, history._ended = 0.0, (ended - ended.fromisoformat(begun)).total_seconds()
@@ -108,6 +112,8 @@ class RunHistory:
                 self._add_epoch(event)
             case events.CheckpointSaved() | events.CheckpointRemoved():
                 self.checkpoints = checkpoint_table(self.checkpoints, event)
+            case events.Judged():
+                self.verdict = event.verdict
             case events.RunFinished():
                 self.end(event.status, event.reason)
             case events.RunFailed():

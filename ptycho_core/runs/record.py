@@ -20,6 +20,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved, Status
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.base.verdict import Verdict
 from ptycho_core.runs.recorded_scan import RecordedScan
 
 RECORD = "run.json"
@@ -68,6 +69,8 @@ class RunInfo:
         The latest, by their names in metrics.csv.
     checks
         What each knob that stood at ``check`` was found to be worth, by its name: `events.RefinementChecked`.
+    verdict
+        On the picture as the run ended; that of a reconstruction is in its metrics.
     rollbacks
         For each time that the run diverged and went back to its best state, what was seen, in a sentence.
     resumed
@@ -100,6 +103,7 @@ class RunInfo:
     checkpoints: tuple[CheckpointSaved, ...] = ()
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    verdict: Verdict | None = None
     rollbacks: tuple[str, ...] = ()
     resumed: tuple[dict[str, str], ...] = ()
 

@@ -17,6 +17,7 @@ from typing import Any
 from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.codec import read_json
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RECORD, RunInfo, folders_with
 
 METRICS_FILE = "metrics.json"
@@ -66,6 +67,11 @@ def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:
         if told.get("same_scan") and isinstance(misfit, float):
             known.setdefault(Path(saved.path), misfit)
     return known
+
+
+def verdict_of(info: RunInfo, results: list[Result]) -> Verdict | None:
+    """Return what is thought of a run's picture: of the newest reconstruction, or else as the run ended."""
+    return (verdict_in(results[0].metrics) if results else None) or info.verdict
 
 
 def set_results_aside(folder: Path) -> Path | None:

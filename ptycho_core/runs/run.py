@@ -125,6 +125,8 @@ class Run:
                 self.update(rollbacks=(*self.info.rollbacks, event.message))
             case events.RefinementChecked():
                 self.update(checks={**self.info.checks, event.knob: dataclasses.asdict(event)})
+            case events.Judged():
+                self.update(verdict=event.verdict)
             case events.RunFinished():
                 best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
                 self.update(
@@ -169,6 +171,8 @@ def _log_event(event: events.Event) -> None:
             _log.warning("%s", event.message)
         case events.RefinementChecked():
             _log.info("%s", event.message)
+        case events.Judged():
+            _log.info("%s", event.verdict)
         case events.RunFinished():
             _log.info("the run in %s is %s: %s", event.run_dir, event.status, event.reason)
 

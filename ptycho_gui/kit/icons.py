@@ -7,6 +7,10 @@ from PySide6.QtGui import QGuiApplication, QIcon, QIconEngine, QPainter, QPalett
 from PySide6.QtSvg import QSvgRenderer
 
 from ptycho_core.base.resource_files import resource
+from ptycho_core.base.verdict import Level
+
+LEVEL_ICONS = {Level.GOOD: "ok", Level.DOUBTFUL: "warning", Level.POOR: "error"}
+"""What stands beside the word for how good a picture is."""
 
 
 def icon(name: str) -> QIcon:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.events import PreviewReady, Stage, StopToken
+from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.quality.picture import Options, Pictures, Subject
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.plots.lengths import length_text
@@ -41,6 +42,8 @@ class Content:
         The object of a run that goes on.
     displacements
         Makes the map of what refinement moved; None where nothing was.
+    verdict
+        On the object; None for one that is live, of two, and of old reconstructions.
     """
 
     title: str
@@ -48,6 +51,7 @@ class Content:
     subjects: Callable[[], Subjects]
     live: bool = False
     displacements: Callable[[], DisplacementMap] | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,8 @@ def final_content(label: str, recon: Reconstruction) -> Content:
         return displacement_map(recon.recorded_positions_px, recon.positions_px)
 
     moved = None if recon.recorded_positions_px is None else displacements
-    return Content(f"{label}: {quality(recon)}", (label,), subjects, displacements=moved)
+    verdict = verdict_in(recon.metrics)
+    return Content(f"{label}: {quality(recon)}", (label,), subjects, displacements=moved, verdict=verdict)
 
 
 def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> Content:

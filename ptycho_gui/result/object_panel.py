@@ -30,6 +30,7 @@ from ptycho_gui.result.object_content import (
     pictures_job,
 )
 from ptycho_gui.result.profile_plot import ProfilePlot
+from ptycho_gui.result.verdict_bar import VerdictBar
 
 _NOTHING = (
     "No object yet. While a run trains, its object appears here and grows sharper with every epoch; the reconstruction "
@@ -61,6 +62,7 @@ class ObjectPanel(QWidget):
         self.jobs.ended.connect(self._catch_up)
         self.view, self.probe = ComplexView(), ProbeView(stacked=True)
         self.profile, self.frc, self.displaced = ProfilePlot(), FrcPlot(), DisplacementView()
+        self.verdict = VerdictBar()
         self.title = QElidingLabel()
         self.title.setAccessibleName("What is shown")
         self.place = QLabel()
@@ -149,6 +151,7 @@ class ObjectPanel(QWidget):
         self.ready = ready
         content, (subjects, found) = ready.content, ready.subjects
         self._stack.setCurrentWidget(self._pictures)
+        self.verdict.show_verdict(content.verdict)
         self._allow(ready)
         names = LETTERS if found else content.names
         self.view.show_objects(names, ready.pictures)
@@ -181,6 +184,7 @@ class ObjectPanel(QWidget):
         self.nothing.setText(why)
         self._stack.setCurrentWidget(self.nothing)
         self._entitle("")
+        self.verdict.show_verdict(None)
         self.comparison.hide()
         self.view.clear()
         self._allow(None)
@@ -313,6 +317,7 @@ class ObjectPanel(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
         column.addLayout(head)
+        column.addWidget(self.verdict)
         column.addLayout(tools)
         column.addWidget(self.comparison)
         column.addWidget(self._stack, 1)

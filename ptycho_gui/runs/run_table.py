@@ -13,8 +13,9 @@ from PySide6.QtGui import QPixmap
 
 from ptycho_core.base.config import ENGINES
 from ptycho_core.base.events import Status
+from ptycho_core.base.verdict import Level
 from ptycho_core.runs.record import BrokenRun, RunInfo
-from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.icons import LEVEL_ICONS, icon
 from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
 from ptycho_gui.runs.jobs.runs import ListedRun
 
@@ -71,6 +72,12 @@ _COLUMNS = (
     _Column("Scan", "The scan that it was trained on", lambda i, _: _scan(i)),
     _Column("Settings", "Preset and engine", lambda i, _: _settings(i)),
     _Column(
+        "Picture",
+        "Whether the picture is good, doubtful or poor",
+        lambda _, run: run.verdict.level.capitalize() if run.verdict else UNKNOWN,
+        lambda _, run: list(Level).index(run.verdict.level) if run.verdict else math.inf,
+    ),
+    _Column(
         "Best metric",
         "The monitored metric of the best checkpoint; compare runs on the same metric only",
         lambda i, _: _best(i),
@@ -97,8 +104,8 @@ _COLUMNS = (
         lambda i, _: _seconds(i),
     ),
 )
-STATUS, NAME, REASON = 0, 1, 2
-"""Where the status, the folder, and (over all columns to the right) the reason why a run is broken are shown."""
+STATUS, NAME, REASON, PICTURE = 0, 1, 2, 4
+"""Where the status, the folder, (over all columns to the right) the reason why a run is broken, and the verdict are."""
 
 
 class RunTable(QAbstractTableModel):
@@ -110,7 +117,8 @@ class RunTable(QAbstractTableModel):
         self._runs: list[ListedRun] = []
         self._pictures: list[QPixmap | None] = []
         self._overlaid: frozenset[Path] = frozenset()
-        self._icons = {status: icon(name) for status, name in STATUS_ICONS.items()}
+        self._icons = {word: icon(name) for word, name in STATUS_ICONS.items()}
+        self._level_icons = {level: icon(name) for level, name in LEVEL_ICONS.items()}
 
     @property
     def runs(self) -> list[ListedRun]:
@@ -165,6 +173,8 @@ class RunTable(QAbstractTableModel):
                 return self._icons[run.found.status]
             case Qt.ItemDataRole.DecorationRole if index.column() == NAME:
                 return self._pictures[index.row()]
+            case Qt.ItemDataRole.DecorationRole if index.column() == PICTURE and run.verdict:
+                return self._level_icons[run.verdict.level]
             case Qt.ItemDataRole.SizeHintRole if self.is_broken(index.row()) and index.column() == REASON:
                 return QSize(0, 0)  # it reaches over the columns to the right
             case _ if role == SORT_ROLE and column.worth:
@@ -190,6 +200,8 @@ class RunTable(QAbstractTableModel):
             return str(found.folder)
         if column == STATUS or isinstance(found, BrokenRun):
             return found.reason or found.status
+        if column == PICTURE and run.verdict:
+            return "\n".join(run.verdict.reasons)
         if column == REASON:
             return str(found.scan.path or "not read from a file")
         return _COLUMNS[column].tip

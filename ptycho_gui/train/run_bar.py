@@ -11,7 +11,7 @@ from superqt import QElidingLabel
 from ptycho_core.base.events import Stage, Status
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
-from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.icons import LEVEL_ICONS, icon
 from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.words import begun
 
@@ -172,6 +172,8 @@ class RunBar(QFrame):
         picture, words = _WORDS[history.status or history.stage]
         if history.at_work and history.stage in (Stage.TRAINING, Stage.VALIDATING):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
+        if history.verdict and history.status in (Status.FINISHED, Status.STOPPED):
+            picture, words = LEVEL_ICONS[history.verdict.level], f"{words}, {history.verdict.level} picture"
         if not history.at_work and history.reason and history.status != Status.FAILED:  # of which the message tells
             words += f": {worded(history.reason)}"
         return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMainWindow, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
@@ -206,6 +207,7 @@ class MainWindow(QMainWindow):
         self.session.reconstructed.connect(self._show_reconstruction)
         self.session.compared.connect(self._show_both)
         self.object.export_requested.connect(self.results.export_reconstruction)
+        self.object.verdict.action_chosen.connect(self._carry_out)
         self.training.output_folder_changed.connect(self._update)
 
     def open_path(self, path: Path) -> None:
@@ -326,6 +328,28 @@ class MainWindow(QMainWindow):
             self.session.loader.fix(fix)
         else:
             self.session.draft.set(fix.field, fix.value)
+
+    @Slot(object)
+    def _carry_out(self, action: Fix) -> None:
+        """Do what the verdict on the picture that is shown proposes."""
+        if action.field == SEARCH_ORIENTATION:
+            self.session.with_scan_of_picture(self._search_orientation)
+        elif action.field == POLISH:
+            self.results.reconstruct_best(action.value)
+        elif action.field in SETTINGS:
+            self.session.with_scan_of_picture(lambda: self.session.loader.fix(action))
+            self.docks.show("scan")
+        else:
+            self.session.with_scan_of_picture(lambda: self._run_again(action))
+
+    def _run_again(self, change: Fix) -> None:
+        """Start a run with the settings of the picture that is shown, and one change."""
+        self.session.take_settings_of_picture()
+        self.session.draft.set(change.field, change.value)
+        if reason := self.session.why_not_start() or self._why_no_folder():
+            self.message_bar.show_message("warning", reason)
+        else:
+            self._start()
 
     @Slot(object)
     def _show_problem(self, problem: Problem) -> None:
@@ -450,6 +474,7 @@ class MainWindow(QMainWindow):
         """Say in every action and panel what can be done now, or why not."""
         session = self.session
         self.commands.follow()
+        self.object.verdict.set_allowed(session.why_busy())
         self.checkpoints.set_busy(session.why_busy())
         self.runs.set_busy(session.why_busy())
         self.queue.set_allowed(self._why_not_enqueue(), session.why_busy())

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.config import ENGINES
+from ptycho_core.base.errors import Problem
+from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo
-from ptycho_gui.apply.apply_dialog import ApplyDialog
+from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
+from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
 from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
+from ptycho_gui.result.jobs.reconstruct import compare_with_training_job
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
 from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, remove_checkpoint_job
 from ptycho_gui.runs.runs_panel import RunsPanel
@@ -55,9 +60,10 @@ class ResultActions(QObject):
         """What the reconstruction is that would be exported."""
         self._overlaid: dict[str, Path] = {}  # by what the curves call them
         self._to_overlay: list[Path] = []
-        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying = (
-            WorkerSlot(self) for _ in range(4)
+        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing = (
+            WorkerSlot(self) for _ in range(5)
         )
+        self._comparing.ended.connect(self._end_comparing)
         self._exporting_checkpoint.succeeded.connect(self._tell_checkpoint)
         self._exporting.succeeded.connect(self._tell_files)
         self._deleting.succeeded.connect(session.keep_record)
@@ -77,7 +83,7 @@ class ResultActions(QObject):
 
     @property
     def _slots(self) -> tuple[WorkerSlot, ...]:
-        return self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying
+        return self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing
 
     def why_no_checkpoint(self) -> str | None:
         """Say why there is no best checkpoint; None if there is one."""
@@ -145,7 +151,33 @@ class ResultActions(QObject):
         checkpoint = self._best()
         dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), self._window)
         if dialog.exec():
-            self._session.apply(dialog.application())
+            self._compare_and_apply(dialog.application())
+
+    def _compare_and_apply(self, application: Application) -> None:
+        """Reconstruct, once the operator knows in what the scan differs from that of the training."""
+        source = application.source
+        self._session.working.emit("comparing the scan with that of the training", None)
+        job = compare_with_training_job(lambda: open_scan(source), application.checkpoint)
+        self._comparing.start(job, partial(self._apply, application))
+
+    def _apply(self, application: Application, differing: list[Problem]) -> None:
+        if differing:
+            listed = "\n".join(f"- {problem.message}" for problem in differing)
+            question = (
+                f"{application.checkpoint.name} was trained on another kind of scan:\n\n{listed}\n\n"
+                "The picture may be poor. Reconstruct all the same?"
+            )
+            if not confirmed(self._window, "Apply", question, "&Reconstruct"):
+                return
+        if reason := self._session.why_busy():
+            self._session.message.emit("warning", reason)
+        else:
+            self._session.apply(application)
+
+    @Slot()
+    def _end_comparing(self) -> None:
+        if not self._session.busy:
+            self._session.working.emit("", None)
 
     def shut_down(self) -> None:
         """Leave off what runs and wait for it."""

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.config import KNOBS, build_config
 from ptycho_core.base.events import Stage, StageChanged, Status
+from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
@@ -20,6 +21,7 @@ from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
@@ -86,6 +88,7 @@ class Session(QObject):
         self.training = False
         self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
+        self._applied: ScanSource | None = None  # the scan of the picture, where that is of no run
         self.works_off_queue = self.closing = False
         self.at_work = ""
         """What computes, or did last, in words."""
@@ -213,14 +216,14 @@ class Session(QObject):
         """Reconstruct the scan of the run that is shown with one of its checkpoints, polished as its engine thinks."""
         if self.run is None:
             return
-        folder, accelerator = self.run.folder, self.accelerator()
+        folder, accelerator, self._applied = self.run.folder, self.accelerator(), None
         read = self._scan_of_run()
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
         self._compute_job(job, self._show_reconstruction, f"the reconstruction in {folder.name}")
 
     def apply(self, application: Application) -> None:
         """Reconstruct any scan with a trained checkpoint."""
-        source = application.source
+        source = self._applied = application.source
         job = reconstruct_job(
             lambda: open_scan(source),
             application.checkpoint,
@@ -229,6 +232,20 @@ class Session(QObject):
             accelerator=application.accelerator,
         )
         self._compute_job(job, self._show_reconstruction, f"the reconstruction in {application.folder.name}")
+
+    def with_scan_of_picture(self, then: Callable[[], object]) -> None:
+        """Do something once the scan of the picture that is shown is open; it is opened where another one is."""
+        record = self.run.info.scan if self.run and self.run.info else None
+        source = self._applied or (record.source if record and record.path else None)
+        if source is None or (self.loader.source and self.loader.source.path == source.path):
+            then()
+        else:
+            self.loader.open(source, lambda looked: then())
+
+    def take_settings_of_picture(self) -> None:
+        """Let the draft have the settings of the run of the picture that is shown, where that is of one."""
+        if self._applied is None and self.run and self.run.info:
+            self.draft.load({name: getattr(self.run.info.config, name) for name in KNOBS})
 
     def compare(self, first: Path, second: Path) -> None:
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
@@ -257,7 +274,7 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
-        self.run, self.training, self._scan = run, True, None
+        self.run, self.training, self._scan, self._applied = run, True, None, None
         if run.info is None:
             self.reconstruction = None
         self.run_shown.emit(run)
@@ -357,6 +374,9 @@ class Session(QObject):
 
     def _show_reconstruction(self, made: Reconstructed) -> None:
         self.reconstruction = made.reconstruction
+        if self.run is not None and self._applied is None:
+            self.run.history.verdict = verdict_in(made.reconstruction.metrics)
+            self.heard.emit(())
         self.reconstructed.emit(made)
         self.recorded.emit()
 
@@ -370,7 +390,8 @@ class Session(QObject):
             return
         info = opened.info
         self.run = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info)
-        self.reconstruction, self._scan = opened.reconstruction, None
+        self.run.history.verdict = opened.verdict
+        self.reconstruction, self._scan, self._applied = opened.reconstruction, None, None
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})
         self.run_shown.emit(self.run)
         if info.scan.path:

@@ -33,7 +33,7 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
-from ptycho_core.engines.models.start import pixel_weight, starting_probe
+from ptycho_core.engines.models.start import is_same_scan, pixel_weight, starting_probe
 from ptycho_core.engines.physics import Windows, capped, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
@@ -291,7 +291,7 @@ class DirectModel(Model):
 
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return itself, where this is the scan that it was fitted to."""
-        if self.scan_summary != summary or self.object.shape != canvas.shape:
+        if not is_same_scan(self.scan_summary, summary) or self.object.shape != canvas.shape:
             raise InputError(
                 f"the checkpoint holds the object of the scan that the direct engine was fitted to "
                 f"({_in_words(self.scan_summary, tuple(self.object.shape))}), and this is another "

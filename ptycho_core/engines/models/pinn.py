@@ -29,7 +29,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
-from ptycho_core.engines.models.start import at_brightness, pixel_weight, starting_probe
+from ptycho_core.engines.models.start import at_brightness, is_same_scan, pixel_weight, starting_probe
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import Patterns, Unknowns, misfit
@@ -282,7 +282,7 @@ class PinnModel(Model):
         which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
         weight, propagator = pixel_weight(scan), propagator_of(scan)
-        if self.scan_summary == summary:
+        if is_same_scan(self.scan_summary, summary):
             same = self.with_probe(self.probe.detach(), weight, len(scan), propagator)
             same.adopt_patterns(self)
             return same.to(canvas.device), "used the checkpoint's probe"

@@ -12,6 +12,7 @@ from ptycho_core.engines.physics import scale_probe
 from ptycho_core.engines.probe_modes import add_modes
 from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.inspection.suitability import conditions_of
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import survey_of
 
@@ -33,12 +34,22 @@ def brightest(scan: Scan) -> float:
     return float(survey_of(scan).sums.max())
 
 
+_MARKS = ("patterns", "size", "brightest", "spread")
+"""Of a summary, what tells one scan from another."""
+
+
 def scan_summary(scan: Scan) -> dict[str, Any]:
-    """Return what a checkpoint keeps of the scan that it was trained on: enough to know it again."""
+    """Return what a checkpoint keeps of the scan that it was trained on: enough to know it again, and how it was."""
     # In as many digits as every machine sums up alike.
     known = {"patterns": len(scan), "size": scan.size, "brightest": float(f"{brightest(scan):.6g}")}
+    known |= conditions_of(scan)
     spread = scan.fresnel_spread
     return known if spread is None else {**known, "spread": [float(f"{one:.6g}") for one in spread]}
+
+
+def is_same_scan(summary: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two summaries are of one scan; older ones say less of it."""
+    return all(summary.get(mark) == other.get(mark) for mark in _MARKS)
 
 
 def pixel_weight(scan: Scan) -> Tensor | None:

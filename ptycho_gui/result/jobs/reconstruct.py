@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptycho_core.base.errors import Problem
 from ptycho_core.base.events import StopToken
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -43,6 +44,21 @@ class Reconstructed:
         """Misfit of free patterns by the checkpoint, as in the record: None for another scan."""
         told = self.reconstruction.metrics
         return told["free_misfit"] if told["same_scan"] else None
+
+
+def compare_with_training_job(read: Callable[[], Scan], checkpoint: Path) -> Job:
+    """See in what a scan differs from that of a checkpoint's training. Result: list of `Problem`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> list[Problem]:
+        emit(Progress("comparing the scan with that of the training"))
+        scan = read()
+        token.leave_if_cancelled()
+        leave_one_core_to_the_window()
+        from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
+
+        return check_checkpoint(load_checkpoint(checkpoint), scan)
+
+    return job
 
 
 def reconstruct_job(

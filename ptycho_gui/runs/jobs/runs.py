@@ -14,10 +14,11 @@ from PySide6.QtGui import QImage, QImageReader
 
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import StopToken
+from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.formats.writers.exports import read_reconstruction
 from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
-from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints
+from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, verdict_of
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.threads.worker import Job, Progress
 
@@ -36,11 +37,14 @@ class ListedRun:
         Of its newest reconstruction, where that is of its own scan.
     picture
         The phase of that reconstruction, small.
+    verdict
+        On its picture; None before there is one.
     """
 
     found: RunInfo | BrokenRun
     free_misfit: float | None = None
     picture: QImage | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,12 @@ class OpenedRun:
     reconstruction: Reconstruction | None = None
     free_misfit: dict[Path, float] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """On the run's picture: that of the newest reconstruction, or else of its end."""
+        told = verdict_in(self.reconstruction.metrics) if self.reconstruction else None
+        return told or self.info.verdict
 
 
 def list_runs(folder: Path) -> Job:
@@ -120,9 +130,12 @@ def trash_run(folder: Path) -> Job:
 
 
 def _listed(found: RunInfo | BrokenRun) -> ListedRun:
-    results = find_results(found.folder) if isinstance(found, RunInfo) else []
-    if not results:
+    if isinstance(found, BrokenRun):
         return ListedRun(found)
+    results = find_results(found.folder)
+    verdict = verdict_of(found, results)
+    if not results:
+        return ListedRun(found, verdict=verdict)
     told = results[0].metrics
     free_misfit = told.get("free_misfit") if told.get("same_scan") else None
     reader = QImageReader(str(results[0].folder / "phase.png"))
@@ -130,7 +143,7 @@ def _listed(found: RunInfo | BrokenRun) -> ListedRun:
         wanted = QSize(_PICTURE_SIDE, _PICTURE_SIDE)
         reader.setScaledSize(reader.size().scaled(wanted, Qt.AspectRatioMode.KeepAspectRatio))
     picture = reader.read()
-    return ListedRun(found, free_misfit, None if picture.isNull() else picture)
+    return ListedRun(found, free_misfit, None if picture.isNull() else picture, verdict)
 
 
 def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:

@@ -25,9 +25,10 @@ def test_reading_a_scan_logs_its_history(tiny_sim, tmp_path, caplog):
 def test_a_run_logs_its_device_its_checkpoints_and_its_end(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "ptycho_core"):
         info = Training(tmp_path / "out").go(max_epochs=1, positions="check", intensity="check").info
-    begun, saved, *checked, ended = [r.getMessage() for r in caplog.records if r.levelno == logging.INFO]
+    begun, saved, *checked, verdict, ended = [r.getMessage() for r in caplog.records if r.levelno == logging.INFO]
     assert info.device in begun
     assert str(info.best_checkpoint) in saved
+    assert verdict == str(info.verdict)
     assert [told["message"] for told in info.checks.values()] == checked
     assert len(checked) == 2
     assert info.reason in ended

@@ -68,14 +68,15 @@ def column(panel, number=1):
 
 def test_a_folder_is_listed_newest_first_and_broken_runs_with_the_reason(listed, trained):
     assert column(listed) == ["second", "first", "damaged"]
-    status, _, scan, settings, best, free_misfit, epochs, _, duration = cells(listed, 0)
+    status, _, scan, settings, picture, best, free_misfit, epochs, _, duration = cells(listed, 0)
     assert (status, scan, settings, epochs) == ("Finished", "in memory", "standard, network", "3 of 3")
+    assert picture == trained.info.verdict.level.capitalize()
     assert best == f"{trained.info.best_value:.4f}  poisson"
     assert free_misfit == "–"
     assert duration.endswith("s")
     assert cells(listed, 2)[0] == "Broken"
     assert "run.json" in cells(listed, 2)[2]
-    assert listed.view.columnSpan(2, 2) == 7
+    assert listed.view.columnSpan(2, 2) == 8
 
 
 def test_the_table_is_a_sound_qt_model(qtmodeltester, trained):
@@ -87,21 +88,21 @@ def test_the_table_is_a_sound_qt_model(qtmodeltester, trained):
     table.show_runs(trained.folder.parent, [ListedRun(trained.info, 0.2, picture), ListedRun(broken)])
     qtmodeltester.check(table)
     assert table.index(0, 1).data(Qt.ItemDataRole.DecorationRole).height() == 26
-    assert table.index(0, 5).data() == "0.2000"
+    assert table.index(0, 6).data() == "0.2000"
 
 
 def test_runs_without_a_metric_are_sorted_behind_those_with_one(trained):
     table = RunTable()
     none = dataclasses.replace(trained.info, checkpoints=(), metrics={})
     table.show_runs(trained.folder.parent, [ListedRun(none), ListedRun(trained.info)])
-    worths = [table.index(row, 4).data(SORT_ROLE) for row in (0, 1)]
+    worths = [table.index(row, 5).data(SORT_ROLE) for row in (0, 1)]
     assert worths[1] < worths[0]
 
 
 def test_any_column_sorts_and_the_actions_follow_the_run_to_its_new_row(listed, qtbot):
     listed.view.sortByColumn(1, Qt.SortOrder.AscendingOrder)
     assert column(listed) == ["damaged", "first", "second"]
-    assert listed.view.columnSpan(0, 2) == 7
+    assert listed.view.columnSpan(0, 2) == 8
     select(listed, "first")
     with qtbot.waitSignal(listed.open_requested) as asked:
         listed.open.trigger()

@@ -1,0 +1,103 @@
+"""The signs that a verdict goes by, measured on a picture and its patterns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ptycho_core.engines import losses
+from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.models.base import Model
+from ptycho_core.inspection.scan_checks import median_step_px
+from ptycho_core.quality.verdict import Excess, Signs
+from ptycho_core.runs.record import RunInfo
+from ptycho_core.scan.grouping import overlap_at, probe_diameter
+
+WORST = 0.9
+"""Part of the patterns that are missed by less than the worst."""
+EDGE = 8
+"""Part of the probe's frame, on each side, that is its edge."""
+
+
+def signs_of(
+    model: Model, object: Tensor, canvas: Canvas, fitted: NDArray[np.int64], apart: NDArray[np.int64]
+) -> Signs:
+    """Return what a picture shows of how good it is; what only the run knows is left at its defaults.
+
+    Parameters
+    ----------
+    model
+        Whose probe, background and what it knows of each pattern are used.
+    object
+        (1, H, W) complex on the canvas.
+    canvas
+        Of the whole scan.
+    fitted, apart
+        Places in the scan of the patterns that the fit has seen, and of those that it has not.
+    """
+    probe, unseen = model.probe.detach(), canvas.only(apart)
+    kept = excess_of(model, object, unseen, held_out=True)
+    step, diameter = median_step_px(canvas.positions), probe_diameter(probe.cpu().numpy())
+    return Signs(
+        patterns=len(apart),
+        error=kept.error,
+        uncertain=kept.uncertain,
+        worst=kept.error_at(WORST),
+        fitted=excess_of(model, object, canvas.only(fitted), held_out=False).error,
+        blank=excess_of(model, _featureless(model, unseen), unseen, held_out=True).error,
+        halves=None,
+        overlap=overlap_at(step, diameter) if diameter else 0.0,
+        edge_light=_light_at_edge(probe),
+        near_field=model.propagator.lowest_frequency > 0,
+    )
+
+
+def signs_of_run(run: RunInfo) -> dict[str, Any]:
+    """Return the signs that a run has told: fields of `Signs`."""
+    helps = tuple(knob for knob, told in run.checks.items() if told["helps"])
+    return {"epochs": run.epochs_done, "rolled_back": len(run.rollbacks), "helps": helps}
+
+
+@torch.inference_mode()
+def excess_of(model: Model, object: Tensor, canvas: Canvas, *, held_out: bool) -> Excess:
+    """Return by how much the patterns of a canvas are missed beyond photon noise, each on its own.
+
+    Parameters
+    ----------
+    model, object, canvas
+        As for `signs_of`, the canvas with the patterns to look at.
+    held_out
+        Whether the fit has not seen them: what belongs to each alone is then found from half of its pixels, and the
+        other half judges.
+    """
+    if held_out:
+        model.settle(canvas)
+    weight = model.judging_weight() if held_out else model.weight
+    each = [np.zeros((0, 3))]
+    for amplitude, windows, rows in canvas.moved(model.shifts).batches():
+        expected = model.predict_patterns(object, model.probe, windows, rows)
+        each.append(losses.misfit_of_each(expected, amplitude, weight).cpu().numpy())
+    return Excess(*np.concatenate(each).T)
+
+
+@torch.inference_mode()
+def _featureless(model: Model, canvas: Canvas) -> Tensor:
+    """Return an object (1, H, W) of one modulus, with which as many counts are expected as were measured."""
+    blank = torch.ones((1, *canvas.shape), dtype=torch.complex64, device=canvas.device)
+    measured = expected = 0.0
+    for amplitude, windows, rows in canvas.moved(model.shifts).batches():
+        measured += float(amplitude.square().sum())
+        expected += float(model.predict_patterns(blank, model.probe, windows, rows).sum())
+    return blank * math.sqrt(measured / max(expected, 1e-12))
+
+
+def _light_at_edge(probe: Tensor) -> float:
+    """Return the part of a probe's light (M, N, N) that lies at the edge of its frame."""
+    light = probe.abs().square().sum(dim=0)
+    edge = max(1, len(light) // EDGE)
+    return float(1 - light[edge:-edge, edge:-edge].sum() / light.sum().clamp_min(1e-30))

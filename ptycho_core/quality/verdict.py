@@ -1,0 +1,227 @@
+"""The verdict on a picture: from signs that need no truth, by a short table of thresholds. No torch here.
+
+The measure is the relative error of amplitudes: what patterns that the fit has not seen are missed by beyond photon
+noise (`Excess`), and what two halves of the scan, each reconstructed on its own, differ by. Both are about the relative
+error of the object that they would find with the truth at hand, at any dose: docs/benchmarks.md has the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.errors import Fix
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
+
+GOOD, POOR = 0.05, 0.10
+"""A picture is good where its error is below the one, and poor where it is above the other."""
+EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.5, 0.9
+"""The same of the part that it explains of what an object without features leaves unexplained."""
+UNEVEN = 3.0
+"""The worst tenth of the patterns are missed by this many times more than most: part of the picture is worse."""
+FEW_PATTERNS = 4
+"""That were kept apart, below which nothing is sure."""
+FEW_EPOCHS = 30
+"""Epochs of the direct engine below which more are a way out."""
+LITTLE_OVERLAP = 0.3
+"""Part of the beam's diameter by which neighbouring views overlap, below which the scan itself may be too coarse."""
+SCATTERED = 0.15
+"""Part of the probe's light in the outer eighth of its frame from which on it is none that a lens makes."""
+FIT_TOO = 0.5
+"""Error of the patterns that were fitted, over that of the others, from which on the model lacks something."""
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """By how much patterns are missed beyond photon noise: (n,) each, sums over a pattern's good pixels.
+
+    Parameters
+    ----------
+    deviance
+        Half deviance.
+    noise
+        What photon noise alone would leave of it.
+    counts
+        Photons that were counted.
+    """
+
+    deviance: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """Square of the relative error of each pattern's amplitudes, photon noise taken off; below 0 by chance.
+
+        Half a deviance is ``2 (sqrt(lambda) - sqrt(k))^2`` to second order, so that what noise does not explain of it,
+        over twice the counts, is the relative mean square error of the amplitudes, whatever the dose.
+        """
+        return np.asarray((self.deviance - self.noise) / (2 * np.maximum(self.counts, 1e-12)))
+
+    @property
+    def error(self) -> float:
+        """Relative error of the amplitudes of a typical pattern, the median one."""
+        return self.error_at(0.5)
+
+    def error_at(self, part: float) -> float:
+        """Return the error below which this part of the patterns lies; NaN without patterns."""
+        return math.sqrt(max(0.0, float(np.quantile(self.squares, part)))) if len(self.squares) else math.nan
+
+    @property
+    def uncertain(self) -> float:
+        """What `error` may be by chance alone, where it is smaller: of two standard errors of the median."""
+        if len(self.squares) < 2:
+            return math.nan
+        around = np.median(abs(self.squares - np.median(self.squares)))
+        return math.sqrt(2 * 1.2533 * 1.4826 * float(around) / math.sqrt(len(self.squares)))
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a picture and its patterns show. Errors are relative ones of amplitudes, photon noise taken off.
+
+    Parameters
+    ----------
+    patterns
+        How many were kept apart from the fit.
+    error
+        Of a typical pattern among them.
+    uncertain
+        What that may be by chance alone.
+    worst
+        Of the worst tenth of them.
+    fitted
+        Of a typical pattern that was fitted.
+    blank
+        Of those kept apart, under an object without features: all that there is to explain.
+    halves
+        Of the whole picture, as two halves of the scan differ; None where they were not compared.
+    overlap
+        Of neighbouring views, as a part of the beam's diameter.
+    edge_light
+        Part of the probe's light in the outer eighth of its frame.
+    near_field
+        Whether the patterns were taken for shadows.
+    polished
+        Whether the direct engine had the last word.
+    epochs
+        That the run has done; None where that is not known.
+    rolled_back
+        How often it diverged and went back to its best state.
+    helps
+        Settings that stood at ``check`` and would explain the validation patterns better at ``refine``.
+    """
+
+    patterns: int
+    error: float
+    uncertain: float
+    worst: float
+    fitted: float
+    blank: float
+    halves: float | None
+    overlap: float
+    edge_light: float
+    near_field: bool = False
+    polished: bool = True
+    epochs: int | None = None
+    rolled_back: int = 0
+    helps: tuple[str, ...] = ()
+
+    @property
+    def explained(self) -> float:
+        """Part of all that there is to explain that the picture explains; 0 where it explains nothing."""
+        return 1 - min(1.0, self.error / self.blank) ** 2 if self.blank > 0 else 0.0
+
+    @property
+    def largest(self) -> float:
+        """The error that counts: the larger one of what the patterns and the halves tell."""
+        return max(self.error, self.halves or 0.0)
+
+
+def judge(signs: Signs, config: Config) -> Verdict:
+    """Return the verdict on a picture.
+
+    Parameters
+    ----------
+    signs
+        Of the picture.
+    config
+        Of the run that it comes from: what it left out is a way out.
+    """
+    found = sorted(_findings(signs, config), key=lambda finding: _ORDER.index(finding[0]))
+    level = found[0][0] if found else Level.GOOD
+    reasons = [reason for _, reason in found] or [_praise(signs)]
+    return Verdict(level, tuple(reasons), tuple(_ways_out(signs, config)) if level != Level.GOOD else ())
+
+
+_ORDER = (Level.POOR, Level.DOUBTFUL, Level.GOOD)
+
+
+def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
+    """Yield what speaks against a picture, and how bad that alone would make it."""
+    if signs.patterns < FEW_PATTERNS:
+        kept = f"only {signs.patterns}" if signs.patterns else "no"
+        yield Level.DOUBTFUL, f"{kept} patterns were kept apart, too few to judge by"
+        if not signs.patterns:
+            return
+    missed = f"patterns that were kept apart are missed by {signs.error:.0%} beyond photon noise"
+    if signs.error > POOR:
+        yield Level.POOR, missed
+    elif signs.error > GOOD:
+        yield Level.DOUBTFUL, missed
+    elif signs.uncertain > POOR:
+        yield Level.DOUBTFUL, "too few photons were counted to tell how far the patterns are missed"
+    if signs.error > GOOD and signs.explained < EXPLAINS_LITTLE:
+        yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one leaves unexplained"
+    if signs.halves is not None and signs.halves > GOOD:
+        level = Level.POOR if signs.halves > POOR else Level.DOUBTFUL
+        yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%} of the picture"
+    if signs.worst > UNEVEN * max(signs.error, GOOD):
+        yield Level.DOUBTFUL, f"in places patterns are missed by {signs.worst:.0%}, far more than elsewhere"
+    if "positions" in signs.helps:  # also of a sharp picture: a slow drift bends it where no pattern tells
+        yield Level.DOUBTFUL, "refined positions would explain the patterns better"
+    if "intensity" in signs.helps and signs.largest > GOOD:
+        yield Level.DOUBTFUL, "one factor of brightness per pattern would explain them better"
+    if signs.edge_light > SCATTERED and not signs.near_field:
+        yield Level.DOUBTFUL, f"{signs.edge_light:.0%} of the beam lies at the edge of its frame, as no lens makes it"
+    if signs.largest > GOOD and signs.overlap < LITTLE_OVERLAP:
+        yield Level.DOUBTFUL, f"neighbouring views overlap by {signs.overlap:.0%} of the beam: smaller steps tell more"
+    if signs.rolled_back:
+        yield Level.DOUBTFUL, "the run diverged, and went on from its best state"
+
+
+def _praise(signs: Signs) -> str:
+    missed = f"patterns that were kept apart are met to {max(signs.error, signs.uncertain):.1%} beyond photon noise"
+    return missed if signs.halves is None else f"{missed}, and two halves of the scan agree to {signs.halves:.1%}"
+
+
+def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
+    """Yield what to do next, the likeliest first."""
+    for knob in signs.helps:
+        yield Fix(f"refine {'positions' if knob == 'positions' else 'brightness'}", knob, "refine")
+    if not config.probe_trainable:
+        yield Fix("improve the probe", "probe_trainable", True)
+    if not config.probe_search:
+        yield Fix("search for the beam", "probe_search", True)
+    if not signs.polished:
+        yield Fix("polish", POLISH, ENGINES[config.engine].polish_epochs)
+    one_scan = ENGINES[config.engine].serves_one_scan
+    if one_scan and signs.epochs is not None and signs.epochs < FEW_EPOCHS:
+        yield Fix("longer", "max_epochs", max(50, 2 * config.max_epochs))
+    if signs.rolled_back:
+        yield Fix("slower", "learning_rate", config.learning_rate / 10)
+    if signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH:
+        yield Fix("search the orientation", SEARCH_ORIENTATION, None)
+    lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error
+    if lacks and config.probe_modes == 1:
+        yield Fix("more probe modes", "probe_modes", None)
+    if not one_scan:
+        yield Fix("the direct engine", "engine", "direct")
+    if lacks and signs.explained < EXPLAINS_LITTLE:
+        there = "far" if signs.near_field else "near"
+        yield Fix(f"{there} field", "propagator", there)

@@ -1,0 +1,124 @@
+"""The verdict: what signs make a picture good, doubtful or poor, and what is proposed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ptycho_core.base.codec import encode
+from ptycho_core.base.config import Config
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, verdict_in
+from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
+from ptycho_core.quality.verdict import Excess, Signs, judge
+
+DIRECT = Config(engine="direct")
+GOOD = Signs(
+    patterns=40,
+    error=0.02,
+    uncertain=0.01,
+    worst=0.03,
+    fitted=0.015,
+    blank=0.3,
+    halves=0.02,
+    overlap=0.8,
+    edge_light=0.02,
+    epochs=50,
+)
+
+
+def judged(config=DIRECT, **signs):
+    return judge(dataclasses.replace(GOOD, **signs), config)
+
+
+@pytest.mark.parametrize(
+    ("signs", "level", "reason"),
+    [
+        ({}, Level.GOOD, "met to 2.0%"),
+        ({"error": 0.07}, Level.DOUBTFUL, "missed by 7%"),
+        ({"error": 0.2}, Level.POOR, "missed by 20%"),
+        ({"error": 0.08, "blank": 0.09}, Level.POOR, "explains 21% of what an empty one"),
+        ({"halves": 0.07}, Level.DOUBTFUL, "differ by 7%"),
+        ({"halves": 0.2}, Level.POOR, "differ by 20%"),
+        ({"halves": None}, Level.GOOD, "met to 2.0%"),
+        ({"error": 0.0, "uncertain": 0.2}, Level.DOUBTFUL, "too few photons"),
+        ({"patterns": 2}, Level.DOUBTFUL, "only 2 patterns were kept apart"),
+        ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
+        ({"worst": 0.4}, Level.DOUBTFUL, "in places patterns are missed by 40%"),
+        ({"helps": ("positions",)}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
+        ({"helps": ("intensity",)}, Level.GOOD, "met to 2.0%"),
+        ({"helps": ("intensity",), "error": 0.06}, Level.DOUBTFUL, "one factor of brightness per pattern"),
+        ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
+        ({"edge_light": 0.3, "near_field": True}, Level.GOOD, "met to 2.0%"),
+        ({"rolled_back": 1}, Level.DOUBTFUL, "diverged"),
+        ({"halves": 0.07, "overlap": 0.1}, Level.DOUBTFUL, "smaller steps"),
+    ],
+)
+def test_each_sign_has_its_level_and_says_why(signs, level, reason):
+    verdict = judged(**signs)
+    assert verdict.level == level
+    assert reason in str(verdict)
+
+
+def test_the_worst_sign_decides_and_is_told_first():
+    verdict = judged(error=0.07, halves=0.2)
+    assert verdict.level == Level.POOR
+    assert "halves" in verdict.reasons[0]
+
+
+def test_a_good_picture_needs_nothing():
+    assert judged(DIRECT.replace(probe_search=False), epochs=4).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "signs", "field", "value"),
+    [
+        (DIRECT, {"helps": ("positions",)}, "positions", "refine"),
+        (DIRECT, {"error": 0.07, "helps": ("intensity",)}, "intensity", "refine"),
+        (DIRECT.replace(probe_search=False), {"error": 0.2}, "probe_search", True),
+        (DIRECT.replace(probe_trainable=False), {"error": 0.2}, "probe_trainable", True),
+        (DIRECT.replace(max_epochs=5), {"error": 0.2, "epochs": 5}, "max_epochs", 50),
+        (DIRECT, {"error": 0.2}, SEARCH_ORIENTATION, None),
+        (DIRECT, {"error": 0.07, "fitted": 0.06}, "probe_modes", None),
+        (DIRECT, {"error": 0.28, "fitted": 0.25}, "propagator", "near"),
+        (DIRECT, {"error": 0.28, "fitted": 0.25, "near_field": True}, "propagator", "far"),
+        (DIRECT, {"error": 0.2, "rolled_back": 1}, "learning_rate", 1e-4),
+        (Config(engine="pinn"), {"error": 0.2, "polished": False}, POLISH, 10),
+        (Config(engine="pinn"), {"error": 0.2}, "engine", "direct"),
+    ],
+)
+def test_what_may_help_is_proposed(config, signs, field, value):
+    assert (field, value) in [(action.field, action.value) for action in judged(config, **signs).actions]
+
+
+def test_refined_positions_are_proposed_before_guesses():
+    assert judged(error=0.2, helps=("positions",)).actions[0].field == "positions"
+
+
+def test_the_error_of_patterns_is_that_of_their_amplitudes_at_any_dose():
+    rng = np.random.default_rng(1)
+    for dose in (0.5, 5, 500):
+        true = dose * rng.uniform(0.5, 2, (40, 64, 64))
+        wrong = true * (1 + 0.1 * rng.choice((-1, 1), true.shape)) ** 2
+        counts = rng.poisson(true)
+        deviance, noise = half_deviance(counts, wrong), expected_half_deviance(wrong)
+        excess = Excess(*(part.sum(axis=(1, 2)) for part in (deviance, noise, counts)))
+        assert excess.error == pytest.approx(0.1, rel=0.4)
+        assert excess.uncertain < 0.06
+
+
+def test_patterns_that_are_explained_have_no_error_but_what_chance_leaves():
+    rng = np.random.default_rng(2)
+    true = rng.uniform(0.1, 2, (40, 64, 64))
+    counts = rng.poisson(true)
+    parts = half_deviance(counts, true), expected_half_deviance(true), counts
+    excess = Excess(*(part.sum(axis=(1, 2)) for part in parts))
+    assert excess.error < 1.5 * excess.uncertain
+
+
+def test_a_verdict_is_read_back_from_metrics_and_old_metrics_have_none():
+    verdict = judged(error=0.2, helps=("positions",))
+    assert verdict_in({"verdict": encode(verdict)}) == verdict
+    assert verdict_in({}) is None
+    assert verdict_in({"verdict": {"level": "splendid"}}) is None

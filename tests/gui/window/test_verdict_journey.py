@@ -1,0 +1,73 @@
+"""From a poor picture to a good one by the button that its verdict offers, in the real window."""
+
+from __future__ import annotations
+
+import pytest
+from exact_scans import Case, make, write
+from exact_score import score
+
+from ptycho_core.base.verdict import Level
+from ptycho_core.runs.record import find_runs
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+
+JITTER = Case(
+    size=32,
+    side=11,
+    step_px=4,
+    scatter_px=1,
+    defocus=0.15,
+    error_px=1.5,
+    counts_per_pixel=100,
+    seed=15,
+    object_seed=7,
+)
+"""Positions are recorded 1.5 pixels off; half of the beam's light falls within 25."""
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
+    window.show()
+    yield window
+    bridge.stop()
+
+
+@pytest.mark.fit
+@pytest.mark.timeout(1200)
+def test_a_poor_picture_of_wrong_positions_becomes_a_good_one_by_its_button(window, qtbot, tmp_path):
+    exact = make(JITTER)
+    write(tmp_path / "scan.npz", exact.counts, exact.recorded, exact.guess)
+    with qtbot.waitSignal(window.session.loader.opened):
+        window.open_path(tmp_path / "scan.npz")
+    window.session.draft.load({"engine": "direct", "max_epochs": 30, "accelerator": "cpu", "preview_seconds": 0})
+    window.training.output_folder = tmp_path / "first"
+    qtbot.waitUntil(window.commands["start"].isEnabled)
+
+    def nrmse() -> float:
+        made = window.session.reconstruction
+        return score(made.object, made.positions_px, exact.object, exact.positions[made.pattern_index]).nrmse
+
+    with qtbot.waitSignal(window.session.reconstructed, timeout=600_000):
+        window.commands["start"].trigger()
+    bar = window.object.verdict
+    qtbot.waitUntil(lambda: bar.text.startswith("Poor: ") and not window.session.busy)
+    assert nrmse() > 0.1
+    assert "refined positions would explain the patterns better" in bar.text
+    assert window.run_bar.state.startswith("Finished, poor picture")
+
+    (refine,) = (button for button in bar.buttons if button.text() == "Refine positions")
+    with qtbot.waitSignal(window.session.reconstructed, timeout=600_000):
+        refine.click()
+    qtbot.waitUntil(lambda: bar.text.startswith("Good: ") and not window.session.busy)
+    assert nrmse() < 0.05
+    assert window.run_bar.state.startswith("Finished, good picture")
+    second, first = find_runs(tmp_path)
+    assert (first.config.positions, second.config.positions) == ("check", "refine")
+    assert second.config.max_epochs == 30
+    window.runs.set_folder(tmp_path)
+    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 2)
+    assert [run.verdict.level for run in window.runs.table.runs] == [Level.GOOD, Level.POOR]
