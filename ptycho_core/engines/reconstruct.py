@@ -171,7 +171,8 @@ def reconstruct(
         polished=bool(polish_epochs or not ENGINES[model.config.engine].polish_epochs),
         **(signs_of_run(run) if run and same_scan else {}),
     )
-    metrics |= {"signs": encode(signs), "verdict": encode(judge(signs, model.config))}
+    verdict = judge(signs, model.config)
+    metrics |= {"signs": encode(signs), "verdict": encode(verdict)}
     if final_pass and len(fitted) < len(scan) and not token.stop_requested:
         events(happenings.StageChanged(happenings.Stage.FINAL_PASS))
         every = np.arange(len(scan))
@@ -190,6 +191,8 @@ def reconstruct(
     spent = [later - earlier for earlier, later in itertools.pairwise(times)]
     metrics |= dict(zip(_PARTS_OF_TIME, spent, strict=True))
     _log.info("%s: misfit %.4f, free misfit %.4f", history[-1], metrics["misfit"], metrics["free_misfit"])
+    history.append(f"the picture is {verdict}")
+    _log.info("%s", history[-1])
     return Reconstruction(
         object=object[0].cpu().numpy(),
         probe=probe.cpu().numpy(),

@@ -15,6 +15,7 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StageChanged, StopToken
+from ptycho_core.base.verdict import verdict_in
 from ptycho_core.engines import canvas, data
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
@@ -24,6 +25,7 @@ from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import pixel_weight
 from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.training import train
+from ptycho_core.formats.writers.exports import export, read_reconstruction
 from ptycho_core.quality.deviance import Misfit, expected_half_deviance, half_deviance
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
@@ -120,10 +122,24 @@ def test_scores_are_those_of_the_object_and_probe_returned(tiny_scan: Scan, engi
     assert set(found.pattern_index) == set(range(60)) - set(parts.free)
     assert found.metrics["patterns"] == 57
     assert found.metrics["free_patterns"] == 3
+    assert found.history[-1] == f"the picture is {verdict_in(found.metrics)}"
     lit = abs(found.probe[0]) ** 2 / np.max(abs(found.probe) ** 2)
     corner = np.floor(found.positions_px[0]).astype(int) - 16
     seen = found.coverage[corner[0] : corner[0] + 32, corner[1] : corner[1] + 32]
     assert bool((seen[lit > 0.3] > 0.2).all())
+
+
+@pytest.mark.parametrize("format", ["npz", "product", "cxi"])
+def test_the_verdict_goes_with_every_export(tiny_scan: Scan, direct: Path, tmp_path: Path, format):
+    found = on_cpu(tiny_scan, direct)
+    (written,) = export(found, tmp_path, format)
+    if format == "cxi":
+        with h5py.File(written) as file:
+            metrics = json.loads(file["entry_1/image_1/process_1/note_2/data"][()])
+            assert found.history[-1] in file["entry_1/image_1/process_1/comments"][()].decode()
+    else:
+        metrics = read_reconstruction(written).metrics
+    assert verdict_in(metrics) == verdict_in(found.metrics)
 
 
 @pytest.mark.fit

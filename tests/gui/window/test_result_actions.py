@@ -102,6 +102,28 @@ def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot,
     assert len(window.session.reconstruction.pattern_index) == 20  # all take part in the final pass
 
 
+def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(window, qtbot, tmp_path, monkeypatch):
+    sparse = SCAN.replace(positions=3 * SCAN.positions).take(np.arange(30))
+    other = write_scan(sparse, tmp_path / "other.npz", "ptychopinn")
+    wanted = Application(window.session.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu")
+    asked, answers = [], [False, True]
+
+    def answered(parent, title, question, verb):
+        asked.append(question)
+        return answers[len(asked) - 1]
+
+    accepting(monkeypatch, ApplyDialog)
+    monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
+    monkeypatch.setattr("ptycho_gui.window.result_actions.confirmed", answered)
+    window.commands["apply"].trigger()
+    qtbot.waitUntil(lambda: len(asked) == 1)
+    assert "the scan's steps are 6" in asked[0]
+    assert not window.session.busy
+    with qtbot.waitSignal(window.session.reconstructed):
+        window.commands["apply"].trigger()
+    assert window.session.reconstruction.metrics["verdict"]["level"] != "good"
+
+
 def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):
     others = [shutil.copytree(trained, tmp_path / name) for name in ("one", "two")]
     for other in others:
