@@ -107,7 +107,7 @@ def spoiled(scan: Any, spoil: str) -> Any:
         return scan.replace(positions=np.roll(positions, 1, axis=0))
     if spoil == "near":
         near = Geometry(
-            energy_ev=10e3, distance_m=1.0, detector_pixel_m=(1e-6, 1e-6), propagator="near", magnification=10.0
+            energy_ev=10e3, distance_m=1.0, detector_pixel_m=(1e-5, 1e-5), propagator="near", magnification=10.0
         )
         return scan.replace(geometry=near)
     return scan
@@ -217,13 +217,25 @@ def measured(job: Job) -> dict[str, Any]:
         columns = ptycho.read_metrics(folder)
         curve = columns.get("poisson_val_loss", np.zeros(0))
         told["curve"] = [float(value) for value in curve[np.isfinite(curve)]]
-    return {**told, "metrics": made.metrics, **errors(made, exact), "seconds": time.monotonic() - began}
+    return {
+        **told,
+        "metrics": made.metrics,
+        **errors(made, exact, job.spoil == "turned"),
+        "seconds": time.monotonic() - began,
+    }
 
 
-def errors(made: Any, exact: ExactScan) -> dict[str, Any]:
-    """Return how far a picture is from the truth; one that cannot be laid over it is wrong altogether."""
+def errors(made: Any, exact: ExactScan, turned: bool) -> dict[str, Any]:
+    """Return how far a picture is from the truth; one that cannot be laid over it is wrong altogether.
+
+    Where positions were ``turned`` by half a turn, the picture is that of the complex conjugate object, turned with
+    them: patterns cannot tell the two apart.
+    """
+    object, positions = made.object, made.positions_px
+    if turned:
+        object, positions = object[::-1, ::-1].conj(), np.array(object.shape) - 1 - positions
     try:
-        found = score(made.object, made.positions_px, exact.object, exact.positions[made.pattern_index])
+        found = score(object, positions, exact.object, exact.positions[made.pattern_index])
         return {key: getattr(found, key) for key in ("nrmse", "phase_rms", "frc_mean")}
     except Exception as error:  # a picture of another shape
         return {"nrmse": 1.0, "unscored": f"{type(error).__name__}: {error}"}
