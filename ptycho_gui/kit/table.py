@@ -54,6 +54,14 @@ class Table(QTableView):
         """Qt: with room between the columns."""
         return max(super().sizeHintForColumn(column), self.horizontalHeader().sectionSizeHint(column)) + _GAP
 
+    def stretch(self, *headings: str) -> None:
+        """Share the room that is left among the columns with these headings, in place of giving it to the last."""
+        header = self.horizontalHeader()
+        header.setStretchLastSection(False)
+        for column in range(self.model().columnCount()):
+            if self.model().headerData(column, Qt.Orientation.Horizontal) in headings:
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+
     def selected_rows(self) -> list[int]:
         """Return the rows that are selected, from the top."""
         return sorted(index.row() for index in self.selectionModel().selectedRows())

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QHBoxLayout,
     QLabel,
+    QLayout,
     QSpinBox,
     QSplitter,
     QStackedWidget,
@@ -23,6 +23,7 @@ from ptycho_core.preprocessing.preview import Look, Outcome, StepsPreview
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import MaskThreshold, Step
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.forms.flow import flowing
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.plots.position_map import PositionMap
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -125,7 +126,7 @@ class PreprocessingPreview(QWidget):
         for widget in (self.threshold, self.problem, self.figures):
             column.addWidget(widget)
 
-    def _choices(self) -> QHBoxLayout:
+    def _choices(self) -> QLayout:
         self.view = QComboBox()
         self.view.setAccessibleName("What to show")
         self.view.addItems([_MEAN, _ONE, _MASK, _PLACES])
@@ -142,16 +143,10 @@ class PreprocessingPreview(QWidget):
         self._log.toggled.connect(self.before.set_logarithmic)
         self._log.toggled.connect(self.after.set_logarithmic)
         self._busy = QLabel()
-        row = QHBoxLayout()
-        for text, widget in (("&Show", self.view), ("&Pattern", self.index)):
-            label = QLabel(text)
-            label.setBuddy(widget)
-            row.addWidget(label)
-            row.addWidget(widget)
-        row.addWidget(self._log)
-        row.addStretch(1)
-        row.addWidget(self._busy)
-        return row
+        shown, pattern = QLabel("&Show"), QLabel("&Pattern")
+        shown.setBuddy(self.view)
+        pattern.setBuddy(self.index)
+        return flowing((shown, self.view), (pattern, self.index), self._log, self._busy)
 
     def _request(self) -> None:
         self._timer.start()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QWidget
 
 from ptycho_core.scan.steps import Centre, MaskBrush, MaskPolygon, MaskRectangle, Region, Step
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.forms.flow import flowing
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.keyed_button import KeyedButton
 from ptycho_gui.kit.plots.plot import Plot
@@ -89,19 +90,16 @@ class StepTools(QWidget):
         self._apply()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(3)
-        row.addWidget(QLabel("Mask:"))
-        for name in ("rectangle", "polygon", "brush"):
-            row.addWidget(self.buttons[name])
-        row.addWidget(self.radius)
-        row.addWidget(self.buttons[THRESHOLD])
-        for widgets in ((self.buttons["centre"], self._find), (self.buttons[REGION],)):
-            row.addWidget(_line())
-            for widget in widgets:
-                row.addWidget(widget)
-        row.addStretch(1)
+        buttons = self.buttons
+        self.setLayout(
+            flowing(
+                (QLabel("Mask:"), buttons["rectangle"], buttons["polygon"]),
+                (buttons["brush"], self.radius),
+                buttons[THRESHOLD],
+                (buttons["centre"], self._find),
+                buttons[REGION],
+            )
+        )
 
     def _button(self, name: str, panel: QWidget) -> KeyedButton:
         picture, text, key, tip = _TOOLS[name]
@@ -174,10 +172,3 @@ def _decorate(button: KeyedButton, picture: str) -> None:
     button.setIcon(icon(picture))
     button.setIconSize(QSize(16, 16))
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-
-
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.VLine)
-    line.setFrameShadow(QFrame.Shadow.Sunken)
-    return line

@@ -300,6 +300,8 @@ class ObjectPanel(QWidget):
         upper.addWidget(self.view)
         upper.addWidget(self.probe)
         upper.setSizes([800, 200])
+        upper.setStretchFactor(0, 1)
+        upper.setStretchFactor(1, 0)  # in a large window the object gains
         self._lower = QSplitter(Qt.Orientation.Horizontal)
         self._lower.addWidget(self.profile)
         self._lower.addWidget(self.frc)

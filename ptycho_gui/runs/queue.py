@@ -13,6 +13,7 @@ from PySide6.QtCore import QAbstractTableModel, QMimeData, QModelIndex, QObject,
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import label_of, worded
 
 COLUMNS = ("State", "Scan", "Settings", "Output folder", "Remark")
 
@@ -218,11 +219,11 @@ class RunQueue(QAbstractTableModel):
 
 def _cells(entry: _Entry) -> tuple[str, ...]:
     run = entry.run
-    changed = ", ".join(f"{name} {value}" for name, value in run.settings.items()) or "defaults"
-    return entry.state.capitalize(), run.source.file.name, changed, run.folder.name, entry.reason
+    changed = ", ".join(f"{label_of(name)} {value}" for name, value in run.settings.items()) or "defaults"
+    return entry.state.capitalize(), run.source.file.name, changed, run.folder.name, worded(entry.reason)
 
 
 def _tips(entry: _Entry) -> tuple[str, ...]:
     run = entry.run
-    changed = "\n".join(f"{name}: {value}" for name, value in run.settings.items())
-    return entry.state.capitalize(), str(run.source.file), changed, str(run.folder), entry.reason
+    changed = "\n".join(f"{label_of(name)}: {value}" for name, value in run.settings.items())
+    return entry.state.capitalize(), str(run.source.file), changed, str(run.folder), worded(entry.reason)

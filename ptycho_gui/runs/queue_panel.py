@@ -37,6 +37,7 @@ class QueuePanel(QWidget):
             "The queue is empty. Open a scan, choose the settings, and add them here: the runs are done one after "
             "another, and one that fails does not stop the rest.",
         )
+        self.view.stretch("Settings", "Remark")
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.view.setDragDropOverwriteMode(False)

@@ -10,8 +10,8 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QHBoxLayout,
     QLabel,
+    QLayout,
     QMenu,
     QPushButton,
     QSizePolicy,
@@ -27,10 +27,14 @@ from superqt.utils import QSignalThrottler
 from ptycho_core.runs.curves import CHARTS, Axis, Chart, Curve, charts_of, curves_of, nearest_row, overlaid, positions
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.forms.flow import flowing
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import mnemonics
 from ptycho_gui.train.curves_view import CurvesView, key_of
 
 _EVERY_MS = 300
+_TAKEN = "aimox"
+"""Letters of the controls below the tabs."""
 _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
@@ -146,7 +150,7 @@ class CurvesPanel(QWidget):
         super().showEvent(event)
         self.draw()
 
-    def _make_controls(self) -> QHBoxLayout:
+    def _make_controls(self) -> QLayout:
         self.axis = QComboBox()
         self.axis.addItems(list(_AXES))
         self.axis.setToolTip("What is counted along x")
@@ -174,26 +178,20 @@ class CurvesPanel(QWidget):
         self.fit = QPushButton(icon("fit"), "F&it")
         self.fit.setToolTip("See all of the curves, and follow them as they grow (double-click, or Home)")
         self.fit.clicked.connect(self._fit)
-        row = QHBoxLayout()
-        for text, field in (("&X axis", self.axis), ("S&moothing", self.smoothing)):
-            label = QLabel(text)
-            label.setBuddy(field)
-            row.addWidget(label)
-            row.addWidget(field)
-        row.addWidget(self._smoothed)
-        row.addWidget(self.log)
-        row.addStretch(1)
-        row.addWidget(self.overlaid)
-        row.addWidget(self.fit)
-        return row
+        axis, smoothing = QLabel("&X axis"), QLabel("S&moothing")
+        axis.setBuddy(self.axis)
+        smoothing.setBuddy(self.smoothing)
+        return flowing(
+            (axis, self.axis), (smoothing, self.smoothing, self._smoothed), self.log, (self.overlaid, self.fit)
+        )
 
     def _set_charts(self, charts: tuple[Chart, ...]) -> None:
         self._charts = [*charts, _FIGURES]
         self.tabs.blockSignals(True)
         while self.tabs.count():
             self.tabs.removeTab(0)
-        for chart in self._charts:
-            self.tabs.addTab(f"&{chart.title}")
+        for title in mnemonics((chart.title for chart in self._charts), _TAKEN):
+            self.tabs.addTab(title)
         self.tabs.setTabVisible(len(self._charts) - 1, bool(self._figures))
         self.tabs.blockSignals(False)
         self._choose_chart()

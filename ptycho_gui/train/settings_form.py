@@ -41,7 +41,7 @@ class SettingsForm(QWidget):
         self._advanced = sorted(advanced, key=lambda name: sections.index(_section_of(name)))
         self.fields = DraftFields(draft, [*self._basic, *self._advanced], self).fields
         self.search = QLineEdit(clearButtonEnabled=True)
-        self.search.setPlaceholderText("as in: learning rate, probe, early")
+        self.search.setPlaceholderText("such as learning rate")
         self.search.setToolTip("Show only the settings whose name or help has these words")
         self.search.textChanged.connect(self._arrange)
         self.unfold = QToolButton(autoRaise=True)

@@ -53,6 +53,7 @@ DECLARED: dict[str, _Declared] = {
     ),
     "reset_layout": _Declared("&Reset layout", "Put all panels back where they were"),
     "unlock": _Declared("&Move panels", "Show the panels' title bars, to drag them elsewhere"),
+    "full_picture": _Declared("&Full-screen picture", "Show the object alone; Esc leads back", "F11"),
     "guide": _Declared("Operator &guide", "From a scan file to an exported checkpoint", "F1", "help"),
     "whats_this": _Declared("&What's this?", "Click on a panel to read what it is for", "Shift+F1"),
     "first_steps": _Declared("&First steps", "The three steps from a scan to a picture"),
@@ -63,7 +64,7 @@ _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
     "&Run": ("start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
     "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction"),
-    "&View": ("reset_layout", "unlock", ""),
+    "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),
 }
 _TOOLBAR = ("open", "", "start", "stop", "resume", "", "reconstruct", "export_checkpoint", "export_reconstruction")

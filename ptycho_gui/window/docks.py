@@ -1,4 +1,7 @@
-"""Where the panels are: three groups of tabs (left, main, bottom), and a fourth beside the main one on wide screens."""
+"""Where the panels are: groups of tabs at the left, in the middle and at the bottom; on wide screens a column more.
+
+There the picture has the whole height and most of the width; at its right, curves stand above the tables.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from ptycho_gui.window.preferences import VERSION, Preferences
 _SHARE_OF_SCREEN = 0.9
 _SMALL_SCREEN_PX = 1600
 _WIDE_PX = 1900
-_LEFT_PX = {False: 380, True: 460}
-_BOTTOM_PART = 4
+_LEFT_PX, _SIDE_PX = 380, 560
+_BOTTOM_PART = {False: 0.25, True: 0.4}
 _LEFT, _MAIN, _SIDE, _BOTTOM = "left", "main", "side", "bottom"
-_SPLITS = {_BOTTOM: Qt.Orientation.Vertical, _SIDE: Qt.Orientation.Horizontal}
+_ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 _AREAS = {_LEFT: Qt.DockWidgetArea.LeftDockWidgetArea, _MAIN: Qt.DockWidgetArea.RightDockWidgetArea}
 
 
@@ -75,6 +78,7 @@ class Docks:
         self._groups: dict[str, str] = {}
         self._panels: dict[str, QWidget] = {}
         self._placed: dict[str, list[QDockWidget]] = {}
+        self._wide = False
         window.setDockNestingEnabled(True)
         window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         window.tabifiedDockWidgetActivated.connect(lambda dock: dock.widget().take_focus())
@@ -115,7 +119,7 @@ class Docks:
 
     def arrange(self) -> None:
         """Put every dock where it is at first, in a window as wide as this one; `share_room` sizes them."""
-        wide = self._window.width() >= _WIDE_PX
+        self._wide = wide = self._window.width() >= _WIDE_PX
         groups: dict[str, list[QDockWidget]] = {}
         for name, dock in self._docks.items():
             dock.setFloating(False)
@@ -126,9 +130,9 @@ class Docks:
         firsts = {group: docks[0] for group, docks in groups.items()}
         for group, area in _AREAS.items():
             self._window.addDockWidget(area, firsts[group])
-        for group, direction in _SPLITS.items():  # before there are tabs, which cannot be split
-            if group in firsts:
-                self._window.splitDockWidget(firsts[_MAIN], firsts[group], direction)
+        if wide:  # before there are tabs, which cannot be split
+            self._window.splitDockWidget(firsts[_MAIN], firsts[_SIDE], Qt.Orientation.Horizontal)
+        self._window.splitDockWidget(firsts[_SIDE if wide else _MAIN], firsts[_BOTTOM], Qt.Orientation.Vertical)
         for docks in groups.values():
             for dock in docks[1:]:
                 self._window.tabifyDockWidget(docks[0], dock)
@@ -166,13 +170,25 @@ class Docks:
 
     def share_room(self) -> None:
         """Give each group its part of the window, after `arrange` and once the window is on the screen."""
-        width, height = self._window.width(), self._window.height()
-        across = [self._shown(group) for group in (_LEFT, _MAIN, _SIDE) if group in self._placed]
-        left = _LEFT_PX[len(across) > 2]
-        rest = (width - left) // (len(across) - 1)
-        self._window.resizeDocks(across, [left] + [rest] * (len(across) - 1), Qt.Orientation.Horizontal)
-        down = [height - height // _BOTTOM_PART, height // _BOTTOM_PART]
-        self._window.resizeDocks([self._shown(_MAIN), self._shown(_BOTTOM)], down, Qt.Orientation.Vertical)
+        side = {_SIDE: _SIDE_PX} if self._wide else {}
+        across = {_LEFT: _LEFT_PX, _MAIN: self._window.width() - _LEFT_PX - sum(side.values()), **side}
+        self._window.resizeDocks([self._shown(each) for each in across], list(across.values()), _ACROSS)
+        low = round(self._window.height() * _BOTTOM_PART[self._wide])
+        above = self._shown(_SIDE if self._wide else _MAIN)
+        self._window.resizeDocks([above, self._shown(_BOTTOM)], [self._window.height() - low, low], _DOWN)
+
+    def follow_width(self) -> None:
+        """Arrange anew a window that has become wide, or narrow; what is hidden or in front stays so."""
+        if (self._window.width() >= _WIDE_PX) == self._wide:
+            return
+        hidden = [dock for dock in self._docks.values() if dock.isHidden()]
+        fronts = [name for name, panel in self._panels.items() if panel.isVisible()]
+        self.arrange()
+        for dock in hidden:
+            dock.hide()
+        for name in sorted(fronts, key=lambda name: self._groups[name] == _MAIN):  # which win where groups meet
+            self[name].raise_()
+        self.share_room()
 
     def _shown(self, group: str) -> QDockWidget:
         """Return the dock of a group that is in front, or else the first that can be."""

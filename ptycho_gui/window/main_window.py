@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QToolBar, QWhatsThis, QWidget
 
 from ptycho_core.base.errors import Fix, InputError, Problem
@@ -39,6 +39,7 @@ from ptycho_gui.window.actions import Actions
 from ptycho_gui.window.colours_menu import ColoursMenu
 from ptycho_gui.window.docks import Docks
 from ptycho_gui.window.file_actions import FileActions
+from ptycho_gui.window.full_picture import FullPicture
 from ptycho_gui.window.guide_window import GuideWindow
 from ptycho_gui.window.message_bar import MessageBar
 from ptycho_gui.window.preferences import Preferences
@@ -137,6 +138,7 @@ class MainWindow(QMainWindow):
         bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
         bind("export_reconstruction", results.export_reconstruction, results.why_no_reconstruction)
         bind("reset_layout", self._reset_layout)
+        FullPicture(self, self.docks, "object", self.commands["full_picture"])
         bind("guide", self._show_guide)
         bind("whats_this", QWhatsThis.enterWhatsThisMode)
         bind("first_steps", lambda: self.docks.show("welcome"))
@@ -268,6 +270,12 @@ class MainWindow(QMainWindow):
         if self._as_at_first:
             self._as_at_first = False
             QTimer.singleShot(0, self, self.docks.share_room)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Qt: a wide window has room for a column more."""
+        super().resizeEvent(event)
+        if self.isVisible() and not self.isFullScreen():
+            QTimer.singleShot(0, self, self.docks.follow_width)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Qt: take files that are dropped."""

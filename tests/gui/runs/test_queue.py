@@ -50,6 +50,18 @@ def test_the_queue_is_a_sound_qt_model(queue, qtmodeltester):
     qtmodeltester.check(queue)
 
 
+def test_settings_and_remarks_share_the_room_that_is_left(panel):
+    panel.resize(1400, 300)
+    header, names = (
+        panel.view.horizontalHeader(),
+        [panel.queue.headerData(c, Qt.Orientation.Horizontal) for c in range(5)],
+    )
+    width = dict(zip(names, map(header.sectionSize, range(5)), strict=True))
+    assert sum(width.values()) == panel.view.viewport().width()
+    assert min(width["Settings"], width["Remark"]) > max(width["State"], width["Scan"], width["Output folder"])
+    assert panel.queue.index(0, 2).data() == "Preset quick"
+
+
 def test_runs_are_taken_one_at_a_time_in_their_order(queue):
     first = queue.next()
     assert first == queued("a")

@@ -57,9 +57,33 @@ def test_on_a_wide_screen_curves_stand_beside_the_main_group_whatever_was_before
         arrange(window, docks, size)
     assert tabs_of(window, docks, "data") == {"object"}
     assert tabs_of(window, docks, "curves") == set()
-    qtbot.waitUntil(lambda: docks["curves"].x() > docks["data"].geometry().right() > WIDE[0] // 4)
+    qtbot.waitUntil(lambda: docks["curves"].x() > docks["data"].geometry().right() > WIDE[0] // 2)
 
 
-def test_the_tables_get_a_quarter_of_the_height(window, docks, qtbot):
+def test_on_a_wide_screen_the_object_has_half_of_the_window_and_the_rest_sensible_widths(window, docks, qtbot):
     arrange(window, docks, WIDE)
-    qtbot.waitUntil(lambda: 0 < docks["runs"].height() < WIDE[1] // 3)
+    docks.show("object")
+    qtbot.waitUntil(docks.panel("object").isVisible)
+    size = docks["object"].size()
+    assert size.width() * size.height() >= WIDE[0] * WIDE[1] / 2
+    assert 300 < docks["scan"].width() < 500
+    assert 400 < docks["curves"].width() < 700
+    assert docks["runs"].y() > docks["curves"].y()
+
+
+def test_a_window_that_grows_and_shrinks_is_arranged_for_its_width_and_keeps_what_is_in_front(window, docks, qtbot):
+    arrange(window, docks, NARROW)
+    docks.show("object")
+    docks["log"].hide()
+    qtbot.waitUntil(docks.panel("object").isVisible)
+    for size, beside in ((WIDE, set()), (NARROW, {"data", "object"})):
+        window.resize(*size)
+        docks.follow_width()
+        assert tabs_of(window, docks, "curves") == beside
+        qtbot.waitUntil(docks.panel("object").isVisible)
+        assert docks["log"].isHidden()
+
+
+def test_on_a_narrow_screen_the_tables_get_a_quarter_of_the_height(window, docks, qtbot):
+    arrange(window, docks, NARROW)
+    qtbot.waitUntil(lambda: 0 < docks["runs"].height() < NARROW[1] // 3)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QTabBar, QWidget
 
 from ptycho_gui.kit.labels import MENU_LETTERS
 from ptycho_gui.log.log_bridge import start_logging
@@ -33,9 +33,11 @@ def letters(panel):
     for widget in panel.findChildren(QWidget):
         label = isinstance(widget, QLabel) and widget.buddy() is not None
         text = widget.text() if label or isinstance(widget, QAbstractButton) else ""
-        text = widget.title() if isinstance(widget, QGroupBox) else text
-        if widget.isVisible() and (letter := re.search(r"&([^&\s])", text)):
-            found.append(letter[1].lower())
+        texts = [widget.title() if isinstance(widget, QGroupBox) else text]
+        if isinstance(widget, QTabBar):
+            texts += [widget.tabText(tab) for tab in range(widget.count()) if widget.isTabVisible(tab)]
+        if widget.isVisible():
+            found += [letter[1].lower() for each in texts if (letter := re.search(r"&([^&\s])", each))]
     return found
 
 
@@ -100,3 +102,36 @@ def test_tab_leads_through_the_panels_in_sight_and_into_none_behind_a_tab(window
     assert "training" in passed
     assert len(passed) > 1
     assert passed <= in_sight
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_F11, Qt.Key.Key_Escape])
+def test_the_object_fills_the_screen_and_the_window_is_afterwards_as_before(window, qtbot, key):
+    focus_on(window, "training", qtbot)
+    window.docks["log"].hide()
+    before = {name for name in window.docks.names if window.docks[name].isHidden()}
+    qtbot.keyClick(window, Qt.Key.Key_F11)
+    qtbot.waitUntil(lambda: window.docks["object"].size() == window.size())
+    assert window.isFullScreen()
+    qtbot.keyClick(window, key)
+    qtbot.waitUntil(window.training.isVisible)
+    assert not window.isFullScreen()
+    assert {name for name in window.docks.names if window.docks[name].isHidden()} == before
+    assert all(bar.isVisible() for bar in (window.menuBar(), window.run_bar, window.message_bar, window.object))
+
+
+def test_nothing_is_cut_off_in_a_small_window_with_all_settings_unfolded(window, qtbot):
+    window.setWindowState(Qt.WindowState.WindowNoState)
+    window.resize(1280, 800)
+    window.docks.arrange()
+    window.docks.share_room()
+    window.training.form.unfold.setChecked(True)
+    assert window.minimumSizeHint().width() <= 1280
+    for name in window.docks.names:
+        window.docks.show(name)
+        panel = window.docks.panel(name)
+        qtbot.waitUntil(panel.isVisible)
+        assert window.size().width() == 1280, name
+        assert panel.width() >= panel.minimumSizeHint().width(), name
+        for button in panel.findChildren(QAbstractButton):
+            if button.isVisible() and button.text() and not button.visibleRegion().isEmpty():
+                assert button.width() >= button.minimumSizeHint().width(), (name, button.text())
