@@ -87,7 +87,7 @@ def needs_of(case: Case) -> dict[str, Any]:
     return chosen
 
 
-SPOILS = ("", "transposed", "mirrored", "turned", "shuffled", "shifted", "near", "wrong beam", "fixed beam")
+SPOILS = ("", "transposed", "mirrored", "turned", "shuffled", "shifted", "strays", "near")
 
 
 def spoiled(scan: Any, spoil: str) -> Any:
@@ -105,6 +105,11 @@ def spoiled(scan: Any, spoil: str) -> Any:
         return scan.replace(positions=positions[np.random.default_rng(1).permutation(len(positions))])
     if spoil == "shifted":  # positions that begin one pattern late
         return scan.replace(positions=np.roll(positions, 1, axis=0))
+    if spoil == "strays":  # some patterns lie where others do
+        astray = np.random.default_rng(2).permutation(len(positions))[: max(3, len(positions) // 50)]
+        moved = positions.copy()
+        moved[astray] = positions[np.roll(astray, 1)]
+        return scan.replace(positions=moved)
     if spoil == "near":
         near = Geometry(
             energy_ev=10e3, distance_m=1.0, detector_pixel_m=(1e-5, 1e-5), propagator="near", magnification=10.0
@@ -149,7 +154,7 @@ def jobs() -> list[Job]:
         if needs_of(case):
             add(f"{name}: defaults", case, **direct)
     for name in ("small", "small narrow", "small faint", "small dim"):
-        for spoil in ("transposed", "mirrored", "turned", "shuffled", "shifted", "near"):
+        for spoil in ("transposed", "mirrored", "turned", "shuffled", "shifted", "strays", "near"):
             add(f"{name}: {spoil}", small[name], spoil, **direct)
     for name in ("small", "small narrow", "small faint", "small rough", "small jitter"):
         for epochs in (1, 2, 4, 8, 15):

@@ -42,17 +42,19 @@ def signs_of(
     """
     probe, unseen = model.probe.detach(), canvas.only(apart)
     kept = excess_of(model, object, unseen, held_out=True)
+    seen = excess_of(model, object, canvas.only(fitted), held_out=False)
     step, diameter = median_step_px(canvas.positions), probe_diameter(probe.cpu().numpy())
     return Signs(
         patterns=len(apart),
         error=kept.error,
         uncertain=kept.uncertain,
         worst=kept.error_at(WORST),
-        fitted=excess_of(model, object, canvas.only(fitted), held_out=False).error,
+        fitted=seen.error,
         blank=excess_of(model, _featureless(model, unseen), unseen, held_out=True).error,
         halves=None,
         overlap=overlap_at(step, diameter) if diameter else 0.0,
         edge_light=_light_at_edge(probe),
+        stray=tuple(sorted(map(int, [*fitted[seen.stray], *apart[kept.stray]]))),
         near_field=model.propagator.lowest_frequency > 0,
     )
 

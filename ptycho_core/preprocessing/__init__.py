@@ -40,6 +40,7 @@ _EFFECTS: dict[type[Step], Callable[[Any, Scan], Scan]] = {
     steps.DropBright: selection.drop_bright,
     steps.DropRepeated: selection.drop_repeated,
     steps.DropDuplicates: selection.drop_duplicates,
+    steps.DropPatterns: selection.drop_patterns,
 }
 
 

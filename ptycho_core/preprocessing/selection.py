@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.scan import Scan
-from ptycho_core.scan.steps import DropBright, DropDead, DropDuplicates, DropRepeated, Every, Region
+from ptycho_core.scan.steps import DropBright, DropDead, DropDuplicates, DropPatterns, DropRepeated, Every, Region
 from ptycho_core.scan.survey import repeated_rows, survey_of
 
 
@@ -74,6 +74,18 @@ def drop_duplicates(step: DropDuplicates, scan: Scan) -> Scan:
         if kept[earlier]:
             kept[later] = False
     return _keep(scan, kept, f"further than {step.distance_px:g} px from every earlier one")
+
+
+def drop_patterns(step: DropPatterns, scan: Scan) -> Scan:
+    """Leave out patterns that are named."""
+    beyond = max(step.rows)
+    if beyond >= len(scan):
+        raise InputError(f"drop_patterns: places must be below the number of patterns, {len(scan)} (it is {beyond})")
+    kept = np.ones(len(scan), bool)
+    kept[list(step.rows)] = False
+    if not kept.any():
+        raise InputError("drop_patterns: no pattern would be left")
+    return _keep(scan, kept, "that are not named")
 
 
 def _keep(scan: Scan, kept: NDArray[np.bool_], which: str) -> Scan:

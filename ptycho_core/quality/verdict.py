@@ -27,8 +27,12 @@ UNEVEN = 3.0
 BENT = 3.0
 """Where refined positions would help, the error may be this many times what patterns tell: of a picture that a slow
 drift of the stage bends, each of them sees but a small part."""
+STRAY, MOST_STRAY = 4.0, 0.05
+"""A pattern is stray that is missed by this many times more than most; where more than such a part is, none are."""
 FEW_PATTERNS = 4
 """That were kept apart, below which nothing is sure."""
+TOLD = 8
+"""Of the stray ones, so many are named."""
 FEW_EPOCHS = 30
 """Epochs of the direct engine below which more are a way out."""
 LITTLE_OVERLAP = 0.3
@@ -76,6 +80,13 @@ class Excess:
         return math.sqrt(max(0.0, float(np.quantile(self.squares, part)))) if len(self.squares) else math.nan
 
     @property
+    def stray(self) -> NDArray[np.int64]:
+        """Places of the patterns that are missed far more than the others; none where these are many."""
+        limit = STRAY * max(self.error, GOOD / 2)
+        found = np.flatnonzero(self.squares > limit**2)
+        return found if len(found) <= MOST_STRAY * len(self.squares) else found[:0]
+
+    @property
     def uncertain(self) -> float:
         """What `error` may be by chance alone, where it is smaller: of two standard errors of the median."""
         if len(self.squares) < 2:
@@ -108,6 +119,8 @@ class Signs:
         Of neighbouring views, as a part of the beam's diameter.
     edge_light
         Part of the probe's light in the outer eighth of its frame.
+    stray
+        Places in the scan of patterns that are missed far more than the others.
     near_field
         Whether the patterns were taken for shadows.
     polished
@@ -129,6 +142,7 @@ class Signs:
     halves: float | None
     overlap: float
     edge_light: float
+    stray: tuple[int, ...] = ()
     near_field: bool = False
     polished: bool = True
     epochs: int | None = None
@@ -184,6 +198,9 @@ def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
     if signs.halves is not None and signs.halves > GOOD:
         level = Level.POOR if signs.halves > POOR else Level.DOUBTFUL
         yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%} of the picture"
+    if signs.stray:
+        count = f"{len(signs.stray)} patterns are" if len(signs.stray) > 1 else "one pattern is"
+        yield Level.DOUBTFUL, f"{count} missed far more than the others: {' '.join(map(str, signs.stray[:TOLD]))}"
     if signs.worst > UNEVEN * max(signs.error, GOOD):
         yield Level.DOUBTFUL, f"in places patterns are missed by {signs.worst:.0%}, far more than elsewhere"
     if "positions" in signs.helps:
@@ -208,6 +225,9 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
     for knob in signs.helps:
         yield Fix(f"refine {'positions' if knob == 'positions' else 'brightness'}", knob, "refine")
+    if signs.stray:
+        named = " ".join(map(str, signs.stray))
+        yield Fix(f"drop {len(signs.stray)} pattern{'s' * (len(signs.stray) > 1)}", "--drop-patterns", named)
     if not config.probe_trainable:
         yield Fix("improve the probe", "probe_trainable", True)
     if not config.probe_search:

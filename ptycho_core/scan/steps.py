@@ -347,6 +347,28 @@ class DropDuplicates(Step):
     distance_px: float = knob(0.0, float, _SELECTION, "Object pixels between positions that are the same", minimum=0)
 
 
+@dataclass(frozen=True)
+class DropPatterns(Step):
+    """Leave out single patterns, by their places in the scan as the steps before leave it."""
+
+    name: ClassVar[str] = "drop_patterns"
+    places: str = knob(MISSING, str, _SELECTION, "Their places, counted from 0, with spaces between: 3 17 20")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.rows:
+            raise InputError("drop_patterns: places must name one pattern or more")
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The places."""
+        if not all(word.isdecimal() for word in self.places.split()):
+            raise InputError(
+                f"drop_patterns: places must be whole numbers with spaces between, as 3 17 20 (it is {self.places!r})"
+            )
+        return tuple(map(int, self.places.split()))
+
+
 STEPS: dict[str, type[Step]] = {
     kind.name: kind
     for kind in (
@@ -374,6 +396,7 @@ STEPS: dict[str, type[Step]] = {
         DropBright,
         DropRepeated,
         DropDuplicates,
+        DropPatterns,
     )
 }
 """All kinds by name."""

@@ -105,5 +105,7 @@ def _does(action: Fix) -> str:
         return "Try the eight ways to turn the patterns, in Prepare"
     if action.field == "propagator":
         return f"Open the scan again as one of the {action.value} field; then start a run"
+    if action.field.startswith("--"):
+        return "Leave them out in Prepare, and run once more with the settings of this run"
     value = "auto" if action.value is None else action.value
     return f"Run once more with the settings of this run, and {action.field.replace('_', ' ')} at {value}"

@@ -83,10 +83,10 @@ class ScanLoader(QObject):
         if source := self._latest:
             self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 
-    def fix(self, fix: Fix) -> None:
-        """Open the scan that is open again, with an answer or a step more."""
+    def fix(self, fix: Fix, then: Callable[[Inspection], object] | None = None) -> None:
+        """Open the scan that is open again, with an answer or a step more; ``then`` as for `open`."""
         if source := self._latest:
-            self.open(source.fixed(fix))
+            self.open(source.fixed(fix), then)
 
     def try_again(self, fix: Fix) -> None:
         """Open the file that could not be opened again, with an answer or a step more."""

