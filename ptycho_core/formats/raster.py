@@ -67,9 +67,10 @@ def step_m(path: Path, stated: float | None, settings: Settings) -> float:
     step = settings.number("step_m") or stated
     if step is None:
         raise UnknownFormatError(
-            f"{path} holds no positions: name their file, or of a raster say how far apart its patterns are",
+            f"{path}: nothing is known to hold its positions: name their file, say by a mapping which arrays they are, "
+            "or of a raster how far apart its patterns are",
             [Fix("say the step of the raster", "step_m", None)],
-            by_command="--positions FILE or --set step_m=METRES",
+            by_command="--positions FILE, --mapping FILE or --set step_m=METRES",
         )
     return step
 

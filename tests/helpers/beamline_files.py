@@ -219,6 +219,19 @@ def _cristal(folder: Path, m: Measurement) -> tuple[Path, None]:
 
 
 def _bliss(folder: Path, m: Measurement) -> tuple[Path, None]:
+    """Motors in millimetres, as their units say, and counters beside the images."""
+    y, x = _metres(m)
+    arrays = {"samz": -y * 1e3, "samy": -x * 1e3, "epoch": np.arange(len(y)) + 1.7e9, "eiger": m.counts}
+    path = folder / "sample_0002.h5"
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[f"3.1/measurement/{name}"] = values
+        for name in ("samz", "samy"):
+            file[f"3.1/measurement/{name}"].attrs["units"] = "mm"
+    return path, None
+
+
+def _id13(folder: Path, m: Measurement) -> tuple[Path, None]:
     """Two scans, and a counter beside the images of the first."""
     y, x = _metres(m)
     arrays: dict[str, Any] = {"1.1__measurement__epoch": np.arange(len(y)) + 1.7e9}
@@ -269,6 +282,7 @@ BEAMLINES: dict[str, Beamline] = {
     "diamond-i13": Beamline(_i13, GEOMETRY),
     "diamond-i14": Beamline(_i14, {key: GEOMETRY[key] for key in ("energy_ev", "detector_pixel_m")}),
     "esrf-bliss": Beamline(_bliss, GEOMETRY),
+    "esrf-id13": Beamline(_id13, GEOMETRY),
     "lcls-amo": Beamline(_amo, GEOMETRY),
     "lcls-xpp": Beamline(_xpp, GEOMETRY),
     "max4-nanomax": Beamline(_nanomax, PITCH_AND_DISTANCE),

@@ -7,8 +7,8 @@ lies in the corner. ``points`` (2, n) are the motors x and y in micrometres: of 
 
 Newer versions (`save_data` with ``save_diff = False``; read by https://github.com/NSLS2/holoptycho, `InitSimul`) leave
 the frames in the detector's files, ``raw_data/filename``, as ``entry/data/data``: counts, neither turned nor shifted.
-Of these ``raw_data/roi`` is taken, [[first row, end], [first column, end]]; ``raw_data/badpixels`` are [rows, columns] of
-the frame.
+Of these ``raw_data/roi`` is taken, [[first row, end], [first column, end]]; ``raw_data/badpixels`` are [rows, columns]
+of the frame.
 """
 
 from __future__ import annotations

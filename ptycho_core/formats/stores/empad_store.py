@@ -34,23 +34,31 @@ class EmpadStore(FrameStore):
     container: ClassVar[str] = "empad"
 
     def __init__(self, path: Path) -> None:
-        xml = _xml_of(path)
-        with reading(xml, "its XML"):
-            root = _parsed(xml)
-            named = root.find("raw_file")
-            raw = xml.with_name(re.split(r"[/\\]", named.get("filename", "") if named is not None else "")[-1])
+        xml, raw = _xml_of(path), path
+        root = ElementTree.Element("root")
+        if xml is not None:
+            with reading(xml, "its XML"):
+                root = _parsed(xml)
+                named = root.find("raw_file")
+                if xml == path and named is not None:
+                    raw = path.with_name(re.split(r"[/\\]", named.get("filename", ""))[-1])
         if not raw.is_file():
-            raise InputError(f"{xml} names the raw file '{raw.name}', which is missing: put that file beside it")
+            raise InputError(f"{path} names the raw file '{raw.name}', which is missing: put that file beside it")
         n = count_frames(raw, _STRIDE)
         source = FrameSource(raw, (n, _SIDE, _SIDE), np.dtype("<f4"), 0, _STRIDE)
         super().__init__(path, source, _stated(root, raw.name))
 
 
 def is_empad(path: Path, start: bytes) -> bool:
-    """Tell whether a file, by its first bytes, is the XML of an EMPAD, or a raw file beside which such an XML is."""
+    """Tell whether a file, by its first bytes, is the XML of an EMPAD or a raw file.
+
+    The latter has an XML beside it or, without one, ``.raw`` in its name and the size of whole frames.
+    """
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return _names_raw_file(path)
-    return path.stat().st_size >= _STRIDE and _xml_of(path) != path
+    size = path.stat().st_size
+    whole = path.suffix.lower() == ".raw" and size % _STRIDE == 0
+    return size >= _STRIDE and (whole or _xml_of(path) is not None)
 
 
 def _names_raw_file(path: Path) -> bool:
@@ -60,14 +68,10 @@ def _names_raw_file(path: Path) -> bool:
         return False
 
 
-def _xml_of(path: Path) -> Path:
-    """Return the XML that names a raw file: of its own name, or of its folder's; else the file itself."""
-    if path.suffix.lower() == ".xml":
-        return path
-    for other in (path.with_suffix(".xml"), path.parent / f"{path.parent.name}.xml"):
-        if other.is_file() and _names_raw_file(other):
-            return other
-    return path
+def _xml_of(path: Path) -> Path | None:
+    """Return the XML that is meant: this file, or the one of its name or its folder's beside it; None without any."""
+    candidates = (path, path.with_suffix(".xml"), path.parent / f"{path.parent.name}.xml")
+    return next((one for one in candidates if one.is_file() and _names_raw_file(one)), None)
 
 
 def _parsed(path: Path) -> ElementTree.Element:

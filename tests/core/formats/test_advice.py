@@ -17,6 +17,7 @@ from ptycho_core.scan.settings import SETTINGS
 from ptycho_core.scan.source import ScanSource
 from tests.helpers import scan_files as files
 from tests.helpers.bad_files import BAD_FILES
+from tests.helpers.beamline_files import BEAMLINES
 
 TYPED = {
     "energy_ev": "8000",
@@ -25,7 +26,7 @@ TYPED = {
     "object_pixel_m": str(files.PIXEL_M),
     "skip_lines": "2",
     "columns": "4",
-    "step_m": "1e-7",
+    "step_m": "1.3e-6",
     "defocus_m": "1e-3",
     "magnification": "500",
 }
@@ -115,6 +116,7 @@ ODD = {
     "masks of all pixels together": lambda folder: cxi(folder, mask=masks(0.4)),
     "a dark frame of another size": lambda folder: cxi(folder, data_dark=np.ones((4, 4))),
     "a title like numbers": lambda folder: fly(folder, f"1,2\n3,4\ny,x\n{ROWS}\n"),
+    "a raster without its step": lambda folder: ScanSource(BEAMLINES["dectris-raster"].write(folder, files.TINY)[0]),
     "a gap in a table": lambda folder: fly(folder, f"y,x\n{ROWS}\n".replace(f"{POSITIONS[4, 0]},", "nan,")),
 }
 

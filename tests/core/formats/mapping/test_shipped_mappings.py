@@ -9,6 +9,7 @@ import pytest
 from ptycho_core.base.errors import InputError, UnknownFormatError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.shipped_mappings import shipped_readers
+from ptycho_core.preprocessing import open_scan
 from tests.helpers import beamline_files as beamlines
 from tests.helpers import scan_files as files
 from tests.helpers.beamline_files import BEAMLINES
@@ -38,6 +39,7 @@ def test_a_beamlines_file_opens_by_its_shipped_mapping(tmp_path, name):
     assert scan.geometry.energy_ev == pytest.approx(files.ENERGY_EV)
     title = shipped_readers()[scan.source.format].shipped.title
     assert any(f"read as {title}" in sentence for sentence in scan.history)
+    np.testing.assert_array_equal(open_scan(scan.source).positions, scan.positions)  # as a run that is resumed does
 
 
 def test_every_shipped_mapping_has_a_file_that_tests_it_and_says_whose_it_is():
@@ -49,7 +51,7 @@ def test_every_shipped_mapping_has_a_file_that_tests_it_and_says_whose_it_is():
 
 
 def test_of_several_scans_in_a_file_the_first_is_taken_and_said_and_another_can_be(tmp_path):
-    read = written(tmp_path, "esrf-bliss")
+    read = written(tmp_path, "esrf-id13")
     scan = read()
     (asked,) = [one for one in scan.assumptions if one.key == "scan_index"]
     assert (asked.value, asked.choices) == ("1.1", ("1.1", "2.1"))
@@ -103,7 +105,7 @@ def test_a_missing_data_file_of_a_master_is_named(tmp_path):
 
 def test_a_master_without_positions_asks_for_their_file_or_for_the_step_of_its_raster(tmp_path):
     path, _ = BEAMLINES["dectris-raster"].write(tmp_path, M)
-    with pytest.raises(UnknownFormatError, match="name their file, or of a raster") as caught:
+    with pytest.raises(UnknownFormatError, match="name their file, say by a mapping which") as caught:
         read_scan(path, settings={"columns": "4"})
     assert [fix.field for fix in caught.value.fixes] == ["step_m"]
     with pytest.raises(InputError, match="set columns") as caught:
@@ -125,3 +127,23 @@ def test_a_table_of_another_make_is_not_taken_for_velociprobes(tmp_path):
     np.savetxt(table, np.random.default_rng(0).random((len(M.counts), 9)), delimiter=",")
     with pytest.raises(UnknownFormatError, match="only a mapping says"):
         read_scan(path, positions_file=table)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_velociprobes_triggers_may_be_counted_from_0_or_1_and_have_a_comment_above(tmp_path, first):
+    path, table = BEAMLINES["aps-velociprobe"].write(tmp_path, M)
+    rows = np.loadtxt(table, delimiter=",", dtype=int)
+    rows[:, 7] += first
+    np.savetxt(table, rows, fmt="%d", delimiter=",", header="velociprobe positions")
+    scan = read_scan(path, positions_file=table)
+    np.testing.assert_allclose(scan.positions - scan.positions[0], M.positions - M.positions[0], atol=0.02)
+    assert [one.value for one in scan.assumptions if one.key == "pairing"] == (["order"] if first else [])
+
+
+@pytest.mark.parametrize(("names", "factor"), [("X (mm),Y (mm)", 1e3), ("stage_x,stage_y", 1e6), ("x_nm,y_nm", 1e9)])
+def test_a_master_takes_positions_from_tables_with_usual_names_and_units(tmp_path, names, factor):
+    path, table = BEAMLINES["dectris"].write(tmp_path, M)
+    rows = M.positions[:, ::-1] * M.pixel_m * factor
+    np.savetxt(table, rows, delimiter=",", header=names, comments="")
+    scan = read_scan(path, positions_file=table)
+    np.testing.assert_allclose(scan.positions - scan.positions[0], M.positions - M.positions[0], atol=1e-6)

@@ -126,3 +126,25 @@ def test_cxi_without_energy_asks_for_what_metres_need(tmp_path):
     np.testing.assert_allclose(
         read_scan(path, settings={"energy_ev": "8000"}).positions, files.positions(), rtol=1e-9, atol=1e-9
     )
+
+
+def test_als_cosmic_has_its_translation_with_the_detector_and_its_probe_with_the_source(tmp_path):
+    m = files.TINY
+    with h5py.File(tmp_path / "NS_1.cxi", "w") as file:
+        file["cxi_version"] = 160
+        detector = file.create_group("entry_1/instrument_1/detector_1")
+        detector["data"], detector["translation"] = m.counts.astype(np.float32), m.laboratory_m
+        detector["distance"], detector["x_pixel_size"], detector["y_pixel_size"] = 2.0, 75e-6, 75e-6
+        detector["probe_mask"] = np.ones((16, 16))
+        source = file.create_group("entry_1/instrument_1/source_1")
+        source["energy"], source["wavelength"] = 8000 * files.JOULE_PER_EV, 1.55e-10
+        source["illumination"], source["data_illumination"] = m.probe, m.counts.mean(axis=0)
+        data = file.create_group("entry_1/data_1")
+        data["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+        data["translation"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/translation")
+    scan = read_scan(tmp_path / "NS_1.cxi")
+    assert scan.source.format == "cxi"
+    np.testing.assert_array_equal(scan.patterns[:], m.counts)
+    np.testing.assert_allclose(scan.positions - scan.positions[0], m.positions - m.positions[0], atol=1e-9)
+    np.testing.assert_array_equal(scan.probe, m.probe[None])
+    assert scan.pixel_size_m == pytest.approx((files.PIXEL_M, files.PIXEL_M))

@@ -30,6 +30,12 @@ def test_empad_opens_by_either_of_its_files(tmp_path, old, by):
     assert_right(read_scan(tmp_path / by, settings=files.ANSWERS), 128, "empad")
 
 
+def test_an_empads_raw_file_opens_without_its_xml_by_the_size_in_its_name(tmp_path):
+    files.write_empad(tmp_path).unlink()
+    scan = read_scan(tmp_path / "scan_x4_y3.raw", settings={**files.ANSWERS, "step_m": str(files.STEP_M)})
+    assert_right(scan, 128, "empad")
+
+
 @pytest.mark.parametrize("kind", ["U08", "U16", "U32"])
 def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
     files.write_mib(tmp_path / "a.mib", kind)
@@ -41,7 +47,7 @@ def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
 
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
     files.write_mib(tmp_path / "a.mib")
-    asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "holds no positions"))
+    asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "how far apart"))
     for answers, field, words in asked:
         with pytest.raises(InputError, match=words) as caught:
             read_scan(tmp_path / "a.mib", settings=answers)
@@ -77,6 +83,9 @@ def test_files_that_are_no_frames_of_either(tmp_path):
     (tmp_path / "a.xml").write_text('<root><raw_file filename="../../etc/gone.raw"/></root>')
     with pytest.raises(InputError, match=r"names the raw file 'gone\.raw', which is missing"):
         read_scan(tmp_path / "a.xml")
+    (tmp_path / "e.xml").write_text('<root><raw_file filename=""/></root>')
+    with pytest.raises(InputError, match=r"e\.xml: its XML cannot be read"):
+        read_scan(tmp_path / "e.xml")
     grows = '<!DOCTYPE r [<!ENTITY a "aaaa">]><root><raw_file filename="a.raw"/></root>'
     for name, text in (("b.xml", grows), ("c.xml", "<root/>"), ("d.xml", "<root")):
         (tmp_path / name).write_text(text)
@@ -96,5 +105,5 @@ def test_files_that_are_no_frames_of_either(tmp_path):
 def test_a_step_that_is_nowhere_is_asked_for_as_a_scan_without_positions(tmp_path):
     xml = files.write_empad(tmp_path)
     xml.write_text(xml.read_text().replace("optics", "nothing"))
-    with pytest.raises(UnknownFormatError, match="holds no positions: name their file"):
+    with pytest.raises(UnknownFormatError, match=r"name their file, .* how far apart"):
         read_scan(xml, settings=files.ANSWERS)
