@@ -32,7 +32,8 @@ class Coordinate:
     unit
         A key of `UNITS`: what the stored values are in, once multiplied.
     column
-        Which column, from 0, of an array that holds several coordinates: (n, 2) or (2, n).
+        Which column, from 0, of an array that holds several coordinates: (n, 2) or (2, n); of complex numbers 0 is the
+        real part and 1 the imaginary one, of records (a compound type) it counts the fields.
     multiplier
         Of the stored values; a negative one reverses the axis.
     angle

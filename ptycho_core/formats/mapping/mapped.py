@@ -229,7 +229,9 @@ def coordinate_values(where: Store, of: Coordinate, settings: Settings) -> NDArr
     shape = where.header(key).shape
     if not 0 < math.prod(shape) <= _MOST_NUMBERS:
         raise InputError(f"{where.path}: '{key}' has shape {shape}; a scan has 1 to {MOST_PATTERNS} positions")
-    if of.column is None:
+    if where.header(key).dtype.kind == "c" or where.header(key).dtype.names:
+        values = _part(where, key, of.column)
+    elif of.column is None:
         values = where.numbers(key).ravel()
     else:
         axis = -1 if len(shape) > 1 and shape[-1] <= shape[0] else 0
@@ -237,6 +239,24 @@ def coordinate_values(where: Store, of: Coordinate, settings: Settings) -> NDArr
             raise InputError(f"{where.path}: '{key}' has shape {shape}, and so no column {of.column}")
         values = np.take(where.numbers(key), of.column, axis=axis).ravel()
     return fields.check_finite(where, key, values, settings)
+
+
+def _part(where: Store, key: str, column: int | None) -> NDArray[np.float64]:
+    """Return the real or the imaginary part of complex numbers, or one field of records, by its number from 0."""
+    dtype = where.header(key).dtype
+    names = dtype.names or ("real", "imag")
+    if column is None or column >= len(names):
+        told = f"'{key}' holds {len(names)} numbers in each place ({', '.join(names)})"
+        raise InputError(f"{where.path}: {told}; the mapping must say which by a 'column' from 0")
+    if dtype.names is None:
+        values = where.numbers(key, np.complex128).ravel()
+        return np.asarray(values.imag if column else values.real)
+    field = where.read(key)[names[column]]
+    if field.dtype.kind not in "biuf":
+        raise InputError(
+            f"{where.path}: '{names[column]}' of '{key}' has type {field.dtype}; it must hold real numbers"
+        )
+    return np.asarray(field, np.float64).ravel()
 
 
 def _along_raster(

@@ -448,3 +448,30 @@ def test_absurd_shapes_are_refused_unread(tmp_path, role):
     }[role]
     with pytest.raises(InputError, match="'huge'"):
         read_scan(path, mapping=mapping(**{role: change}))
+
+
+# Coordinates in one array of complex numbers or of records
+
+
+@pytest.mark.parametrize("container", ["h5", "npz"])
+@pytest.mark.parametrize("kind", ["complex", "records"])
+def test_positions_may_be_complex_numbers_or_records(tmp_path, kind, container):
+    y, x = M.positions.T
+    if kind == "complex":
+        places = y + 1j * x
+    else:
+        places = np.zeros(len(y), [("x", "f8"), ("time", "f8"), ("y", "f8")])
+        places["x"], places["y"] = x, y
+    columns = {"y": 0, "x": 1} if kind == "complex" else {"y": 2, "x": 0}
+    path = tmp_path / f"a.{container}"
+    if container == "npz":
+        np.savez(path, frames=M.counts, places=places)
+    else:
+        with h5py.File(path, "w") as file:
+            file["frames"], file["places"] = M.counts, places
+    coordinates = {axis: {"key": "places", "unit": "px", "column": column} for axis, column in columns.items()}
+    body = {"version": 1, "patterns": "frames", "positions": coordinates}
+    np.testing.assert_allclose(read_scan(path, mapping=Mapping.from_dict(body)).positions, M.positions)
+    del coordinates["x"]["column"]
+    with pytest.raises(InputError, match=r"'places' holds . numbers in each place .* must say which by a 'column'"):
+        read_scan(path, mapping=Mapping.from_dict(body))
