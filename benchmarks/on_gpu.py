@@ -49,7 +49,6 @@ def measure(folder: Path) -> Iterator[Row]:
     """Train, reconstruct and compare."""
     properties = torch.cuda.get_device_properties(0)
     yield Row("device", f"{properties.name}, {os.cpu_count()} processor cores, torch {torch.__version__}")
-    yield from tried(contract, folder)
     started = time.perf_counter()
     scan = ptycho.simulate(SPEC).scan
     yield Row("simulating 10,304 patterns, on the processor", time.perf_counter() - started, unit="s")
@@ -64,7 +63,7 @@ def measure(folder: Path) -> Iterator[Row]:
                 "max_epochs": EPOCHS[engine],
                 "accelerator": "gpu",
                 "probe_search": False,
-                "warm_start_epochs": 6,
+                "warm_start_epochs": 12,
                 "checkpoint_save_top_k": 1,
                 "preview_seconds": 0.0,
                 "quiet": True,
@@ -77,6 +76,7 @@ def measure(folder: Path) -> Iterator[Row]:
     yield from tried(reconstructed, network, scan, "10,304 patterns by the network")
     yield from tried(reconstructed, solver, scan, "10,304 patterns by the direct engine")
     yield from tried(agreement, scan.take(range(PATTERNS_OF_COMPARISON)), network, folder)
+    yield from tried(contract, folder)
 
 
 def tried(part: Callable[..., Iterator[Row]], *given: object) -> Iterator[Row]:
@@ -129,16 +129,23 @@ def reconstructed(run: Path, scan: ptycho.Scan, name: str) -> Iterator[Row]:
 
 
 def agreement(scan: ptycho.Scan, network: Path, folder: Path) -> Iterator[Row]:
-    """Compare what the GPU and the processor make of the same: where it is well lit, as the dark tells nothing."""
+    """Compare what the GPU and the processor make of the same: where it is well lit, as the dark tells nothing.
+
+    Where next to nothing is expected of a pixel and photons were counted, rounding decides the phase that they get, and
+    a fit multiplies the difference: only with a background, below which nothing is expected, it stays at rounding.
+    """
     how = {"polish_epochs": 0, "halves": False, "final_pass": False}
     one, other = (ptycho.reconstruct(scan, network, accelerator=device, **how) for device in ("gpu", "cpu"))
-    yield Row("network's pass, GPU against CPU, relative rms", difference(one, other), 1e-3)
-    found = []
-    for device in ("gpu", "cpu"):
-        given = {"engine": "direct", "max_epochs": 3, "probe_search": False, "accelerator": device, "quiet": True}
-        run = ptycho.train(ptycho.build_config(given), scan, folder / f"direct-{device}")
-        found.append(ptycho.reconstruct(scan, run.last_checkpoint, accelerator=device, **how))
-    yield Row("three epochs of the direct engine, GPU against CPU, relative rms", difference(*found), 1e-2)
+    yield Row("network's pass, GPU against CPU, relative rms", difference(one, other), 2e-2)
+    for background, most in ((False, 2e-2), (True, 1e-3)):
+        found = []
+        for device in ("gpu", "cpu"):
+            given = {"engine": "direct", "max_epochs": 3, "probe_search": False, "background": background}
+            config = ptycho.build_config({**given, "accelerator": device, "preview_seconds": 0.0, "quiet": True})
+            run = ptycho.train(config, scan, folder / f"direct-{device}-{background}")
+            found.append(ptycho.reconstruct(scan, run.last_checkpoint, accelerator=device, **how))
+        name = f"three epochs of the direct engine{', with a background' if background else ''}"
+        yield Row(f"{name}, GPU against CPU, relative rms", difference(*found), most)
 
 
 def difference(one: ptycho.Reconstruction, other: ptycho.Reconstruction) -> float:

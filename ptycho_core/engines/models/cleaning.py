@@ -62,7 +62,8 @@ class Cleaner(nn.Module):
         with torch.no_grad():
             differences, features = _seen(object, light)
         weights = self.last(self.body(features)).float().tanh() / 4
-        change = torch.einsum("gkyx,gkyxc->gyxc", weights, differences)
+        with torch.autocast(object.device.type, enabled=False):
+            change = torch.einsum("gkyx,gkyxc->gyxc", weights, differences)
         return object + torch.view_as_complex(change.contiguous())
 
     def in_tiles(self, object: Tensor, light: Tensor, tile: int) -> Tensor:

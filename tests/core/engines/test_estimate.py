@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.propagators import FAR_FIELD
 from ptycho_core.simulation import Simulation
@@ -33,10 +34,12 @@ def test_patterns_left_out_and_the_order_of_others_play_no_part(tiny_sim: Simula
 
 
 @pytest.mark.parametrize("part", [0.1, 0.7])
-def test_thinned_counts_are_whole_independent_and_add_up(part):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_thinned_counts_are_whole_independent_and_add_up(tiny_scan, part, at_once):
     counts = torch.poisson(torch.full((40, 32, 32), 5.0), torch.Generator().manual_seed(0))
-    rows = torch.arange(40)
-    thinning = Thinning(part, 3)
+    rows, amplitudes = torch.arange(40), Amplitudes(tiny_scan, torch.device("cpu"))
+    amplitudes.kept = counts.sqrt()
+    thinning = Thinning(part, 3, amplitudes if at_once else None)
     first, second = thinning.first(counts, rows), thinning.second(counts, rows)
     assert torch.equal(first + second, counts)
     assert torch.equal(first, first.round())

@@ -11,7 +11,7 @@ from ptycho_core.engines.orientation_search import search_orientation
 from ptycho_core.engines.training import train
 from ptycho_core.inspection import memory
 from ptycho_core.inspection.inspection import describe, scan_figures
-from ptycho_core.inspection.memory import check_memory, memory_of
+from ptycho_core.inspection.memory import check_accelerator_memory, check_memory, memory_of, memory_on_accelerator
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.scan.grouping import patterns_per_step
@@ -82,6 +82,15 @@ def test_training_and_the_search_for_the_orientation_are_refused_before_anything
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="positions lie far from all others"):
         search_orientation(aborted())
+
+
+def test_what_an_accelerator_has_no_memory_for_is_refused_but_patterns_may_stay_elsewhere():
+    whole = memory_on_accelerator(DIRECT, SCAN)
+    assert whole.patterns == 4 * len(SCAN) * SCAN.size**2
+    assert check_accelerator_memory(DIRECT, SCAN, whole.total - whole.patterns) == []
+    (problem,) = check_accelerator_memory(DIRECT, SCAN, whole.total - whole.patterns - 1)
+    assert "of the accelerator's memory, of which" in problem.message
+    assert memory_on_accelerator(Config(), SCAN).patterns == 2 * whole.patterns  # thinned counts beside them
 
 
 def test_inspect_tells_the_memory():
