@@ -46,7 +46,7 @@ class ShippedMapping:
     title
         How operators call it.
     source
-        As whose published loader reads it.
+        Whence it is known, as the end of a sentence: as whose published loader reads it.
     mapping
         With placeholders and alternatives in its keys.
     assumed
@@ -104,7 +104,7 @@ class MappedReader:
         found = [fit for fit in fits(self.shipped, store, positions) if fit.placed]
         fit = _chosen(found, settings) if found else None
         stored = mapped.read(store, positions, settings, fit.mapping if fit else self.shipped.mapping)
-        told = f"read as {self.shipped.title}: as {self.shipped.source} reads it"
+        told = f"read as {self.shipped.title}, {self.shipped.source}"
         stored.notes.insert(0, f"{told}; {self.shipped.assumed}" if self.shipped.assumed else told)
         return stored
 

@@ -15,6 +15,7 @@ from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
 from tests.helpers.bad_files import BAD_FILES
+from tests.helpers.beamline_files import BEAMLINES
 
 
 @pytest.fixture
@@ -119,3 +120,27 @@ def test_a_problem_is_put_right_by_the_step_on_its_button(qtbot, loader, tmp_pat
         loader.fix(problem.fixes[0])
     assert again.args[0].problems == ()
     assert [step.name for step in again.args[0].scan.source.steps] == ["pedestal"]
+
+
+def test_a_beamlines_file_opens_at_once_and_the_panel_has_what_it_leaves_open(qtbot, loader, panel, tmp_path):
+    beamline = BEAMLINES["esrf-id13"]
+    path, _ = beamline.write(tmp_path, files.TINY)
+    with qtbot.waitSignal(loader.opened):
+        loader.open(ScanSource(path, settings=beamline.answers))
+    assert loader.source.format == "esrf-id13"
+    with qtbot.waitSignal(loader.opened):
+        loader.answer("scan_index", "2.1")
+    np.testing.assert_array_equal(loader.looked.scan.patterns[:], files.counts()[::-1])
+
+
+def test_a_master_without_positions_offers_a_mapping_and_the_step_of_a_raster(qtbot, loader, panel, tmp_path):
+    beamline = BEAMLINES["dectris-raster"]
+    path, _ = beamline.write(tmp_path, files.TINY)
+    with qtbot.waitSignals([loader.failed, loader.unknown]):
+        loader.open(ScanSource(path, settings={"columns": beamline.answers["columns"]}))
+    lines = {one.accessibleName(): one for one in panel.findChildren(QLineEdit) if one.isVisibleTo(panel)}
+    with qtbot.waitSignal(loader.opened) as opened:
+        qtbot.keyClicks(lines["Raster step in nm"], "1300")
+        qtbot.keyClick(lines["Raster step in nm"], Qt.Key.Key_Return)
+    y, x = opened.args[0].scan.positions[5]
+    assert (y, x) == pytest.approx((1.3e-6 / files.PIXEL_M, 1.3e-6 / files.PIXEL_M))

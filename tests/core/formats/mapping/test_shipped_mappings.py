@@ -9,6 +9,7 @@ import pytest
 from ptycho_core.base.errors import InputError, UnknownFormatError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.shipped_mappings import shipped_readers
+from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.preprocessing import open_scan
 from tests.helpers import beamline_files as beamlines
 from tests.helpers import scan_files as files
@@ -147,3 +148,10 @@ def test_a_master_takes_positions_from_tables_with_usual_names_and_units(tmp_pat
     np.savetxt(table, rows, delimiter=",", header=names, comments="")
     scan = read_scan(path, positions_file=table)
     np.testing.assert_allclose(scan.positions - scan.positions[0], M.positions - M.positions[0], atol=1e-6)
+
+
+def test_files_that_other_readers_know_are_not_taken_from_them(tmp_path):
+    for name in files.WRITERS:
+        assert read_scan(files.write(tmp_path, name)).source.format == name
+        with open_store(tmp_path / f"{name}.scan") as store:
+            assert not [one for one, reader in shipped_readers().items() if reader.sniff(store, None)]
