@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": "write a scan in another format",
     "simulate": "simulate a scan with known truth",
     "runs": "list the runs in a folder",
+    "note": "write sample and comment to a run, or show them",
     "demo": "simulate, train, reconstruct and export, in a few minutes",
 }
 

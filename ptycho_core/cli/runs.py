@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "verdict", "started", "scan", "preset", "epochs", "best"):
+    for heading in ("run", "status", "verdict", "started", "scan", "preset", "epochs", "best", "note"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         best = "" if row.get("best") is None else f"{row['monitor']} {row['best']:.4f}"
@@ -50,12 +50,15 @@ def run(args: argparse.Namespace) -> int:
         started = str(row.get("started", ""))[:16].replace("T", " ")
         scan = Path(row.get("scan") or "").name
         verdict = row["verdict"]["level"] if row.get("verdict") else ""
-        table.add_row(row["folder"], row["status"], verdict, started, scan, row.get("preset", ""), epochs, best)
+        note = str(row.get("note", ""))
+        table.add_row(row["folder"], row["status"], verdict, started, scan, row.get("preset", ""), epochs, best, note)
     Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)
     return 0
 
 
 def _applied(found: Result) -> dict[str, Any]:
+    from ptycho_core.runs.note import read_note
+
     told = found.metrics
     return {
         "folder": str(found.folder.parent),
@@ -63,11 +66,13 @@ def _applied(found: Result) -> dict[str, Any]:
         "reason": f"of {told.get('checkpoint')}",
         "free_misfit": told.get("free_misfit"),
         "verdict": told.get("verdict"),
+        "note": read_note(found.folder.parent),
     }
 
 
 def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
     row: dict[str, Any] = {"folder": str(found.folder), "status": found.status, "reason": found.reason}
+    from ptycho_core.runs.note import read_note
     from ptycho_core.runs.results import find_results, verdict_of
     from ptycho_core.runs.run import BrokenRun
 
@@ -82,4 +87,5 @@ def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
         "monitor": found.config.monitor,
         "best": found.best_value,
         "verdict": json_ready(verdict_of(found, find_results(found.folder))),
+        "note": read_note(found.folder),
     }

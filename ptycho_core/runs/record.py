@@ -24,6 +24,7 @@ from ptycho_core.base.verdict import Verdict
 from ptycho_core.runs.recorded_scan import RecordedScan
 
 RECORD = "run.json"
+NOTE = "note.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
 WARM_START = "warm_start.ckpt"

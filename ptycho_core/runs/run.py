@@ -4,10 +4,11 @@
 
     out/run.json                          the record: config, scan, status, checkpoints, metrics
     out/events.jsonl                      what happened, an event a line, appended as it happens
+    out/note.json                         sample and comment, of the operator
     out/checkpoints/, out/reconstruction/ of the newest run
     out/warm_start.ckpt                   what the direct engine found before a network trained
     out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
-    out/previous/version_<k>/             record, events, checkpoints and reconstruction of the runs before
+    out/previous/version_<k>/             all but the logs of the runs before
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ptycho_core.runs.record import (
     CHECKPOINTS,
     EVENTS,
     LOGS,
+    NOTE,
     PREVIOUS,
     RECONSTRUCTION,
     RECORD,
@@ -65,7 +67,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _STEPS_WAIT_S = 1.0
 
-OWNED = (CHECKPOINTS, WARM_START, RECONSTRUCTION, EVENTS, RECORD)
+OWNED = (CHECKPOINTS, WARM_START, RECONSTRUCTION, NOTE, EVENTS, RECORD)
 """What moves with a run; the record last: a crash before it can be made good."""
 
 

@@ -20,6 +20,7 @@ from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
 from ptycho_gui.runs.jobs.runs import ListedRun
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
+FIND_ROLE = SORT_ROLE + 1
 STATUS_ICONS = {
     Status.RUNNING: "play",
     Status.FINISHED: "ok",
@@ -103,13 +104,14 @@ _COLUMNS = (
         lambda i, _: span(_seconds(i)),
         lambda i, _: _seconds(i),
     ),
+    _Column("Note", "Sample and comment, as the operator wrote them", lambda _, run: str(run.note)),
 )
-STATUS, NAME, REASON, PICTURE = 0, 1, 2, 4
-"""Where the status, the folder, (over all columns to the right) the reason why a run is broken, and the verdict are."""
+STATUS, NAME, REASON, PICTURE, NOTE = 0, 1, 2, 4, 10
+"""Where the status, the folder, the reason why a run is broken (over all to the right), verdict and note are."""
 
 
 class RunTable(QAbstractTableModel):
-    """A row for each run, in the order given; `SORT_ROLE` sorts them by any column."""
+    """A row for each run, in the order given; `SORT_ROLE` sorts them by any column, `FIND_ROLE` is all of a row."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -147,7 +149,7 @@ class RunTable(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._runs)
 
     def columnCount(self, parent: _Index = _NOWHERE) -> int:
-        """Qt: status to duration."""
+        """Qt: status to note."""
         return 0 if parent.isValid() else len(_COLUMNS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -181,6 +183,8 @@ class RunTable(QAbstractTableModel):
                 return column.worth(run.found, run) if isinstance(run.found, RunInfo) else math.inf
             case _ if role == SORT_ROLE:
                 return self._text(run, index.column())
+            case _ if role == FIND_ROLE:
+                return " ".join(self._text(run, column) for column in range(len(_COLUMNS)))
         return None
 
     def _text(self, run: ListedRun, column: int) -> str:
@@ -202,6 +206,8 @@ class RunTable(QAbstractTableModel):
             return found.reason or found.status
         if column == PICTURE and run.verdict:
             return "\n".join(run.verdict.reasons)
+        if column == NOTE and str(run.note):
+            return "\n".join(filter(None, (run.note.sample, run.note.comment)))
         if column == REASON:
             return str(found.scan.path or "not read from a file")
         return _COLUMNS[column].tip

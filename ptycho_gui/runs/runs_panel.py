@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, Signal, Slot
+from PySide6.QtCore import QItemSelectionModel, QRegularExpression, QSortFilterProxyModel, Qt, Signal, Slot
 from PySide6.QtGui import QPixmap, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from ptycho_core.base.events import Status
 from ptycho_core.runs.record import RunInfo
@@ -17,10 +17,12 @@ from ptycho_gui.kit.table import Table, TableActions
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.runs.jobs.runs import ListedRun, list_runs, trash_run
-from ptycho_gui.runs.run_table import PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
+from ptycho_gui.runs.run_table import FIND_ROLE, PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
 from ptycho_gui.runs.settings_comparison import SettingsComparison
 
 _PICTURE_FROM_WIDTH = 900
+_NO_RUNS = "There are no runs in this folder yet. Start one, or choose another folder."
+_NONE_FOUND = "No run has all of the words in Find: clear it to see every run."
 
 
 class RunsPanel(QWidget):
@@ -28,6 +30,7 @@ class RunsPanel(QWidget):
 
     open_requested = Signal(Path)
     resume_requested = Signal(Path)
+    note_requested = Signal(Path)
     overlay_requested = Signal(Path)
     remove_overlay_requested = Signal(Path)
     folder_chosen = Signal(Path)
@@ -43,12 +46,18 @@ class RunsPanel(QWidget):
         self.table, self._sorted = RunTable(self), QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.table)
         self._sorted.setSortRole(SORT_ROLE)
+        self._sorted.setFilterRole(FIND_ROLE)
         self.view = Table(self._sorted, "Runs", "Choose the folder whose runs are to be listed.")
         self.view.verticalHeader().setDefaultSectionSize(max(PICTURE_HEIGHT, self.fontMetrics().height()) + 4)
         self.view.horizontalHeader().setSortIndicatorClearable(True)
         self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.view.setSortingEnabled(True)
         self._make_actions()
+        self.search = QLineEdit(clearButtonEnabled=True)
+        self.search.setPlaceholderText("sample, comment, scan, …")
+        self.search.setToolTip("Show only the runs in whose row all of these words are, in any column")
+        self.search.setMaximumWidth(28 * self.fontMetrics().averageCharWidth())
+        self.search.textChanged.connect(self._filter)
         self.field = PathField("folder", "Folder whose runs are listed", "&Choose…")
         self.field.path_entered.connect(self._choose)
         self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
@@ -87,6 +96,13 @@ class RunsPanel(QWidget):
             self._resume,
             why_not=lambda: self._busy or self._why_not_change(),
         )
+        self.note = add(
+            "&Note…",
+            "note",
+            "Write down the sample and what you think of this run",
+            lambda: self.note_requested.emit(self._runs()[0].found.folder),
+            why_not=self._why_not_read,
+        )
         self.overlay = add(
             "Over&lay",
             "overlay",
@@ -112,10 +128,13 @@ class RunsPanel(QWidget):
         self.reread = add("Refre&sh", "refresh", "Look into the folder again", self.refresh, "F5")
 
     def _lay_out(self) -> None:
-        label = QLabel("Fol&der:")
+        label, find = QLabel("Fol&der:"), QLabel("F&ind:")
         label.setBuddy(self.field.line)
+        find.setBuddy(self.search)
         top = QHBoxLayout()
         top.addWidget(self.buttons)
+        top.addWidget(find)
+        top.addWidget(self.search)
         top.addWidget(label)
         top.addWidget(self.field, 1)
         below = QHBoxLayout()
@@ -180,15 +199,24 @@ class RunsPanel(QWidget):
         self.folder_chosen.emit(folder)
 
     def _show(self, folder: Path, selected: set[Path], runs: list[ListedRun]) -> None:
-        self._say("There are no runs in this folder yet. Start one, or choose another folder.")
         self.table.show_runs(folder, runs)
         self.table.mark_overlaid(self._overlaid)
-        self._stretch_reasons()
+        self._filter()
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
         for row, run in enumerate(runs):
             if run.found.folder in selected:
                 self.view.selectionModel().select(self._sorted.mapFromSource(self.table.index(row, 0)), flags)
         self._follow()
+
+    @Slot()
+    def _filter(self) -> None:
+        """Show the runs that have all the words that are sought, in whatever order."""
+        words = "".join(f"(?=.*{QRegularExpression.escape(word)})" for word in self.search.text().split())
+        self._sorted.setFilterRegularExpression(
+            QRegularExpression(words, QRegularExpression.PatternOption.CaseInsensitiveOption)
+        )
+        self._say(_NONE_FOUND if self.table.rowCount() else _NO_RUNS)
+        self._stretch_reasons()
 
     @Slot()
     def _stretch_reasons(self) -> None:

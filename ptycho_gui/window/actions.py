@@ -51,6 +51,7 @@ DECLARED: dict[str, _Declared] = {
     "export_reconstruction": _Declared(
         "&Export reconstruction…", "Write object and probe for other programs", "Ctrl+Shift+E", "export-image"
     ),
+    "note": _Declared("Write &note…", "Write down the sample and what you think of what is shown", "Ctrl+N", "note"),
     "reset_layout": _Declared("&Reset layout", "Put all panels back where they were"),
     "unlock": _Declared("&Move panels", "Show the panels' title bars, to drag them elsewhere"),
     "full_picture": _Declared("&Full-screen picture", "Show the object alone; Esc leads back", "F11"),
@@ -63,7 +64,7 @@ DECLARED: dict[str, _Declared] = {
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
     "&Run": ("start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
-    "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction"),
+    "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),
 }

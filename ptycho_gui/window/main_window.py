@@ -137,6 +137,7 @@ class MainWindow(QMainWindow):
         bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
         bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
         bind("export_reconstruction", results.export_reconstruction, results.why_no_reconstruction)
+        bind("note", results.note_shown, results.why_nothing_shown)
         bind("reset_layout", self._reset_layout)
         FullPicture(self, self.docks, "object", self.commands["full_picture"])
         bind("guide", self._show_guide)

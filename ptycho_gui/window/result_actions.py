@@ -12,6 +12,7 @@ from ptycho_core.base.config import ENGINES
 from ptycho_core.base.errors import Problem
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.note import Note
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.kit.confirm import confirmed
@@ -22,7 +23,8 @@ from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionD
 from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
 from ptycho_gui.result.jobs.reconstruct import compare_with_training_job
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
-from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, remove_checkpoint_job
+from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, read_note_job, remove_checkpoint_job, write_note_job
+from ptycho_gui.runs.note_dialog import NoteDialog
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.train.curves_panel import CurvesPanel
 from ptycho_gui.window.preferences import Preferences
@@ -60,8 +62,8 @@ class ResultActions(QObject):
         """What the reconstruction is that would be exported."""
         self._overlaid: dict[str, Path] = {}  # by what the curves call them
         self._to_overlay: list[Path] = []
-        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing = (
-            WorkerSlot(self) for _ in range(5)
+        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing, self._noting = (
+            WorkerSlot(self) for _ in range(6)
         )
         self._comparing.ended.connect(self._end_comparing)
         self._exporting_checkpoint.succeeded.connect(self._tell_checkpoint)
@@ -77,13 +79,21 @@ class ResultActions(QObject):
         checkpoints.compare_requested.connect(session.compare)
         checkpoints.export_requested.connect(self.export_checkpoint)
         checkpoints.delete_requested.connect(self._delete)
+        runs.note_requested.connect(self.write_note)
         runs.overlay_requested.connect(self._read_overlay)
         runs.remove_overlay_requested.connect(self._remove_overlay)
         curves.overlays_changed.connect(self._mark_overlaid)
 
     @property
     def _slots(self) -> tuple[WorkerSlot, ...]:
-        return self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing
+        return (
+            self._exporting_checkpoint,
+            self._exporting,
+            self._deleting,
+            self._overlaying,
+            self._comparing,
+            self._noting,
+        )
 
     def why_no_checkpoint(self) -> str | None:
         """Say why there is no best checkpoint; None if there is one."""
@@ -143,6 +153,29 @@ class ResultActions(QObject):
             self._preferences.set_folder("export", dialog.folder)
             self._preferences.set_texts("export_formats", dialog.formats)
             self._exporting.start(export_reconstruction_job(reconstruction, dialog.folder, dialog.formats))
+
+    def why_nothing_shown(self) -> str | None:
+        """Say that neither a run nor a picture is shown; None if one is."""
+        return None if self._session.folder else "No run is shown yet."
+
+    def note_shown(self) -> None:
+        """Ask for a note on what is shown."""
+        if folder := self._session.folder:
+            self.write_note(folder)
+
+    @Slot(Path)
+    def write_note(self, folder: Path) -> None:
+        """Ask for a note on a run or a reconstruction, and write it into its folder."""
+        self._noting.start(read_note_job(folder), partial(self._ask_note, folder))
+
+    def _ask_note(self, folder: Path, note: Note) -> None:
+        dialog = NoteDialog(folder.name, note, self._window)
+        if dialog.exec():
+            self._noting.start(write_note_job(folder, dialog.note), self._tell_note)
+
+    def _tell_note(self, folder: Path) -> None:
+        self._session.message.emit("info", f"Wrote the note to {folder}.")
+        self._session.recorded.emit()
 
     def apply(self) -> None:
         """Ask for a checkpoint and a scan, and reconstruct."""

@@ -85,6 +85,8 @@ class Session(QObject):
         self.draft, self.loader, self.queue = Draft(self), ScanLoader(self), RunQueue(self)
         self.run: ShownRun | None = None
         self.reconstruction: Reconstruction | None = None
+        self.folder: Path | None = None
+        """Of the run that is shown, or of the picture where that is of none."""
         self.training = False
         self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
@@ -274,7 +276,7 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
-        self.run, self.training, self._scan, self._applied = run, True, None, None
+        self.run, self.training, self._scan, self._applied, self.folder = run, True, None, None, run.folder
         if run.info is None:
             self.reconstruction = None
         self.run_shown.emit(run)
@@ -373,7 +375,7 @@ class Session(QObject):
         self._train(queued.settings, queued.folder, lambda: open_scan(source))
 
     def _show_reconstruction(self, made: Reconstructed) -> None:
-        self.reconstruction = made.reconstruction
+        self.reconstruction, self.folder = made.reconstruction, made.folder
         if self.run is not None and self._applied is None:
             self.run.history.verdict = verdict_in(made.reconstruction.metrics)
             self.heard.emit(())
@@ -389,7 +391,7 @@ class Session(QObject):
             self.message.emit("warning", _BUSY)
             return
         info = opened.info
-        self.run = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info)
+        self.run, self.folder = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info), info.folder
         self.run.history.verdict = opened.verdict
         self.reconstruction, self._scan, self._applied = opened.reconstruction, None, None
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})

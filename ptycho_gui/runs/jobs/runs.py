@@ -16,6 +16,7 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
 from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, verdict_of
@@ -39,12 +40,15 @@ class ListedRun:
         The phase of that reconstruction, small.
     verdict
         On its picture; None before there is one.
+    note
+        Of the operator.
     """
 
     found: RunInfo | BrokenRun
     free_misfit: float | None = None
     picture: QImage | None = None
     verdict: Verdict | None = None
+    note: Note = field(default_factory=Note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,21 @@ def remove_checkpoint_job(path: Path) -> Job:
     return lambda emit, token: remove_checkpoint(path)
 
 
+def read_note_job(folder: Path) -> Job:
+    """Read the operator's note on a run or a reconstruction. Result: `Note`."""
+    return lambda emit, token: read_note(folder)
+
+
+def write_note_job(folder: Path, note: Note) -> Job:
+    """Write the operator's note on a run or a reconstruction. Result: the folder."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
+        write_note(folder, note)
+        return folder
+
+    return job
+
+
 def trash_run(folder: Path) -> Job:
     """Move a run that is over, and nothing else that is in its folder, to the trash. Result: the folder moved."""
 
@@ -133,9 +152,9 @@ def _listed(found: RunInfo | BrokenRun) -> ListedRun:
     if isinstance(found, BrokenRun):
         return ListedRun(found)
     results = find_results(found.folder)
-    verdict = verdict_of(found, results)
+    verdict, note = verdict_of(found, results), read_note(found.folder)
     if not results:
-        return ListedRun(found, verdict=verdict)
+        return ListedRun(found, verdict=verdict, note=note)
     told = results[0].metrics
     free_misfit = told.get("free_misfit") if told.get("same_scan") else None
     reader = QImageReader(str(results[0].folder / "phase.png"))
@@ -143,7 +162,7 @@ def _listed(found: RunInfo | BrokenRun) -> ListedRun:
         wanted = QSize(_PICTURE_SIDE, _PICTURE_SIDE)
         reader.setScaledSize(reader.size().scaled(wanted, Qt.AspectRatioMode.KeepAspectRatio))
     picture = reader.read()
-    return ListedRun(found, free_misfit, None if picture.isNull() else picture, verdict)
+    return ListedRun(found, free_misfit, None if picture.isNull() else picture, verdict, note)
 
 
 def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:

@@ -13,6 +13,7 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtGui import QImage
 
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.note import Note, write_note
 from ptycho_core.runs.run import BrokenRun, Run, read_run
 from ptycho_gui.runs import runs_panel
 from ptycho_gui.runs.jobs.runs import ListedRun
@@ -53,7 +54,7 @@ def listed(panel, root, qtbot):
 def select(panel, *names):
     panel.view.selectionModel().clearSelection()
     flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-    for index in (panel.view.model().index(row, 0) for row in range(3)):
+    for index in (panel.view.model().index(row, 0) for row in range(panel.view.model().rowCount())):
         if index.siblingAtColumn(1).data() in names:
             panel.view.selectionModel().select(index, flags)
 
@@ -68,7 +69,7 @@ def column(panel, number=1):
 
 def test_a_folder_is_listed_newest_first_and_broken_runs_with_the_reason(listed, trained):
     assert column(listed) == ["second", "first", "damaged"]
-    status, _, scan, settings, picture, best, free_misfit, epochs, _, duration = cells(listed, 0)
+    status, _, scan, settings, picture, best, free_misfit, epochs, _, duration, note = cells(listed, 0)
     assert (status, scan, settings, epochs) == ("Finished", "in memory", "standard, network", "3 of 3")
     assert picture == trained.info.verdict.level.capitalize()
     assert best == f"{trained.info.best_value:.4f}  poisson"
@@ -76,7 +77,8 @@ def test_a_folder_is_listed_newest_first_and_broken_runs_with_the_reason(listed,
     assert duration.endswith("s")
     assert cells(listed, 2)[0] == "Broken"
     assert "run.json" in cells(listed, 2)[2]
-    assert listed.view.columnSpan(2, 2) == 8
+    assert listed.view.columnSpan(2, 2) == 9
+    assert note == ""
 
 
 def test_the_table_is_a_sound_qt_model(qtmodeltester, trained):
@@ -102,7 +104,7 @@ def test_runs_without_a_metric_are_sorted_behind_those_with_one(trained):
 def test_any_column_sorts_and_the_actions_follow_the_run_to_its_new_row(listed, qtbot):
     listed.view.sortByColumn(1, Qt.SortOrder.AscendingOrder)
     assert column(listed) == ["damaged", "first", "second"]
-    assert listed.view.columnSpan(0, 2) == 8
+    assert listed.view.columnSpan(0, 2) == 9
     select(listed, "first")
     with qtbot.waitSignal(listed.open_requested) as asked:
         listed.open.trigger()
@@ -167,6 +169,24 @@ def test_while_something_computes_no_run_is_opened(listed):
     listed.set_busy("Something is running: stop it first.")
     for action in (listed.open, listed.resume):
         assert action.toolTip().endswith("Not now: Something is running: stop it first.")
+
+
+def test_a_note_stands_in_the_row_of_its_run_and_finds_it_again(listed, root, qtbot):
+    write_note(root / "first", Note("Ni foil", "blurred:\nthe stage drifted"))
+    listed.refresh()
+    qtbot.waitUntil(lambda: "Ni foil: blurred: the stage drifted" in column(listed, 10))
+    qtbot.keyClicks(listed.search, "drifted NI")
+    assert column(listed) == ["first"]
+    select(listed, "first")
+    with qtbot.waitSignal(listed.note_requested) as asked:
+        listed.note.trigger()
+    assert asked.args == [root / "first"]
+    qtbot.keyClicks(listed.search, " elsewhere")
+    assert column(listed) == []
+    assert "No run has all of the words" in listed.view.empty
+    listed.search.clear()
+    assert column(listed) == ["second", "first", "damaged"]
+    assert listed.view.columnSpan(2, 2) == 9
 
 
 def test_an_overlay_is_asked_for_marked_in_words_and_taken_back(listed, root, qtbot):

@@ -11,12 +11,14 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
+from ptycho_core.runs.note import Note, read_note
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from ptycho_gui.runs.note_dialog import NoteDialog
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
 from tests.helpers.training_runs import SCAN, Training
@@ -122,6 +124,27 @@ def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(wi
     with qtbot.waitSignal(window.session.reconstructed):
         window.commands["apply"].trigger()
     assert window.session.reconstruction.metrics["verdict"]["level"] != "good"
+
+
+def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
+    window, qtbot, trained, tmp_path, monkeypatch
+):
+    folder, proposed = shutil.copytree(trained, tmp_path / "copy"), []
+    with qtbot.waitSignal(window.session.run_opened):
+        window.open_path(folder)
+
+    def write(dialog):
+        proposed.append(dialog.note)
+        dialog.sample.setText(" Ni foil ")
+        dialog.comment.setPlainText("sharp\nat last\n")
+
+    accepting(monkeypatch, NoteDialog, write)
+    for _ in range(2):
+        with qtbot.waitSignal(window.session.recorded):
+            window.commands["note"].trigger()
+    assert read_note(folder) == Note("Ni foil", "sharp\nat last")
+    assert proposed == [Note(), Note("Ni foil", "sharp\nat last")]
+    assert str(folder) in window.message_bar.text
 
 
 def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):
