@@ -19,12 +19,13 @@ from skimage.feature import match_template
 from ptycho_core.base.config import Config
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
-from ptycho_core.formats import READERS, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import export
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import intensities
 from tests.helpers import scan_files as files
+from tests.helpers.beamline_files import BEAMLINES, ON_A_GRID
 
 SIZE = 32
 HEIGHT, WIDTH, STROKE, MARGIN = 30, 20, 5, 4
@@ -149,7 +150,16 @@ def mapped_with_table(folder: Path, m: files.Measurement) -> Scan:
     return read_scan(folder / "a.h5", positions_file=folder / "p.csv", mapping=Mapping.from_dict(body))
 
 
-LAYOUTS = {name: in_one_file(name) for name in READERS} | {
+def of_beamline(name: str) -> Callable[[Path, files.Measurement], Scan]:
+    def read(folder: Path, m: files.Measurement) -> Scan:
+        path, positions = BEAMLINES[name].write(folder, m)
+        return read_scan(path, positions_file=positions, settings=BEAMLINES[name].answers)
+
+    return read
+
+
+LAYOUTS = {name: in_one_file(name) for name in files.WRITERS} | {
+    **{name: of_beamline(name) for name in BEAMLINES if name not in ON_A_GRID},
     "ptychodus in two files": in_two_files(files.write_ptychodus_patterns, files.write_product),
     "pty-chi in two files": in_two_files(files.write_ptychi_patterns, files.write_ptychi_metadata),
     "fold-slice in two files": in_two_files(files.write_fold_slice_patterns, files.write_fold_slice_parameters),
@@ -161,8 +171,10 @@ LAYOUTS = {name: in_one_file(name) for name in READERS} | {
 
 
 def assert_as_measured(scan: Scan, m: files.Measurement) -> None:
-    np.testing.assert_allclose(scan.patterns[:], m.counts, rtol=1e-5)
-    np.testing.assert_allclose(scan.positions - scan.positions[0], m.positions - m.positions[0], atol=1e-6)
+    good = np.ones((m.size, m.size), bool) if scan.mask is None else scan.mask
+    np.testing.assert_allclose(scan.patterns[:][:, good], m.counts[:, good], rtol=1e-5)
+    atol = 0.02 if scan.source.format == "aps-velociprobe" else 1e-6  # its table holds whole nanometres
+    np.testing.assert_allclose(scan.positions - scan.positions[0], m.positions - m.positions[0], atol=atol)
     assert scan.pixel_size_m == pytest.approx((m.pixel_m, m.pixel_m))
 
 
@@ -171,7 +183,7 @@ def test_every_layout_is_read_as_the_scan_that_was_measured(tmp_path, measuremen
     assert_as_measured(LAYOUTS[layout](tmp_path, measurement), measurement)
 
 
-@pytest.mark.parametrize("layout", ["cxi", "plain-npz", "mapped raster"])
+@pytest.mark.parametrize("layout", ["cxi", "plain-npz", "mapped raster", "aps-velociprobe"])
 def test_letter_comes_back_upright_and_at_the_right_size(tmp_path, measurement, layout):
     scan = LAYOUTS[layout](tmp_path, measurement)
     phase, pixel_m = export_pictures(scan, tmp_path / "run")
