@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from ptycho_core.base.errors import Fix
 from ptycho_core.base.events import RefinementChecked
+from ptycho_core.base.verdict import Level, verdict_in
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import split
 from ptycho_core.engines.reconstruct import reconstruct
@@ -138,6 +140,9 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
     assert all(torch.equal(one[name], other[name]) for name in one)
     result = reconstruct(jittered.scan, checked.last_checkpoint, accelerator="cpu", halves=False, final_pass=False)
     assert result.metrics["positions_check"]["helps"]
+    for verdict in (read_run(checked.folder).verdict, verdict_in(result.metrics)):
+        assert verdict.level != Level.GOOD
+        assert verdict.actions[0] == Fix("refine positions", "positions", "refine")
     assert result.recorded_positions_px is None
 
 
