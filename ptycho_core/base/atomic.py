@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -13,6 +14,19 @@ from typing import Any
 
 from ptycho_core.base.codec import json_ready
 from ptycho_core.base.errors import PtychoError
+
+_WAYS_OUT = {
+    errno.ENOSPC: "make room there, or write to another folder",
+    errno.EDQUOT: "delete what is no longer needed, or write to another folder",
+    errno.EFBIG: "the system allows no file so large: write to another folder",
+    errno.EROFS: "write to another folder",
+    errno.EACCES: "write to another folder, or ask for the right to write there",
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EIO),
+        "the disk or the share is gone: see that it is back, then go on",
+    ),
+}
+"""What to do about what the operating system says."""
 
 
 @contextmanager
@@ -30,7 +44,8 @@ def explain_write_errors(target: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and not target.parent.is_dir():
             reason = f"the folder {target.parent} does not exist"
-        raise PtychoError(f"cannot write {target}: {reason}") from error
+        way_out = _WAYS_OUT.get(error.errno or 0, "")
+        raise PtychoError(f"cannot write {target}: {reason}{way_out and f'; {way_out}'}") from error
 
 
 @contextmanager

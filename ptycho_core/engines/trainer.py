@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import threading
@@ -66,8 +67,10 @@ class _WholeFiles(TorchCheckpointIO):
         target = Path(path)
         with explain_write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(target, check=_reads_back) as temporary, open(temporary, "wb") as file:
-            torch.save(checkpoint, file)
+        whole = io.BytesIO()
+        torch.save(checkpoint, whole)  # which into a file would hide why it cannot be written
+        with atomic_write(target, check=_reads_back) as temporary:
+            temporary.write_bytes(whole.getbuffer())
 
 
 def _reads_back(path: Path) -> None:

@@ -43,6 +43,7 @@ from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.signs import signs_of, signs_of_run
 from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
+from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.quality.verdict import judge
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
@@ -105,14 +106,14 @@ def train(
     TrainingError
         Training failed; what was saved stays.
     """
-    problems = check_run(config, scan, test_scan)
+    folder = Path(output_dir).absolute()
+    problems = check_run(config, scan, test_scan) + check_disk(config, scan, folder)
     raise_errors(problems)
     for problem in problems:
         _log.warning("%s", problem.message)
     accelerator, device = choose_accelerator(config.accelerator)
     if accelerator == "cpu" and precision_of(config) == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
-    folder = Path(output_dir).absolute()
     run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks)
     with quiet_lightning(config):
         return run.go(command, resume)

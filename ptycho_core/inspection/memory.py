@@ -76,7 +76,7 @@ def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> 
         batch = _network(config, scan, near) + step * config.gridsize**2 * waves
     else:
         batch = step * scan.size**2 * 12 + min(step, _AT_ONCE) * waves
-    return Memory(_canvas(scan), math.prod(_canvas(scan)) * _PER_CANVAS_PIXEL, kept, batch)
+    return Memory(canvas_of(scan), math.prod(canvas_of(scan)) * _PER_CANVAS_PIXEL, kept, batch)
 
 
 def memory_on_accelerator(config: Config, scan: Scan, near: Neighborhoods | None = None) -> Memory:
@@ -97,10 +97,11 @@ def memory_on_accelerator(config: Config, scan: Scan, near: Neighborhoods | None
     if network:
         batch += _network(config, scan, near)
     kept = len(scan) * scan.size**2 * 4 * (2 if network else 1)
-    return Memory(_canvas(scan), math.prod(_canvas(scan)) * _PER_CANVAS_PIXEL, kept, batch, program=0)
+    return Memory(canvas_of(scan), math.prod(canvas_of(scan)) * _PER_CANVAS_PIXEL, kept, batch, program=0)
 
 
-def _canvas(scan: Scan) -> tuple[int, int]:
+def canvas_of(scan: Scan) -> tuple[int, int]:
+    """Return the size (y, x) of the object of a scan, in pixels."""
     height, width = (int(extent) + scan.size + 1 for extent in np.ptp(scan.positions, axis=0))
     return height, width
 
@@ -175,4 +176,6 @@ def _too_large_step(config: Config, needed: Memory, takes: str, step: int) -> Pr
 
 def gigabytes(nbytes: int) -> str:
     """Return a size for the operator."""
+    if nbytes < 2**27:
+        return f"{nbytes / 2**20:.2g} MiB"
     return f"{nbytes / 2**30:.2g} GiB" if nbytes < 100 * 2**30 else f"{nbytes / 2**30:,.0f} GiB"

@@ -8,8 +8,10 @@ from PySide6.QtCore import QObject, Signal
 
 from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.run_checks import check_settings
+from ptycho_gui.train.jobs.settings_files import Folder
 
 _PLAIN = Config()
 _ONE_DEVICE = "the window trains on one device: use Copy command line or Save job script for more"
@@ -33,7 +35,7 @@ class Draft(QObject):
         self._settings: dict[str, Any] = {}
         self._config = self._defaults = _PLAIN
         self._text_errors: dict[str, str] = {}
-        self._folder_problem = ""
+        self._folder: Folder | None = None
         self._problems: list[Problem] | None = None
 
     def value(self, name: str) -> Any:
@@ -108,10 +110,10 @@ class Draft(QObject):
         self.looked, self._problems = looked, None
         self.changed.emit()
 
-    def set_folder_problem(self, sentence: str) -> None:
-        """Say why the run cannot be in the folder that is named for it, or with an empty sentence that it can."""
-        if sentence != self._folder_problem:
-            self._folder_problem, self._problems = sentence, None
+    def set_folder(self, folder: Folder) -> None:
+        """Say what was found of the folder that is named for the run: whether it can be there, how much is free."""
+        if folder != self._folder:
+            self._folder, self._problems = folder, None
             self.changed.emit()
 
     def problems(self) -> list[Problem]:
@@ -142,12 +144,14 @@ class Draft(QObject):
 
     def _find_problems(self) -> list[Problem]:
         problems = [Problem(name, sentence) for name, sentence in self._text_errors.items()]
-        if self._folder_problem:
-            problems.append(Problem("output_folder", self._folder_problem))
         if self.looked is None:
             found = self._config.check()
         else:
             found = check_settings(self._config, self.looked.scan, near=self.looked.near)
+        if self._folder is not None and self._folder.problem:
+            problems.append(Problem("output_folder", self._folder.problem))
+        elif self._folder is not None and self.looked is not None:
+            found += check_disk(self._config, self.looked.scan, self._folder.path, self._folder.free)
         problems += [problem for problem in found if problem.field not in self._text_errors]
         for name in ("devices", "num_nodes", "strategy"):
             one = getattr(_PLAIN, name)

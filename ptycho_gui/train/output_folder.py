@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from ptycho_core.base.errors import Problem
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -22,8 +21,8 @@ class OutputFolder(QWidget):
 
     changed = Signal(object)
     """Its `Path`, or None."""
-    problem_changed = Signal(str)
-    """Why no run can be there, or nothing."""
+    looked_at = Signal(object)
+    """`Folder`: whether a run can be there, and how much is free."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,7 +80,7 @@ class OutputFolder(QWidget):
         self.changed.emit(self.path)
         if self.path is None:
             self._checks.cancel()
-            self._tell("name a folder for the run")
+            self.looked_at.emit(Folder(path, "name a folder for the run"))
         else:
             self._checks.start(check_folder_job(self.path))
 
@@ -90,8 +89,4 @@ class OutputFolder(QWidget):
         if folder.path != self.path:
             self.field.set_path(folder.path)
             self.changed.emit(folder.path)
-        self._tell(folder.problem)
-
-    def _tell(self, sentence: str) -> None:
-        self.note.show_problems([Problem("output_folder", sentence)] if sentence else [])
-        self.problem_changed.emit(sentence)
+        self.looked_at.emit(folder)

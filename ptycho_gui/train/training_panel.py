@@ -65,7 +65,7 @@ class TrainingPanel(QWidget):
             "file, or give the same run as a command or as a job for a cluster with more devices."
         )
         self.output.changed.connect(self.output_folder_changed)
-        self.output.problem_changed.connect(draft.set_folder_problem)
+        self.output.looked_at.connect(draft.set_folder)
         draft.changed.connect(self._hear)
         self._hear()
 
@@ -133,6 +133,7 @@ class TrainingPanel(QWidget):
         self.note.show_problems([])
         self.done.hide()
         looked = self._draft.looked
+        self.output.note.show_problems(self._draft.problems_of("output_folder"))
         self.output.show_scan(looked.scan.source.path if looked else None)
         wrong = "" if self._draft.config() else "Put right first what is marked as wrong."
         nothing = "" if self._draft.settings() or wrong else "Nothing is changed."

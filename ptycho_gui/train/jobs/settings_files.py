@@ -11,15 +11,17 @@ from typing import Any
 from ptycho_core.base.atomic import atomic_write, write_json
 from ptycho_core.base.config import read_settings
 from ptycho_core.base.events import StopToken
+from ptycho_core.inspection.disk import free_bytes
 from ptycho_gui.kit.threads.worker import Job
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder for a run, and why none can be there, or nothing."""
+    """A folder for a run, why none can be there, or nothing, and how many bytes are free."""
 
     path: Path
     problem: str
+    free: int = 0
 
 
 def read_settings_job(path: Path) -> Job:
@@ -44,7 +46,7 @@ def write_files_job(files: Mapping[Path, str | dict[str, Any]]) -> Job:
 
 def check_folder_job(path: Path) -> Job:
     """Find out whether a run can be in a folder. Result: `Folder`."""
-    return lambda emit, token: Folder(path, _why_not(path))
+    return lambda emit, token: _looked_at(path)
 
 
 def propose_folder_job(scan_path: Path, taken: Collection[Path] = ()) -> Job:
@@ -65,9 +67,13 @@ def propose_folder_job(scan_path: Path, taken: Collection[Path] = ()) -> Job:
         while os.path.lexists(path) or path in taken:
             number += 1
             path = place / f"{scan_path.stem}-run-{number}"
-        return Folder(path, _why_not(path))
+        return _looked_at(path)
 
     return job
+
+
+def _looked_at(path: Path) -> Folder:
+    return Folder(path, _why_not(path), free_bytes(path))
 
 
 def _why_not(path: Path) -> str:

@@ -78,7 +78,9 @@ def test_a_disk_that_is_full_at_the_flush_is_one_sentence(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PtychoError) as caught, atomic_write(target) as temporary:
         temporary.write_text("new")
-    assert str(caught.value) == f"cannot write {target}: No space left on device"
+    assert str(caught.value) == (
+        f"cannot write {target}: No space left on device; make room there, or write to another folder"
+    )
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 

@@ -20,6 +20,7 @@ from ptycho_core.scan.steps import MaskPolygon
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.jobs.settings_files import Folder
 from ptycho_gui.train.training_panel import TrainingPanel
 
 
@@ -142,6 +143,17 @@ def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty
 
 def test_the_folder_is_proposed_beside_the_scan(panel, scan):
     assert panel.output_folder == scan.source.path.parent / "star-run"
+
+
+def test_a_folder_without_room_for_the_run_is_told_beside_it_and_keeps_it_from_starting(panel, draft, qtbot):
+    qtbot.waitUntil(lambda: draft.reason_not_to_start() is None)
+    draft.set_folder(Folder(panel.output_folder, "", 1000))
+    assert "the run will write about" in panel.output.note.text
+    assert "or set a smaller Checkpoints kept" in panel.output.note.text
+    assert "the run will write about" in draft.reason_not_to_start()
+    draft.set_folder(Folder(panel.output_folder, "", 10**12))
+    assert panel.output.note.text == ""
+    assert draft.reason_not_to_start() is None
 
 
 def test_a_folder_that_exists_or_is_taken_is_not_proposed(panel, scan, qtbot):
