@@ -11,6 +11,7 @@ from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import LEVEL_ICONS, icon
+from ptycho_gui.kit.labels import label_of
 
 
 class VerdictBar(QFrame):
@@ -108,4 +109,4 @@ def _does(action: Fix) -> str:
     if action.field.startswith("--"):
         return "Leave them out in Prepare, and run once more with the settings of this run"
     value = "auto" if action.value is None else action.value
-    return f"Run once more with the settings of this run, and {action.field.replace('_', ' ')} at {value}"
+    return f"Run once more with the settings of this run, and {label_of(action.field)} at {value}"

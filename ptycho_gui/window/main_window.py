@@ -196,7 +196,6 @@ class MainWindow(QMainWindow):
         session.trained.connect(self._tell_end)
         session.recorded.connect(self.runs.refresh)
         session.idle.connect(self._close_if_asked)
-        self.message_bar.fix_chosen.connect(self._fix)
         self.message_bar.log_requested.connect(lambda: self.docks.show("log"))
         self.queue.add_requested.connect(self._enqueue)
         self.queue.run_requested.connect(session.start_queue)
@@ -452,14 +451,10 @@ class MainWindow(QMainWindow):
 
     @Slot(object)
     def _tell_end(self, info: RunInfo) -> None:
-        """Offer what a run has found to help, and say what it lacks: that it has ended is in the line of its state."""
-        helps = [found for found in info.checks.values() if found["helps"]]
+        """Say what a run lacks: how it has ended is in the line of its state, what may help in the verdict."""
         lacks = [] if info.status == Status.CANCELLED else shortcomings(info)
-        told = [*lacks, *(found["message"] for found in helps)]
-        fixes = [Fix(f"{found['knob']} refine", found["knob"], "refine") for found in helps]
-        if told:
-            text = f"{info.folder.name}: {'. '.join(told)}."
-            self.message_bar.show_message("warning" if lacks else "info", text, fixes)
+        if lacks:
+            self.message_bar.show_message("warning", f"{info.folder.name}: {'. '.join(lacks)}.")
 
     @Slot(object)
     def _show_reconstruction(self, made: Reconstructed) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWhatsThis, QWidget
 from superqt import QElidingLabel
 
-from ptycho_core.base.errors import Fix
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import worded
@@ -25,28 +22,24 @@ class MessageBar(QFrame):
     """One message in one line, empty while there is none; nothing moves when one comes. *More* has the whole of it."""
 
     log_requested = Signal()
-    fix_chosen = Signal(object)
-    """A `Fix` that the message offers; of several, one after another."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("message_bar")
         self._severity, self._look = "", ""
-        self._fixes: tuple[Fix, ...] = ()
         self._icon, self._text = QLabel(), QElidingLabel()
         self._text.setAccessibleName("Message")
         self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._text.setTextInteractionFlags(self._text.textInteractionFlags().TextSelectableByMouse)
         self._more = self._button("More", "Read the whole message", self._show_whole)
         self._log = self._button("Show log", "Show the log, which has the details", self.log_requested.emit)
-        self._use = self._button("", "", self._choose)
         close = QToolButton(autoRaise=True)
         close.setText("×")
         close.setAccessibleName("Close message")
         close.setToolTip("Close this message (Esc)")
         close.setShortcut("Esc")
         close.clicked.connect(self.clear)
-        self._parts = (self._icon, self._text, self._more, self._use, self._log, close)
+        self._parts = (self._icon, self._text, self._more, self._log, close)
         self._row = row = QHBoxLayout(self)
         row.setContentsMargins(8, 1, 4, 1)
         for part in self._parts:
@@ -61,12 +54,7 @@ class MessageBar(QFrame):
         """What is shown; empty while nothing is."""
         return self._text.text() if self._severity else ""
 
-    @property
-    def offer(self) -> QPushButton:
-        """Does what the message proposes; hidden where it proposes nothing."""
-        return self._use
-
-    def show_message(self, severity: str, text: str, fixes: Sequence[Fix] = ()) -> None:
+    def show_message(self, severity: str, text: str) -> None:
         """Show a message in the place of the one before.
 
         Parameters
@@ -75,23 +63,17 @@ class MessageBar(QFrame):
             A key of `SEVERITIES`.
         text
             Sentences for the operator; settings are called by their labels.
-        fixes
-            What a button does about it, all at once; a note that has one stays.
         """
-        self._severity, self._fixes = severity, tuple(fixes)
+        self._severity = severity
         said = f"{SEVERITIES[severity]}: {worded(text)}"
         self._text.setText(said)
         self._text.setToolTip(said)
-        words = " and ".join(worded(fix.label) for fix in fixes)
-        self._use.setText(f"Use {words}")
-        self._use.setToolTip(f"Set for the next run: {words}")
         for part in self._parts:
             part.show()
         self._log.setVisible(severity == "error")
-        self._use.setVisible(bool(fixes))
         self._fit()
         self._colour()
-        if severity == "info" and not fixes:
+        if severity == "info":
             self._timer.start()
         else:
             self._timer.stop()
@@ -122,13 +104,6 @@ class MessageBar(QFrame):
         button.setToolTip(tip)
         button.clicked.connect(slot)
         return button
-
-    @Slot()
-    def _choose(self) -> None:
-        fixes = self._fixes
-        self.clear()
-        for fix in fixes:
-            self.fix_chosen.emit(fix)
 
     @Slot()
     def _show_whole(self) -> None:
