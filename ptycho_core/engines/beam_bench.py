@@ -32,7 +32,7 @@ class Bench:
     positions
         (n, 2) in pixels of the object.
     weight
-        (N, N) 0 where a pixel is bad, or None.
+        (N, N) or (n, N, N) 0 where a pixel is bad, or None.
     fit, held
         Places of the patterns to fit and to predict.
     edge
@@ -52,9 +52,8 @@ class Bench:
         stop: StopToken,
     ) -> None:
         self.size, self.edge, self.stop = counts.shape[-1], edge, stop
-        self.weight = None if weight is None else torch.fft.ifftshift(weight)
-        self.good = None if self.weight is None else self.weight.expand(len(held), -1, -1).numpy()
         self.counts = torch.fft.ifftshift(counts, dim=(-2, -1))
+        self.weight = None if weight is None else torch.fft.ifftshift(weight, dim=(-2, -1)).expand_as(counts)
         good = self.counts if self.weight is None else self.counts * self.weight
         self.brightest = float(good.sum(dim=(1, 2)).max())
         origin, shape = canvas_around(positions, self.size)
@@ -64,10 +63,11 @@ class Bench:
         order = np.random.default_rng(0).permutation(fit)
         count = max(1, round(len(fit) / _BATCH), min(_FEWEST_STEPS, len(fit) // 4))
         self.batches = [
-            (self.counts[batch], place(places[batch], self.size, (1, *shape)))
+            (self.counts[batch], place(places[batch], self.size, (1, *shape)), self._weight(batch))
             for batch in map(torch.from_numpy, np.array_split(order, count))
         ]
-        self.fitted, self.held = self.counts[torch.from_numpy(fit)], self.counts[torch.from_numpy(held)]
+        self.fit, held_rows = torch.from_numpy(fit), torch.from_numpy(held)
+        self.held, self.held_weight = self.counts[held_rows], self._weight(held_rows)
         self.held_windows = place(places[torch.from_numpy(held)], self.size, (1, *shape))
         self.work = float((len(fit) + len(held) / 3) * self.size**2)
         """Of an epoch."""
@@ -106,8 +106,8 @@ class Bench:
         for epoch in range(epochs):
             self.stop.leave_if_cancelled()
             learns = learn_from is not None and epoch >= learn_from
-            for counts, windows in self.batches:
-                patterns = Patterns(counts, windows, self.weight, 0.0, seen=None)
+            for counts, windows, weight in self.batches:
+                patterns = Patterns(counts, windows, weight, 0.0, seen=None)
                 found = look(Unknowns.of(object, probe), patterns, {"object", "probe"} if learns else {"object"})
                 object = object - found.gradients["object"] / calm(found.light.object)
                 if learns:
@@ -121,12 +121,19 @@ class Bench:
 
     def noise(self, expected: Tensor) -> float:
         """Return the mean half deviance that photon noise would leave where so much is expected."""
-        return float(np.average(expected_half_deviance(expected.numpy()), weights=self.good))
+        weight = None if self.held_weight is None else self.held_weight.numpy()
+        return float(np.average(expected_half_deviance(expected.numpy()), weights=weight))
 
     def featureless(self) -> NDArray[np.float64]:
         """Return the half deviance of each held-out pattern from the mean of the others: that of knowing nothing."""
-        return self._deviance(self.fitted.mean(dim=0).expand_as(self.held))
+        fitted, weight = self.counts[self.fit], self._weight(self.fit)
+        mean = fitted.mean(dim=0) if weight is None else (fitted * weight).sum(dim=0) / weight.sum(dim=0).clamp_min(1)
+        return self._deviance(mean.expand_as(self.held))
+
+    def _weight(self, rows: Tensor) -> Tensor | None:
+        return None if self.weight is None else self.weight[rows]
 
     def _deviance(self, expected: Tensor) -> NDArray[np.float64]:
         values = half_deviance(self.held.numpy(), expected.numpy())
-        return np.asarray(np.average(values, axis=(1, 2), weights=self.good))
+        weight = np.ones_like(values) if self.held_weight is None else self.held_weight.numpy()
+        return np.asarray((values * weight).sum(axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1))

@@ -22,11 +22,12 @@ _PATTERNS_AT_ONCE = 64
 
 
 class Some(NamedTuple):
-    """Some patterns of a canvas: amplitudes (b, N, N), windows on the whole canvas, and places (b,) in the scan."""
+    """Some patterns of a canvas: as `Measured`, with windows on the whole canvas, and places (b,) in the scan."""
 
     amplitude: Tensor
     windows: Windows
     rows: Tensor
+    weight: Tensor | None
 
 
 class Canvas:
@@ -107,11 +108,9 @@ class Canvas:
 
     def batch(self, rows: NDArray[np.int64]) -> Some:
         """Return some of the patterns."""
-        return Some(
-            self.amplitudes[rows].to(self.device, non_blocking=True),
-            self._windows(rows),
-            torch.from_numpy(rows).to(self.device, non_blocking=True),
-        )
+        amplitude, weight = self.amplitudes[rows].on(self.device)
+        index = torch.from_numpy(rows).to(self.device, non_blocking=True)
+        return Some(amplitude, self._windows(rows), index, weight)
 
     def batches(self) -> Iterator[Some]:
         """Yield all patterns, some at a time."""

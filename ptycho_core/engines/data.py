@@ -26,7 +26,7 @@ from ptycho_core.scan.grouping import (
     merged_groups,
     patterns_per_step,
 )
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Masks, Scan
 
 REGION = HIDDEN_AT_ONCE
 """Hidden patterns that are predicted at once."""
@@ -58,7 +58,8 @@ class Batch(NamedTuple):
 
     ``amplitude`` (g, c, N, N), as the propagator has it; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
     ``indexes`` (g, c), the patterns' places in the scan. The first ``hidden`` patterns of each group are to be
-    predicted. ``piece`` is the shape of a piece of the canvas that holds the windows of any of the groups.
+    predicted. ``piece`` is the shape of a piece of the canvas that holds the windows of any of the groups. ``weight``
+    is as `Measured` has it of all patterns one after another.
     """
 
     amplitude: Tensor
@@ -67,6 +68,7 @@ class Batch(NamedTuple):
     canvas: tuple[int, int]
     piece: tuple[int, int]
     hidden: int = 0
+    weight: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -89,49 +91,89 @@ def split(n: int, config: Config, *, validate: bool = True) -> Split:
     return Split(np.sort(train), np.sort(validation), np.sort(free))
 
 
+class Measured(NamedTuple):
+    """Patterns as they were measured.
+
+    ``amplitude`` (b, N, N) float32, the square roots of counts as the propagator has them, 0 where a pixel is bad;
+    ``weight`` 1 for good pixels and 0 for bad ones, (N, N), or (b, N, N) where they differ from pattern to pattern;
+    None where all are good.
+    """
+
+    amplitude: Tensor
+    weight: Tensor | None
+
+    def on(self, device: torch.device) -> Measured:
+        """Return the same on a device."""
+        there = device.type != "cpu"  # where what is sent is used in the order in which it comes
+        weight = None if self.weight is None else self.weight.to(device, non_blocking=there)
+        return Measured(self.amplitude.to(device, non_blocking=there), weight)
+
+
 class Amplitudes:
-    """Square roots of a scan's counts, as its propagator has them, bad pixels 0; kept if they fit.
+    """What was measured of a scan, for the engines; kept if it fits.
 
     Parameters
     ----------
     scan
-        Its patterns may be on disk.
+        Its patterns, and its masks, may be on disk.
     home
         The accelerator that all of them are kept on, where batches are made of them without the processor; None keeps
         them in memory if they are few, else every batch is read.
     """
 
     def __init__(self, scan: Scan, home: torch.device | None = None) -> None:
-        self.patterns, self._arranged = scan.patterns, propagator_of(scan).arranged
-        self.mask = None if scan.mask is None else self._arranged(scan.mask)
-        self.home, self.kept = home, None
+        self._scan, self._arranged = scan, propagator_of(scan).arranged
+        self.home = home
+        self.kept: tuple[Tensor, Tensor | None] | None = None
+        """Amplitudes of all patterns and, as booleans, which pixels are good."""
         if home is not None:
-            self.kept = torch.empty((len(scan), scan.size, scan.size), device=home)
-            for start in range(0, len(scan), REGION):
-                rows = np.arange(start, min(start + REGION, len(scan)))
-                self.kept[start : start + len(rows)] = self._read(rows).to(home)
-        elif scan.patterns.nbytes <= IN_MEMORY_BYTES:
+            self.kept = self._read_to(home)
+        elif self._is_small:
             self.kept = self._read(np.arange(len(scan)))
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
-        """(b, N, N) float32 of these patterns, where they are kept."""
-        if self.kept is None:
-            return self._read(rows)
-        return self.kept[torch.from_numpy(rows).to(self.kept.device, non_blocking=True)]
+    @property
+    def _is_small(self) -> bool:
+        return self._scan.patterns.nbytes <= IN_MEMORY_BYTES
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Measured:
+        """What was measured of these patterns, where it is kept."""
+        amplitude, good = self._found(rows)
+        return Measured(amplitude, None if good is None else good.float())
 
     def take(self, rows: NDArray[np.int64]) -> Amplitudes:
         """Return those of these patterns only, in this order: of `Scan.take`. What is kept is not read again."""
         some = copy.copy(self)
-        some.patterns = self.patterns.take(rows)
-        fits = self.home is not None or some.patterns.nbytes <= IN_MEMORY_BYTES
-        some.kept = self[rows] if fits else None
+        some._scan = self._scan.take(rows)
+        some.kept = self._found(rows) if self.home is not None or some._is_small else None
         return some
 
-    def _read(self, rows: NDArray[np.int64]) -> Tensor:
-        counts = self._arranged(self.patterns[rows])
-        if self.mask is not None:
-            counts = np.where(self.mask, counts, np.float32(0))
-        return torch.from_numpy(counts).sqrt_()
+    def _found(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        if self.kept is None:
+            return self._read(rows)
+        amplitude, good = self.kept
+        index = torch.from_numpy(rows).to(amplitude.device, non_blocking=True)
+        return amplitude[index], good if good is None or good.ndim == 2 else good[index]
+
+    def _read(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        counts, good = self._arranged(self._scan.patterns[rows]), self._scan.good_pixels(rows)
+        if good is not None:
+            good = self._arranged(good)
+            counts = np.where(good, counts, np.float32(0))
+        return torch.from_numpy(counts).sqrt_(), None if good is None else torch.from_numpy(np.ascontiguousarray(good))
+
+    def _read_to(self, home: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Read all patterns to a device, some at a time."""
+        shape = (len(self._scan), self._scan.size, self._scan.size)
+        amplitude, good = torch.empty(shape, device=home), None
+        if isinstance(self._scan.mask, Masks):
+            good = torch.empty(shape, dtype=torch.bool, device=home)
+        for start in range(0, len(amplitude), REGION):
+            rows = np.arange(start, min(start + REGION, len(amplitude)))
+            some, there = self._read(rows)
+            amplitude[start : start + len(rows)] = some.to(home)
+            if good is not None and there is not None:
+                good[start : start + len(rows)] = there.to(home)
+        return amplitude, good if good is not None or there is None else there.to(home)
 
 
 class PatternDataset(Dataset[Batch]):
@@ -151,7 +193,7 @@ class PatternDataset(Dataset[Batch]):
     def __getitem__(self, deal: Deal) -> Batch:
         """Return the batch of a deal."""
         groups = deal.groups
-        amplitude = self.amplitudes[groups.reshape(-1)]
+        amplitude, weight = self.amplitudes[groups.reshape(-1)]
         # From the canvas' origin first: float32 is too coarse for positions far from 0.
         positions = (self.positions[groups] - deal.canvas.origin).astype(np.float32)
         return Batch(
@@ -161,6 +203,7 @@ class PatternDataset(Dataset[Batch]):
             deal.canvas.shape,
             piece_of(positions, amplitude.shape[-1]),
             deal.hidden,
+            weight,
         )
 
 

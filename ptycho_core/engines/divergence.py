@@ -14,7 +14,7 @@ from torch import Tensor
 from ptycho_core.base.errors import TrainingError
 from ptycho_core.base.events import Cancelled, EventHandler, RolledBack
 from ptycho_core.engines import losses
-from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.canvas import Canvas, Some, middle
 from ptycho_core.engines.data import Batch
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.scan_data import ScanData
@@ -82,9 +82,7 @@ class RollBack(L.Callback):
             rows = middle(data.scan, data.parts.validation if validates else data.parts.train, _PATTERNS)
             canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, pl_module.device, pl_module.config)
             self.nothing = _deviance_of_nothing(pl_module, canvas)
-            self.mean = _deviance_of_mean(
-                canvas, canvas.only(middle(data.scan, data.parts.train, _PATTERNS)), pl_module
-            )
+            self.mean = _deviance_of_mean(canvas, canvas.only(middle(data.scan, data.parts.train, _PATTERNS)))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: a resumed run has its state by now."""
@@ -189,7 +187,7 @@ def no_picture(model: Model, object: Tensor, held_out: Canvas, seen: Canvas) -> 
     told, asked = elsewhere.deviance - found.deviance, elsewhere.deviance - found.noise
     # The variance of a logarithm of likelihoods is about twice its mean.
     uncertain = 2 * math.sqrt(2 * max(asked, 0.0) / pixels)
-    if told + uncertain > LEAST_TOLD * asked or _misfit_of_mean(held_out, seen, model.weight) < EMPTY:
+    if told + uncertain > LEAST_TOLD * asked or _misfit_of_mean(held_out, seen) < EMPTY:
         return ""
     return (
         "no picture came of it: the object explains the validation patterns where they were recorded (deviance "
@@ -199,51 +197,53 @@ def no_picture(model: Model, object: Tensor, held_out: Canvas, seen: Canvas) -> 
     )
 
 
-def _misfit_of_mean(held_out: Canvas, seen: Canvas, weight: Tensor | None) -> float:
+def _misfit_of_mean(held_out: Canvas, seen: Canvas) -> float:
     """Return how well the mean of patterns explains others."""
     mean = _mean_counts(seen).to(held_out.device)
     total = losses.MisfitSum()
-    for amplitude, _, _ in held_out.batches():
-        total.add(mean.expand_as(amplitude), amplitude, weight)
+    for some in held_out.batches():
+        total.add(mean.expand_as(some.amplitude), some.amplitude, some.weight)
     return total.result().misfit
 
 
 def _deviance_of_nothing(model: Model, canvas: Canvas) -> float:
     """Return the mean half deviance of a canvas' patterns, as it is logged, under a featureless object."""
     brightness, total = _brightness(model, canvas), 0.0
-    for expected, amplitude in _without_object(model, canvas):
-        deviance = losses.poisson_deviance(expected * brightness, amplitude.square(), model.weight)
-        total += len(amplitude) * float(deviance)
+    for expected, some in _without_object(model, canvas):
+        deviance = losses.poisson_deviance(expected * brightness, some.amplitude.square(), some.weight)
+        total += len(expected) * float(deviance)
     return total / len(canvas.rows)
 
 
-def _deviance_of_mean(canvas: Canvas, seen: Canvas, model: Model) -> float:
+def _deviance_of_mean(canvas: Canvas, seen: Canvas) -> float:
     """Return the mean half deviance of a canvas' patterns, as it is logged, under the mean of others."""
     mean, total = _mean_counts(seen).to(canvas.device), 0.0
-    for amplitude, _, _ in canvas.batches():
-        deviance = losses.poisson_deviance(mean.expand_as(amplitude), amplitude.square(), model.weight)
-        total += len(amplitude) * float(deviance)
+    for some in canvas.batches():
+        deviance = losses.poisson_deviance(mean.expand_as(some.amplitude), some.amplitude.square(), some.weight)
+        total += len(some.amplitude) * float(deviance)
     return total / len(canvas.rows)
 
 
 def _mean_counts(seen: Canvas) -> Tensor:
-    """(1, N, N): of some patterns."""
-    return seen.amplitudes[seen.rows[:_PATTERNS]].square().mean(dim=0, keepdim=True)
+    """(1, N, N): of some patterns, where they were measured."""
+    amplitude, weight = seen.amplitudes[seen.rows[:_PATTERNS]]
+    measured = torch.ones_like(amplitude) if weight is None else weight.expand_as(amplitude)
+    return amplitude.square().sum(dim=0, keepdim=True) / measured.sum(dim=0, keepdim=True).clamp_min(1)
 
 
 @torch.inference_mode()
-def _without_object(model: Model, canvas: Canvas) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield expected counts and amplitudes, (b, N, N) each, as if there were no object of modulus other than 1."""
-    for amplitude, windows, _ in canvas.moved(model.shifts).batches():
-        vacuum = torch.ones(windows.canvas, dtype=torch.complex64, device=canvas.device)
-        yield model.predict_patterns(vacuum, model.probe, windows), amplitude
+def _without_object(model: Model, canvas: Canvas) -> Iterator[tuple[Tensor, Some]]:
+    """Yield expected counts (b, N, N) of patterns, as if there were no object of modulus other than 1, and these."""
+    for some in canvas.moved(model.shifts).batches():
+        vacuum = torch.ones(some.windows.canvas, dtype=torch.complex64, device=canvas.device)
+        yield model.predict_patterns(vacuum, model.probe, some.windows), some
 
 
 def _brightness(model: Model, canvas: Canvas) -> float:
     """Return the square of the modulus of a featureless object with which as many counts are expected as measured."""
     sums = [
-        (float(amplitude.square().sum()), float(expected.sum()))
-        for expected, amplitude in _without_object(model, canvas)
+        (float(some.amplitude.square().sum()), float((expected * (1.0 if some.weight is None else some.weight)).sum()))
+        for expected, some in _without_object(model, canvas)
     ]
     measured, expected = map(sum, zip(*sums, strict=True))
     return measured / max(expected, 1e-12)

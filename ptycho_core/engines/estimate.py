@@ -40,8 +40,6 @@ class Held:
         () counts per pixel.
     log_gain
         (n,) logarithms of the patterns' brightness, or (0,).
-    weight
-        (N, N) 0 where a pixel is bad, or None.
     propagator
         To the detector.
     """
@@ -49,12 +47,11 @@ class Held:
     probe: Tensor
     background: Tensor
     log_gain: Tensor
-    weight: Tensor | None
     propagator: Propagator
 
     def dimmed(self, part: float) -> Held:
         """Return the same with this part of the light."""
-        return Held(self.probe * math.sqrt(part), self.background * part, self.log_gain, self.weight, self.propagator)
+        return Held(self.probe * math.sqrt(part), self.background * part, self.log_gain, self.propagator)
 
 
 _KEPT_BYTES = 2**28
@@ -79,8 +76,8 @@ class Thinning:
     def __init__(self, part: float, seed: int, amplitudes: Amplitudes | None = None) -> None:
         self.part, self.seed = part, seed
         self._kept: dict[int, Tensor] = {}
-        at_home = amplitudes is not None and amplitudes.home is not None
-        self._all = self._drawn(amplitudes.kept) if at_home else None  # type: ignore[union-attr,arg-type]
+        kept = None if amplitudes is None or amplitudes.home is None else amplitudes.kept
+        self._all = None if kept is None else self._drawn(kept[0])
 
     def first(self, counts: Tensor, rows: Tensor) -> Tensor:
         """Return the first part (b, N, N) of the counts of patterns at these places (b,)."""
@@ -155,11 +152,11 @@ def solve(
     for step in range(epochs * batches):
         if step % batches == 0:
             parts = np.array_split(rng.permutation(canvas.rows), batches)
-        amplitude, windows, rows = canvas.batch(parts[step % batches])
+        amplitude, windows, rows, weight = canvas.batch(parts[step % batches])
         counts = amplitude.square()
         if thinning is not None:
             counts = thinning.first(counts, rows)
-        patterns = Patterns(counts, windows, held.weight, rho, rows, seen=None, propagator=held.propagator)
+        patterns = Patterns(counts, windows, weight, rho, rows, seen=None, propagator=held.propagator)
         found = look(unknowns, patterns, {"object"})
         now.grad, light = found.gradients["object"], found.light
         part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))

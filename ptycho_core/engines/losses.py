@@ -15,7 +15,7 @@ SMALLEST_COUNT = 1e-8
 
 
 def pixel_mean(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of (..., N, N) over all patterns and the pixels of weight 1 in (N, N)."""
+    """Mean of (b, N, N) over the pixels of weight 1, in (N, N) of all patterns or (b, N, N) of each."""
     if weight is None:
         return values.mean()
     return (values * weight).sum() / (weight.sum() * (values.numel() // weight.numel())).clamp_min(1)
@@ -32,7 +32,7 @@ def poisson_deviance(expected: Tensor, counts: Tensor, weight: Tensor | None = N
     expected, counts
         (b, N, N): lambda and k.
     weight
-        (N, N) 1 for good and 0 for bad pixels, or None.
+        (N, N) or (b, N, N) 1 for good and 0 for bad pixels, or None.
     """
     expected = expected.clamp_min(SMALLEST_COUNT)
     return pixel_mean(expected - counts + torch.xlogy(counts, counts) - counts * expected.log(), weight)

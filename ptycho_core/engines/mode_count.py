@@ -130,8 +130,7 @@ class _Choice:
 
     def _with_one_more(self, fit: DirectModel) -> DirectModel:
         probe = add_modes(fit.probe.detach().cpu(), len(fit.probe_parts) + 1, RATIO)
-        weight = None if fit.weight is None else fit.weight.cpu()
-        more = DirectModel(self.config, probe, weight, fit.object.detach().cpu(), propagator=fit.propagator)
+        more = DirectModel(self.config, probe, fit.object.detach().cpu(), propagator=fit.propagator)
         more.background_root.data.copy_(fit.background_root.data)
         return more
 

@@ -186,11 +186,15 @@ class _Search:
         self.trials: list[Trial] = []
         self.work = 0.0
         near = middle(scan, rows, min(PATTERNS, max(2 * FEWEST_PATTERNS, _PIXELS // scan.size**2)))
-        self.counts = torch.fft.fftshift(amplitudes[near].cpu().square(), dim=(-2, -1))
+        amplitude, weight = amplitudes[near].on(torch.device("cpu"))
+        self.counts = torch.fft.fftshift(amplitude.square(), dim=(-2, -1))
+        self.weight = None if weight is None else torch.fft.fftshift(weight, dim=(-2, -1))
         self.positions = scan.positions[near]
         self.fit, self.held = _parts(self.positions)
-        mean = self.counts.mean(dim=0).double().numpy()
-        self.mean = mean if scan.mask is None else beams.filled(mean, scan.mask)
+        self.mean = self.counts.mean(dim=0).double().numpy()
+        if self.weight is not None:
+            measured = self.weight.expand_as(self.counts).mean(dim=0).double().numpy()
+            self.mean = beams.filled(self.mean / np.where(measured > 0, measured, 1), measured > 0)
         self.edge = beams.edge_of(self.mean) if self.mean.any() else 0.0
         self.own = scan.probe if scan.probe is not None and scan.probe.any() else None
 
@@ -219,9 +223,7 @@ class _Search:
         n = self.scan.size
         low = n // 2 - size // 2
         inner = slice(low, low + size)
-        weight = None
-        if self.scan.mask is not None:
-            weight = torch.from_numpy(self.scan.mask[inner, inner].astype(np.float32))
+        weight = None if self.weight is None else self.weight[..., inner, inner]
         counts, positions = self.counts[:, inner, inner], self.positions * (size / n)
         return Bench(counts, positions, weight, fit, self.held, self.edge, self.stop)
 

@@ -79,11 +79,11 @@ def excess_of(model: Model, object: Tensor, canvas: Canvas, *, held_out: bool) -
     """
     if held_out:
         model.settle(canvas)
-    weight = model.judging_weight() if held_out else model.weight
     each = [np.zeros((0, 3))]
-    for amplitude, windows, rows in canvas.moved(model.shifts).batches():
+    for amplitude, windows, rows, weight in canvas.moved(model.shifts).batches():
         expected = model.predict_patterns(object, model.probe, windows, rows)
-        each.append(losses.misfit_of_each(expected, amplitude, weight).cpu().numpy())
+        judging = model.judging_weight(weight) if held_out else weight
+        each.append(losses.misfit_of_each(expected, amplitude, judging).cpu().numpy())
     return Excess(*np.concatenate(each).T)
 
 
@@ -92,9 +92,10 @@ def _featureless(model: Model, canvas: Canvas) -> Tensor:
     """Return an object (1, H, W) of one modulus, with which as many counts are expected as were measured."""
     blank = torch.ones((1, *canvas.shape), dtype=torch.complex64, device=canvas.device)
     measured = expected = 0.0
-    for amplitude, windows, rows in canvas.moved(model.shifts).batches():
+    for amplitude, windows, rows, weight in canvas.moved(model.shifts).batches():
         measured += float(amplitude.square().sum())
-        expected += float(model.predict_patterns(blank, model.probe, windows, rows).sum())
+        counts = model.predict_patterns(blank, model.probe, windows, rows)
+        expected += float((counts if weight is None else counts * weight).sum())
     return blank * math.sqrt(measured / max(expected, 1e-12))
 
 

@@ -17,7 +17,7 @@ from ptycho_core.formats.geometry import positions_px, settle_geometry
 from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.values import Looked, settle_bad_values, to_counts
-from ptycho_core.scan.scan import Patterns, PatternStep, Scan
+from ptycho_core.scan.scan import GoodPixels, Masks, Patterns, PatternStep, Scan, where_good
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.survey import Survey, flags, remember
@@ -57,16 +57,16 @@ def assemble(
     if stored.source.dtype.kind in "iu" and stored.source.dtype.itemsize > 1:
         patterns = patterns.then(conversions.flag_largest)
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
-    mask = _check_mask(stored.mask, shape, path, notes)
+    mask = _check_mask(stored, shape, path, notes)
     looked = Looked(patterns, mask, settings, stored, progress)
-    if found := flags(looked.values, mask):
+    if found := flags(looked.values):
         told = " and ".join(f"{value:.10g} in {count} pixels" for value, count in found.items())
         notes.append(f"took for no counts, as a detector writes it where it does not count: {told} of all patterns")
         patterns = patterns.then(conversions.FlagValues(tuple(found)))
         looked = Looked(patterns, mask, settings, stored, progress)
     patterns, mask, kept = settle_bad_values(patterns, mask, looked, settings, path, notes)
-    filled = settings.get("bad_pixels") == "fill" and len(looked.values.bad_rows) > 0
-    if mask is not looked.mask or len(kept) < len(looked.patterns) or filled:
+    changed = settings.get("bad_pixels") in ("fill", "zero") and len(looked.values.bad_rows) > 0
+    if mask is not looked.mask or len(kept) < len(looked.patterns) or changed:
         looked = Looked(patterns, mask, settings, stored, progress)
     patterns, seen = to_counts(patterns, looked, stored, settings, path, notes)
     geometry = settle_geometry(stored.geometry, settings, path, notes)
@@ -128,14 +128,15 @@ def _subtract_dark(patterns: Patterns, stored: Stored, settings: Settings, path:
     return patterns.then(conversions.SubtractDark(dark))
 
 
-def _check_mask(
-    mask: NDArray[np.bool_] | None, shape: tuple[int, ...], path: Path, notes: list[str]
-) -> NDArray[np.bool_] | None:
+def _check_mask(stored: Stored, shape: tuple[int, ...], path: Path, notes: list[str]) -> GoodPixels | None:
+    mask = stored.mask
+    if mask is not None and mask.shape[-2:] != shape:
+        sentence = f"{path}: the mask has shape {mask.shape[-2:]}; it must be that of the patterns, {shape}"
+        raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
+    if isinstance(mask, Masks):
+        return mask if stored.rows is None else mask.take(stored.rows)
     if mask is None or mask.all():
         return None
-    if mask.shape != shape:
-        sentence = f"{path}: the mask has shape {mask.shape}; it must be that of the patterns, {shape}"
-        raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
     if not mask.any():
         sentence = f"{path}: the mask leaves no good pixel; it may be inverted: set mask=invert, or mask=ignore"
         raise InputError(sentence, [INVERT, IGNORE])
@@ -145,12 +146,12 @@ def _check_mask(
 
 def _centre(
     patterns: Patterns,
-    mask: NDArray[np.bool_] | None,
+    mask: GoodPixels | None,
     mean: NDArray[np.float64],
     seen: Survey | None,
     settings: Settings,
     notes: list[str],
-) -> tuple[Patterns, NDArray[np.bool_] | None, Survey | None]:
+) -> tuple[Patterns, GoodPixels | None, Survey | None]:
     """Return patterns, mask and, where it is known, survey with DC in the centre, judged by the ``mean`` as stored."""
     across_edges, across_middle = _light_across(mean), _light_across(conversions.centre_dc(mean))
     place = settings.get("dc") or "centre"
@@ -163,15 +164,20 @@ def _centre(
     if place == "centre":
         return patterns, mask, seen
     notes.append("moved DC from the corner of the patterns to their centre")
-    mask = None if mask is None else conversions.centre_dc(mask)
+    mask = None if mask is None else where_good(mask, conversions.centre_dc)
     return patterns.then(conversions.centre_dc), mask, None if seen is None else _images(seen, conversions.centre_dc)
 
 
 def _images(seen: Survey, change: PatternStep) -> Survey:
     """Return the survey of patterns that were changed in a way that moves pixels and loses none."""
-    mean, bad = change(seen.mean), change(seen.bad_counts)
     return dataclasses.replace(
-        seen, mean=mean, highest=change(seen.highest), lowest=change(seen.lowest), bad_counts=bad
+        seen,
+        mean=change(seen.mean),
+        measured=change(seen.measured),
+        highest=change(seen.highest),
+        lowest=change(seen.lowest),
+        bad_counts=change(seen.bad_counts),
+        negative=change(seen.negative),
     )
 
 
@@ -187,12 +193,12 @@ def _light_across(mean: NDArray[np.float64]) -> float:
 
 def _make_square(
     patterns: Patterns,
-    mask: NDArray[np.bool_] | None,
+    mask: GoodPixels | None,
     seen: Survey | None,
     settings: Settings,
     path: Path,
     notes: list[str],
-) -> tuple[Patterns, NDArray[np.bool_] | None, Survey | None, int]:
+) -> tuple[Patterns, GoodPixels | None, Survey | None, int]:
     """Return square patterns, their mask, their survey where it is known, and their width."""
     _, height, width = patterns.shape
     how = settings.get("square")
@@ -207,7 +213,7 @@ def _make_square(
     size = min(height, width) if how == "crop" else max(height, width)
     fit = conversions.FitTo(size)
     if mask is not None or how == "pad":
-        mask = fit(np.ones((height, width), bool) if mask is None else mask)
+        mask = where_good(np.ones((height, width), bool) if mask is None else mask, fit)
     lost = "" if how == "pad" or seen is None else lost_counts(seen.mean, size)
     told = f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded")
     notes.append(told + lost)

@@ -1,50 +1,61 @@
-"""Masks of detectors: one for all patterns, or one for each, of which one for all is made."""
+"""Masks of detectors: one for all patterns, or one for each, which stay in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.formats.chunks import Chunks
 from ptycho_core.formats.stores.store import Store, drop_leading
+from ptycho_core.scan.scan import ArraySource, GoodPixels, Masks
 from ptycho_core.scan.settings import Settings
+from ptycho_core.scan.survey import batches, rows_to_look_at
 
 IGNORE = Fix("leave out the mask", "mask", "ignore")
 INVERT = Fix("invert the mask", "mask", "invert")
 COMMON = Fix("mask what is bad in half of the patterns or more", "mask", "common")
-_BATCH_BYTES = 16 * 2**20
 _MUCH = 0.05
 """Part of all pixels that faults of single patterns may take from every pattern without a word."""
+
+IsGood = Callable[[NDArray[Any]], NDArray[np.bool_]]
+"""Makes booleans of what is stored, (..., y, x); a module-level callable, so that it pickles."""
 
 
 def good_pixels(
     store: Store,
     keys: Sequence[str],
-    is_good: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    is_good: IsGood,
     settings: Settings,
     notes: list[str],
     *,
+    patterns: ArraySource,
     any_number: bool = False,
     bad: str = "bad in one of the {n} masks",
-) -> NDArray[np.bool_] | None:
-    """Return (y, x) bool, True where a pixel is good; None where there is no mask, or the operator wants none.
+) -> GoodPixels | None:
+    """Return where pixels are good, (y, x), or (n, y, x) where that differs from pattern to pattern.
+
+    None where there is no mask, or the operator wants none.
 
     Parameters
     ----------
     store, keys
         Where the mask is: (y, x), or (n, y, x) with one for each pattern, in one array or several. Leading axes of
-        length 1 are dropped.
+        length 1 are dropped, and masks in a raster follow one another as its patterns do.
     is_good
-        Makes booleans of what is stored, (..., y, x); whole numbers that are stored as fractions come as such.
+        Of what is stored; whole numbers that are stored as fractions come as such.
     settings, notes
         The answer ``mask``, and where what was done is told.
+    patterns
+        (n, y, x), of which the masks are.
     any_number
         Whether fractions are weights, not a mistake.
     bad
-        How the history calls a pixel that one of n masks marks.
+        How the history calls a pixel that one of n masks marks, where these are not as many as patterns.
 
     Raises
     ------
@@ -57,30 +68,35 @@ def good_pixels(
     if how == "ignore":
         notes.append("left out the mask that the file holds")
         return None
-    n, marked = 0, None
-    for key in keys:
-        for values in _batches(store, key):
-            count = np.count_nonzero(~is_good(values if any_number else _whole(store, key, values)), axis=0)
-            if marked is not None and marked.shape != count.shape:
-                raise InputError(f"{store.path}: the masks differ in size; all must be that of the patterns", [IGNORE])
-            n, marked = n + len(values), count if marked is None else marked + count
-    if marked is None:
-        return None
     if how == "invert":
-        marked = n - marked
         notes.append("inverted the mask")
-    if n == 1:
+    pieces = [_masks_of(store, key, patterns.shape[0]) for key in keys]
+    if len({piece.shape[1:] for piece in pieces}) > 1:
+        raise InputError(f"{store.path}: the masks differ in size; all must be that of the patterns", [IGNORE])
+    judge = _Judge(is_good, f"{store.path}: '{keys[0]}'", any_number=any_number, inverted=how == "invert")
+    masks = Masks(pieces[0] if len(pieces) == 1 else Chunks(pieces), (judge,))
+    n = len(masks)
+    each = n == patterns.shape[0]
+    rows = rows_to_look_at(masks) if each else np.arange(n)
+    marked = np.zeros(masks.shape[1:], np.int64)
+    for _, good in batches(masks if len(rows) == n else masks.take(rows)):
+        marked += np.count_nonzero(~good, axis=0)
+    if len(rows) == n and not ((marked > 0) & (marked < n)).any():
         return np.asarray(marked == 0)
-    return _of_all(store, marked, n, bad.format(n=n), settings, notes)
+    if how == "common":
+        notes.append(f"masked the pixels that are bad in half of the {n} masks or more, and took the others as counted")
+        return np.asarray(2 * marked < len(rows))
+    if not each:
+        return _of_all(store, marked, n, bad.format(n=n), settings, notes)
+    among = "" if len(rows) == n else f", of {len(rows)} that were looked at"
+    notes.append(f"took a mask for each pattern, with {marked.mean() / len(rows):.2%} of the pixels bad{among}")
+    return masks
 
 
 def _of_all(
     store: Store, marked: NDArray[np.int64], n: int, bad: str, settings: Settings, notes: list[str]
 ) -> NDArray[np.bool_]:
     """Return one mask of n, by how many of them mark a pixel (y, x) as ``bad``."""
-    if settings.get("mask") == "common":
-        notes.append(f"masked the pixels that are bad in half of the {n} masks or more, and took the others as counted")
-        return np.asarray(2 * marked < n)
     together, each = float(np.mean(marked > 0)), float(marked.mean() / n)
     told = f"a pixel that is {bad} is left out of all patterns"
     notes.append(told)
@@ -92,29 +108,37 @@ def _of_all(
     return np.asarray(marked == 0)
 
 
-def _batches(store: Store, key: str) -> Iterator[NDArray[Any]]:
+@dataclass(frozen=True)
+class _Judge:
+    """Turn what is stored, named ``what`` for a message, into booleans: True where a pixel is good."""
+
+    is_good: IsGood
+    what: str
+    any_number: bool
+    inverted: bool
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        if values.dtype.kind not in "biu" and not self.any_number:
+            if values.dtype.kind != "f" or not np.isfinite(values).all() or (values != np.round(values)).any():
+                raise InputError(
+                    f"{self.what} has type {values.dtype}; a mask holds whole numbers: set mask=ignore to do without",
+                    [IGNORE],
+                )
+            values = values.astype(np.int64)
+        good = self.is_good(values)
+        return ~good if self.inverted else good
+
+
+def _masks_of(store: Store, key: str, n: int) -> ArraySource:
+    """Return (m, y, x) masks as stored, m = 1 for one of all patterns; a raster must have as many as n patterns."""
     shape = drop_leading(store.header(key).shape, 2)
     if len(shape) == 2:
-        yield store.read(key).reshape(1, *shape)
-        return
-    if len(shape) != 3:
+        one: NDArray[Any] = store.read(key).reshape(1, *shape)
+        return one
+    if len(shape) != 3 and (len(shape) != 4 or shape[0] * shape[1] != n):
         raise InputError(
             f"{store.path}: '{key}' has shape {store.header(key).shape}; a mask is (y, x), or (n, y, x) with one for "
             "each pattern: set mask=ignore",
             [IGNORE],
         )
-    masks = store.patterns(key)
-    step = max(1, _BATCH_BYTES // (8 * shape[1] * shape[2]))
-    for start in range(0, shape[0], step):
-        yield np.asarray(masks[start : start + step])
-
-
-def _whole(store: Store, key: str, values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype.kind == "f" and np.isfinite(values).all() and (values == np.round(values)).all():
-        return values.astype(np.int64)
-    if values.dtype.kind not in "biu":
-        raise InputError(
-            f"{store.path}: '{key}' has type {values.dtype}; a mask holds whole numbers: set mask=ignore to do without",
-            [IGNORE],
-        )
-    return values
+    return store.patterns(key, raster=True)

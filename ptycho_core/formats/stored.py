@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan.scan import ArraySource, Geometry, PatternStep
+from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels, PatternStep
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class Stored:
     rows
         (n,) patterns of the source that have a position; None for all.
     mask
-        (y, x) bool, True where good.
+        (y, x) bool, True where good, or (n, y, x) masks of all patterns of the source.
     dark
         (y, x) counts without beam.
     probe
@@ -47,7 +47,7 @@ class Stored:
     unit_reason: str = "the format's convention"
     steps: tuple[PatternStep, ...] = ()
     rows: NDArray[np.int64] | None = None
-    mask: NDArray[np.bool_] | None = None
+    mask: GoodPixels | None = None
     dark: NDArray[np.float32] | None = None
     probe: NDArray[np.complex64] | None = None
     geometry: Geometry = field(default_factory=Geometry)

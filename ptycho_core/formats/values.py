@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import conversions
 from ptycho_core.formats.stored import Stored
-from ptycho_core.scan.scan import Patterns, PatternStep
+from ptycho_core.scan.scan import GoodPixels, Masks, Patterns, PatternStep, both_good
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.survey import Survey, Surveyor
 
 LARGEST_COUNT = 1e12
 _SAMPLE_VALUES = 2**20
 _LEAST_LEFT = 0.5
-"""Part of the pixels that masking has to leave."""
+"""Part of what was measured that masking has to leave."""
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
 _FEWEST_JUDGED = 10
@@ -38,7 +37,7 @@ class Looked:
     def __init__(
         self,
         patterns: Patterns,
-        mask: NDArray[np.bool_] | None,
+        mask: GoodPixels | None,
         settings: Settings,
         stored: Stored,
         progress: Callable[[int, int], None],
@@ -51,8 +50,8 @@ class Looked:
         wanted = np.unique(np.linspace(0, len(as_stored.rows) - 1, few).astype(np.int64))
         sample: list[NDArray[np.float32]] = []
         self.conversion: PatternStep | None = None
-        for places, batch in as_stored.batches():
-            as_stored.see(places, batch)
+        for places, batch, good in as_stored.batches():
+            as_stored.see(places, batch, good)
             batch = conversions.clear_bad(batch)
             sample.append(batch[wanted[(wanted >= places.start) & (wanted < places.stop)] - places.start])
             if places.start == 0:
@@ -60,27 +59,21 @@ class Looked:
                 self.conversion = _conversion_of(settings.get("data") or told or stored.values, told)
             if self.conversion is not None:
                 with np.errstate(over="ignore"):
-                    as_counts.see(places, self.conversion(batch))
+                    as_counts.see(places, self.conversion(batch), good)
             progress(places.stop, len(as_stored.rows))
         self.told = what_values_are(np.concatenate(sample), stored.source.dtype)
         self.values = as_stored.survey()
-        self.counts = _without_bad(self.values) if self.conversion is None else as_counts.survey()
-
-
-def _without_bad(seen: Survey) -> Survey:
-    """Return the survey of the same patterns once their bad values are zero."""
-    nowhere = np.zeros_like(seen.bad_counts)
-    return dataclasses.replace(seen, n_not_finite=0, n_negative=0, bad_counts=nowhere, bad_rows=seen.bad_rows[:0])
+        self.counts = self.values if self.conversion is None else as_counts.survey()
 
 
 def settle_bad_values(
     patterns: Patterns,
-    mask: NDArray[np.bool_] | None,
+    mask: GoodPixels | None,
     looked: Looked,
     settings: Settings,
     path: Path,
     notes: list[str],
-) -> tuple[Patterns, NDArray[np.bool_] | None, NDArray[np.int64]]:
+) -> tuple[Patterns, GoodPixels | None, NDArray[np.int64]]:
     """Return patterns without bad values, the mask, and the places of the patterns that are kept."""
     kept = np.arange(len(patterns))
     treatment, seen = settings.get("bad_pixels"), looked.values
@@ -88,27 +81,26 @@ def settle_bad_values(
     what = " and ".join(f"{count} {kind}" for count, kind in found if count)
     where = f"{what} values in {np.count_nonzero(seen.bad_pixels)} pixels of {len(seen.bad_rows)} patterns"
     if treatment == "fill" and what:
-        measured = len(seen.rows) - seen.bad_counts
-        filling = (seen.mean * len(seen.rows) / np.maximum(measured, 1)).astype(np.float32)
-        patterns = patterns.then(conversions.FillBad(filling))
+        cleared = patterns.then(conversions.FillBad(seen.mean.astype(np.float32)))
     elif mask is not None or treatment is not None:
-        patterns = patterns.then(conversions.clear_bad)
+        cleared = patterns.then(conversions.clear_bad)
+    else:
+        cleared = patterns
     if not what:
-        return patterns, mask, kept
-    ways = _ways_out(seen, mask, len(patterns))
+        return cleared, mask, kept
+    ways = _ways_out(seen, len(patterns))
     if treatment == "fill":
         part = seen.bad_counts.sum() / (seen.bad_counts.size * len(seen.rows))
-        never = np.count_nonzero(seen.bad_counts == len(seen.rows))
+        never = seen.bad_counts == len(seen.rows)
         notes.append(f"put the mean of the pixel in the place of {where} ({part:.2%} of all): they were not measured")
-        if never:
-            mask = (seen.bad_counts < len(seen.rows)) & (True if mask is None else mask)
-            notes.append(f"masked {never} pixels that were measured in no pattern")
-        return patterns, mask, kept
+        if never.any():
+            mask = both_good(mask, ~never)
+            notes.append(f"masked {np.count_nonzero(never)} pixels that were measured in no pattern")
+        return cleared, mask, kept
     if treatment not in [fix.value for fix in ways]:
-        left = np.count_nonzero(~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels)
         why = {
             None: "counts are finite and not negative",
-            "mask": f"masking them leaves {left} of {seen.bad_pixels.size} pixels",
+            "mask": f"masking them leaves {1 - _lost(seen):.0%} of what was measured",
             "drop": "no pattern is left without",
             "zero": "only noise below zero may be set to zero",
         }[treatment]
@@ -117,21 +109,31 @@ def settle_bad_values(
     if treatment == "zero":
         notes.append(f"set to zero: {where}")
     elif treatment == "mask":
-        notes.append(f"masked pixels with {where}")
-        mask = ~seen.bad_pixels if mask is None else mask & ~seen.bad_pixels
+        now_and_then = (seen.bad_counts > 0) & seen.good & ~seen.negative
+        if now_and_then.any():
+            notes.append(f"masked {where}: what is no number in its own pattern, what is ever negative in all")
+            mask = both_good(both_good(mask, ~seen.negative), Masks(patterns, (np.isfinite,)))
+        else:
+            notes.append(f"masked pixels with {where}")
+            mask = both_good(mask, ~seen.bad_pixels)
     else:
         kept = np.setdiff1d(kept, seen.bad_rows)
-        patterns = patterns.take(kept)
+        cleared = cleared.take(kept)
+        mask = mask.take(kept) if isinstance(mask, Masks) else mask
         notes.append(f"left out {len(seen.bad_rows)} patterns with {where}")
-    return patterns, mask, kept
+    return cleared, mask, kept
 
 
-def _ways_out(seen: Survey, mask: NDArray[np.bool_] | None, n: int) -> list[Fix]:
+def _lost(seen: Survey) -> float:
+    """Return the part of the values that masking takes: those that are no number, and pixels that are ever negative."""
+    judged = seen.measured + seen.bad_counts
+    return float(np.where(seen.negative, judged, seen.bad_counts).sum() / max(judged.sum(), 1))
+
+
+def _ways_out(seen: Survey, n: int) -> list[Fix]:
     """Return what can be done about bad values, and leaves a scan."""
-    n_good = seen.bad_pixels.size if mask is None else np.count_nonzero(mask)
-    left = n_good - np.count_nonzero(seen.bad_pixels)
     fixes = []
-    if left >= n_good * _LEAST_LEFT:
+    if 1 - _lost(seen) >= _LEAST_LEFT:
         fixes.append(Fix("leave these pixels out", "bad_pixels", "mask"))
     if len(seen.bad_rows) < min(n, len(seen.rows)):
         fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))

@@ -43,7 +43,7 @@ def check_counts(scan: Scan, seen: Survey) -> list[Problem]:
         *_unusual(seen),
         *_repeated(scan, seen),
         *_saturated(seen),
-        *(_normalised(scan, seen) or _pedestal(scan, seen)),
+        *(_normalised(scan, seen) or _pedestal(seen)),
         *_off_centre(scan, seen),
     ]
 
@@ -183,13 +183,13 @@ def photon_unit(seen: Survey) -> float | None:
     return unit if len(low) >= FEWEST and abs(low / unit - np.rint(low / unit)).max() < _WHOLE else None
 
 
-def _pedestal(scan: Scan, seen: Survey) -> list[Problem]:
+def _pedestal(seen: Survey) -> list[Problem]:
     """Return what is to say of a constant in all pixels.
 
     Where photons fall, the least of k counts lies about ``sqrt(2 m ln k)`` below their mean m; a constant has none of
     that spread.
     """
-    good = np.ones(seen.mean.shape, bool) if scan.mask is None else scan.mask
+    good = seen.good
     mean, lowest = seen.mean[good], seen.lowest[good].astype(np.float64)
     if len(seen.rows) < FEWEST or not mean.size:
         return []
@@ -208,7 +208,7 @@ def _pedestal(scan: Scan, seen: Survey) -> list[Problem]:
 def _off_centre(scan: Scan, seen: Survey) -> Iterator[Problem]:
     if scan.geometry.propagator == "near":  # a shadow has no centre
         return
-    y, x = centre_of_mass(seen.mean, scan.mask)
+    y, x = centre_of_mass(seen.mean, seen.good)
     middle = scan.size // 2
     if max(abs(y - middle), abs(x - middle)) > _OFF_CENTRE * scan.size:
         yield Problem(

@@ -91,7 +91,6 @@ def figures(looked: Inspection) -> dict[str, Any]:
     step = looked.step_px
     extent = np.ptp(scan.positions, axis=0)
     field = extent + scan.size
-    n_good = scan.size**2 if scan.mask is None else int(np.count_nonzero(scan.mask))
     counts = seen.sums
     modes = (abs(probe).astype(np.float64) ** 2).sum(axis=(1, 2))
     return {
@@ -107,7 +106,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
         },
         "counts": {
             "per_pattern": _statistics(counts),
-            "per_pixel_mean": _number(counts.mean() / max(n_good, 1)),
+            "per_pixel_mean": _number(counts.mean() / max(np.count_nonzero(seen.good), 1)),
             "per_pixel_max": _number(seen.maximum),
             "total": _number(counts.sum()),
         },
@@ -127,7 +126,10 @@ def figures(looked: Inspection) -> dict[str, Any]:
             "overlap": _number(max(0.0, 1 - step / diameter)) if diameter > 0 else None,
         },
         "memory": {"bytes": memory.total, "object_px": list(memory.canvas_px)},
-        "mask": {"bad_pixels": scan.size**2 - n_good},
+        "mask": {
+            "bad_pixels": int(np.count_nonzero(~seen.good)),
+            "bad_in_one_pattern": _number((1 - seen.measured[seen.good] / len(seen.rows)).sum()),
+        },
         "geometry": {**dataclasses.asdict(scan.geometry), "pixel_size_m": None if pixel is None else list(pixel)},
         "history": list(scan.history),
         "assumptions": [dataclasses.asdict(a) for a in scan.assumptions],
@@ -150,7 +152,7 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Counts", f"{mean} per pattern ({least} to {most})"),
         ("", f"{_count(counts['per_pixel_mean'])} per pixel on average, {_count(counts['per_pixel_max'])} at most"),
         *sample,
-        ("Bad pixels", str(info["mask"]["bad_pixels"])),
+        ("Bad pixels", _mask_line(info["mask"])),
         ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
         ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
         ("Probe", _probe_line(probe)),
@@ -193,7 +195,7 @@ def plot_scan(scan: Scan, path: Path) -> None:
     probe = (initial_probe(scan) if scan.probe is None else scan.probe)[0]
     figure = Figure(figsize=(11, 9), layout="constrained")
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
-    mean = seen.mean if scan.mask is None else np.where(scan.mask, seen.mean, np.nan)
+    mean = np.where(seen.good, seen.mean, np.nan)
     image = top_left.imshow(np.log10(1 + mean), cmap="viridis")
     top_left.set_title("Mean pattern")
     figure.colorbar(image, ax=top_left, label="log10(1 + counts)")
@@ -259,6 +261,11 @@ def with_unit(metres: float) -> str:
 def _area(pixels: list[float], metres: list[float] | None) -> str:
     size = f"{pixels[0]:.0f} x {pixels[1]:.0f} px"
     return size if metres is None else f"{size} ({with_unit(metres[0])} x {with_unit(metres[1])})"
+
+
+def _mask_line(mask: dict[str, Any]) -> str:
+    of_one = mask["bad_in_one_pattern"]
+    return f"{mask['bad_pixels']}" + (f", and {of_one:.4g} more in a pattern, others in each" if of_one else "")
 
 
 def _probe_line(probe: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.formats.stores.store import available_memory
 from ptycho_core.inspection.scan_checks import fix_for_strays, median_step_px, stray_rows
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, groups_per_step, patterns_per_step
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Masks, Scan
 
 _PROGRAM = 500 * 2**20
 IN_MEMORY_BYTES = 2**30
@@ -69,7 +69,7 @@ def memory_of(config: Config, scan: Scan, near: Neighborhoods | None = None) -> 
     near
         Of the scan's positions, where they were found before.
     """
-    kept = scan.patterns.nbytes if scan.patterns.nbytes <= IN_MEMORY_BYTES else 0
+    kept = _stack(scan) if scan.patterns.nbytes <= IN_MEMORY_BYTES else 0
     step = _step(config, len(scan))
     waves = _waves(config, scan)
     if KNOBS["gridsize"].serves(config.engine):
@@ -96,8 +96,13 @@ def memory_on_accelerator(config: Config, scan: Scan, near: Neighborhoods | None
     batch = looked_at * (_waves(config, scan) + scan.size**2 * _PER_PATTERN_PIXEL)
     if network:
         batch += _network(config, scan, near)
-    kept = len(scan) * scan.size**2 * 4 * (2 if network else 1)
+    kept = _stack(scan) + (scan.patterns.nbytes if network else 0)
     return Memory(canvas_of(scan), math.prod(canvas_of(scan)) * _PER_CANVAS_PIXEL, kept, batch, program=0)
+
+
+def _stack(scan: Scan) -> int:
+    """Return the bytes of all patterns, and of their masks where each has its own."""
+    return scan.patterns.nbytes + (scan.mask.nbytes if isinstance(scan.mask, Masks) else 0)
 
 
 def canvas_of(scan: Scan) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex6
     seen = seen or survey_of(scan)
     modulus = np.sqrt(seen.mean)
     if scan.geometry.propagator == "near":
-        probe = _near_field(scan, modulus)
+        probe = _near_field(scan, modulus, seen.good)
     else:
         probe = inverse_fourier(modulus * _lens(modulus, _best_blur(scan, modulus)))
     power = (abs(probe) ** 2).sum()
@@ -63,10 +63,10 @@ def initial_probe(scan: Scan, seen: Survey | None = None) -> NDArray[np.complex6
     return scaled
 
 
-def _near_field(scan: Scan, modulus: NDArray[np.float64]) -> NDArray[Any]:
+def _near_field(scan: Scan, modulus: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[Any]:
     """Propagate a modulus (N, N) at the detector back, of flat phase; leave it there until the geometry is known."""
-    if scan.mask is not None:
-        modulus = np.where(scan.mask, modulus, np.median(modulus[scan.mask]))
+    if not good.all():
+        modulus = np.where(good, modulus, np.median(modulus[good]))
     if scan.geometry.missing_for_near_field or scan.fresnel_spread is None:
         return modulus
     y, x = scan.fresnel_spread
@@ -75,7 +75,7 @@ def _near_field(scan: Scan, modulus: NDArray[np.float64]) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """Neighbouring patterns: moduli (b, n, n), whole positions (b, 2) of their windows' corners, which are good."""
+    """Neighbouring patterns: moduli and good pixels (b, n, n), and whole positions (b, 2) of their windows' corners."""
 
     moduli: NDArray[np.float32]
     corners: NDArray[np.int64]
@@ -96,16 +96,17 @@ class _Trial:
             coverage[y : y + n, x : x + n] += light
         estimate = 1 + (numerator - coverage) / (coverage + _EPSILON * light.max())
         exits = np.stack([probe * estimate[y : y + n, x : x + n] for y, x in self.corners[1::2]])
-        predicted, measured = abs(fourier(exits))[:, self.good], self.moduli[1::2][:, self.good]
+        good = self.good[1::2]
+        predicted, measured = abs(fourier(exits))[good], self.moduli[1::2][good]
         expected, counts = predicted**2, measured**2
         return float(half_deviance(counts, expected * (counts.sum() / expected.sum())).mean())
 
 
 def _best_blur(scan: Scan, modulus: NDArray[np.float64]) -> float:
-    trial = _trial(scan)
+    trial = _trial(scan, modulus)
     if trial is None or not modulus.any():
         return 0.0
-    modulus = FitTo(trial.good.shape[0])(modulus)
+    modulus = FitTo(trial.moduli.shape[-1])(modulus)
 
     def error(blur: float) -> float:
         return trial.error(modulus * _lens(modulus, blur))
@@ -125,8 +126,11 @@ def _lens(modulus: NDArray[np.float64], blur: float) -> NDArray[np.complex128]:
     return lens
 
 
-def _trial(scan: Scan) -> _Trial | None:
-    """Return the patterns around the middle of the scan in random order, or None where too few are near enough."""
+def _trial(scan: Scan, modulus: NDArray[np.float64]) -> _Trial | None:
+    """Return the patterns around the middle of the scan in random order, or None where too few are near enough.
+
+    What is bad in one of them has the modulus (N, N) of the mean there.
+    """
     middle = np.linalg.norm(scan.positions - np.median(scan.positions, axis=0), axis=1).argmin()
     away = np.linalg.norm(scan.positions - scan.positions[middle], axis=1)
     near = np.argsort(away, kind="stable")[:_N_PATTERNS]
@@ -136,8 +140,9 @@ def _trial(scan: Scan) -> _Trial | None:
     near = np.random.default_rng(0).permutation(near)
     n = min(scan.size, _LARGEST_TRIAL)
     fit = FitTo(n)
-    good = np.ones((n, n), bool) if scan.mask is None else fit(scan.mask)
-    moduli = np.sqrt(fit(scan.patterns[near])) * good
+    patterns, mask = fit(scan.patterns[near]), scan.good_pixels(near)
+    good = np.broadcast_to(True if mask is None else fit(mask), patterns.shape)
+    moduli = np.where(good, np.sqrt(patterns), fit(modulus))
     if not moduli[::2].any() or not moduli[1::2].any():
         return None
     positions = np.round(scan.positions[near] * (n / scan.size)).astype(np.int64)

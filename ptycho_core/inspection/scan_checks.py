@@ -55,7 +55,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
         *check_counts(scan, seen),
         *_check_positions(scan, step),
         *_check_probe(scan),
-        *_check_mask(scan),
+        *_check_mask(scan, seen),
         *_implausible(scan, step),
         *_check_source(scan),
         *_check_near_field(scan, seen),
@@ -233,14 +233,15 @@ def _check_probe(scan: Scan) -> list[Problem]:
     return [Problem("probe", message, "error", fixes)]
 
 
-def _check_mask(scan: Scan) -> list[Problem]:
+def _check_mask(scan: Scan, seen: Survey) -> list[Problem]:
     if scan.mask is None:
         return []
     of_single = [one.reason for one in scan.assumptions if one.key == "mask" and not one.answered]
     if of_single:
         return [Problem("mask", of_single[0], "warning", (COMMON, IGNORE))]
-    if scan.mask.mean() < _FEWEST_GOOD_PIXELS:
-        told = f"the mask leaves {scan.mask.mean():.0%} of the pixels; if it is inverted, the file has it the wrong way"
+    left = seen.measured.mean() / len(seen.rows)
+    if left < _FEWEST_GOOD_PIXELS:
+        told = f"the mask leaves {left:.0%} of the pixels; if it is inverted, the file has it the wrong way"
         of_file = scan.source.path is not None and not scan.source.steps
         return [Problem("mask", told, "warning", (INVERT, IGNORE) if of_file else ())]
     return []
@@ -310,7 +311,7 @@ def _check_edges(scan: Scan, seen: Survey, spread: float) -> list[Problem]:
     """Look whether light comes from beyond the frame, of which the model knows nothing unless patterns are padded."""
     rim = np.ones((scan.size, scan.size), bool)
     rim[1:-1, 1:-1] = False
-    good = np.ones_like(rim) if scan.mask is None else scan.mask
+    good = seen.good
     if not (good & rim).any() or seen.mean[good & rim].mean() < _LIGHT_AT_EDGE * seen.mean[good].mean():
         return []
     size = scan.size + 2 * math.ceil(spread / 2)

@@ -22,7 +22,8 @@ _CLEARLY_BETTER = 0.01
 def mean_pattern(scan: Scan) -> NDArray[np.float64]:
     """Return the mean (N, N) of at most 256 patterns that are spread over the scan, bad pixels 0."""
     rows = np.unique(np.linspace(0, len(scan) - 1, min(len(scan), _MOST_PATTERNS)).astype(np.int64))
-    mean = survey(scan.patterns.take(rows), scan.mask).mean
+    some = scan.take(rows)
+    mean = survey(some.patterns, some.mask).mean
     if not mean.any():
         raise InputError("the patterns hold nothing but zeros, so they have no centre and fit no probe")
     return mean

@@ -13,8 +13,9 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats.conversions import FitTo, lost_counts, resample
 from ptycho_core.preprocessing.centring import best_probe, centre_of_mass, mean_pattern, symmetry_centre
 from ptycho_core.scan.orientation import axes_of
-from ptycho_core.scan.scan import Geometry, Scan
+from ptycho_core.scan.scan import Geometry, GoodPixels, Masks, PatternStep, Scan, where_good
 from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, Pad
+from ptycho_core.scan.survey import ever_good
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ class SumBlocks:
 
 
 @dataclass(frozen=True)
+class AllOfBlocks:
+    """Tell which blocks of ``factor`` x ``factor`` pixels of masks (..., y, x) are good as a whole."""
+
+    factor: int
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the masks with sides shorter by the factor."""
+        *front, height, width = batch.shape
+        blocks = batch.reshape(*front, height // self.factor, self.factor, width // self.factor, self.factor)
+        return np.asarray(blocks.all(axis=(-3, -1)))
+
+
+@dataclass(frozen=True)
 class Turn:
     """Turn or mirror square images (..., y, x) about their centre pixel N//2.
 
@@ -86,17 +100,16 @@ def centre(step: Centre, scan: Scan) -> Scan:
         if max(found) > last:
             raise InputError(f"centre: y and x must be from 0 to {last} (they are {found[0]:g} and {found[1]:g})")
     else:
-        found = (centre_of_mass if step.how == "mass" else symmetry_centre)(mean_pattern(scan), scan.mask)
+        found = (centre_of_mass if step.how == "mass" else symmetry_centre)(mean_pattern(scan), ever_good(scan))
     up, left = (int(np.floor(place + 0.5)) - middle for place in found)
     how = {"mass": "centre of mass", "symmetry": "centre of symmetry", "given": "given centre"}[step.how]
     note = f"found the patterns centred: their {how} is at pixel ({found[0]:.5g}, {found[1]:.5g})"
     if not (up or left):
         return scan.replace(note)
     shift = Shift(up, left)
-    mask = shift(_mask_of(scan))
-    _check_good(mask, "centre")
+    _check_good(shift(ever_good(scan)), "centre")
     note = f"moved the patterns' {how} from pixel ({found[0]:.5g}, {found[1]:.5g}) to pixel ({middle}, {middle})"
-    moved = scan.replace(note, patterns=scan.patterns.then(shift), mask=mask)
+    moved = scan.replace(note, patterns=scan.patterns.then(shift), mask=_mask_after(shift, scan))
     if scan.probe is None:
         return moved
     probe = _probe_of(scan, scan.probe)
@@ -129,14 +142,13 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
         note += "; left out the object guess, which is in the old ones"
     if size < scan.size:
         note += lost_counts(mean_pattern(scan), size)
-    mask = fit(_mask_of(scan))
-    _check_good(mask, "crop")
+    _check_good(fit(ever_good(scan)), "crop")
     pixel = scan.geometry.object_pixel_m
     return scan.replace(
         note,
         patterns=scan.patterns.then(fit),
         positions=scan.positions * zoom,
-        mask=None if mask.all() else mask,
+        mask=_mask_after(fit, scan),
         probe=scan.probe if scan.probe is None else _c64(_resized(scan, _probe_of(scan, scan.probe), size)),
         geometry=dataclasses.replace(scan.geometry, object_pixel_m=pixel and (pixel[0] / zoom, pixel[1] / zoom)),
         object_guess=object_guess,
@@ -161,17 +173,17 @@ def bin(step: Bin, scan: Scan) -> Scan:
         hint = f"crop to {fitting} first" if scan.size % factor and fitting >= 8 * factor else "take a smaller factor"
         raise InputError(f"bin: patterns of {scan.size} pixels do not divide into 8 blocks or more of {factor}; {hint}")
     note = f"summed blocks of {factor} x {factor} detector pixels: patterns of {scan.size} became {size} pixels wide"
-    mask = np.asarray(_mask_of(scan).reshape(size, factor, size, factor).all(axis=(1, 3)))
-    _check_good(mask, "bin")
+    whole = AllOfBlocks(factor)
+    _check_good(whole(ever_good(scan)), "bin")
     probe = scan.probe
     near = scan.geometry.propagator == "near"
     off = (size // 2) * factor + (factor - 1) / 2 - scan.size // 2
     if probe is not None and near:
         probe = _c64(resample(_moved(_probe_of(scan, probe), off), size))
     elif probe is not None:
-        whole = _tilted(_probe_of(scan, probe), off, off)
-        probe = _c64(FitTo(size)(whole))
-        lost = 1 - (abs(probe) ** 2).sum() / ((abs(whole) ** 2).sum() or 1.0)
+        tilted = _tilted(_probe_of(scan, probe), off, off)
+        probe = _c64(FitTo(size)(tilted))
+        lost = 1 - (abs(probe) ** 2).sum() / ((abs(tilted) ** 2).sum() or 1.0)
         note += f"; {lost:.2%} of the probe's light lay outside the new field of view" if lost > 1e-3 else ""
     pitch, pixel = scan.geometry.detector_pixel_m, scan.geometry.object_pixel_m
     if near:
@@ -181,7 +193,7 @@ def bin(step: Bin, scan: Scan) -> Scan:
         note,
         patterns=scan.patterns.then(SumBlocks(factor)),
         positions=scan.positions / factor if near else scan.positions,
-        mask=None if mask.all() else mask,
+        mask=_mask_after(whole, scan),
         probe=probe,
         geometry=dataclasses.replace(
             scan.geometry,
@@ -201,7 +213,7 @@ def orient(step: Orient, scan: Scan) -> Scan:
     oriented = scan.replace(
         f"turned the patterns: (row, column) = {step.orientation} of the old ones",
         patterns=scan.patterns.then(turn),
-        mask=None if scan.mask is None else np.ascontiguousarray(turn(scan.mask)),
+        mask=_mask_after(turn, scan),
         geometry=_turned_geometry(scan.geometry, step.orientation),
     )
     old, new = scan.pixel_size_m, oriented.pixel_size_m
@@ -223,8 +235,10 @@ def _turned_geometry(geometry: Geometry, orientation: str) -> Geometry:
     return dataclasses.replace(geometry, detector_pixel_m=pitch and pitch[::-1], object_pixel_m=pixel and pixel[::-1])
 
 
-def _mask_of(scan: Scan) -> NDArray[np.bool_]:
-    return np.ones((scan.size, scan.size), bool) if scan.mask is None else scan.mask
+def _mask_after(step: PatternStep, scan: Scan) -> GoodPixels | None:
+    """Return a scan's mask after a step: None where all pixels are good in all patterns."""
+    mask = where_good(np.ones((scan.size, scan.size), bool) if scan.mask is None else scan.mask, step)
+    return mask if isinstance(mask, Masks) or not mask.all() else None
 
 
 def _check_good(mask: NDArray[np.bool_], name: str) -> None:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Scan, both_good
 from ptycho_core.scan.steps import HotPixels, MaskBrush, MaskFile, MaskPolygon, MaskRectangle, MaskThreshold, Saturation
-from ptycho_core.scan.survey import batches, survey, survey_of
+from ptycho_core.scan.survey import batches, ever_good, survey_of
 
 _SIGMAS = 5.0
 
@@ -59,7 +59,7 @@ def mask_brush(step: MaskBrush, scan: Scan) -> Scan:
 
 def mask_threshold(step: MaskThreshold, scan: Scan) -> Scan:
     """Mask by the mean count over the patterns (a sample of them where the scan is large)."""
-    mean = survey(scan.patterns).mean
+    mean = survey_of(scan).mean
     bad = np.zeros(mean.shape, bool)
     limits = []
     if step.above is not None:
@@ -72,10 +72,11 @@ def mask_threshold(step: MaskThreshold, scan: Scan) -> Scan:
 
 
 def saturation(step: Saturation, scan: Scan) -> Scan:
-    """Mask what reaches a level in any pattern: one pass over all of them, in bounded memory."""
+    """Mask what reaches a level in any pattern where it is good: one pass over all of them, in bounded memory."""
     reached = np.zeros((scan.size, scan.size), bool)
-    for _, counts in batches(scan.patterns):
-        reached |= (counts >= step.level).any(axis=0)
+    for places, counts in batches(scan.patterns):
+        good = scan.good_pixels(places)
+        reached |= ((counts >= step.level) & (True if good is None else good)).any(axis=0)
     return _masked(scan, reached, f"that reach {step.level:g} counts in a pattern")
 
 
@@ -100,8 +101,8 @@ def _side(outside: bool) -> str:
 
 def _masked(scan: Scan, bad: NDArray[np.bool_], which: str) -> Scan:
     """Return the scan with these pixels bad, too."""
-    good = ~bad if scan.mask is None else scan.mask & ~bad
-    if not good.any():
+    before = ever_good(scan)
+    if not (before & ~bad).any():
         raise InputError(f"masking the pixels {which} leaves no good one")
-    more = np.count_nonzero(bad if scan.mask is None else scan.mask & bad)
-    return scan.replace(f"masked {more} more pixels {which}", mask=None if good.all() else good)
+    more = np.count_nonzero(before & bad)
+    return scan.replace(f"masked {more} more pixels {which}", mask=both_good(scan.mask, ~bad) if more else scan.mask)

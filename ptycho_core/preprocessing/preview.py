@@ -12,9 +12,9 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.preprocessing import with_steps
 from ptycho_core.preprocessing.sketch import sketch
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Masks, Scan
 from ptycho_core.scan.steps import Step
-from ptycho_core.scan.survey import survey
+from ptycho_core.scan.survey import Survey, survey
 
 _SAMPLE_BYTES = 64 * 2**20
 _FEWEST, _MOST = 16, 256
@@ -30,11 +30,13 @@ class Look:
     n
         How many patterns it has.
     mean
-        (N, N) mean of a sample of them, masked pixels included.
+        (N, N) mean of a sample of them, pixels that are masked in all included.
     pattern
         (N, N) the pattern that was chosen, or None where the steps leave it out.
+    pattern_mask
+        (N, N) bool, True where a pixel of the chosen pattern is good.
     mask
-        (N, N) bool, True where a pixel is good.
+        (N, N) bool, True where a pixel is good in any pattern of the sample.
     positions
         (m, 2) in object pixels, of a sample of a large scan.
     rows
@@ -46,6 +48,7 @@ class Look:
     n: int
     mean: NDArray[np.float64]
     pattern: NDArray[np.float32] | None
+    pattern_mask: NDArray[np.bool_]
     mask: NDArray[np.bool_]
     positions: NDArray[np.float64]
     rows: NDArray[np.int64]
@@ -95,21 +98,24 @@ class _Stage:
         self.scan = scan
 
     @functools.cached_property
-    def mean(self) -> NDArray[np.float64]:
-        patterns = self.scan.patterns
-        affordable = _SAMPLE_BYTES // (4 * patterns.shape[1] * patterns.shape[2])
-        return survey(patterns.take(_spread(len(patterns), min(max(affordable, _FEWEST), _MOST)))).mean
+    def seen(self) -> Survey:
+        affordable = _SAMPLE_BYTES // (4 * self.scan.size**2)
+        some = self.scan.take(_spread(len(self.scan), min(max(affordable, _FEWEST), _MOST)))
+        return survey(some.patterns, some.mask if isinstance(some.mask, Masks) else None)
 
     def look(self, row: int) -> Look:
         scan = self.scan
         rows = np.asarray(scan.indexes)
         place = np.flatnonzero(rows == row)
         some = _spread(len(scan), _MOST_PLACES)
+        everywhere = np.ones((scan.size, scan.size), bool)
+        good = scan.good_pixels(int(place[0])) if len(place) else None
         return Look(
             n=len(scan),
-            mean=self.mean,
+            mean=self.seen.mean,
             pattern=scan.patterns[int(place[0])] if len(place) else None,
-            mask=np.ones((scan.size, scan.size), bool) if scan.mask is None else scan.mask,
+            pattern_mask=everywhere if good is None else good,
+            mask=self.seen.good if isinstance(scan.mask, Masks) else everywhere if scan.mask is None else scan.mask,
             positions=scan.positions[some],
             rows=rows[some],
             pixel_size_m=scan.pixel_size_m,

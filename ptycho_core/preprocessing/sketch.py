@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ptycho_core.preprocessing import preprocess
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Masks, Scan, both_good
 from ptycho_core.scan.steps import DropDead, Saturation, Step
-from ptycho_core.scan.survey import rows_to_look_at
+from ptycho_core.scan.survey import ever_good, rows_to_look_at
 
 
 def sketch(step: Step, scan: Scan) -> Scan:
@@ -25,4 +25,6 @@ def sketch(step: Step, scan: Scan) -> Scan:
     kept = np.ones(len(scan), bool)
     kept[rows] = np.isin(rows, np.asarray(seen.indexes))
     note = f"{seen.history[-1]}, of those looked at"
-    return scan.take(np.flatnonzero(kept)).replace(note, mask=seen.mask, source=scan.source.then(step))
+    whole = scan.take(np.flatnonzero(kept))
+    mask = both_good(whole.mask, ever_good(seen)) if isinstance(whole.mask, Masks) else seen.mask
+    return whole.replace(note, mask=mask, source=scan.source.then(step))

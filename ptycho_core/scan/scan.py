@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +37,17 @@ PatternStep = Callable[[NDArray[Any]], NDArray[Any]]
 """Converts a batch (b, y, x) to another batch of the same length; a module-level callable, so that it pickles."""
 
 
+_Value = TypeVar("_Value", bound=np.generic)
+
+
 @dataclass(frozen=True, eq=False)
-class Patterns:
-    """Diffraction patterns as photon counts, read and converted batch by batch.
+class Stack(Generic[_Value]):
+    """Images (n, y, x), read and converted batch by batch; an `ArraySource` itself.
 
     Parameters
     ----------
     source
-        (n_source, y, x) array-like as stored: counts or amplitudes of any real type.
+        (n_source, y, x) array-like as stored.
     steps
         Conversions applied in order to each batch read: squares, shifts, transposes, crops.
     rows
@@ -55,8 +58,9 @@ class Patterns:
     steps: tuple[PatternStep, ...] = ()
     rows: NDArray[np.int64] | None = None
     shape: tuple[int, int, int] = field(init=False)
-    surveys: dict[bool, tuple[NDArray[np.bool_] | None, Survey]] = field(init=False, repr=False, default_factory=dict)
-    """What `survey_of` keeps here: of all patterns or not, under which mask, and what was seen."""
+
+    dtype: ClassVar[np.dtype[Any]]
+    """Of what is read."""
 
     def __post_init__(self) -> None:
         n = len(self.rows) if self.rows is not None else int(self.source.shape[0])
@@ -69,34 +73,33 @@ class Patterns:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the whole stack as float32."""
-        return 4 * int(np.prod(self.shape, dtype=np.int64))
+        """Bytes of the whole stack as it is read."""
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def in_memory(self) -> bool:
         """True when the source is a plain array, not a file."""
         return type(self.source) is np.ndarray
 
-    def _convert(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+    def _convert(self, batch: NDArray[Any]) -> NDArray[_Value]:
         # What float32 cannot hold becomes infinite, which the survey finds and names.
         with np.errstate(over="ignore", invalid="ignore"):
             for step in self.steps:
                 batch = step(batch)
-            counts: NDArray[np.float32] = np.ascontiguousarray(batch, dtype=np.float32)
-        return counts
+            return np.ascontiguousarray(batch, dtype=self.dtype)
 
-    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[np.float32]:
-        """Counts, float32: (N, N) for an integer, else (b, N, N) in the order asked for."""
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[_Value]:
+        """Images as ``dtype``: (N, N) for an integer, else (b, N, N) in the order asked for."""
         if isinstance(index, (int, np.integer)):
             row = range(len(self))[int(index)]
-            one: NDArray[np.float32] = self[np.asarray([row])][0]
+            one: NDArray[_Value] = self[np.asarray([row])][0]
             return one
         if isinstance(index, slice) and self.rows is None and index.step in (None, 1):
             return self._convert(np.asarray(self.source[index]))
         positions: NDArray[np.int64] = np.arange(len(self))[index]
         rows = positions if self.rows is None else self.rows[positions]
         if self.in_memory:
-            return self._convert(self.source[rows])
+            return self._convert(np.asarray(self.source[rows]))
         unique, inverse = np.unique(rows, return_inverse=True)  # HDF5 wants increasing, unique indexes
         if len(unique) and unique[-1] - unique[0] + 1 == len(unique):
             batch = np.asarray(self.source[int(unique[0]) : int(unique[-1]) + 1])
@@ -106,21 +109,91 @@ class Patterns:
 
     @property
     def together(self) -> int:
-        """How many adjacent patterns are best read together, because they are compressed together."""
+        """How many adjacent images are best read together, because they are compressed together."""
         return int(getattr(self.source, "together", 1))
 
-    def then(self, step: PatternStep) -> Patterns:
-        """Return these patterns with one more conversion at the end."""
+    def then(self, step: PatternStep) -> Self:
+        """Return these images with one more conversion at the end."""
         return dataclasses.replace(self, steps=(*self.steps, step))
 
-    def take(self, index: Sequence[int] | NDArray[Any]) -> Patterns:
-        """Return the patterns at these places, still unread."""
+    def take(self, index: Sequence[int] | NDArray[Any]) -> Self:
+        """Return the images at these places, still unread."""
         chosen: NDArray[np.int64] = np.arange(len(self))[np.asarray(index)]
         return dataclasses.replace(self, rows=chosen if self.rows is None else self.rows[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns(Stack[np.float32]):
+    """Diffraction patterns as photon counts; the source holds counts or amplitudes of any real type."""
+
+    dtype = np.dtype(np.float32)
+
+    surveys: dict[bool, tuple[GoodPixels | None, Survey]] = field(init=False, repr=False, default_factory=dict)
+    """What `survey_of` keeps here: of all patterns or not, under which mask, and what was seen."""
 
     def load(self) -> Patterns:
         """Return the same counts held in memory as float32."""
         return self if self.in_memory and not self.steps and self.rows is None else Patterns(self[:])
+
+
+@dataclass(frozen=True, eq=False)
+class Masks(Stack[np.bool_]):
+    """Masks that differ from pattern to pattern: True where a pixel of that pattern is good."""
+
+    dtype = np.dtype(np.bool_)
+
+
+GoodPixels = NDArray[np.bool_] | Masks
+"""(N, N) True where a detector pixel is good in all patterns, or (n, N, N) `Masks`, one for each."""
+
+
+def where_good(good: GoodPixels, step: PatternStep) -> GoodPixels:
+    """Return good pixels after a conversion of images (..., y, x), the same as that of the patterns."""
+    return good.then(step) if isinstance(good, Masks) else np.ascontiguousarray(step(good), dtype=np.bool_)
+
+
+def both_good(one: GoodPixels | None, other: GoodPixels | None) -> GoodPixels | None:
+    """Return the pixels that two masks, of which None has all, both call good."""
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, Masks):
+        return Masks(_Both(one, other)) if isinstance(other, Masks) else one.then(_Among(other))
+    return other.then(_Among(one)) if isinstance(other, Masks) else one & other
+
+
+@dataclass(frozen=True, eq=False)
+class _Among:
+    """Leaves of masks (b, y, x) what is good (y, x) in all patterns."""
+
+    good: NDArray[np.bool_]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.bool_]:
+        among: NDArray[np.bool_] = batch & self.good
+        return among
+
+
+@dataclass(frozen=True, eq=False)
+class _Both:
+    """What two stacks of masks both call good; an `ArraySource`."""
+
+    one: Masks
+    other: Masks
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.one.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.one.dtype
+
+    @property
+    def together(self) -> int:
+        return max(self.one.together, self.other.together)
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.bool_]:
+        both: NDArray[np.bool_] = self.one[index] & self.other[index]
+        return both
 
 
 @dataclass(frozen=True)
@@ -230,7 +303,8 @@ class Scan:
     probe
         (M, N, N) complex64 guess of the incoherent modes at any scale, or None.
     mask
-        (N, N) bool, True where a detector pixel is good, or None when all are.
+        (N, N) bool, True where a detector pixel is good, or (n, N, N) `Masks`, where that differs from pattern to
+        pattern; None when all are.
     geometry
         Energy, distance, pixel sizes.
     indexes
@@ -250,7 +324,7 @@ class Scan:
     patterns: Patterns
     positions: NDArray[np.float64]
     probe: NDArray[np.complex64] | None = None
-    mask: NDArray[np.bool_] | None = None
+    mask: GoodPixels | None = None
     geometry: Geometry = Geometry()
     indexes: NDArray[np.int64] | None = None
     object_guess: NDArray[np.complex64] | None = None
@@ -258,6 +332,10 @@ class Scan:
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     growing: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mask, Masks) and self.mask.shape != self.patterns.shape:
+            raise ValueError(f"masks {self.mask.shape} do not belong to patterns {self.patterns.shape}")
 
     def __len__(self) -> int:
         return len(self.patterns)
@@ -277,6 +355,10 @@ class Scan:
         """As `Geometry.fresnel_spread`: None in the far field."""
         return self.geometry.fresnel_spread
 
+    def good_pixels(self, rows: int | slice | NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Return where a pattern or some are good: (N, N), or (b, N, N) where these differ; None for everywhere."""
+        return self.mask[rows] if isinstance(self.mask, Masks) else self.mask
+
     def replace(self, note: str | None = None, **changes: Any) -> Scan:
         """Return a copy with some fields changed and, if given, a sentence added to its history."""
         if note:
@@ -287,4 +369,6 @@ class Scan:
         """Return the scan of these patterns only, in this order."""
         rows = np.arange(len(self))[np.asarray(index)]
         numbers = self.indexes[rows] if self.indexes is not None else rows
-        return self.replace(patterns=self.patterns.take(rows), positions=self.positions[rows], indexes=numbers)
+        mask = self.mask.take(rows) if isinstance(self.mask, Masks) else self.mask
+        patterns = self.patterns.take(rows)
+        return self.replace(patterns=patterns, mask=mask, positions=self.positions[rows], indexes=numbers)

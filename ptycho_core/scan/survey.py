@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.scan import GoodPixels, Masks, Patterns, Scan, Stack
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 LOOK_AT_ALL_BYTES = 256 * 2**20
 """A stack up to this size, as stored, is looked at whole when a scan is opened."""
@@ -40,19 +43,24 @@ class Survey:
     total
         n, how many patterns there are.
     mean
-        (y, x) float64 mean of the finite, non-negative values.
+        (y, x) float64 mean of the values that were measured: finite, not negative and not masked.
+    measured
+        (y, x) in how many patterns a pixel was measured.
     sums
-        (m,) float64 sum of each pattern's finite, non-negative values.
+        (m,) float64 sum of each pattern's measured values. Where masks differ from pattern to pattern, a pattern has
+        the mean of the pixel in the place of what its own mask takes from it.
     marks
-        (m,) float64 sum of every second row of pixels of each pattern, by which equal patterns are found.
+        (m, 2) float64 sums of even and odd rows of each pattern, masked or not, by which equal ones are found.
     highest, lowest
-        (y, x) float32 largest and smallest finite value of each pixel, of no pattern 0.
+        (y, x) float32 largest and smallest measured value of each pixel, of no pattern 0.
     n_highest
         How many values are as large as the largest.
     n_not_finite, n_negative
         How many values are NaN or infinite, and how many are below zero, masked pixels left out.
     bad_counts
         (y, x) in how many patterns a pixel that is not masked had such a value.
+    negative
+        (y, x) whether any of these was below zero.
     bad_rows
         Places of the patterns that have such values.
     """
@@ -60,6 +68,7 @@ class Survey:
     rows: NDArray[np.int64]
     total: int
     mean: NDArray[np.float64]
+    measured: NDArray[np.int32]
     sums: NDArray[np.float64]
     marks: NDArray[np.float64]
     highest: NDArray[np.float32]
@@ -67,8 +76,15 @@ class Survey:
     n_highest: int
     n_not_finite: int
     n_negative: int
-    bad_counts: NDArray[np.int64]
+    bad_counts: NDArray[np.int32]
+    negative: NDArray[np.bool_]
     bad_rows: NDArray[np.int64]
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """(y, x) True where a pixel was measured in any pattern."""
+        ever: NDArray[np.bool_] = self.measured > 0
+        return ever
 
     @property
     def bad_pixels(self) -> NDArray[np.bool_]:
@@ -95,7 +111,7 @@ class Survey:
 
 def survey(
     patterns: Patterns,
-    good: NDArray[np.bool_] | None = None,
+    good: GoodPixels | None = None,
     everything: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Survey:
@@ -106,15 +122,15 @@ def survey(
     patterns
         (n, y, x).
     good
-        (y, x) bool or None: only where True are values judged.
+        (y, x) bool, (n, y, x) masks or None: only where True are values judged.
     everything
         Look at all patterns whatever their size.
     progress
         Told how many patterns of how many were looked at, every few megabytes; what it raises ends the survey.
     """
     surveyor = Surveyor(patterns, good, everything)
-    for places, batch in surveyor.batches():
-        surveyor.see(places, batch)
+    for places, batch, there in surveyor.batches():
+        surveyor.see(places, batch, there)
         progress(places.stop, len(surveyor.rows))
     return surveyor.survey()
 
@@ -148,44 +164,57 @@ class Surveyor:
         As for `survey`.
     """
 
-    def __init__(self, patterns: Patterns, good: NDArray[np.bool_] | None, everything: bool) -> None:
+    def __init__(self, patterns: Patterns, good: GoodPixels | None, everything: bool) -> None:
         self.rows = np.arange(len(patterns)) if everything else rows_to_look_at(patterns)
-        self._patterns, self._good = patterns, good
+        whole = len(self.rows) == len(patterns)
+        self._total_patterns = len(patterns)
+        self._patterns = patterns if whole else patterns.take(self.rows)
+        self._good = good if whole or not isinstance(good, Masks) else good.take(self.rows)
         self._total: NDArray[np.float64] = np.zeros(patterns.shape[1:])
+        self._measured = np.zeros(patterns.shape[1:], np.int32)
         self._highest: NDArray[np.float32] = np.zeros(patterns.shape[1:], np.float32)
         self._lowest: NDArray[np.float32] = np.full(patterns.shape[1:], np.inf, np.float32)
         self._top, self._n_top = 0.0, 0
-        self._bad_counts = np.zeros(patterns.shape[1:], np.int64)
-        self._sums, self._marks = np.zeros(len(self.rows)), np.zeros(len(self.rows))
+        self._bad_counts = np.zeros(patterns.shape[1:], np.int32)
+        self._negative = np.zeros(patterns.shape[1:], np.bool_)
+        self._sums, self._marks = np.zeros(len(self.rows)), np.zeros((len(self.rows), 2))
         self._bad_rows: list[NDArray[np.int64]] = []
         self._n_not_finite = self._n_negative = 0
 
-    def batches(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield places among ``rows``, and what `see` wants of the patterns there, (b, y, x)."""
-        patterns = self._patterns
-        return batches(patterns if len(self.rows) == len(patterns) else patterns.take(self.rows))
+    def batches(self) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.bool_] | None]]:
+        """Yield places among ``rows``, and what `see` wants of the patterns there: values and good pixels."""
+        for places, batch in batches(self._patterns):
+            yield places, batch, self._good[places] if isinstance(self._good, Masks) else self._good
 
-    def see(self, places: slice, batch: NDArray[np.float32]) -> None:
-        """Take up a batch (b, y, x) of the patterns at these places among ``rows``."""
-        good = self._good
+    def see(self, places: slice, batch: NDArray[np.float32], good: NDArray[np.bool_] | None) -> None:
+        """Take up a batch (b, y, x) of the patterns at these places among ``rows``, judged where it is good."""
         not_finite, negative = ~np.isfinite(batch), batch < 0
         bad = not_finite | negative
+        measured = good
         if bad.any():
             batch = np.where(bad, np.float32(0), batch)
+            measured = ~bad if good is None else good & ~bad
             if good is not None:
                 not_finite, negative, bad = not_finite & good, negative & good, bad & good
             self._n_not_finite += int(not_finite.sum())
             self._n_negative += int(negative.sum())
-            self._bad_counts += bad.sum(axis=0)
+            self._bad_counts += bad.sum(axis=0, dtype=np.int32)
+            self._negative |= negative.any(axis=0)
             self._bad_rows.append(self.rows[places][bad.any(axis=(1, 2))])
-        if good is not None:
-            batch = batch * good
+        for parity in (0, 1):
+            self._marks[places, parity] = batch[:, parity::2].sum(axis=(1, 2), dtype=np.float64)
+        lowest = batch
+        if measured is None:
+            self._measured += len(batch)
+        else:
+            self._measured += np.broadcast_to(measured, batch.shape).sum(axis=0, dtype=np.int32)
+            lowest = np.where(measured, batch, np.float32(np.inf))
+            batch = batch * measured
         self._total += batch.sum(axis=0, dtype=np.float64)
         self._sums[places] = batch.sum(axis=(1, 2), dtype=np.float64)
-        self._marks[places] = batch[:, ::2].sum(axis=(1, 2), dtype=np.float64)
         highest = batch.max(axis=0)
         np.maximum(self._highest, highest, out=self._highest)
-        np.minimum(self._lowest, batch.min(axis=0), out=self._lowest)
+        np.minimum(self._lowest, lowest.min(axis=0), out=self._lowest)
         top = float(highest.max())
         if top >= self._top:
             before = self._n_top if top == self._top else 0
@@ -193,11 +222,13 @@ class Surveyor:
 
     def survey(self) -> Survey:
         """Return what was seen."""
+        mean = self._total / np.maximum(self._measured, 1)
         return Survey(
             rows=self.rows,
-            total=len(self._patterns),
-            mean=self._total / max(len(self.rows), 1),
-            sums=self._sums,
+            total=self._total_patterns,
+            mean=mean,
+            measured=self._measured,
+            sums=self._sums_of_whole(mean),
             marks=self._marks,
             highest=self._highest,
             lowest=np.where(np.isfinite(self._lowest), self._lowest, np.float32(0)),
@@ -205,14 +236,31 @@ class Surveyor:
             n_not_finite=self._n_not_finite,
             n_negative=self._n_negative,
             bad_counts=self._bad_counts,
+            negative=self._negative,
             bad_rows=np.concatenate([np.empty(0, np.int64), *self._bad_rows]),
         )
+
+    def _sums_of_whole(self, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the patterns' sums with the mean where their own masks took something; of an empty one still 0."""
+        if not isinstance(self._good, Masks):
+            return self._sums
+        taken = np.zeros(len(self.rows))
+        for places, good in batches(self._good):
+            taken[places] = mean.sum() - good.reshape(len(good), -1) @ mean.ravel()
+        return np.where(self._sums > 0, self._sums + taken, 0.0)
+
+
+def ever_good(scan: Scan) -> NDArray[np.bool_]:
+    """Return (N, N) where a scan has a good pixel in any pattern that is looked at."""
+    if isinstance(scan.mask, Masks):
+        return survey_of(scan).good
+    return np.ones((scan.size, scan.size), bool) if scan.mask is None else scan.mask
 
 
 def repeated_rows(scan: Scan, seen: Survey) -> NDArray[np.int64]:
     """Return the places of the patterns that hold the same counts as an earlier one, and any at all."""
-    order = np.lexsort((seen.rows, seen.marks, seen.sums))
-    alike = (np.diff(seen.sums[order]) == 0) & (np.diff(seen.marks[order]) == 0) & (seen.sums[order][1:] > 0)
+    order = np.lexsort((seen.rows, *seen.marks.T))
+    alike = (np.diff(seen.marks[order], axis=0) == 0).all(axis=1) & (seen.sums[order][1:] > 0)
     repeated: list[int] = []
     first = 0
     for place, same in enumerate(alike, 1):
@@ -227,17 +275,14 @@ def _alike(scan: Scan, one: np.int64, other: np.int64) -> bool:
     return np.array_equal(scan.patterns[int(one)], scan.patterns[int(other)])
 
 
-def flags(seen: Survey, good: NDArray[np.bool_] | None = None) -> dict[float, int]:
+def flags(seen: Survey) -> dict[float, int]:
     """Return the values that detectors write where they do not count, and how many pixels hold each in all patterns.
 
     They are 2^k - 1 or 2^k - 2, whatever type they are stored in since, or the root of that; a pixel that has one
     never has another value, and lies far above the others.
     """
-    if len(seen.rows) < _FEWEST_TO_STICK:
-        return {}
-    good = np.ones(seen.highest.shape, bool) if good is None else good
-    sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG) & good
-    others = seen.highest[~sticks & good]
+    sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG) & (seen.measured >= _FEWEST_TO_STICK)
+    others = seen.highest[~sticks & seen.good]
     if others.size < sticks.size / 2:
         return {}
     usual = float(np.median(others))
@@ -261,15 +306,15 @@ def outliers(sums: NDArray[np.float64]) -> NDArray[np.bool_]:
     return unlike
 
 
-def batches(patterns: Patterns) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield (places, counts (b, y, x)) over all patterns in order, a few megabytes at a time."""
-    size = max(1, _BATCH_BYTES // (4 * patterns.shape[1] * patterns.shape[2]))
-    for start in range(0, len(patterns), size):
-        places = slice(start, min(start + size, len(patterns)))
-        yield places, patterns[places]
+def batches(stack: Stack[_Value]) -> Iterator[tuple[slice, NDArray[_Value]]]:
+    """Yield (places, patterns or masks (b, y, x)) over all of a stack in order, a few megabytes at a time."""
+    size = max(1, _BATCH_BYTES // (4 * stack.shape[1] * stack.shape[2]))
+    for start in range(0, len(stack), size):
+        places = slice(start, min(start + size, len(stack)))
+        yield places, stack[places]
 
 
-def rows_to_look_at(patterns: Patterns) -> NDArray[np.int64]:
+def rows_to_look_at(patterns: Stack[Any]) -> NDArray[np.int64]:
     """Return the places of all patterns, or of a sample of a large stack."""
     source = patterns.source
     pattern_bytes = source.dtype.itemsize * int(np.prod(source.shape[1:]))

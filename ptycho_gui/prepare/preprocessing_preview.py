@@ -240,11 +240,12 @@ class PreprocessingPreview(QWidget):
         if self._outcome is None:
             return
         before, after = self._outcome.before, self._outcome.after
-        bad = ~after.mask
+        one = self.view.currentText() == _ONE
+        bad = ~(after.pattern_mask if one else after.mask)
         if self.tools.tool == THRESHOLD:
             low, high = self.threshold.limits
             bad = bad | (after.mean < (-np.inf if low is None else low)) | (after.mean > (high or np.inf))
-        self.before.set_bad_pixels(~before.mask)
+        self.before.set_bad_pixels(~(before.pattern_mask if one else before.mask))
         self.after.set_bad_pixels(bad)
 
     @Slot(str)

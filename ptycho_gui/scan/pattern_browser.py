@@ -120,17 +120,19 @@ class PatternBrowser(QWidget):
             box.blockSignals(False)
         self.slider.setPageStep(max(1, n // 20))
         self._total.setText(f"of {n}")
-        bad = None if looked is None else _bad_pixels(looked)
         if not is_same_file(before, looked):
             self.view.clear()
-        self.view.set_bad_pixels(bad)
-        n_bad = 0 if bad is None else int(bad.sum())
+        self._mark_bad(None if looked is None else _bad_pixels(looked))
         no_scan = self._no_scan()
-        self.mark_bad.setText(f"&Bad pixels ({n_bad})" if n_bad else "&Bad pixels")
-        allow(self.mark_bad, no_scan or (None if n_bad else "No pixel is masked or bad."))
         for widget in (self.what, self.levels, self.previous, self.play, self.next, self.slider, self.number):
             allow(widget, no_scan)
         self._show()
+
+    def _mark_bad(self, bad: NDArray[np.bool_] | None) -> None:
+        self.view.set_bad_pixels(bad)
+        n_bad = 0 if bad is None else int(bad.sum())
+        self.mark_bad.setText(f"&Bad pixels ({n_bad})" if n_bad else "&Bad pixels")
+        allow(self.mark_bad, self._no_scan() or (None if n_bad else "No pixel is masked or bad."))
 
     def select(self, index: int) -> None:
         """Show one pattern."""
@@ -179,12 +181,15 @@ class PatternBrowser(QWidget):
             seen = looked.seen
             self.view.plot.header.set_title(f"{self.what.currentText()} of {_how_many(seen)} patterns")
             counts = seen.mean if what == MEAN else seen.highest
+            self._mark_bad(_bad_pixels(looked))
             self.view.show_counts(counts.astype(np.float32), _levels(counts))
 
-    @Slot(int, object)
-    def _show_single(self, index: int, counts: NDArray[np.float32]) -> None:
+    @Slot(int, object, object)
+    def _show_single(self, index: int, counts: NDArray[np.float32], good: NDArray[np.bool_] | None) -> None:
         self._arrived = True
         if self._looked is not None and self.what.currentIndex() == SINGLE:
+            bad = _bad_pixels(self._looked)
+            self._mark_bad(bad if good is None else bad | ~good)
             self.view.plot.header.set_title(f"Pattern {index}")
             self.view.show_counts(counts, _levels(self._looked.seen.highest))
 
@@ -264,9 +269,8 @@ def is_same_file(before: Inspection | None, looked: Inspection | None) -> bool:
 
 
 def _bad_pixels(looked: Inspection) -> NDArray[np.bool_]:
-    """Return (N, N) where pixels are masked, or had values that are no counts."""
-    mask = looked.scan.mask
-    return looked.seen.bad_pixels if mask is None else looked.seen.bad_pixels | ~mask
+    """Return (N, N) where pixels are masked in all patterns, or had values that are no counts."""
+    return looked.seen.bad_pixels | ~looked.seen.good
 
 
 def _levels(counts: NDArray[np.floating]) -> tuple[float, float]:

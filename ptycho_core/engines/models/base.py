@@ -63,8 +63,6 @@ class Model(L.LightningModule, ABC):
         Of the run; saved in every checkpoint.
     probe
         (M, N, N) complex64 in sqrt(counts).
-    weight
-        (N, N) 1 for good and 0 for bad detector pixels, as the propagator has them, or None when all are good.
     patterns
         Of the scan, which the config may give shifts and brightness of their own.
     propagator
@@ -73,14 +71,12 @@ class Model(L.LightningModule, ABC):
 
     rate: ClassVar[float] = 1.0
     """The optimiser's learning rate as a multiple of the config's, which is the one that is logged."""
-    weight: Tensor | None
     probe_scale: Tensor
 
     def __init__(
         self,
         config: Config,
         probe: Tensor,
-        weight: Tensor | None,
         patterns: int = 0,
         propagator: Propagator = FAR_FIELD,
     ) -> None:
@@ -90,7 +86,6 @@ class Model(L.LightningModule, ABC):
         self.save_hyperparameters(body)
         scale = probe.abs().max()
         self.register_buffer("probe_scale", scale)
-        self.register_buffer("weight", weight)
         self.register_buffer("propagation", propagator.state)
         self.probe_parts = nn.Parameter(torch.view_as_real(probe / scale).clone(), requires_grad=config.probe_trainable)
         start = math.sqrt(_DARKEST_BACKGROUND) if config.background else 0.0
@@ -223,11 +218,10 @@ class Model(L.LightningModule, ABC):
         """
         if held_out and not settled:
             self.settle(canvas)
-        canvas, weight = canvas.moved(self.shifts), self.judging_weight() if held_out else self.weight
-        probe, total = self.probe, losses.MisfitSum()
-        for amplitude, windows, rows in canvas.batches():
+        canvas, probe, total = canvas.moved(self.shifts), self.probe, losses.MisfitSum()
+        for amplitude, windows, rows, weight in canvas.batches():
             expected = self.predict_patterns(object, probe, windows, rows)
-            total.add(expected, amplitude, weight)
+            total.add(expected, amplitude, self.judging_weight(weight) if held_out else weight)
         return total.result()
 
     def settle(self, canvas: Canvas) -> None:
@@ -237,12 +231,12 @@ class Model(L.LightningModule, ABC):
         """Return what the model has for each pattern, (n, ...) each."""
         return tuple(own for own in (self.shifts, self.log_gain) if len(own))
 
-    def judging_weight(self) -> Tensor | None:
-        """Return the weight (N, N) of the pixels that judge patterns held out of the fit."""
+    def judging_weight(self, weight: Tensor | None) -> Tensor | None:
+        """Return the weight of the pixels that judge patterns of this weight that were held out of the fit."""
         if not self.of_patterns():
-            return self.weight
+            return weight
         half = half_of_pixels(self.probe_parts.shape[1], self.device)
-        return 1 - half if self.weight is None else self.weight * (1 - half)
+        return 1 - half if weight is None else weight * (1 - half)
 
     def gains(self, rows: Tensor | None) -> Tensor | None:
         """Return the brightness (b,) of patterns; None where it is 1 for all."""
@@ -322,7 +316,7 @@ class Model(L.LightningModule, ABC):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning: how well hidden patterns are predicted."""
         expected, amplitude = self.predict(batch)
-        weight = self.judging_weight()
+        weight = self.judging_weight(batch.weight)
         values = {
             "poisson": losses.poisson_deviance(expected, amplitude.square(), weight),
             "mae": losses.mean_absolute_error(expected, amplitude, weight),
@@ -343,7 +337,8 @@ class Model(L.LightningModule, ABC):
         checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning: version 0.1 knew nothing of single patterns, nor of a near field."""
+        """Lightning: version 0.1 knew nothing of single patterns, nor of a near field, and kept a mask of its own."""
+        checkpoint["state_dict"].pop("weight", None)
         for name in ("shifts", "log_gain", "propagation"):
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
 
@@ -351,6 +346,7 @@ class Model(L.LightningModule, ABC):
 def patterns_of(state: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
     """Return the number of patterns that a state knows of, and the state with all that one has today."""
     whole = {"shifts": torch.zeros(0, 2), "log_gain": torch.zeros(0), "propagation": FAR_FIELD.state, **state}
+    whole.pop("weight", None)  # version 0.1 kept the scan's mask
     return max(len(whole[name]) for name in ("shifts", "log_gain", "coefficients") if name in whole), whole
 
 

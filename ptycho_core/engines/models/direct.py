@@ -33,7 +33,7 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
-from ptycho_core.engines.models.start import is_same_scan, pixel_weight, starting_probe
+from ptycho_core.engines.models.start import is_same_scan, starting_probe
 from ptycho_core.engines.physics import Windows, capped, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import (
@@ -81,7 +81,7 @@ class DirectModel(Model):
 
     Parameters
     ----------
-    config, probe, weight, patterns, propagator
+    config, probe, patterns, propagator
         As for `Model`.
     object
         (H, W) complex to start from.
@@ -93,12 +93,11 @@ class DirectModel(Model):
         self,
         config: Config,
         probe: Tensor,
-        weight: Tensor | None,
         object: Tensor,
         patterns: int = 0,
         propagator: Propagator = FAR_FIELD,
     ) -> None:
-        super().__init__(config, probe, weight, patterns, propagator)
+        super().__init__(config, probe, patterns, propagator)
         for own in (self.shifts, self.log_gain):
             own.requires_grad_(len(own) > 0)
         modes, size = config.probe_variation if patterns else 0, probe.shape[-1]
@@ -123,8 +122,8 @@ class DirectModel(Model):
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from vacuum and the scan's own probe or a guess."""
         object = vacuum(scan_canvas(scan, config).shape)
-        probe, weight = starting_probe(scan, config.probe_modes or 1), pixel_weight(scan)
-        return cls(config, probe, weight, object, len(scan), propagator_of(scan))
+        probe = starting_probe(scan, config.probe_modes or 1)
+        return cls(config, probe, object, len(scan), propagator_of(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
@@ -132,16 +131,15 @@ class DirectModel(Model):
         patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
         object, propagator = torch.view_as_complex(state["object_parts"]), of_state(state["propagation"])
-        model = cls(config, probe, state.get("weight"), object, patterns, propagator)
+        model = cls(config, probe, object, patterns, propagator)
         earlier = {name: model.state_dict()[name] for name in _SINCE}
         model.load_state_dict({**earlier, **state})
         return model
 
     @classmethod
     def from_model(cls, other: Model, config: Config, object: Tensor, patterns: int = 0) -> Self:
-        """Start from an object (H, W) and what another model knows: probe, background, good pixels, patterns."""
-        weight = None if other.weight is None else other.weight.cpu()
-        model = cls(config, other.probe.detach().cpu(), weight, object.cpu(), patterns, other.propagator)
+        """Start from an object (H, W) and what another model knows: probe, background, patterns."""
+        model = cls(config, other.probe.detach().cpu(), object.cpu(), patterns, other.propagator)
         model.adopt_probe(other)
         model.adopt_patterns(other)
         return model
@@ -206,7 +204,7 @@ class DirectModel(Model):
         rows = batch.indexes.flatten() if self.of_patterns() else None
         counts = batch.amplitude.flatten(0, 1).square()
         windows, rho = self._windows(batch), self.course.rho(part)
-        return Patterns(counts, windows, self.weight, rho, rows, self.light, propagator=self.propagator)
+        return Patterns(counts, windows, batch.weight, rho, rows, self.light, propagator=self.propagator)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
@@ -230,11 +228,11 @@ class DirectModel(Model):
         """Find what belongs to each of a canvas' patterns from half of their pixels."""
         for start in range(0, len(canvas.rows), REGION):
             rows = canvas.rows[start : start + REGION]
-            positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32))
-            amplitudes, positions, indexes = (
-                part[None].to(canvas.device) for part in (canvas.amplitudes[rows], positions, torch.from_numpy(rows))
+            some = canvas.batch(rows)
+            positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32)).to(canvas.device)
+            batch = Batch(
+                some.amplitude[None], positions[None], some.rows[None], canvas.shape, canvas.shape, weight=some.weight
             )
-            batch = Batch(amplitudes, positions, indexes, canvas.shape, canvas.shape)
             self._search(batch)
             for _ in range(SETTLING_STEPS):
                 self._settle(batch)
@@ -245,7 +243,7 @@ class DirectModel(Model):
         if not len(self.shifts):
             return
         rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
-        half, start = self._asking_weight(), self.shifts[rows]
+        half, start = self._asking_weight(batch), self.shifts[rows]
         best = start
         amplitude = batch.amplitude.flatten(0, 1)
         least = torch.full((len(rows),), math.inf, device=self.device)
@@ -260,17 +258,17 @@ class DirectModel(Model):
             least = torch.minimum(least, error)
         self.shifts.data[rows] = best
 
-    def _asking_weight(self) -> Tensor:
-        """Return the weight (N, N) of the pixels that held-out patterns are settled by; the others judge them."""
+    def _asking_weight(self, batch: Batch) -> Tensor:
+        """Return the weight of the pixels that held-out patterns are settled by; the others judge them."""
         half = half_of_pixels(self.probe_parts.shape[1], self.device)
-        return half if self.weight is None else half * self.weight
+        return half if batch.weight is None else half * batch.weight
 
     @torch.no_grad()
     def _settle(self, batch: Batch) -> None:
         """Take a step with what belongs to each of a batch's patterns alone, by half of their pixels."""
         if not self.of_patterns():
             return
-        patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(), rho=0.0)
+        patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(batch), rho=0.0)
         brighter, further, varied = steps_of_patterns(self._unknowns(), patterns)
         if len(self.coefficients):
             self.coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
@@ -359,8 +357,9 @@ class DirectModel(Model):
         for start in range(0, len(ours), REGION):
             rows = ours[start : start + REGION]
             index = torch.from_numpy(rows).to(self.device)
-            amplitudes = data.amplitudes[rows][None].to(self.device)
-            batch = Batch(amplitudes, stage.recorded[index][None], index[None], stage.shape, stage.shape)
+            amplitude, weight = data.amplitudes[rows].on(self.device)
+            recorded, shape = stage.recorded[index], stage.shape
+            batch = Batch(amplitude[None], recorded[None], index[None], shape, shape, weight=weight)
             for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self.part_done()))
             asked.object.add_(for_object)
             asked.shifts.add_(for_shifts)

@@ -29,7 +29,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
-from ptycho_core.engines.models.start import at_brightness, is_same_scan, pixel_weight, starting_probe
+from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import Patterns, Unknowns, misfit
@@ -77,7 +77,7 @@ class PinnModel(Model):
 
     Parameters
     ----------
-    config, probe, weight, patterns, propagator
+    config, probe, patterns, propagator
         As for `Model`.
     """
 
@@ -87,11 +87,10 @@ class PinnModel(Model):
         self,
         config: Config,
         probe: Tensor,
-        weight: Tensor | None,
         patterns: int = 0,
         propagator: Propagator = FAR_FIELD,
     ) -> None:
-        super().__init__(config, probe, weight, patterns, propagator)
+        super().__init__(config, probe, patterns, propagator)
         for held in (self.probe_parts, self.background_root):
             held.requires_grad_(False)
         self.network = Cleaner(config.model_width)
@@ -102,15 +101,15 @@ class PinnModel(Model):
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Start from an untrained network and the scan's own probe or a guess."""
-        probe, weight = starting_probe(scan, config.probe_modes or 1), pixel_weight(scan)
-        return cls(config, probe, weight, len(scan), propagator_of(scan))
+        probe = starting_probe(scan, config.probe_modes or 1)
+        return cls(config, probe, len(scan), propagator_of(scan))
 
     @classmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
         """Build the model of a checkpoint."""
         patterns, state = patterns_of(state)
         probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
-        model = cls(config, probe, state.get("weight"), patterns, of_state(state["propagation"]))
+        model = cls(config, probe, patterns, of_state(state["propagation"]))
         if _is_of_0_1(state):
             _log.warning(
                 "the checkpoint's network is one of version 0.1, which this version no longer has: its picture is that "
@@ -139,7 +138,7 @@ class PinnModel(Model):
     @property
     def held(self) -> Held:
         """All that is not the object."""
-        return Held(self.probe.detach(), self.background.detach(), self.log_gain, self.weight, self.propagator)
+        return Held(self.probe.detach(), self.background.detach(), self.log_gain, self.propagator)
 
     def physics_weight(self) -> float:
         """Share of the Poisson likelihood in the loss, 0 to 1, at this step."""
@@ -196,7 +195,7 @@ class PinnModel(Model):
         patterns = Patterns(
             counts,
             place(batch.positions - corners[:, None], size, (len(corners), *batch.piece)),
-            self.weight,
+            batch.weight,
             min(SHARPEST, share / max(1e-9, 1 - share)),
             rows,
             propagator=self.propagator,
@@ -281,9 +280,9 @@ class PinnModel(Model):
         On the scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
         which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
-        weight, propagator = pixel_weight(scan), propagator_of(scan)
+        propagator = propagator_of(scan)
         if is_same_scan(self.scan_summary, summary):
-            same = self.with_probe(self.probe.detach(), weight, len(scan), propagator)
+            same = self.with_probe(self.probe.detach(), len(scan), propagator)
             same.adopt_patterns(self)
             return same.to(canvas.device), "used the checkpoint's probe"
         candidates = {"the scan's own probe": starting_probe(scan, len(self.probe_parts))}
@@ -292,8 +291,7 @@ class PinnModel(Model):
         rows = middle(scan, canvas.rows, _MIDDLE_PATTERNS)
         some = Canvas.of_rows(scan, canvas.amplitudes, rows, canvas.device)
         models = {
-            name: self.with_probe(probe, weight, propagator=propagator).to(canvas.device)
-            for name, probe in candidates.items()
+            name: self.with_probe(probe, propagator=propagator).to(canvas.device) for name, probe in candidates.items()
         }
         explained = {
             name: model.misfit_of(model.object_of(some.only(rows[::2])), some.only(rows[1::2])).deviance
@@ -302,11 +300,9 @@ class PinnModel(Model):
         best = min(explained, key=lambda name: explained[name])
         return models[best], f"used {best}"
 
-    def with_probe(
-        self, probe: Tensor, weight: Tensor | None, patterns: int = 0, propagator: Propagator = FAR_FIELD
-    ) -> PinnModel:
-        """Return the same trained network for another scan: probe, good pixels, patterns and propagator."""
-        other = PinnModel(self.config, probe, weight, patterns, propagator)
+    def with_probe(self, probe: Tensor, patterns: int = 0, propagator: Propagator = FAR_FIELD) -> PinnModel:
+        """Return the same trained network for another scan: probe, patterns and propagator."""
+        other = PinnModel(self.config, probe, patterns, propagator)
         other.network.load_state_dict(self.network.state_dict())
         other.background_root.data.copy_(self.background_root.data)
         other.scan_summary = self.scan_summary

@@ -1,4 +1,4 @@
-"""Where a fit begins: the probe, and the detector's good pixels."""
+"""Where a fit begins: the probe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ptycho_core.engines.physics import scale_probe
 from ptycho_core.engines.probe_modes import add_modes
-from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.suitability import conditions_of
 from ptycho_core.scan.scan import Scan
@@ -50,10 +49,3 @@ def scan_summary(scan: Scan) -> dict[str, Any]:
 def is_same_scan(summary: dict[str, Any], other: dict[str, Any]) -> bool:
     """Tell whether two summaries are of one scan; older ones say less of it."""
     return all(summary.get(mark) == other.get(mark) for mark in _MARKS)
-
-
-def pixel_weight(scan: Scan) -> Tensor | None:
-    """Return (N, N) float32, 1 for good detector pixels, as the propagator has them; None when all are good."""
-    if scan.mask is None:
-        return None
-    return torch.from_numpy(np.ascontiguousarray(propagator_of(scan).arranged(scan.mask), dtype=np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from ptycho_core.scan.mapping import (
     Mapping,
     Mask,
 )
-from ptycho_core.scan.scan import ArraySource
+from ptycho_core.scan.scan import ArraySource, GoodPixels, where_good
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import UNITS
 
@@ -60,11 +61,11 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     yx, unit = _positions(store, where, mapping, source.shape[0], raster, settings, notes)
     notes.extend(where.notes)
     rows, yx, indexes = _pair(store, where, mapping, source.shape[0], yx, places, settings, notes)
-    mask = None if mapping.mask is None else _mask(store, mapping.mask, source.shape[1:], settings, notes)
+    mask = None if mapping.mask is None else _mask(store, mapping.mask, source, settings, notes)
     probe = fields.probe_modes(store, mapping.probe and store.require(mapping.probe), source.shape[1:], settings, notes)
     if axes == "nxy":
         notes.append("exchanged rows and columns of patterns, mask and probe")
-        mask = None if mask is None else exchange_axes(mask)
+        mask = None if mask is None else where_good(mask, exchange_axes)
         probe = None if probe is None else exchange_axes(probe)
     return Stored(
         source=source,
@@ -350,12 +351,16 @@ def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, settings: Se
         )
 
 
-def _mask(
-    store: Store, of: Mask, frame: tuple[int, ...], settings: Settings, notes: list[str]
-) -> NDArray[np.bool_] | None:
+def _mask(store: Store, of: Mask, patterns: ArraySource, settings: Settings, notes: list[str]) -> GoodPixels | None:
     key = store.require(of.key)
-    header = store.header(key)
+    header, frame = store.header(key), patterns.shape[1:]
     if settings.get("mask") != "ignore" and (header.shape[-2:] != frame or header.dtype.kind not in "biuf"):
         sentence = f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
         raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
-    return good_pixels(store, [key], lambda values: (values != 0) ^ of.invert, settings, notes, any_number=True)
+    is_good = np.logical_not if of.invert else _is_not_zero
+    return good_pixels(store, [key], is_good, settings, notes, patterns=patterns, any_number=True)
+
+
+def _is_not_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = values != 0
+    return good

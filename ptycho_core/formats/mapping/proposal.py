@@ -277,7 +277,11 @@ def _masks(headers: dict[str, Header], stack: _Stack) -> tuple[str, ...]:
     masks = [
         key
         for key, header in headers.items()
-        if drop_leading(header.shape, 2) == stack.frame and _count(key, _MASK_WORDS) and header.nbytes < _LARGEST_MASK
+        if _count(key, _MASK_WORDS)
+        and (
+            (drop_leading(header.shape, 2) == stack.frame and header.nbytes < _LARGEST_MASK)
+            or (key != stack.key and drop_leading(header.shape, 3) == (stack.n, *stack.frame))
+        )
     ]
     return tuple(sorted(masks, key=lambda key: -_count(key, _MASK_WORDS)))
 
@@ -286,7 +290,8 @@ def _mask(store: Store, keys: tuple[str, ...]) -> Mask | None:
     """Return the mask, most of whose pixels are good."""
     if not keys:
         return None
-    values = store.read(keys[0])
+    shape = drop_leading(store.header(keys[0]).shape, 2)
+    values = store.read(keys[0]) if len(shape) == 2 else store.patterns(keys[0])[0:1]
     return Mask(keys[0], invert=bool(np.count_nonzero(values) < values.size / 2))
 
 

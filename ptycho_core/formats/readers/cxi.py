@@ -17,7 +17,7 @@ from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.radiation import SOURCES
-from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV, LENGTHS_M, UNITS
 
@@ -53,7 +53,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         positions=probe_positions(translation, row_step, column_step, notes) * metres,
         unit="px" if in_pixels else "m",
         unit_reason="as the file says, else metres as CXI defines",
-        mask=mask(store, f"{_DETECTOR}/mask", settings, notes),
+        mask=mask(store, f"{_DETECTOR}/mask", source, settings, notes),
         dark=dark(store, f"{_DETECTOR}/data_dark", settings),
         probe=fields.probe_modes(store, store.first(*PROBES), source.shape[1:], settings, notes),
         geometry=Geometry(
@@ -177,11 +177,17 @@ def source_energy_ev(store: Store, settings: Settings, notes: list[str]) -> floa
     return units.energy_ev(wavelength, settings)
 
 
-def mask(store: Store, key: str | None, settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:
-    """Return (y, x) bool, True where a mask of whole numbers (y, x) or (n, y, x) does not mark a pixel as bad."""
+def mask(
+    store: Store, key: str | None, patterns: ArraySource, settings: Settings, notes: list[str]
+) -> GoodPixels | None:
+    """Return where a mask of whole numbers, (y, x) or (n, y, x) as the patterns are, does not mark a pixel as bad."""
     keys = [key] if key is not None and key in store else []
-    is_bad = ~HAS_SIGNAL
-    return good_pixels(store, keys, lambda values: (values.astype(np.int64) & is_bad) == 0, settings, notes)
+    return good_pixels(store, keys, _has_no_fault, settings, notes, patterns=patterns)
+
+
+def _has_no_fault(values: NDArray[Any]) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = (values.astype(np.int64) & ~HAS_SIGNAL) == 0
+    return good
 
 
 def dark(store: Store, key: str | None, settings: Settings) -> NDArray[np.float32] | None:

@@ -95,7 +95,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         positions=cxi.probe_positions(translation, row_step, column_step, notes),
         unit="m",
         unit_reason="as the file says, else metres",
-        mask=cxi.mask(store, store.first(f"{detector}/pixel_mask", f"{detector}/mask"), settings, notes),
+        mask=cxi.mask(store, store.first(f"{detector}/pixel_mask", f"{detector}/mask"), source, settings, notes),
         dark=cxi.dark(store, store.first(f"{detector}/darkfield", f"{detector}/data_dark"), settings),
         probe=fields.probe_modes(
             store, store.first("entry_1/instrument_1/source_1/illumination"), source.shape[1:], settings, notes

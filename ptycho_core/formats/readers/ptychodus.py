@@ -58,7 +58,7 @@ def read_with_product(store: Store, key: str, positions: Store | None, settings:
         store.path, pattern_indexes, product_indexes, settings, notes, invented=invented
     )
     mask = good_pixels(
-        store, ["bad_pixels"] if "bad_pixels" in store else [], lambda values: values == 0, settings, notes
+        store, ["bad_pixels"] if "bad_pixels" in store else [], np.logical_not, settings, notes, patterns=source
     )
     return Stored(
         source=source,

@@ -8,6 +8,7 @@ Chunks may be links to files of their own.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from ptycho_core.formats.chunks import go_on, one_after_another
 from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
-from ptycho_core.scan.scan import ArraySource, Geometry
+from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV
 
@@ -43,7 +44,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         positions=np.concatenate(places),
         unit="m",
         unit_reason="ptypy stores metres",
-        mask=_mask(store, chunks, settings, notes),
+        mask=_mask(store, chunks, source, settings, notes),
         geometry=_geometry(store, settings, notes),
         indexes=_indexes(store, chunks, lengths),
         notes=notes,
@@ -73,15 +74,22 @@ def _indexes(store: Store, chunks: list[str], lengths: list[int]) -> NDArray[np.
     return np.concatenate([fields.indexes(store, f"{c}/indices", n) for c, n in zip(chunks, lengths, strict=True)])
 
 
-def _mask(store: Store, chunks: list[str], settings: Settings, notes: list[str]) -> NDArray[np.bool_] | None:
-    """Return the pixels that are good in every pattern. Without weights for each, those of ``meta`` count for all."""
+def _mask(
+    store: Store, chunks: list[str], patterns: ArraySource, settings: Settings, notes: list[str]
+) -> GoodPixels | None:
+    """Return where weights are above 0. Without those of each pattern, those of ``meta`` count for all."""
     keys = [f"{chunk}/weights" for chunk in chunks]
     keys = [key for key in keys if key in store and len(store.header(key).shape) == 3 and store.header(key).nbytes]
     if not keys:
         common = store.first("meta/weight2d", "info/weight2d")
         keys = [] if common is None or len(store.header(common).shape) != 2 else [common]
     called = "of weight 0 in one pattern"
-    return good_pixels(store, keys, lambda weights: weights > 0, settings, notes, any_number=True, bad=called)
+    return good_pixels(store, keys, _has_weight, settings, notes, patterns=patterns, any_number=True, bad=called)
+
+
+def _has_weight(weights: NDArray[Any]) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = weights > 0
+    return good
 
 
 def _geometry(store: Store, settings: Settings, notes: list[str]) -> Geometry:

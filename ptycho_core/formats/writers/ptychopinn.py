@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.atomic import atomic_write
 from ptycho_core.base.codec import json_ready
-from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.scan import Masks, Scan, Stack
 from ptycho_core.scan.survey import batches
 
 
@@ -25,7 +26,7 @@ def write_ptychopinn(scan: Scan, path: Path, *, compress: bool = True) -> None:
     object pixels, and the same again as ``xcoords_start``, ``ycoords_start``, since there is no other measurement
     of them; ``scan_index`` (n,) zeros: all of one object; ``probeGuess`` (N, N), or (M, N, N) of several modes, and
     ``objectGuess``, each left out where the scan has none. ``_metadata`` is JSON with geometry and history. Bad
-    pixels have no key in the contract: ``good_pixels`` (N, N) bool is added where there are any.
+    pixels have no key in the contract: ``good_pixels`` bool, (N, N) or (n, N, N), is added where there are any.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def write_ptychopinn(scan: Scan, path: Path, *, compress: bool = True) -> None:
         "scan_index": np.zeros(len(scan), np.int64),
         "probeGuess": scan.probe[0] if scan.probe is not None and len(scan.probe) == 1 else scan.probe,
         "objectGuess": scan.object_guess,
-        "good_pixels": scan.mask,
+        "good_pixels": None if isinstance(scan.mask, Masks) else scan.mask,
         "_metadata": np.array(json.dumps(json_ready(_metadata(scan)))),
     }
 
@@ -64,18 +65,22 @@ def write_ptychopinn(scan: Scan, path: Path, *, compress: bool = True) -> None:
     with atomic_write(path, check) as temporary, zipfile.ZipFile(temporary, "w", method, compresslevel=1) as archive:
         # first, because there its data begins at a multiple of 4 bytes: a memory map of it is aligned
         with archive.open("diff3d.npy", "w", force_zip64=True) as member:
-            _write_amplitudes(scan, member)
+            _write_stack(scan.patterns, np.sqrt, "<f4", member)
+        if isinstance(scan.mask, Masks):
+            with archive.open("good_pixels.npy", "w", force_zip64=True) as member:
+                _write_stack(scan.mask, np.asarray, "|b1", member)
         for name, array in arrays.items():
             if array is not None:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     npy.write_array(member, array, allow_pickle=False)
 
 
-def _write_amplitudes(scan: Scan, member: IO[bytes]) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": scan.patterns.shape}
-    npy.write_array_header_1_0(member, header)
-    for _, counts in batches(scan.patterns):
-        member.write(np.sqrt(counts).astype("<f4", copy=False).data)
+def _write_stack(
+    stack: Stack[Any], convert: Callable[[NDArray[Any]], NDArray[Any]], dtype: str, member: IO[bytes]
+) -> None:
+    npy.write_array_header_1_0(member, {"descr": dtype, "fortran_order": False, "shape": stack.shape})
+    for _, batch in batches(stack):
+        member.write(convert(batch).astype(dtype, copy=False).data)
 
 
 def _metadata(scan: Scan) -> dict[str, Any]:

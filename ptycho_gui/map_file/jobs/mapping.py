@@ -129,9 +129,10 @@ def preview(partial: PartialMapping) -> Job:
             token.leave_if_cancelled()
             seen = survey_of(scan)
             brightest = int(seen.rows[np.argmax(seen.sums)])
+            good = scan.good_pixels(brightest)
             return Preview(
                 pattern=scan.patterns[brightest],
-                bad=None if scan.mask is None else ~scan.mask,
+                bad=None if good is None else ~good,
                 positions=scan.positions,
                 pixel_size_m=scan.pixel_size_m,
                 summary=f"{len(scan)} patterns of {scan.size} x {scan.size} pixels",

@@ -21,15 +21,18 @@ class _Request:
     scan: Scan
     index: int
 
-    def __call__(self, emit: Callable[[Any], None], token: StopToken) -> tuple[_Request, NDArray[np.float32]]:
-        return self, self.scan.patterns[self.index]
+    def __call__(self, emit: Callable[[Any], None], token: StopToken) -> _Read:
+        return self, self.scan.patterns[self.index], self.scan.good_pixels(self.index)
+
+
+_Read = tuple[_Request, NDArray[np.float32], NDArray[np.bool_] | None]
 
 
 class PatternReader(QObject):
     """Reads one pattern at a time; while it reads, a newer request replaces the one that waits."""
 
-    ready = Signal(int, object)
-    """The pattern's place in the scan, and its counts (N, N) float32."""
+    ready = Signal(int, object, object)
+    """The pattern's place in the scan, its counts (N, N) float32, and where it is good, or None for everywhere."""
     failed = Signal(str)
     """A sentence."""
 
@@ -60,10 +63,10 @@ class PatternReader(QObject):
             self._slot.start(request)
 
     @Slot(object)
-    def _tell(self, read: tuple[_Request, NDArray[np.float32]]) -> None:
-        request, counts = read
+    def _tell(self, read: _Read) -> None:
+        request, counts, good = read
         if request.scan is self._scan:
-            self.ready.emit(request.index, counts)
+            self.ready.emit(request.index, counts, good)
 
     @Slot(object)
     def _tell_failure(self, failure: Failure) -> None:

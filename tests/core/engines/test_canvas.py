@@ -18,7 +18,7 @@ from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.models import base
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import pixel_weight, starting_probe
+from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, forward, simulate
@@ -93,7 +93,7 @@ def test_bad_pixels_tell_nothing_of_a_featureless_object(tiny_sim: Simulation):
     spec = dataclasses.replace(tiny_sim.spec, object="flat", photon_noise=False, dead_pixels=20, hot_pixels=20)
     sim = simulate(spec)
     model, canvas = answering(sim.scan), canvas_of(sim.scan)
-    model = model.with_probe(torch.from_numpy(sim.truth.probe), pixel_weight(sim.scan))
+    model = model.with_probe(torch.from_numpy(sim.truth.probe))
     object = model.object_of(canvas)
     torch.testing.assert_close(object, torch.ones_like(object), rtol=0, atol=0.01)
     assert model.misfit_of(object, canvas).r < 0.01
@@ -118,7 +118,7 @@ def test_misfit_is_that_of_object_probe_and_background_against_the_counts(tiny_s
     object = torch.ones(1, *canvas.shape, dtype=torch.complex64)
     object[0, :height, :width] = torch.from_numpy(truth.object)
     np.testing.assert_allclose(canvas.positions, truth.positions_px)
-    model = PinnModel(Config(background=True), torch.from_numpy(truth.probe), None)
+    model = PinnModel(Config(background=True), torch.from_numpy(truth.probe))
     model.background_root.data.fill_(0.5)
     expected = forward.intensities(truth.object, truth.probe, truth.positions_px[rows], 0.25)
     counts = scan.patterns[:][rows]
@@ -151,7 +151,7 @@ def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):
 def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
     monkeypatch.setattr(base, "_PREVIEW_PIXELS", 20)
     values = torch.arange(50.0)[:, None] + 1j * torch.arange(43.0)
-    model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), None, values)
+    model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), values)
     object, _, binning = model.preview(tiny_scan, Amplitudes(tiny_scan), np.arange(60))
     assert binning == 3
     assert object.shape == (16, 14)
@@ -161,5 +161,5 @@ def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
 def test_patterns_that_are_moved_over_the_edge_stay_on_the_canvas(tiny_scan):
     canvas = Canvas.of_scan(tiny_scan, Amplitudes(tiny_scan), np.arange(60), torch.device("cpu"))
     for by in (-50.0, 50.0):
-        for _, windows, _ in canvas.moved(torch.full((60, 2), by)).batches():
+        for _, windows, *_ in canvas.moved(torch.full((60, 2), by)).batches():
             assert windows.canvas == (1, *canvas.shape)  # `place` refuses what lies outside

@@ -27,7 +27,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.physics import place, read_patches
 from ptycho_core.engines.scan_data import ScanData
-from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.scan import Masks, Patterns, Scan
 
 CONFIG = Config(gridsize=2, batch_size=4)
 ANYWHERE = Placed(np.zeros(2), (64, 64))
@@ -71,7 +71,8 @@ def test_a_small_fraction_validates_on_one_pattern_and_none_on_nothing():
 def test_amplitudes_are_roots_of_counts_with_dc_in_the_corner(tiny_scan: Scan):
     rows = np.array([7, 3])
     counts = tiny_scan.patterns[:][rows]
-    amplitude = Amplitudes(tiny_scan)[rows]
+    amplitude, weight = Amplitudes(tiny_scan)[rows]
+    assert weight is None
     assert amplitude.dtype == torch.float32
     np.testing.assert_allclose(np.fft.fftshift(amplitude, axes=(1, 2)) ** 2, counts, rtol=1e-6)
 
@@ -88,10 +89,43 @@ def masked(scan: Scan, value: float) -> Scan:
 @pytest.mark.parametrize("value", [1e9, np.nan, -5, np.inf])
 def test_bad_pixels_are_zero_whatever_they_read(tiny_scan: Scan, value):
     rows = np.arange(5)
-    amplitude = Amplitudes(masked(tiny_scan, value))[rows]
-    assert torch.equal(amplitude, Amplitudes(masked(tiny_scan, 0))[rows])
+    amplitude, weight = Amplitudes(masked(tiny_scan, value))[rows]
+    assert torch.equal(amplitude, Amplitudes(masked(tiny_scan, 0))[rows].amplitude)
+    assert weight.dtype == torch.float32
+    assert weight.sum() == 32 * 32 - 2
+    assert weight[0, 0] == weight[(3 + 16) % 32, (5 + 16) % 32] == 0
     assert not amplitude[:, 0, 0].any()
     assert amplitude[:, 0, 1].any()
+
+
+def with_masks(scan: Scan, value: float) -> Scan:
+    """The scan with another bad pixel in each pattern, which reads this."""
+    masks, counts, n = np.ones(scan.patterns.shape, np.bool_), scan.patterns[:].copy(), np.arange(len(scan))
+    masks[n, 16, n % 32] = False
+    counts[~masks] = value
+    return scan.replace(patterns=Patterns(counts), mask=Masks(masks))
+
+
+def test_what_is_bad_in_one_pattern_is_zero_there_alone(tiny_scan: Scan):
+    rows = np.array([0, 5, 37])
+    amplitude, weight = Amplitudes(with_masks(tiny_scan, 1e9))[rows]
+    assert weight.shape == (3, 32, 32)
+    assert (weight == 0).sum() == 3
+    assert weight[0, 0, 16] == weight[1, 0, 21] == weight[2, 0, 21] == 0
+    assert torch.equal(amplitude, Amplitudes(tiny_scan)[rows].amplitude * weight)
+
+
+def test_masks_that_do_not_fit_are_read_with_their_patterns(tiny_scan: Scan, monkeypatch: pytest.MonkeyPatch):
+    scan, rows = with_masks(tiny_scan, 7), np.array([50, 2, 2, 31])
+    kept = Amplitudes(scan)
+    monkeypatch.setattr(data, "IN_MEMORY_BYTES", 1000)
+    read = Amplitudes(scan)
+    assert read.kept is None
+    assert all(map(torch.equal, read[rows], kept[rows]))
+    assert all(map(torch.equal, read.take(rows)[np.arange(4)], kept[rows]))
+    assert all(map(torch.equal, kept.take(rows)[np.arange(4)], kept[rows]))
+    batch = PatternDataset(read, scan.positions)[Deal(rows.reshape(2, 2), scan_canvas(scan))]
+    assert torch.equal(batch.weight, kept[rows].weight)
 
 
 def test_a_scan_that_does_not_fit_is_read_batch_by_batch_with_the_same_result(
@@ -104,8 +138,8 @@ def test_a_scan_that_does_not_fit_is_read_batch_by_batch_with_the_same_result(
         stored = file.create_dataset("patterns", data=scan.patterns[:])
         read = Amplitudes(scan.replace(patterns=Patterns(stored)))
         assert read.kept is None
-        assert torch.equal(read[rows], kept[rows])
-        assert torch.equal(read.take(rows)[np.arange(4)], kept[rows])
+        assert all(map(torch.equal, read[rows], kept[rows]))
+        assert all(map(torch.equal, read.take(rows)[np.arange(4)], kept[rows]))
 
 
 def test_patterns_that_are_kept_on_a_device_are_the_same(tiny_scan: Scan):
@@ -121,7 +155,7 @@ def test_groups_are_held_by_pieces_of_the_canvas_that_just_fit(tiny_scan: Scan):
     batch = dataset[Deal(groups, whole)]
     assert np.array_equal(batch.indexes, groups)
     assert batch.amplitude.shape == (2, 3, 32, 32)
-    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([51])][0])
+    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([51])].amplitude[0])
     corners, shape = corners_of(batch), batch.piece
     span = np.ptp(np.floor(tiny_scan.positions[groups]), axis=1).max(axis=0) + 33
     assert shape == tuple(span)
@@ -254,7 +288,7 @@ def test_training_batches_hold_training_patterns_and_validation_hides_its_own(ti
     parts = split(60, CONFIG)
     module = batches(tiny_scan, CONFIG, parts)
     amplitudes = Amplitudes(tiny_scan)
-    kept = {row: amplitudes[np.array([row])][0] for row in range(60)}
+    kept = {row: amplitudes[np.array([row])].amplitude[0] for row in range(60)}
 
     def rows(patterns: torch.Tensor) -> set[int]:
         return {row for pattern in patterns.flatten(0, 1) for row in kept if torch.equal(pattern, kept[row])}

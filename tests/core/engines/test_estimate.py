@@ -14,7 +14,7 @@ from tests.helpers.truth import error, whole_canvas
 
 
 def held_of(sim: Simulation) -> Held:
-    return Held(torch.from_numpy(sim.truth.probe), torch.tensor(0.0), torch.zeros(0), None, FAR_FIELD)
+    return Held(torch.from_numpy(sim.truth.probe), torch.tensor(0.0), torch.zeros(0), FAR_FIELD)
 
 
 def test_each_epoch_comes_closer_to_the_truth(tiny_sim: Simulation):

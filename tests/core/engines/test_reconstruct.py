@@ -22,7 +22,6 @@ from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import pixel_weight
 from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.training import train
 from ptycho_core.formats.writers.exports import export, read_reconstruction
@@ -100,7 +99,7 @@ def untrained_deviance(scan: Scan, checkpoint: Path, probe: np.ndarray) -> float
     """Of free patterns, by what the solver leaves to the network."""
     model = load_checkpoint(checkpoint).model()
     assert isinstance(model, PinnModel)
-    blank = PinnModel(model.config, torch.from_numpy(probe), pixel_weight(scan))
+    blank = PinnModel(model.config, torch.from_numpy(probe))
     parts = split(len(scan), model.config)
     seen = np.sort(np.concatenate([parts.train, parts.validation]))
     whole = Canvas.of_scan(scan, Amplitudes(scan), seen, torch.device("cpu"))

@@ -21,6 +21,7 @@ from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel, Scene
 from ptycho_core.engines.propagators import NearField
 from ptycho_core.engines.stage import Stage
+from ptycho_core.scan.scan import Masks
 
 NOWHERE = torch.device("meta")
 ROWS = np.arange(24)
@@ -49,7 +50,8 @@ class Home(Amplitudes):
 
     def __init__(self, scan: Scan) -> None:
         super().__init__(scan)
-        self.kept, self.home = torch.empty((len(scan), scan.size, scan.size), device=NOWHERE), NOWHERE
+        amplitude, good = (torch.empty_like(part, device=NOWHERE) for part in self.kept)
+        self.kept, self.home = (amplitude, good), NOWHERE
 
 
 class Trainer:
@@ -64,10 +66,11 @@ class Trainer:
         self.datamodule = SimpleNamespace(scan=scan, amplitudes=Home(scan), parts=parts)
 
 
-def masked(scan: Scan) -> Scan:
-    mask = np.ones((scan.size, scan.size), np.bool_)
-    mask[3, 5] = False
-    return scan.replace(mask=mask)
+def masked(scan: Scan, *, each: bool = False) -> Scan:
+    """The scan with a mask, or one for each pattern."""
+    masks = np.ones(scan.patterns.shape, np.bool_)
+    masks[:, 3, 5] = False
+    return scan.replace(mask=Masks(masks) if each else masks[0])
 
 
 def placed(model: Model, scan: Scan, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -118,9 +121,10 @@ def test_no_step_of_the_direct_engine_waits(tiny_scan, monkeypatch, settings, sp
     assert not sends.waits
 
 
-def test_no_step_of_the_network_waits(tiny_scan, monkeypatch):
+@pytest.mark.parametrize("each", [False, True])
+def test_no_step_of_the_network_waits(tiny_scan, monkeypatch, each):
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())  # it knows no such device
-    scan = masked(tiny_scan)
+    scan = masked(tiny_scan, each=each)
     model = PinnModel.from_scan(scan, Config(accelerator="cpu", model_width=4))
     optimizer = placed(model, scan, monkeypatch)
     canvas = scan_canvas(scan)
@@ -135,16 +139,17 @@ def test_no_step_of_the_network_waits(tiny_scan, monkeypatch):
     assert not sends.waits
 
 
-def test_neither_the_estimate_nor_the_score_of_an_object_waits(tiny_scan):
-    scan = masked(tiny_scan)
+@pytest.mark.parametrize("each", [False, True])
+def test_neither_the_estimate_nor_the_score_of_an_object_waits(tiny_scan, each):
+    scan = masked(tiny_scan, each=each)
     model = PinnModel.from_scan(scan, Config(accelerator="cpu", model_width=4)).to(NOWHERE)
     canvas = Canvas.of_scan(scan, Home(scan), ROWS, NOWHERE)
 
     def look() -> None:
         object = solve(canvas, model.held, 1)
         total = MisfitSum()
-        for amplitude, windows, rows in canvas.batches():
-            total.add(model.predict_patterns(object[None], model.probe, windows, rows), amplitude, model.weight)
+        for amplitude, windows, rows, weight in canvas.batches():
+            total.add(model.predict_patterns(object[None], model.probe, windows, rows), amplitude, weight)
         canvas.light(model.probe.detach())
 
     with torch.no_grad():

@@ -164,8 +164,40 @@ def faults_of_single_patterns(folder, part, n=64):
     return path, masks
 
 
-def test_masks_of_single_patterns_that_take_many_pixels_say_so(tmp_path):
+def fewer_masks_than_patterns(folder, part):
+    path, masks = faults_of_single_patterns(folder, part)
+    with h5py.File(path, "a") as file:
+        del file[f"{DETECTOR}/mask"]
+        file[f"{DETECTOR}/mask"] = masks[1:]
+    return path, masks[1:]
+
+
+def test_masks_of_single_patterns_take_a_pixel_from_these_alone(tmp_path):
     path, masks = faults_of_single_patterns(tmp_path, 0.01)
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.mask[:], masks == 0)
+    assert f"took a mask for each pattern, with {masks.mean():.2%} of the pixels bad" in scan.history
+    assert [one.message for one in check_scan(scan) if one.field == "mask"] == []
+    np.testing.assert_array_equal(read_scan(path, settings={"mask": "invert"}).mask[:], masks == 1)
+    assert read_scan(path, settings={"mask": "ignore"}).mask is None
+    common = read_scan(path, settings={"mask": "common"})
+    assert np.argwhere(~common.mask).tolist() == [[3, 3]]
+
+
+def test_masks_that_are_all_alike_are_one(tmp_path):
+    path = edited(tmp_path, "cxi", **{f"{DETECTOR}/mask": np.repeat(BAD[None], len(M.counts), axis=0)})
+    np.testing.assert_array_equal(read_scan(path).mask, BAD == 0)
+
+
+def test_masks_of_most_pixels_of_each_pattern_are_inverted_by_the_button_beside_it(tmp_path):
+    path, masks = faults_of_single_patterns(tmp_path, 0.98)
+    (problem,) = [one for one in check_scan(read_scan(path)) if one.field == "mask"]
+    assert ("mask", "invert") in [(fix.field, fix.value) for fix in problem.fixes]
+    np.testing.assert_array_equal(read_scan(path, settings={"mask": "invert"}).mask[:], masks == 1)
+
+
+def test_masks_that_belong_to_no_pattern_and_take_many_pixels_say_so(tmp_path):
+    path, masks = fewer_masks_than_patterns(tmp_path, 0.01)
     scan = read_scan(path)
     np.testing.assert_array_equal(scan.mask, ~masks.any(axis=0))
     (problem,) = [one for one in check_scan(scan) if one.field == "mask"]
@@ -177,8 +209,8 @@ def test_masks_of_single_patterns_that_take_many_pixels_say_so(tmp_path):
 
 
 def test_masks_that_leave_no_pixel_together_are_not_called_inverted(tmp_path):
-    path, _ = faults_of_single_patterns(tmp_path, 0.2)
-    with pytest.raises(InputError, match="bad in one of the 64 masks is left out of all patterns: 100%") as caught:
+    path, _ = fewer_masks_than_patterns(tmp_path, 0.2)
+    with pytest.raises(InputError, match="bad in one of the 63 masks is left out of all patterns: 100%") as caught:
         read_scan(path)
     for _, scan in follow(path, caught.value.fixes, {}):
         assert len(scan) == 64

@@ -81,13 +81,16 @@ def test_a_scan_whose_pixels_all_hold_the_same_has_no_flags(tmp_path):
     np.testing.assert_array_equal(read_scan(path).patterns[:], counts)
 
 
-def test_values_that_were_not_measured_are_filled_with_the_pixels_mean_where_nothing_else_is_left(tmp_path):
+def test_values_that_were_not_measured_are_masked_in_their_own_patterns_or_filled_with_the_pixels_mean(tmp_path):
     lost = np.random.default_rng(3).random(COUNTS.shape) < 0.1
     counts = np.where(lost, np.nan, COUNTS.astype(np.float32))
     path = files.npz(tmp_path / "a.npz", patterns=counts, positions=files.positions(N))
-    with pytest.raises(InputError, match="bad_pixels=fill") as caught:
+    with pytest.raises(InputError, match="bad_pixels=mask") as caught:
         read_scan(path)
-    assert [fix.value for fix in caught.value.fixes] == ["fill"]
+    assert [fix.value for fix in caught.value.fixes] == ["mask"]
+    scan = read_scan(path, settings={"bad_pixels": "mask"})
+    np.testing.assert_array_equal(scan.mask[:], ~lost)
+    np.testing.assert_array_equal(scan.patterns[:], np.where(lost, 0, counts))
     scan = read_scan(path, settings={"bad_pixels": "fill"})
     expected = np.where(lost, np.nanmean(counts, axis=0), counts)
     np.testing.assert_allclose(scan.patterns[:], expected, rtol=1e-5)

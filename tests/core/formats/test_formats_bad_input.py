@@ -12,6 +12,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import format_of, read_scan
+from ptycho_core.scan.survey import survey_of
 from tests.helpers import scan_files as files
 
 
@@ -290,7 +291,8 @@ def test_bad_values_are_counted_and_three_ways_out_offered(tmp_path, value):
     path = plain(tmp_path, patterns=values)
     refused(path, "3 (negative|NaN, infinite or flagged) values in 2 pixels of 2 patterns; .* set bad_pixels=mask")
     masked = read_scan(path, settings={"bad_pixels": "mask"})
-    assert [tuple(p) for p in np.argwhere(~masked.mask)] == [(2, 1), (2, 2)]
+    of_one = [(3, 2, 1), (3, 2, 2), (7, 2, 1)]
+    assert [tuple(p) for p in np.argwhere(~masked.mask[:])] == ([(2, 1), (2, 2)] if value < 0 else of_one)
     clean = np.where(np.isfinite(values) & (values >= 0), values, 0)
     np.testing.assert_array_equal(masked.patterns[:], clean)
     dropped = read_scan(path, settings={"bad_pixels": "drop"})
@@ -342,11 +344,13 @@ def test_indexes_that_are_not_whole(tmp_path, value):
     refused(path, "'indexes' holds values that are not whole")
 
 
-def test_masking_a_broken_pattern_says_to_drop_it(tmp_path):
+def test_a_broken_pattern_is_dropped_or_masked_as_a_whole(tmp_path):
     values = files.counts().astype(np.float32)
     values[4] = np.nan
     path = plain(tmp_path, patterns=values)
-    refused(path, "leaves 0 of 256 pixels; set bad_pixels=drop", settings={"bad_pixels": "mask"})
+    masked = read_scan(path, settings={"bad_pixels": "mask"})
+    np.testing.assert_array_equal(masked.mask[:].all(axis=(1, 2)), np.arange(12) != 4)
+    assert survey_of(masked).empty_rows.tolist() == [4]
     assert len(read_scan(path, settings={"bad_pixels": "drop"})) == 11
 
 

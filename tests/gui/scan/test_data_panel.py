@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt
 
 from ptycho_core.base.errors import Problem
 from ptycho_core.inspection.inspection import inspect
-from ptycho_core.scan.scan import Patterns
+from ptycho_core.scan.scan import Masks, Patterns
 from ptycho_core.scan.survey import survey
 from ptycho_gui.scan.counts_plot import CountsPlot
 from ptycho_gui.scan.pattern_browser import MAXIMUM, MEAN, SINGLE
@@ -221,3 +221,17 @@ def test_all_counts_are_seen_however_far_one_had_zoomed_in(qtbot):
         assert left <= 0 < 4999 <= right
         plot.plot_item.getViewBox().setXRange(5, 6)
         qtbot.keyClick(plot.plot, Qt.Key.Key_Home)
+
+
+def test_what_is_masked_in_one_pattern_is_marked_in_this_one(qtbot, panel, tiny_scan):
+    good = np.ones((60, 32, 32), bool)
+    good[:, 3, 4] = good[0, 5, 6] = good[1, 7, 8] = good[1, 9, 9] = False
+    panel.show_scan(inspect(tiny_scan.replace(mask=Masks(good))))
+    browser = panel.browser
+    for index, n_bad in ((0, 2), (1, 3), (2, 1)):
+        panel.select(index)
+        wait_for(qtbot, panel, index)
+        assert (browser.view.marks.image[..., 3] > 0).sum() == n_bad
+        assert browser.mark_bad.text() == f"&Bad pixels ({n_bad})"
+    browser.what.setCurrentIndex(MEAN)
+    assert np.argwhere(browser.view.marks.image[..., 3]).tolist() == [[3, 4]]

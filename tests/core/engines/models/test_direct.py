@@ -27,7 +27,7 @@ def true_model(sim: Simulation, config: Config = CONFIG) -> tuple[DirectModel, P
     low, high = np.maximum(offset, 0), np.minimum(offset + sim.truth.object.shape, placed.shape)
     part = tuple(slice(a, b) for a, b in zip(low - offset, high - offset, strict=True))
     canvas[low[0] : high[0], low[1] : high[1]] = torch.from_numpy(sim.truth.object[part])
-    return DirectModel(config, torch.from_numpy(sim.truth.probe), None, canvas), placed
+    return DirectModel(config, torch.from_numpy(sim.truth.probe), canvas), placed
 
 
 def test_the_truth_explains_a_scan_but_for_its_noise():
@@ -67,7 +67,7 @@ def test_an_object_starts_as_vacuum_and_the_probe_at_its_own_scale(tiny_sim: Sim
 @pytest.mark.parametrize(("probe_trainable", "background"), [(True, True), (False, False), (True, False)])
 def test_only_what_the_config_says_is_learned(tiny_sim: Simulation, probe_trainable, background):
     config = CONFIG.replace(probe_trainable=probe_trainable, background=background)
-    model = DirectModel(config, starting_probe(tiny_sim.scan, 1), None, vacuum((40, 40)))
+    model = DirectModel(config, starting_probe(tiny_sim.scan, 1), vacuum((40, 40)))
     learned = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     wanted = {"object_parts"}
     wanted |= {"probe_parts"} if probe_trainable else set()

@@ -18,7 +18,7 @@ from ptycho_core.engines.models import pinn
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.training import train
-from ptycho_core.scan.scan import Patterns, Scan
+from ptycho_core.scan.scan import Masks, Patterns, Scan
 from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.training_runs import SMALL
 from tests.helpers.truth import error, whole_canvas
@@ -27,10 +27,10 @@ CPU = torch.device("cpu")
 CONFIG = Config(**{**SMALL, "model_width": 4, "n_groups": 16, "max_epochs": 1})
 
 
-def answering(config: Config, scan: Scan, weight: torch.Tensor | None = None) -> PinnModel:
+def answering(config: Config, scan: Scan) -> PinnModel:
     """A network that changes something, as a trained one does."""
     torch.manual_seed(0)
-    model = PinnModel(config, starting_probe(scan, config.probe_modes), weight)
+    model = PinnModel(config, starting_probe(scan, config.probe_modes))
     torch.nn.init.normal_(model.network.last.weight, std=0.3)
     return model.eval()
 
@@ -55,7 +55,7 @@ def scenes(monkeypatch):
 
 def test_an_untrained_network_gives_what_the_solver_leaves_to_it(tiny_scan: Scan):
     canvas = canvas_of(tiny_scan)
-    model = PinnModel(CONFIG, starting_probe(tiny_scan, 1), None)
+    model = PinnModel(CONFIG, starting_probe(tiny_scan, 1))
     object = model.object_of(canvas)
     assert torch.equal(object[0], model._solved(canvas, pinn.LIKELIHOOD_EPOCHS))
     assert not torch.allclose(answering(CONFIG, tiny_scan).object_of(canvas), object, atol=1e-3)
@@ -99,18 +99,20 @@ def test_validation_patterns_are_predicted_without_being_seen(tiny_scan: Scan, t
 
 
 def test_bad_pixels_change_nothing(tiny_scan: Scan):
-    weight = torch.ones(32, 32)
-    weight[2:5, 4] = 0
-    model, found = answering(CONFIG, tiny_scan, weight), []
+    masks = np.ones((60, 32, 32), bool)
+    masks[:, 18:21, 20] = masks[7, 16] = False
+    scan, found = tiny_scan.replace(mask=Masks(masks)), []
+    model = answering(CONFIG, tiny_scan)
     for value in (0.0, 1e4):
-        canvas = canvas_of(tiny_scan)
-        canvas.amplitudes.kept[:, weight == 0] = value
+        canvas = canvas_of(scan)
+        amplitude, good = canvas.amplitudes.kept
+        amplitude[~good] = value
         found.append(model.object_of(canvas))
     assert torch.equal(*found)
 
 
 def test_the_network_alone_learns(tiny_scan: Scan):
-    model = PinnModel(CONFIG.replace(background=True), starting_probe(tiny_scan, 1), None)
+    model = PinnModel(CONFIG.replace(background=True), starting_probe(tiny_scan, 1))
     assert {name.partition(".")[0] for name, p in model.named_parameters() if p.requires_grad} == {"network"}
 
 
@@ -127,7 +129,7 @@ def test_training_makes_a_faint_picture_better(tmp_path):
     )
     sim, config = simulate(spec), CONFIG.replace(max_epochs=12, n_groups=64, batch_size=8, model_width=8)
     network = pinn_of(train(config, sim.scan, tmp_path / "run").last_checkpoint)
-    blank, canvas = PinnModel(config, network.probe.detach(), None), whole_canvas(sim)
+    blank, canvas = PinnModel(config, network.probe.detach()), whole_canvas(sim)
     before, after = (error(model.object_of(canvas)[0], sim) for model in (blank, network))
     assert after < 0.97 * before
 
@@ -139,13 +141,12 @@ def pinn_of(checkpoint) -> PinnModel:
 
 
 @pytest.mark.parametrize("size", [32, 48])
-def test_another_probe_and_mask_change_nothing_else(tiny_scan: Scan, size):
+def test_another_probe_changes_nothing_else(tiny_scan: Scan, size):
     model = answering(CONFIG.replace(background=True), tiny_scan)
     model.background_root.data.fill_(0.7)
-    probe, weight = torch.ones(2, size, size, dtype=torch.complex64), torch.zeros(size, size)
-    other = model.with_probe(probe, weight)
+    probe = torch.ones(2, size, size, dtype=torch.complex64)
+    other = model.with_probe(probe)
     torch.testing.assert_close(other.probe, probe)
-    assert torch.equal(other.weight, weight)
     assert other.background.item() == pytest.approx(0.49)
     assert all(torch.equal(a, b) for a, b in zip(model.network.parameters(), other.network.parameters(), strict=True))
     assert model.probe.shape == (1, 32, 32)

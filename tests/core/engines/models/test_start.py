@@ -1,4 +1,4 @@
-"""Where a fit begins: the probe at the scan's brightness, the good pixels."""
+"""Where a fit begins: the probe at the scan's brightness."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import torch
 from ptycho_core.engines.models.start import (
     at_brightness,
     brightest,
-    pixel_weight,
     scan_summary,
     starting_probe,
 )
@@ -53,14 +52,6 @@ def test_bad_pixels_are_no_brightness(tiny_scan: Scan):
     without = tiny_scan.patterns[:].copy()
     without[:, 3, 5] = 0
     assert brightest(with_mask(tiny_scan)) == without.sum(axis=(1, 2)).max()
-
-
-def test_weight_is_one_for_good_pixels_with_dc_in_the_corner(tiny_scan: Scan):
-    assert pixel_weight(tiny_scan) is None
-    weight = pixel_weight(with_mask(tiny_scan))
-    assert weight.dtype == torch.float32
-    assert weight.sum() == 32 * 32 - 1
-    assert weight[(3 + 16) % 32, (5 + 16) % 32] == 0
 
 
 def test_summary_tells_scans_apart(tiny_scan: Scan):

@@ -41,6 +41,17 @@ def everything(root: Node) -> list[Node]:
 # Proposals
 
 
+def test_masks_of_single_patterns_are_found_beside_them(tmp_path):
+    path = lab_file(tmp_path / "a.h5")
+    good = np.random.default_rng(0).random(M.counts.shape) > 0.1
+    with h5py.File(path, "a") as file:
+        (key,) = [node.key for node in everything(tree(path)) if node.key.endswith("mask")]
+        del file[key]
+        file[key] = ~good
+    scan = read_scan(path, mapping=propose_file(path).mapping)
+    np.testing.assert_array_equal(scan.mask[:], good)
+
+
 def test_proposal_of_a_laboratorys_layout_reads_as_it_was_measured(tmp_path):
     path = lab_file(tmp_path / "a.h5")
     mapping = propose_file(path).mapping

@@ -13,7 +13,7 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import SCAN_WRITERS, write_scan
 from ptycho_core.formats.writers.pattern_stream import counts_dtype
-from ptycho_core.scan.scan import Geometry, Patterns, Scan
+from ptycho_core.scan.scan import Geometry, Masks, Patterns, Scan
 from ptycho_core.scan.survey import batches
 from tests.helpers import scan_files as files
 
@@ -47,6 +47,17 @@ def test_a_scan_reads_back_the_same(tmp_path, format, compress):
     np.testing.assert_array_equal(back.probe, scan.probe)
     np.testing.assert_array_equal(back.mask, scan.mask)
     assert back.pixel_size_m == pytest.approx(scan.pixel_size_m, rel=1e-12)
+
+
+@pytest.mark.parametrize("format", SCAN_WRITERS)
+@pytest.mark.parametrize("compress", [True, False])
+def test_masks_of_single_patterns_read_back_the_same(tmp_path, format, compress, monkeypatch):
+    monkeypatch.setattr("ptycho_core.scan.survey._BATCH_BYTES", 5000)
+    good = np.random.default_rng(1).random((12, 16, 16)) > 0.1
+    scan = small_scan(mask=Masks(good))
+    back = read_scan(write_scan(scan, tmp_path / "scan.data", format, compress=compress))
+    assert_same(back, scan)
+    np.testing.assert_array_equal(back.mask[:], good)
 
 
 @pytest.mark.parametrize("format", SCAN_WRITERS)
