@@ -98,7 +98,7 @@ def misfit_of_each(expected: Tensor, amplitude: Tensor, weight: Tensor | None) -
     counts, clamped = amplitude.square(), expected.clamp_min(LOWEST_COUNTS)
     deviance = clamped - counts + torch.xlogy(counts, counts) - counts * clamped.log()
     parts = torch.stack([deviance, expected_deviance(expected), counts], dim=1)
-    return (parts if weight is None else parts * weight).sum(dim=(2, 3), dtype=torch.float64)
+    return (parts if weight is None else parts * weight.unsqueeze(-3)).sum(dim=(2, 3), dtype=torch.float64)
 
 
 def expected_deviance(expected: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from ptycho_core.base.codec import decode_fields
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, Event, EventHandler, Status, StopToken
+from ptycho_core.base.file_state import changed_since
 from ptycho_core.engines.callbacks import (
     BestCheckpoints,
     LastCheckpoint,
@@ -377,6 +378,8 @@ class _Training:
     def _finish(self, status: Status, reason: str) -> None:
         if self.run is None:
             return
+        if not self.scan.growing and (changed := changed_since(self.scan.files)):
+            reason = f"{reason}; {changed}"
         best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
         self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
 

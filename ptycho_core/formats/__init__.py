@@ -133,11 +133,13 @@ def read_scan(
             if theirs:
                 stored.notes.insert(0, _whose(name, store, positions))
             scan = assemble(stored, chosen, path, name, progress)
+        files = tuple(state for file in (store, positions) if file is not None for state in file.states)
     chosen.check_all_asked()
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
     positions_path = None if positions_file is None else Path(positions_file)
-    return scan.replace(source=ScanSource(path, positions_path, dict(settings or {}), name, mapping))
+    source = ScanSource(path, positions_path, dict(settings or {}), name, mapping)
+    return scan.replace(source=source, files=files)
 
 
 def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, settings: Settings) -> Stored:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ptycho_core.base.config import ENGINES, KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.base.file_state import changed_since
 from ptycho_core.inspection.memory import check_memory
 from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
@@ -27,7 +28,13 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
     test_scan
         To validate on, or None to validate on a part of ``scan``.
     """
-    return check_scan(scan) + check_settings(config, scan, test_scan)
+    return check_scan(scan) + _check_files(scan, test_scan) + check_settings(config, scan, test_scan)
+
+
+def _check_files(*scans: Scan | None) -> list[Problem]:
+    """Say which file is no longer what was looked at; of one that is being written that is known."""
+    said = [changed_since(scan.files) for scan in scans if scan is not None and not scan.growing]
+    return [Problem("changed", sentence, "warning") for sentence in said if sentence]
 
 
 def check_settings(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.scan.radiation import PROPAGATORS, SOURCES, wavelength_m
 from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.source import ScanSource
@@ -319,6 +320,8 @@ class Scan:
         What the file left open.
     growing
         Whether the file was still being written: it may hold more by now.
+    files
+        Those that it was read from, as they were then.
     """
 
     patterns: Patterns
@@ -332,6 +335,7 @@ class Scan:
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     growing: bool = False
+    files: tuple[FileState, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.mask, Masks) and self.mask.shape != self.patterns.shape:

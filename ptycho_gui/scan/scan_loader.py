@@ -6,15 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from ptycho_core.base.errors import Fix, UnknownFormatError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Step
-from ptycho_gui.kit.jobs.load import count_all, load
+from ptycho_gui.kit.jobs.load import count_all, load, watch
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Progress
+
+_WATCH_EVERY_MS = 5000
 
 
 class ScanLoader(QObject):
@@ -36,17 +39,22 @@ class ScanLoader(QObject):
     """The path of a file of no known format, after ``failed``: a mapping may read it."""
     left = Signal()
     """Loading was cancelled."""
+    changed = Signal(str)
+    """What became of the scan's files on the disk since it was opened, once: `reload` opens them again."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.looked: Inspection | None = None
         self._asked: ScanSource | None = None
-        self._loading, self._counting = WorkerSlot(self), WorkerSlot(self)
+        self._loading, self._counting, self._watching = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self._watch = QTimer(self, interval=_WATCH_EVERY_MS)  # network drives tell nobody of what is written there
+        self._watch.timeout.connect(self.look_for_changes)
         self._loading.events.connect(self._hear)
         self._loading.succeeded.connect(self._show)
         self._loading.failed.connect(self._fail)
         self._loading.cancelled.connect(self.left)
         self._counting.succeeded.connect(self._show_counts)
+        self._watching.succeeded.connect(self._tell_change)
 
     @property
     def busy(self) -> bool:
@@ -103,12 +111,20 @@ class ScanLoader(QObject):
         if self.source:
             self.open(self.source)
 
+    @Slot()
+    def look_for_changes(self) -> None:
+        """Look whether another program has changed the scan's files, in a thread; it looks every few seconds."""
+        if self.looked is not None and not self._watching.busy:
+            self._watching.start(watch(self.looked.scan.files))
+
     def cancel(self) -> None:
         """Leave off opening."""
         self._loading.cancel()
 
     def shut_down(self) -> None:
         """Leave off everything and wait."""
+        self._watch.stop()
+        self._watching.shut_down()
         self._loading.shut_down()
         self._counting.shut_down()
 
@@ -121,11 +137,22 @@ class ScanLoader(QObject):
     @Slot(object)
     def _show(self, looked: Inspection) -> None:
         self.looked = looked
+        if looked.scan.files and not looked.scan.growing:
+            self._watch.start()
+        else:
+            self._watch.stop()
         self.opened.emit(looked)
         if len(looked.seen.rows) < len(looked.scan):
             self._counting.start(count_all(looked))
         else:
             self._counting.cancel()
+
+    @Slot(object)
+    def _tell_change(self, seen: tuple[tuple[FileState, ...], str]) -> None:
+        files, sentence = seen
+        if sentence and self._watch.isActive() and self.looked is not None and self.looked.scan.files is files:
+            self._watch.stop()
+            self.changed.emit(sentence)
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:

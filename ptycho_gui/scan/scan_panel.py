@@ -42,6 +42,8 @@ class ScanPanel(QWidget):
     show_requested = Signal(object)
     """`errors.Problem` to be shown in the views."""
     orientation_search_requested = Signal()
+    reload_requested = Signal()
+    """The scan is to be opened again, as it is on the disk now."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,12 +58,14 @@ class ScanPanel(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.addWidget(self._loading_bar())
         column.addWidget(self._error_note())
+        column.addWidget(self._change_note())
         column.addWidget(self._pages, 1)
 
     def show_scan(self, looked: Inspection | None) -> None:
         """Show a scan that was looked at, or the invitation to open one; loading is over."""
         self._loading.hide()
         self._error.hide()
+        self._changed.hide()
         self._pages.setCurrentIndex(int(looked is not None))
         if looked is None:
             return
@@ -99,6 +103,11 @@ class ScanPanel(QWidget):
     def show_ways_out(self, fixes: Sequence[Fix]) -> None:
         """Offer what may help, below the sentence of `show_error`."""
         self._ways_out.show_fixes(fixes)
+
+    def show_change(self, sentence: str) -> None:
+        """Say what became of the scan's file since it was opened, with the button that opens it again."""
+        self._change.setText(html.escape(sentence, quote=False))
+        self._changed.show()
 
     def _invitation(self) -> QWidget:
         page = QWidget()
@@ -173,19 +182,31 @@ class ScanPanel(QWidget):
         return self._loading
 
     def _error_note(self) -> QWidget:
-        self._error = QWidget()
-        sign = QLabel()
-        side = self.fontMetrics().height()
-        sign.setPixmap(icon("error").pixmap(QSize(side, side)))
-        sign.setAccessibleName("Error")
         self._sentence, self._ways_out = wrapped(""), Fixes()
         self._ways_out.chosen.connect(self.retry_requested)
+        self._error = self._note("error", "Error", self._sentence, self._ways_out)
+        return self._error
+
+    def _change_note(self) -> QWidget:
+        self._change, self.open_again = wrapped(""), QPushButton(icon("refresh"), "Open a&gain")
+        self.open_again.setToolTip("Read the scan again, as it is on the disk now (F5)")
+        self.open_again.clicked.connect(self.reload_requested)
+        self._changed = self._note("warning", "Warning", self._change, self.open_again)
+        return self._changed
+
+    def _note(self, severity: str, name: str, *parts: QWidget) -> QWidget:
+        """Return what is said above the scan, hidden: a sign, and beside it the parts below one another."""
+        note = QWidget()
+        sign = QLabel()
+        side = self.fontMetrics().height()
+        sign.setPixmap(icon(severity).pixmap(QSize(side, side)))
+        sign.setAccessibleName(name)
         said = QVBoxLayout()
-        said.addWidget(self._sentence)
-        said.addWidget(self._ways_out)
-        row = QHBoxLayout(self._error)
+        for part in parts:
+            said.addWidget(part)
+        row = QHBoxLayout(note)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(said, 1)
-        self._error.hide()
-        return self._error
+        note.hide()
+        return note

@@ -166,7 +166,9 @@ class MainWindow(QMainWindow):
         loader.unknown.connect(self.files.offer_mapping)
         loader.left.connect(self._show_scan_again)
         loader.counted.connect(self._show_counted)
+        loader.changed.connect(self._show_change)
         self.scan.open_requested.connect(self.files.open)
+        self.scan.reload_requested.connect(loader.reload)
         self.scan.cancel_requested.connect(loader.cancel)
         self.scan.setting_chosen.connect(loader.answer)
         self.scan.fix_requested.connect(self._fix)
@@ -324,6 +326,11 @@ class MainWindow(QMainWindow):
         self.run_bar.set_activity("", None)
         self.scan.show_error(sentence)
         self.docks.show("scan")
+
+    @Slot(str)
+    def _show_change(self, sentence: str) -> None:
+        self.scan.show_change(sentence)
+        self.message_bar.show_message("warning", sentence)
 
     @Slot()
     def _show_scan_again(self) -> None:

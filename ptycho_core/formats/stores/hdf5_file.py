@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the filters of compressing detectors
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.formats.stores.store import beside
+
+try:
+    import fcntl
+except ImportError:  # there is none on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
 
@@ -25,13 +32,15 @@ sees what was written since the first was opened, not even refreshed (as of HDF5
 
 _unneeded: deque[tuple[ReadFile, h5py.Dataset]] = deque()
 
+_open_files: weakref.WeakSet[ReadFile] = weakref.WeakSet()
+
 
 class DeadLinkError(RuntimeError):
     """What is wrong with a link, as a sentence without its subject."""
 
 
 class ReadFile:
-    """An HDF5 file that is open for reading, and the files that it was followed into.
+    """An HDF5 file that is open for reading, and the files that it was followed into. None is locked against writers.
 
     Parameters
     ----------
@@ -49,15 +58,21 @@ class ReadFile:
             _unneeded.popleft()[0].close()
         self.growing = False
         """Whether one of the files is still being written. Until `close`, other threads wait for those."""
+        self.reading = threading.RLock()
+        """Held by who reads, so that nobody closes it meanwhile."""
+        self.states: list[FileState] = []
+        """Of all files, as they were just before they were opened."""
         self._files: dict[Path, h5py.File] = {}
         self._held = 0
         self.root = self._open(path)
+        _open_files.add(self)
 
     def close(self) -> None:
         """Close everything that was opened here, in the thread that opened it if the file grows."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        with self.reading:
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
         for _ in range(self._held):
             _one_at_a_time.release()
         self._held = 0
@@ -113,7 +128,10 @@ class ReadFile:
         _one_at_a_time.acquire()
         growing = False
         try:
+            state = _state_of(path)
+            _close_outdated(state)
             file = self._files[path] = _open(path)
+            self.states.append(state)
             growing = file.swmr_mode
         finally:
             if growing:
@@ -124,14 +142,34 @@ class ReadFile:
         return file
 
 
-def _open(path: Path) -> h5py.File:
+def _state_of(path: Path) -> FileState:
     try:
-        return h5py.File(path, "r", locking="best-effort")
+        return FileState.of(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+
+
+def _close_outdated(now: FileState) -> None:
+    """Close the file wherever it is still open as it was before it was written into; who reads it opens it again.
+
+    All handles that a process has of one file share what HDF5 knows of it: another would see nothing new.
+    """
+    for other in list(_open_files):
+        if any(state.is_same_file_changed(now) for state in other.states):
+            other.close()
+
+
+def _open(path: Path) -> h5py.File:
+    """Open a file without a lock, which would keep its writer out as long as a scan is open."""
+    try:
+        _refuse_what_is_locked(path)
+        return h5py.File(path, "r", locking=False)
     except Exception as error:
         message = " ".join(str(error).split())
         if any(words in message.lower() for words in _BUSY):
             with contextlib.suppress(OSError, RuntimeError, ValueError):
-                return h5py.File(path, "r", swmr=True, locking="best-effort")
+                _refuse_what_is_locked(path)
+                return h5py.File(path, "r", swmr=True, locking=False)
             raise InputError(
                 f"{path} is still being written, or was not closed by the program that wrote it: open it again when "
                 "the acquisition has ended (if it has, run `h5clear -s` on a copy)"
@@ -141,6 +179,26 @@ def _open(path: Path) -> h5py.File:
         if isinstance(error, PermissionError):
             raise InputError(f"{path} cannot be opened: you have no permission to read it") from error
         raise InputError(f"{path} cannot be opened as HDF5, the file is damaged ({message[:200]})") from error
+
+
+def _refuse_what_is_locked(path: Path) -> None:
+    """Ask for the lock that HDF5 holds on a file that it writes alone, and leave it at once.
+
+    Without asking, HDF5 opens files of its older formats in any state that a writer leaves them in.
+
+    Raises
+    ------
+    BlockingIOError
+        A program writes the file, and lets nobody read meanwhile.
+    """
+    if fcntl is not None:
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(error.errno, "unable to lock the file") from error
+            except OSError:
+                return  # not all file systems have locks
 
 
 def _open_item(group: h5py.Group, name: str) -> Any:

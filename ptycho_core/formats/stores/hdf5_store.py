@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.formats.stores.hdf5_file import DeadLinkError, ReadFile
 from ptycho_core.formats.stores.store import LARGEST_ARRAY, Header, Store, beside, check_fits_memory, reading
 from ptycho_core.scan.scan import ArraySource
@@ -142,6 +143,10 @@ class Hdf5Store(Store):
             first = (0,) * (len(dataset.shape) - 1)
             return np.atleast_1d(dataset[(*first, slice(count))] if dataset.shape else dataset[()])
 
+    @property
+    def states(self) -> list[FileState]:  # noqa: D102
+        return self._file.states
+
     def close(self) -> None:  # noqa: D102
         self._file.close()
 
@@ -253,8 +258,11 @@ class Hdf5Source:
     def _dataset(self) -> Iterator[h5py.Dataset]:
         # A handle inherited by fork shares its file position and cache with the parent: open again.
         if self._opened is not None and self._opened[0] == os.getpid():
-            yield self._opened[2]
-            return
+            _, file, dataset = self._opened
+            with file.reading:
+                if dataset:  # not closed, as it is where the file was opened again after a change
+                    yield dataset
+                    return
         file = ReadFile(self._path)
         try:
             with reading(self._path, f"'{self._key}'"):

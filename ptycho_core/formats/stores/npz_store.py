@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import struct
 import zipfile
 from pathlib import Path
@@ -180,7 +181,7 @@ class MappedArray:
         self._last_axis_first = last_axis_first
         self.shape = (shape[-1], *shape[:-1]) if last_axis_first else shape
         self.dtype = dtype
-        self._map: NDArray[Any] | None = None
+        self._opened: tuple[mmap.mmap, NDArray[Any]] | None = None
 
     def __reduce__(self) -> tuple[type[MappedArray], tuple[Any, ...]]:
         return type(self), (*self._stored, self._last_axis_first)
@@ -191,9 +192,13 @@ class MappedArray:
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         """Return a copy, so that nobody holds, or writes into, the file's pages."""
-        if self._map is None:
-            path, offset, shape, dtype, fortran_order = self._stored
-            with reading(path, "the patterns"):
-                mapped = np.memmap(path, dtype, "r", offset, shape, "F" if fortran_order else "C")
-            self._map = np.moveaxis(mapped, -1, 0) if self._last_axis_first else mapped
-        return np.array(self._map[index])
+        path, offset, shape, dtype, fortran_order = self._stored
+        if self._opened is None:
+            with reading(path, "the patterns"), path.open("rb") as stream:
+                pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                whole: NDArray[Any] = np.ndarray(shape, dtype, pages, offset, order="F" if fortran_order else "C")
+            self._opened = pages, np.moveaxis(whole, -1, 0) if self._last_axis_first else whole
+        pages, mapped = self._opened
+        if pages.size() < offset + mapped.nbytes:  # to read beyond the file's end would end the program
+            raise InputError(f"{path} was cut short by another program since it was opened: open it again")
+        return np.array(mapped[index])

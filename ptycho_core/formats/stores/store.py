@@ -14,6 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.scan.scan import ArraySource
 
 try:
@@ -80,8 +81,14 @@ class Store(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._state = FileState.of(path)
         self.notes: list[str] = []
         """Sentences on how it was read, for the history of a scan."""
+
+    @property
+    def states(self) -> list[FileState]:
+        """Of all files that it is read from, as they were just before they were opened."""
+        return [self._state]
 
     def cut(self, rows: int, key: str) -> None:
         """Show of an array, and of all that grow, only what belongs to the first patterns."""

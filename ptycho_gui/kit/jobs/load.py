@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ptycho_core.base.events import StopToken
+from ptycho_core.base.file_state import FileState, changed_since
 from ptycho_core.inspection.inspection import Inspection, inspect
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.scan.source import ScanSource
@@ -32,6 +33,11 @@ def load(source: ScanSource) -> Job:
 def count_all(looked: Inspection) -> Job:
     """Look at all patterns of a scan of which only a sample was looked at. Result: `Inspection`."""
     return lambda emit, token: inspect(looked.scan, True, _telling("counting the patterns", emit, token))
+
+
+def watch(files: tuple[FileState, ...]) -> Job:
+    """Look whether files have changed since they were opened. Result: the files, and `changed_since` of them."""
+    return lambda emit, token: (files, changed_since(files))
 
 
 def _telling(stage: str, emit: Callable[[Any], None], token: StopToken) -> Callable[[int, int], None]:

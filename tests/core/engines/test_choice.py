@@ -27,8 +27,8 @@ def test_the_picture_that_explains_withheld_patterns_better_is_named(tiny_sim: S
     truth, vacuum = (torch.ones(canvas.shape, dtype=torch.complex64) for _ in range(2))
     truth[:height, :width] = torch.from_numpy(tiny_sim.truth.object)
     good, bad = (truth, vacuum) if network else (vacuum, truth)
-    solver = DirectModel(CONFIG.replace(engine="direct"), probe, None, bad)
-    told = choose_picture(PinnModel(CONFIG, probe, None), good[None], solver, canvas.only(np.arange(5)))
+    solver = DirectModel(CONFIG.replace(engine="direct"), probe, bad)
+    told = choose_picture(PinnModel(CONFIG, probe), good[None], solver, canvas.only(np.arange(5)))
     assert told.network is network
     assert told.why.startswith("the network's" if network else "the solver's")
 

@@ -12,7 +12,7 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes
-from ptycho_core.engines.losses import MisfitSum, pixel_mean, poisson_deviance
+from ptycho_core.engines.losses import MisfitSum, misfit_of_each, pixel_mean, poisson_deviance
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
@@ -88,6 +88,8 @@ def test_scores_and_what_noise_leaves_of_them_are_over_good_pixels_alone():
     alone.add(expected[good][None], amplitude[good][None], None)
     for name, value in dataclasses.asdict(alone.result()).items():
         assert getattr(total.result(), name) == pytest.approx(value, rel=1e-5)
+    each = misfit_of_each(expected, torch.where(weight > 0, amplitude, 300.0), weight).sum(dim=0)
+    assert float(each[0] / good.sum()) == pytest.approx(total.result().deviance, rel=1e-5)
     by_pixel = poisson_deviance(expected, amplitude.square(), weight)
     assert float(by_pixel) == pytest.approx(float(poisson_deviance(expected[good], amplitude[good].square())), rel=1e-5)
     assert float(pixel_mean(torch.ones(3, 8, 8), weight)) == pytest.approx(1.0)

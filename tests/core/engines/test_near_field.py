@@ -89,7 +89,7 @@ def test_the_network_explains_exact_shadows_by_their_truth():
     spec = SimulationSpec(size=32, n_patterns=20, propagator="near", defocus_m=0.02, photon_noise=False)
     sim = simulate(spec)
     config = Config(model_width=2, free_fraction=0.0)
-    model = PinnModel(config, torch.from_numpy(sim.truth.probe), None, propagator=propagator_of(sim.scan))
+    model = PinnModel(config, torch.from_numpy(sim.truth.probe), propagator=propagator_of(sim.scan))
     canvas = Canvas.of_scan(sim.scan, Amplitudes(sim.scan), np.arange(20), model.device)
     low = np.rint(sim.truth.positions_px[0] - canvas.positions[0]).astype(int)
     height, width = canvas.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -144,3 +146,38 @@ def test_the_views_do_not_wait_while_another_thread_is_inside_hdf5(qtbot, writer
         over.set()
         reading.result()
     wait_for(qtbot, panel, 11)
+
+
+def test_a_file_that_another_program_changes_is_told_with_the_button_that_opens_it_again(qtbot, loader, tmp_path):
+    panel, path = ScanPanel(), files.write(tmp_path, "cxi")
+    qtbot.addWidget(panel)
+    loader.opened.connect(panel.show_scan)
+    loader.changed.connect(panel.show_change)
+    panel.reload_requested.connect(loader.reload)
+    with qtbot.waitSignal(loader.opened):
+        loader.open(ScanSource(path))
+    assert not panel.open_again.isVisibleTo(panel)
+    with qtbot.assertNotEmitted(loader.changed, wait=0):
+        loader.look_for_changes()
+        qtbot.waitUntil(lambda: not loader._watching.busy)
+    program = "import sys, h5py\nwith h5py.File(sys.argv[1], 'a') as file: file.attrs['written'] = 1"
+    subprocess.run([sys.executable, "-c", program, path], check=True)
+    with qtbot.waitSignal(loader.changed) as told:
+        loader.look_for_changes()
+    assert told.args == [f"{path} was written into since the scan was opened: open it again"]
+    assert panel.open_again.isVisibleTo(panel)
+    with qtbot.waitSignal(loader.opened):
+        panel.open_again.click()
+    assert not panel.open_again.isVisibleTo(panel)
+    with qtbot.assertNotEmitted(loader.changed, wait=0):
+        loader.look_for_changes()
+        qtbot.waitUntil(lambda: not loader._watching.busy)
+
+
+def test_it_looks_by_itself_as_long_as_a_scan_of_a_file_is_open(qtbot, loader, tmp_path):
+    assert not loader._watch.isActive()
+    with qtbot.waitSignal(loader.opened):
+        loader.open(ScanSource(files.write(tmp_path, "cxi")))
+    assert loader._watch.isActive()
+    loader.shut_down()
+    assert not loader._watch.isActive()

@@ -14,9 +14,9 @@ from ptycho_core.inspection.inspection import figures, inspect, summary
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.settings import HELP, SETTINGS
 from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.labels import ANSWERS
 from ptycho_gui.scan.problem_list import ProblemList
 from ptycho_gui.scan.scan_panel import ScanPanel
-from ptycho_gui.scan.setting_field import LABELS
 from tests.helpers import scan_files as files
 
 
@@ -225,7 +225,7 @@ def test_a_file_that_cannot_be_opened_leaves_the_scan_before(panel, tiny_scan):
 
 
 def test_every_setting_of_a_file_has_a_label_and_a_help():
-    assert LABELS.keys() == SETTINGS.keys() == HELP.keys()
+    assert ANSWERS.keys() == SETTINGS.keys() == HELP.keys()
 
 
 def test_no_mnemonic_occurs_twice(panel, of_unknown_geometry):

@@ -44,8 +44,8 @@ def everything(root: Node) -> list[Node]:
 def test_masks_of_single_patterns_are_found_beside_them(tmp_path):
     path = lab_file(tmp_path / "a.h5")
     good = np.random.default_rng(0).random(M.counts.shape) > 0.1
+    (key,) = [node.key for node in everything(tree(path)) if node.key.endswith("mask")]
     with h5py.File(path, "a") as file:
-        (key,) = [node.key for node in everything(tree(path)) if node.key.endswith("mask")]
         del file[key]
         file[key] = ~good
     scan = read_scan(path, mapping=propose_file(path).mapping)
