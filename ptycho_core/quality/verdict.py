@@ -24,9 +24,6 @@ EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.5, 0.9
 """The same of the part that it explains of what an object without features leaves unexplained."""
 UNEVEN = 3.0
 """The worst tenth of the patterns are missed by this many times more than most: part of the picture is worse."""
-BENT = 3.0
-"""Where refined positions would help, the error may be this many times what patterns tell: of a picture that a slow
-drift of the stage bends, each of them sees but a small part."""
 STRAY, MOST_STRAY = 4.0, 0.05
 """A pattern is stray that is missed by this many times more than most; where more than such a part is, none are."""
 FEW_PATTERNS = 4
@@ -204,8 +201,7 @@ def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
     if signs.worst > UNEVEN * max(signs.error, GOOD):
         yield Level.DOUBTFUL, f"in places patterns are missed by {signs.worst:.0%}, far more than elsewhere"
     if "positions" in signs.helps:
-        level = Level.POOR if BENT * signs.error > POOR else Level.DOUBTFUL
-        yield level, "refined positions would explain the patterns better; until then the picture may be bent"
+        yield Level.DOUBTFUL, "refined positions would explain the patterns better; until then the picture may be bent"
     if "intensity" in signs.helps and signs.largest > GOOD:
         yield Level.DOUBTFUL, "one factor of brightness per pattern would explain them better"
     if signs.edge_light > SCATTERED and not signs.near_field:

@@ -47,7 +47,6 @@ def judged(config=DIRECT, **signs):
         ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
         ({"worst": 0.4}, Level.DOUBTFUL, "in places patterns are missed by 40%"),
         ({"helps": ("positions",)}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
-        ({"helps": ("positions",), "error": 0.04}, Level.POOR, "the picture may be bent"),
         ({"helps": ("intensity",)}, Level.GOOD, "met to 2.0%"),
         ({"helps": ("intensity",), "error": 0.06}, Level.DOUBTFUL, "one factor of brightness per pattern"),
         ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
