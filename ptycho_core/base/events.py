@@ -96,6 +96,18 @@ class PictureChosen:
 
 
 @dataclass(frozen=True)
+class PartBegan:
+    """A part of a longer task begins: what it is, in words, and within how many seconds it is to be over.
+
+    ``trains`` says whether it is a run, whose events follow.
+    """
+
+    what: str
+    within_s: float
+    trains: bool = False
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """One optimisation step is done. ``metrics`` holds its row of metrics.csv."""
 
@@ -207,6 +219,7 @@ Event = (
     | ProbeSearched
     | ModesChosen
     | PictureChosen
+    | PartBegan
     | BatchDone
     | EpochDone
     | CheckpointSaved

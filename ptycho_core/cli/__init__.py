@@ -16,6 +16,7 @@ from ptycho_core.cli.output import say
 from ptycho_core.cli.parser import Parser, dashed
 
 COMMANDS = {
+    "now": "make the best picture of a scan that some minutes allow",
     "train": "train on a scan, and keep checkpoints",
     "reconstruct": "reconstruct a scan with a checkpoint",
     "export": "export a checkpoint or a reconstruction",

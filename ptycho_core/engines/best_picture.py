@@ -1,0 +1,197 @@
+"""`best_picture`: the best picture of a scan that some minutes allow, with nothing to choose."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptycho_core.base.config import Config, build_config
+from ptycho_core.base.errors import Fix, InputError, TrainingError, raise_errors
+from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, StopToken
+from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
+from ptycho_core.engines.training import train
+from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.inspection.safe_fixes import open_prepared
+from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
+
+_log = logging.getLogger(__name__)
+
+LEAST_MINUTES = 0.5
+FOR_THE_END = 0.3
+"""Part of the time that is kept for what follows the fits: scores, the halves, the final pass."""
+MOST_FITS = 3
+TAKEN_UP = ("positions", "intensity", "probe_modes", "learning_rate")
+"""Settings that another fit takes over from the verdict on the one before it. The others ask for the operator."""
+_WORTH_BEGINNING = 0.5
+"""Part of the time of the fit before that has to be left for another one to be begun."""
+
+
+@dataclass(frozen=True, eq=False)
+class BestPicture:
+    """What came of it.
+
+    Parameters
+    ----------
+    run
+        Whose picture it is.
+    fits
+        All runs that were made, in order; ``run`` is one of them.
+    looked
+        The scan, and what is wrong with it still.
+    prepared
+        What was put right in it before.
+    reconstruction
+        The picture, with its verdict.
+    written
+        Its files, in the folder of the last run.
+    """
+
+    run: RunInfo
+    fits: tuple[RunInfo, ...]
+    looked: Inspection
+    prepared: tuple[Fix, ...]
+    reconstruction: Reconstruction
+    written: Written
+
+
+def best_picture(
+    source: ScanSource,
+    folder: str | Path,
+    *,
+    minutes: float = 5.0,
+    accelerator: str = "auto",
+    events: EventHandler = lambda event: None,
+    stop: StopToken | None = None,
+    command: str = "",
+) -> BestPicture:
+    """Inspect a scan, prepare it, fit it, take up what would help, and reconstruct it, within some minutes.
+
+    The direct engine fits with its defaults first; what the verdict on that asks for (`TAKEN_UP`) is taken up by
+    another fit where the time allows. The picture is that of the fit which explains the validation patterns best. No
+    network is trained: it takes longer than a fit, and is worth that for the scans that follow.
+
+    Parameters
+    ----------
+    source
+        How the scan is read.
+    folder
+        The run directory. Of several fits, the last one's is there, the others are below ``previous``.
+    minutes
+        When it is to be over. A fit in progress ends early and in good order, and then the picture has no figure of
+        its resolution and is without the patterns that were kept apart; writing may take a few seconds more.
+    accelerator
+        As in the config.
+    events
+        Gets the events of runs and reconstruction, and `PartBegan` before each part.
+    stop
+        A stop ends the part at hand, and makes the picture of what there is.
+    command
+        The command line that does the same, for the record.
+
+    Raises
+    ------
+    InputError
+        The scan cannot be read or reconstructed, or the time is too short.
+    TrainingError
+        The first fit failed.
+    Cancelled
+        The token was cancelled.
+    """
+    if not minutes >= LEAST_MINUTES:
+        raise InputError(f"a picture takes {LEAST_MINUTES:g} minutes at least (minutes is {minutes:g})")
+    token, deadline = stop or StopToken(), time.monotonic() + 60 * minutes
+    events(PartBegan("looking at the scan", 60 * minutes))
+    looked, prepared = open_prepared(source)
+    raise_errors(looked.problems)
+    for fix in prepared:
+        _log.info("before the fit: %s", fix.label)
+    fits = _Fits(looked.scan, Path(folder), deadline - 60 * minutes * FOR_THE_END, events, token, command)
+    fits.run(build_config({"engine": "direct", "accelerator": accelerator, "quiet": True}))
+    best = min(fits.done, key=lambda info: math.inf if info.best_value is None else info.best_value)
+    events(PartBegan("the picture of all patterns", max(0.0, deadline - time.monotonic())))
+    found = reconstruct(
+        looked.scan,
+        best.best_checkpoint or best.last_checkpoint,
+        accelerator=accelerator,
+        events=events,
+        stop=_Until(token, deadline),
+    )
+    token.leave_if_cancelled()
+    return BestPicture(best, tuple(fits.done), looked, tuple(prepared), found, write_results(found, Path(folder)))
+
+
+class _Fits:
+    """Runs of the direct engine in one folder, each with what the verdict on the one before asks for."""
+
+    def __init__(
+        self, scan: Scan, folder: Path, until: float, events: EventHandler, token: StopToken, command: str
+    ) -> None:
+        self.scan, self.folder, self.until = scan, folder, until
+        self.events, self.token, self.command = events, token, command
+        self.done: list[RunInfo] = []
+        self._moved_to = ""
+
+    def run(self, config: Config) -> None:
+        """Fit, and fit again while that promises a better picture and there is time for it."""
+        what = "the first fit"
+        while True:
+            left = self.until - (began := time.monotonic())
+            self.events(PartBegan(what, left, trains=True))
+            try:
+                self._train(config.replace(max_time=max(left, 1.0) / 60))
+            except TrainingError as error:
+                if not self.done:
+                    raise
+                _log.warning("%s failed, so the one before it stays: %s", what, error)
+                return
+            self.token.leave_if_cancelled()
+            took, left = time.monotonic() - began, self.until - time.monotonic()
+            asked = _asked_for(self.done[-1])
+            if not asked or len(self.done) == MOST_FITS or left < _WORTH_BEGINNING * took or self.token.stop_requested:
+                return
+            config = config.replace(**{fix.field: fix.value for fix in asked})
+            what = f"another fit: {', '.join(fix.label for fix in asked)}"
+
+    def _train(self, config: Config) -> None:
+        self._moved_to = ""
+        try:
+            info = train(config, self.scan, self.folder, events=self._hear, stop=self.token, command=self.command)
+        finally:
+            if self.done and self._moved_to:  # the run before has left the folder to this one
+                self.done[-1] = read_run(Path(self._moved_to))
+        self.done.append(info)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._moved_to = event.earlier
+        self.events(event)
+
+
+def _asked_for(info: RunInfo) -> list[Fix]:
+    """Return what the verdict on a run asks another one to take over, where it has not done so yet."""
+    actions = info.verdict.actions if info.verdict else ()
+    return [fix for fix in actions if fix.field in TAKEN_UP and getattr(info.config, fix.field) != fix.value]
+
+
+class _Until(StopToken):
+    """A token that is stopped when another one is, and when the time is over."""
+
+    def __init__(self, token: StopToken, deadline: float) -> None:
+        super().__init__()
+        self._token, self._deadline = token, deadline
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once the other is stopped or the time is over."""
+        return self._token.stop_requested or time.monotonic() > self._deadline
+
+    @property
+    def cancel_requested(self) -> bool:
+        """True once the other is cancelled."""
+        return self._token.cancel_requested

@@ -1,0 +1,92 @@
+"""The best picture that some minutes allow, on a scan whose truth is known and whose files are not in order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from exact_scans import Case, make, write
+from exact_score import score
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import PartBegan, RunFinished, StopToken
+from ptycho_core.base.verdict import Level, verdict_in
+from ptycho_core.engines.best_picture import best_picture
+from ptycho_core.runs.record import find_runs
+from ptycho_core.scan.source import ScanSource
+
+JITTER = Case(
+    size=32,
+    side=11,
+    step_px=4,
+    scatter_px=1,
+    defocus=0.15,
+    error_px=1.5,
+    counts_per_pixel=100,
+    seed=15,
+    object_seed=7,
+)
+"""Positions are recorded 1.5 pixels off."""
+BLINDED = [5, 6]
+"""Patterns in which the shutter stood open too long."""
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return make(JITTER)
+
+
+@pytest.fixture(scope="module")
+def scan(exact, tmp_path_factory):
+    counts = exact.counts.copy()
+    counts[BLINDED] *= 40
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write(path, counts, exact.recorded, exact.guess)
+    return path
+
+
+@pytest.mark.fit
+@pytest.mark.timeout(1200)
+def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, tmp_path):
+    heard = []
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=15, accelerator="cpu", events=heard.append)
+    assert [fix.field for fix in made.prepared] == ["--drop-bright"]
+    first, last = made.fits
+    assert (first.config.positions, last.config.positions) == ("check", "refine")
+    assert made.run is last
+    assert verdict_in(made.reconstruction.metrics).level == Level.GOOD
+    used = np.delete(exact.positions, BLINDED, axis=0)[made.reconstruction.pattern_index]
+    assert score(made.reconstruction.object, made.reconstruction.positions_px, exact.object, used).nrmse < 0.06
+    assert (tmp_path / "out" / "reconstruction" / "reconstruction.npz") in made.written.files.values()
+    assert {run.folder for run in find_runs(tmp_path / "out")} == {first.folder, last.folder}
+    parts = [event for event in heard if isinstance(event, PartBegan)]
+    assert [part.trains for part in parts] == [False, True, True, False]
+
+
+def test_there_is_a_picture_after_a_stop_and_no_other_fit_is_begun(scan, tmp_path):
+    token = StopToken()
+
+    def stop_at_the_end_of_the_first_epoch(event):
+        if type(event).__name__ == "EpochDone":
+            token.stop()
+
+    made = best_picture(
+        ScanSource(scan), tmp_path / "out", accelerator="cpu", events=stop_at_the_end_of_the_first_epoch, stop=token
+    )
+    (only,) = made.fits
+    assert (only.status, only.epochs_done) == ("stopped", 1)
+    assert np.isfinite(made.reconstruction.object).all()
+    assert "final_pass" not in made.reconstruction.metrics
+
+
+def test_a_fit_that_runs_out_of_time_leaves_its_best_state(scan, tmp_path):
+    heard = []
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=0.5, accelerator="cpu", events=heard.append)
+    assert made.run.epochs_done >= 1
+    assert all(event.status == "finished" for event in heard if isinstance(event, RunFinished))
+    assert np.isfinite(made.reconstruction.object).all()
+
+
+def test_less_time_than_anything_takes_is_refused(scan, tmp_path):
+    with pytest.raises(InputError, match=r"takes 0\.5 minutes at least"):
+        best_picture(ScanSource(scan), tmp_path / "out", minutes=0.1)
+    assert not (tmp_path / "out").exists()
