@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ptycho_core.base.errors import PtychoError as PtychoError
     from ptycho_core.base.errors import TrainingError as TrainingError
     from ptycho_core.base.events import StopToken as StopToken
+    from ptycho_core.engines.best_picture import best_picture as best_picture
     from ptycho_core.engines.checkpoints import export_checkpoint as export_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct as reconstruct
     from ptycho_core.engines.training import resume as resume
@@ -71,6 +72,7 @@ _HOMES = {
     "Store": "formats.stores.store:Store",
     "Stored": "formats.stored:Stored",
     "TrainingError": "base.errors:TrainingError",
+    "best_picture": "engines.best_picture:best_picture",
     "build_config": "base.config:build_config",
     "events": "base.events",
     "export": "formats.writers.exports:export",

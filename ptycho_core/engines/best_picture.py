@@ -46,6 +46,8 @@ class BestPicture:
         The scan, and what is wrong with it still.
     prepared
         What was put right in it before.
+    checkpoint
+        Of ``run``, with which the picture was made.
     reconstruction
         The picture, with its verdict.
     written
@@ -56,6 +58,7 @@ class BestPicture:
     fits: tuple[RunInfo, ...]
     looked: Inspection
     prepared: tuple[Fix, ...]
+    checkpoint: Path
     reconstruction: Reconstruction
     written: Written
 
@@ -114,16 +117,18 @@ def best_picture(
     fits = _Fits(looked.scan, Path(folder), deadline - 60 * minutes * FOR_THE_END, events, token, command)
     fits.run(build_config({"engine": "direct", "accelerator": accelerator, "quiet": True}))
     best = min(fits.done, key=lambda info: math.inf if info.best_value is None else info.best_value)
+    checkpoint = best.best_checkpoint or best.last_checkpoint
     events(PartBegan("the picture of all patterns", max(0.0, deadline - time.monotonic())))
     found = reconstruct(
         looked.scan,
-        best.best_checkpoint or best.last_checkpoint,
+        checkpoint,
         accelerator=accelerator,
         events=events,
         stop=_Until(token, deadline),
     )
     token.leave_if_cancelled()
-    return BestPicture(best, tuple(fits.done), looked, tuple(prepared), found, write_results(found, Path(folder)))
+    written = write_results(found, Path(folder))
+    return BestPicture(best, tuple(fits.done), looked, tuple(prepared), checkpoint, found, written)
 
 
 class _Fits:

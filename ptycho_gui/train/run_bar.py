@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import psutil
 from PySide6.QtCore import QEvent, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
-from ptycho_core.base.events import Stage, Status
+from ptycho_core.base.events import PartBegan, Stage, Status
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import LEVEL_ICONS, icon
@@ -51,6 +53,8 @@ class RunBar(QFrame):
         )
         self._history: RunHistory | None = None
         self._activity: tuple[str, float | None] = ("", None)
+        self._part = ""
+        self._over_at: float | None = None  # when the part has to be over, by `time.monotonic`
         self._icon = QLabel()
         self._state = QElidingLabel()
         self._state.setAccessibleName("State")
@@ -98,6 +102,13 @@ class RunBar(QFrame):
             0 to 1, the part of it that is done; None where that is not known.
         """
         self._activity = (text, fraction)
+        self._show()
+
+    @Slot(object)
+    def set_part(self, part: PartBegan | None) -> None:
+        """Show which part of a longer task is done, and when it will be over at the latest; None for no such task."""
+        self._part = part.what if part else ""
+        self._over_at = time.monotonic() + part.within_s if part else None
         self._show()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -148,7 +159,7 @@ class RunBar(QFrame):
         speed = history.patterns_per_second if history else None
         device = history.device if history else ""
         self._say(self._elapsed, _clock(history.elapsed_s) if history else "")
-        self._say(self._left, "" if left is None else f"about {_clock(left)}")
+        self._say(self._left, self._left_in_words(left))
         self._say(self.speed, "" if speed is None else f"{_thousands(speed)} patterns/s")
         self._say(self.device, device.partition(",")[0])
         self.device.setToolTip(device or "The device that computes")
@@ -159,11 +170,22 @@ class RunBar(QFrame):
             full = f'<span style="color: {theme.colours().warning}">{full}, nearly full</span>'
         self._say(self.memory, f"{own:.1f} GB, {full}")
 
+    def _left_in_words(self, pace_s: float | None) -> str:
+        """Return what is left at the present pace, or until the part that is done has to be over."""
+        most_s = None if self._over_at is None else max(0.0, self._over_at - time.monotonic())
+        if pace_s is None or (most_s is not None and most_s < pace_s):
+            return "" if most_s is None else f"at most {_clock(most_s)}"
+        return f"about {_clock(pace_s)}"
+
     def _say(self, label: QLabel, value: str) -> None:
         label.setVisible(bool(value))
         label.setText(f"{label.accessibleName()} <b>{value}</b>")
 
     def _in_words(self) -> tuple[str, str]:
+        picture, words = self._state_in_words()
+        return picture, f"{self._part[:1].upper()}{self._part[1:]}. {words}" if self._part else words
+
+    def _state_in_words(self) -> tuple[str, str]:
         history, activity = self._history, self._activity[0]
         if activity and (history is None or not history.at_work or history.stage == Stage.LOADING):
             return "load", begun(activity)

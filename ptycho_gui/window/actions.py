@@ -29,6 +29,9 @@ DECLARED: dict[str, _Declared] = {
     "reload": _Declared("&Refresh scan", "Read the scan again, with what the detector has added", "F5", "refresh"),
     "save_scan": _Declared("&Save scan as…", "Write the scan, as it was prepared, in another format", "Ctrl+Shift+S"),
     "quit": _Declared("&Quit", "Close the window; what runs is stopped and saved first", "Ctrl+Q"),
+    "best_picture": _Declared(
+        "&Best picture now…", "The best picture that some minutes allow, with nothing to choose", "Ctrl+P", "best"
+    ),
     "start": _Declared("&Start", "Train on the open scan", "Ctrl+Return", "play"),
     "stop": _Declared("S&top", "Finish the batch, validate, save, and keep what there is", "Ctrl+.", "stop"),
     "cancel": _Declared("&Cancel…", "Leave at once; the last saved epoch stays", "Ctrl+Shift+.", "cancel"),
@@ -63,14 +66,26 @@ DECLARED: dict[str, _Declared] = {
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
-    "&Run": ("start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
+    "&Run": ("best_picture", "", "start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
     "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),
 }
-_TOOLBAR = ("open", "", "start", "stop", "resume", "", "reconstruct", "export_checkpoint", "export_reconstruction")
+_TOOLBAR = (
+    "open",
+    "",
+    "best_picture",
+    "start",
+    "stop",
+    "resume",
+    "",
+    "reconstruct",
+    "export_checkpoint",
+    "export_reconstruction",
+)
 _SHORT = {
     "open": "Open",
+    "best_picture": "Best picture now",
     "reconstruct": "Reconstruct",
     "export_checkpoint": "Export best checkpoint",
     "export_reconstruction": "Export reconstruction",

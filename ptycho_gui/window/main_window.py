@@ -13,6 +13,7 @@ from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.inspection.inspection import Inspection
+from ptycho_core.inspection.safe_fixes import safe_fixes
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.kit.confirm import confirmed
@@ -30,6 +31,7 @@ from ptycho_gui.runs.queue_panel import QueuePanel
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_panel import ScanPanel
+from ptycho_gui.train.best_picture_dialog import BestPictureDialog
 from ptycho_gui.train.curves_panel import CurvesPanel
 from ptycho_gui.train.grouping_panel import GroupingPanel
 from ptycho_gui.train.run_bar import RunBar
@@ -127,6 +129,7 @@ class MainWindow(QMainWindow):
         bind("reload", session.loader.reload, self._why_no_scan)
         bind("save_scan", files.save_scan, self._why_no_scan)
         bind("quit", self.close)
+        bind("best_picture", self._best_picture, self._why_no_best_picture)
         bind("start", self._start, lambda: session.why_not_start() or self._why_no_folder())
         bind("stop", session.stop, session.why_idle)
         bind("cancel", self._cancel, session.why_idle)
@@ -154,6 +157,9 @@ class MainWindow(QMainWindow):
 
     def _why_no_folder(self) -> str | None:
         return None if self.training.output_folder else "Choose an output folder first."
+
+    def _why_no_best_picture(self) -> str | None:
+        return self.session.why_busy() or self._why_no_scan() or self._why_no_folder()
 
     def _why_not_enqueue(self) -> str | None:
         return self.session.draft.reason_not_to_start() or self._why_no_folder()
@@ -190,6 +196,7 @@ class MainWindow(QMainWindow):
         session = self.session
         session.message.connect(self.message_bar.show_message)
         session.began.connect(self.message_bar.clear)
+        session.planned.connect(self.run_bar.set_part)
         session.working.connect(self.run_bar.set_activity)
         session.changed.connect(self._update)
         session.run_shown.connect(self._show_run)
@@ -388,6 +395,15 @@ class MainWindow(QMainWindow):
     def _start(self) -> None:
         if folder := self.training.output_folder:
             self.session.start(folder)
+
+    @Slot()
+    def _best_picture(self) -> None:
+        looked, folder = self.session.loader.looked, self.training.output_folder
+        if looked is None or folder is None:
+            return
+        dialog = BestPictureDialog(safe_fixes(looked.problems), self)
+        dialog.accepted.connect(lambda: self.session.best_picture(folder, dialog.minutes.value()))
+        dialog.open()
 
     @Slot()
     def _enqueue(self) -> None:

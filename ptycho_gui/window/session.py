@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.config import KNOBS, build_config
-from ptycho_core.base.events import Stage, StageChanged, Status
+from ptycho_core.base.events import PartBegan, Stage, StageChanged, Status
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
@@ -26,6 +26,7 @@ from ptycho_gui.apply.apply_dialog import Application
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
+from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import QueuedRun, RunQueue
@@ -67,6 +68,8 @@ class Session(QObject):
     """`RunInfo` of a run that has ended, after its reconstruction has begun."""
     compared = Signal(object, object)
     """Two pairs of words and `Reconstruction`."""
+    planned = Signal(object)
+    """`PartBegan`: the part of a longer task that is done now; None when the task is over."""
     working = Signal(str, object)
     """What is done besides training, in words ("" when it is over), and the part that is done or None."""
     changed = Signal()
@@ -88,6 +91,7 @@ class Session(QObject):
         self.folder: Path | None = None
         """Of the run that is shown, or of the picture where that is of none."""
         self.training = False
+        self._parts_in = Path()  # the folder of a task of several parts
         self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self._applied: ScanSource | None = None  # the scan of the picture, where that is of no run
@@ -143,6 +147,14 @@ class Session(QObject):
             scan = looked.scan
             self._train(self.draft.settings(), folder, lambda: scan)
             self._scan = scan
+
+    def best_picture(self, folder: Path, minutes: float) -> None:
+        """Make the best picture of the open scan that some minutes allow; the draft's device alone is asked."""
+        source = self.loader.source
+        if source is not None and self.why_busy() is None:
+            self._parts_in = folder
+            job = best_picture_job(source, folder, minutes, self.accelerator())
+            self._compute_job(job, self._show_best_picture)
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
@@ -294,12 +306,21 @@ class Session(QObject):
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:
         for event in events:
-            if isinstance(event, Progress):
+            if isinstance(event, PartBegan):
+                self._begin_part(event)
+            elif isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
             elif isinstance(event, StageChanged) and not self.training:
                 self.working.emit("reading the patterns" if event.stage == Stage.LOADING else event.stage, None)
         if self.training:
-            self._tell(tuple(event for event in events if not isinstance(event, Progress)))
+            self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan)))
+
+    def _begin_part(self, part: PartBegan) -> None:
+        """Go on with a task of several parts, of which some train."""
+        self.training = False
+        if part.trains:
+            self._begin(ShownRun(self._parts_in, RunHistory(build_config({"engine": "direct"}))))
+        self.planned.emit(part)
 
     def _tell(self, events: tuple[Any, ...]) -> None:
         if self.run is None or not events:
@@ -364,6 +385,7 @@ class Session(QObject):
     def _go_on(self) -> None:
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
+        self.planned.emit(None)
         self._pictured = None
         queued = self.queue.next() if self.works_off_queue else None
         if queued is None:
@@ -373,6 +395,16 @@ class Session(QObject):
             return
         source = queued.source
         self._train(queued.settings, queued.folder, lambda: open_scan(source))
+
+    def _show_best_picture(self, best: BestPictured) -> None:
+        """Show a picture and the last run that was made for it."""
+        self.training = False
+        self.keep_record(best.fits[-1])
+        self._show_reconstruction(best.made)
+        fits = "one fit" if len(best.fits) == 1 else f"{len(best.fits)} fits"
+        told = [f"{best.made.folder.name} has the best picture of {fits}."]
+        told += [f"Before that: {fix.label}." for fix in best.prepared]
+        self.message.emit("info", " ".join(told))
 
     def _show_reconstruction(self, made: Reconstructed) -> None:
         self.reconstruction, self.folder = made.reconstruction, made.folder

@@ -1,0 +1,69 @@
+"""The best picture now, by its button, in the real window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.record import find_runs
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.train.best_picture_dialog import BestPictureDialog
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A scan of whose patterns one is far too bright."""
+    made = simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan
+    patterns = np.array(made.patterns[:])
+    patterns[7] *= 50
+    path = tmp_path / "scan.npz"
+    write_scan(made.replace(patterns=patterns), path)
+    return path
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
+    window.show()
+    yield window
+    bridge.stop()
+
+
+@pytest.mark.timeout(900)
+def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_path):
+    action = window.commands["best_picture"]
+    assert not action.isEnabled()
+    assert "Open a scan first" in action.toolTip()
+    with qtbot.waitSignal(window.session.loader.opened):
+        window.open_path(scan)
+    qtbot.waitUntil(action.isEnabled)
+    window.session.draft.set("accelerator", "cpu")
+    parts = []
+    window.session.planned.connect(lambda part: parts.append((part and part.what, window.run_bar.state)))
+
+    action.trigger()
+    dialog = window.findChild(BestPictureDialog)
+    assert "leave out the bright patterns" in dialog.prepared.text()
+    assert dialog.minutes.value() == 5
+    with qtbot.waitSignal(window.session.reconstructed, timeout=600_000):
+        qtbot.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not window.session.busy)
+
+    told = [what for what, _ in parts]
+    assert told[:2] == ["looking at the scan", "the first fit"]
+    assert told[-2:] == ["the picture of all patterns", None]
+    assert "The first fit. " in parts[1][1]
+    assert len(window.session.reconstruction.positions_px) == 48
+    assert "Before that: leave out the bright patterns." in window.message_bar.text
+    assert window.object.verdict.text
+    run = find_runs(tmp_path)[0]
+    assert run.folder == window.session.run.folder
+    assert (run.reconstruction / "metrics.json").exists()
+    assert window.session.run.info.status == "finished"
