@@ -7,14 +7,16 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from ptycho_core.base.config import Config, build_config
+from ptycho_core.base.config import KNOBS, Config, build_config
 from ptycho_core.base.errors import Fix, InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, StopToken
 from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
 from ptycho_core.engines.training import train
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import open_prepared
+from ptycho_core.preprocessing import preprocess
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -26,8 +28,8 @@ LEAST_MINUTES = 0.5
 FOR_THE_END = 0.3
 """Part of the time that is kept for what follows the fits: scores, the halves, the final pass."""
 MOST_FITS = 3
-TAKEN_UP = ("positions", "intensity", "probe_modes", "learning_rate")
-"""Settings that another fit takes over from the verdict on the one before it. The others ask for the operator."""
+TAKEN_UP = ("--drop-patterns", "positions", "intensity", "probe_modes", "learning_rate")
+"""What another fit takes over from the verdict on the one before it. The other ways out are for the operator."""
 _WORTH_BEGINNING = 0.5
 """Part of the time of the fit before that has to be left for another one to be begun."""
 
@@ -116,11 +118,11 @@ def best_picture(
         _log.info("before the fit: %s", fix.label)
     fits = _Fits(looked.scan, Path(folder), deadline - 60 * minutes * FOR_THE_END, events, token, command)
     fits.run(build_config({"engine": "direct", "accelerator": accelerator, "quiet": True}))
-    best = min(fits.done, key=lambda info: math.inf if info.best_value is None else info.best_value)
+    best, scan = min(fits.done, key=lambda fit: math.inf if fit.info.best_value is None else fit.info.best_value)
     checkpoint = best.best_checkpoint or best.last_checkpoint
     events(PartBegan("the picture of all patterns", max(0.0, deadline - time.monotonic())))
     found = reconstruct(
-        looked.scan,
+        scan,
         checkpoint,
         accelerator=accelerator,
         events=events,
@@ -128,7 +130,14 @@ def best_picture(
     )
     token.leave_if_cancelled()
     written = write_results(found, Path(folder))
-    return BestPicture(best, tuple(fits.done), looked, tuple(prepared), checkpoint, found, written)
+    return BestPicture(best, tuple(fit.info for fit in fits.done), looked, tuple(prepared), checkpoint, found, written)
+
+
+class _Fit(NamedTuple):
+    """A run, and the scan that it saw."""
+
+    info: RunInfo
+    scan: Scan
 
 
 class _Fits:
@@ -139,7 +148,7 @@ class _Fits:
     ) -> None:
         self.scan, self.folder, self.until = scan, folder, until
         self.events, self.token, self.command = events, token, command
-        self.done: list[RunInfo] = []
+        self.done: list[_Fit] = []
         self._moved_to = ""
 
     def run(self, config: Config) -> None:
@@ -157,10 +166,13 @@ class _Fits:
                 return
             self.token.leave_if_cancelled()
             took, left = time.monotonic() - began, self.until - time.monotonic()
-            asked = _asked_for(self.done[-1])
+            asked = _asked_for(self.done[-1].info)
             if not asked or len(self.done) == MOST_FITS or left < _WORTH_BEGINNING * took or self.token.stop_requested:
                 return
-            config = config.replace(**{fix.field: fix.value for fix in asked})
+            config = config.replace(**{fix.field: fix.value for fix in asked if fix.field in KNOBS})
+            for fix in asked:
+                if fix.field not in KNOBS:
+                    self.scan = preprocess(self.scan, self.scan.source.fixed(fix).steps[-1:])
             what = f"another fit: {', '.join(fix.label for fix in asked)}"
 
     def _train(self, config: Config) -> None:
@@ -169,8 +181,8 @@ class _Fits:
             info = train(config, self.scan, self.folder, events=self._hear, stop=self.token, command=self.command)
         finally:
             if self.done and self._moved_to:  # the run before has left the folder to this one
-                self.done[-1] = read_run(Path(self._moved_to))
-        self.done.append(info)
+                self.done[-1] = self.done[-1]._replace(info=read_run(Path(self._moved_to)))
+        self.done.append(_Fit(info, self.scan))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -181,7 +193,7 @@ class _Fits:
 def _asked_for(info: RunInfo) -> list[Fix]:
     """Return what the verdict on a run asks another one to take over, where it has not done so yet."""
     actions = info.verdict.actions if info.verdict else ()
-    return [fix for fix in actions if fix.field in TAKEN_UP and getattr(info.config, fix.field) != fix.value]
+    return [fix for fix in actions if fix.field in TAKEN_UP and getattr(info.config, fix.field, None) != fix.value]
 
 
 class _Until(StopToken):

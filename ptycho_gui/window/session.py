@@ -154,7 +154,7 @@ class Session(QObject):
         if source is not None and self.why_busy() is None:
             self._parts_in = folder
             job = best_picture_job(source, folder, minutes, self.accelerator())
-            self._compute_job(job, self._show_best_picture)
+            self._compute_job(job, self._show_best_picture, f"the best picture in {folder.name}")
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
