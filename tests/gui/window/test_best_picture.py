@@ -62,7 +62,7 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     assert "The first fit. " in parts[1][1]
     assert len(window.session.reconstruction.positions_px) == 48
     assert "Before that: leave out the bright patterns." in window.message_bar.text
-    assert window.object.verdict.text
+    qtbot.waitUntil(lambda: bool(window.object.verdict.text))
     run = find_runs(tmp_path)[0]
     assert run.folder == window.session.run.folder
     assert (run.reconstruction / "metrics.json").exists()
