@@ -38,7 +38,7 @@ def test_patterns_left_out_and_the_order_of_others_play_no_part(tiny_sim: Simula
 def test_thinned_counts_are_whole_independent_and_add_up(tiny_scan, part, at_once):
     counts = torch.poisson(torch.full((40, 32, 32), 5.0), torch.Generator().manual_seed(0))
     rows, amplitudes = torch.arange(40), Amplitudes(tiny_scan, torch.device("cpu"))
-    amplitudes.kept = counts.sqrt()
+    amplitudes.kept = counts.sqrt(), None
     thinning = Thinning(part, 3, amplitudes if at_once else None)
     first, second = thinning.first(counts, rows), thinning.second(counts, rows)
     assert torch.equal(first + second, counts)
