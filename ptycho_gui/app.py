@@ -61,6 +61,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from PySide6.QtCore import QStandardPaths
 
+    from ptycho_core.runs.queue import queue_path
     from ptycho_gui.kit import theme
     from ptycho_gui.log.log_bridge import start_logging
     from ptycho_gui.window.garbage import GarbageKeeper
@@ -74,7 +75,7 @@ def _run(args: argparse.Namespace) -> int:
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppLocalDataLocation)
     bridge = start_logging(Path(folder))
     keeper = GarbageKeeper()
-    window = MainWindow(preferences, bridge)
+    window = MainWindow(preferences, bridge, queue_path(os.environ))
     window.show()
     if args.demo:
         window.run_demo(Path("demo").absolute())

@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": "write a scan in another format",
     "simulate": "simulate a scan with known truth",
     "runs": "list the runs in a folder",
+    "queue": "list the runs that wait in the queue, or do them",
     "note": "write sample and comment to a run, or show them",
     "demo": "simulate, train, reconstruct and export, in a few minutes",
 }

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QMimeData, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QFileSystemWatcher,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+    Slot,
+)
 
-from ptycho_core.base.errors import InputError
-from ptycho_core.scan.source import ScanSource
+from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.runs.queue import Entry, Queue, QueuedRun, QueueState
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import label_of, worded
+
+_log = logging.getLogger(__name__)
 
 COLUMNS = ("State", "Scan", "Settings", "Output folder", "Remark")
 
 _MIME = "application/x-ptycho-queued-run"
 _Index = QModelIndex | QPersistentModelIndex
 _NOWHERE = QModelIndex()
-
-
-class QueueState(StrEnum):
-    """What became of a run in the queue."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
 _ICONS = {
     QueueState.WAITING: "queue",
     QueueState.RUNNING: "play",
@@ -41,50 +40,48 @@ _ICONS = {
 }
 
 
-@dataclass(frozen=True)
-class QueuedRun:
-    """A run to be done: on which scan, with which settings (those that differ from the defaults), into which folder."""
-
-    source: ScanSource
-    settings: dict[str, Any]
-    folder: Path
-
-
-@dataclass
-class _Entry:
-    run: QueuedRun
-    state: QueueState = QueueState.WAITING
-    reason: str = ""
-
-
 class RunQueue(QAbstractTableModel):
-    """The queue as a table, in the order in which it is worked off. Only what waits can be moved."""
+    """A `Queue` as a table, in the order in which it is worked off. Only what waits can be moved.
+
+    Parameters
+    ----------
+    parent
+        Owner.
+    path
+        Of the queue's file, which other programs may change as well; None for a queue that is not kept.
+    """
 
     changed = Signal()
     """Something in it is other than before."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, path: Path | None = None) -> None:
         super().__init__(parent)
-        self._entries: list[_Entry] = []
+        self.problem = ""
+        """Why the queue is not kept; empty where it is, or was not meant to be."""
+        try:
+            self._queue = Queue(path)
+        except InputError as error:
+            self._queue, self.problem = Queue(), str(error)
+        self._shown = self._queue.entries
+        if self._queue.path is not None:
+            folder = self._queue.path.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            self._watcher = QFileSystemWatcher([str(folder)], self)
+            self._watcher.directoryChanged.connect(self._look)
 
     @property
     def waiting(self) -> int:
         """How many runs wait."""
-        return sum(entry.state == QueueState.WAITING for entry in self._entries)
-
-    @property
-    def running(self) -> QueuedRun | None:
-        """The run that was taken and has not ended."""
-        return next((entry.run for entry in self._entries if entry.state == QueueState.RUNNING), None)
+        return sum(entry.state == QueueState.WAITING for entry in self._shown)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Where the runs that wait will write."""
-        return tuple(entry.run.folder for entry in self._entries if entry.state == QueueState.WAITING)
+        return tuple(entry.run.folder for entry in self._shown if entry.state == QueueState.WAITING)
 
     def state(self, row: int) -> QueueState:
         """Return what became of the run in a row."""
-        return self._entries[row].state
+        return self._shown[row].state
 
     def add(self, run: QueuedRun) -> None:
         """Put a run at the end.
@@ -92,76 +89,95 @@ class RunQueue(QAbstractTableModel):
         Raises
         ------
         InputError
-            Another run that is not over writes into its folder.
+            As `Queue.add`.
+        PtychoError
+            The queue cannot be written.
         """
-        for entry in self._entries:
-            over = entry.state not in (QueueState.WAITING, QueueState.RUNNING)
-            if not over and entry.run.folder.absolute() == run.folder.absolute():
-                raise InputError(f"another run in the queue writes into {run.folder}: choose another output folder")
-        end = len(self._entries)
+        self._queue.add(run)
+        end = len(self._shown)
         self.beginInsertRows(_NOWHERE, end, end)
-        self._entries.append(_Entry(run))
+        self._shown = (*self._shown, self._queue.entries[-1])
         self.endInsertRows()
-        self.changed.emit()
+        self._show()
 
     def remove(self, row: int) -> None:
         """Take a run out, whatever became of it; not the one that runs."""
-        if self._entries[row].state == QueueState.RUNNING:
+        if self.state(row) == QueueState.RUNNING:
             return
+        self._queue.remove(self._shown[row].key)
         self.beginRemoveRows(_NOWHERE, row, row)
-        del self._entries[row]
+        self._shown = self._shown[:row] + self._shown[row + 1 :]
         self.endRemoveRows()
-        self.changed.emit()
+        self._show()
 
     def may_move(self, row: int, to: int) -> bool:
         """Whether the run in a row waits, and so does the one in whose place it would come."""
-        rows = range(len(self._entries))
+        rows = range(len(self._shown))
         return row != to and all(place in rows and self.state(place) == QueueState.WAITING for place in (row, to))
 
     def move(self, row: int, to: int) -> None:
         """Put the run in a row into another, if `may_move`."""
         if not self.may_move(row, to):
             return
+        self._queue.move(self._shown[row].key, to)
         self.beginMoveRows(_NOWHERE, row, row, _NOWHERE, to + 1 if to > row else to)
-        self._entries.insert(to, self._entries.pop(row))
+        entries = list(self._shown)
+        entries.insert(to, entries.pop(row))
+        self._shown = tuple(entries)
         self.endMoveRows()
-        self.changed.emit()
+        self._show()
 
-    def next(self) -> QueuedRun | None:
+    def next(self) -> Entry | None:
         """Take the first run that waits: it counts as running from now on. None if none does, or one runs."""
-        if self.running is not None:
-            return None
-        for row, entry in enumerate(self._entries):
-            if entry.state == QueueState.WAITING:
-                self._set(row, QueueState.RUNNING, "")
-                return entry.run
-        return None
+        taken = self._queue.take()
+        self._show()
+        return taken
 
-    def done(self, run: QueuedRun, remark: str = "") -> None:
+    def done(self, entry: Entry, remark: str = "") -> None:
         """Say that a run ended well, or was stopped in good order."""
-        self._end(run, QueueState.DONE, remark)
+        self._end(entry, QueueState.DONE, remark)
 
-    def failed(self, run: QueuedRun, reason: str) -> None:
+    def failed(self, entry: Entry, reason: str) -> None:
         """Say that a run failed, and why."""
-        self._end(run, QueueState.FAILED, reason)
+        self._end(entry, QueueState.FAILED, reason)
 
-    def skipped(self, run: QueuedRun, reason: str) -> None:
+    def skipped(self, entry: Entry, reason: str) -> None:
         """Say that a run was cancelled, or could not begin, and why."""
-        self._end(run, QueueState.SKIPPED, reason)
+        self._end(entry, QueueState.SKIPPED, reason)
 
-    def _end(self, run: QueuedRun, state: QueueState, reason: str) -> None:
-        for row, entry in enumerate(self._entries):
-            if entry.run is run:
-                self._set(row, state, reason)
+    def _end(self, entry: Entry, state: QueueState, reason: str) -> None:
+        try:
+            self._queue.end(entry.key, state, reason)
+        except PtychoError as error:  # the run itself is recorded in its folder
+            _log.warning("%s", error)
+        self._show()
 
-    def _set(self, row: int, state: QueueState, reason: str) -> None:
-        self._entries[row].state, self._entries[row].reason = state, reason
-        self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
+    @Slot()
+    def _look(self) -> None:
+        """Another program may have changed the queue."""
+        try:
+            self._queue.read()
+        except InputError:  # as long as it is damaged, what was read last is shown
+            return
+        if self._queue.entries != self._shown:
+            self._show()
+
+    def _show(self) -> None:
+        """Show the entries as they were read last."""
+        entries = self._queue.entries
+        if [entry.key for entry in entries] == [entry.key for entry in self._shown]:
+            self._shown = entries
+            if entries:
+                self.dataChanged.emit(self.index(0, 0), self.index(len(entries) - 1, len(COLUMNS) - 1))
+        else:
+            self.beginResetModel()
+            self._shown = entries
+            self.endResetModel()
         self.changed.emit()
 
     def rowCount(self, parent: _Index = _NOWHERE) -> int:
         """Qt: one row for each run."""
-        return 0 if parent.isValid() else len(self._entries)
+        return 0 if parent.isValid() else len(self._shown)
 
     def columnCount(self, parent: _Index = _NOWHERE) -> int:
         """Qt: as `COLUMNS`."""
@@ -177,7 +193,7 @@ class RunQueue(QAbstractTableModel):
         """Qt: what a cell shows."""
         if not index.isValid():
             return None
-        entry = self._entries[index.row()]
+        entry = self._shown[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return _cells(entry)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -217,13 +233,13 @@ class RunQueue(QAbstractTableModel):
         return False
 
 
-def _cells(entry: _Entry) -> tuple[str, ...]:
+def _cells(entry: Entry) -> tuple[str, ...]:
     run = entry.run
     changed = ", ".join(f"{label_of(name)} {value}" for name, value in run.settings.items()) or "defaults"
     return entry.state.capitalize(), run.source.file.name, changed, run.folder.name, worded(entry.reason)
 
 
-def _tips(entry: _Entry) -> tuple[str, ...]:
+def _tips(entry: Entry) -> tuple[str, ...]:
     run = entry.run
     changed = "\n".join(f"{label_of(name)}: {value}" for name, value in run.settings.items())
     return entry.state.capitalize(), str(run.source.file), changed, str(run.folder), worded(entry.reason)

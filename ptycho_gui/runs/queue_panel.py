@@ -5,8 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QAbstractItemView, QVBoxLayout, QWidget
 
+from ptycho_core.runs.queue import QueueState
 from ptycho_gui.kit.table import Table, TableActions
-from ptycho_gui.runs.queue import QueueState, RunQueue
+from ptycho_gui.runs.queue import RunQueue
 
 _ONE = "Select a run in the queue first."
 

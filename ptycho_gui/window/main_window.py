@@ -9,11 +9,12 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QToolBar, QWhatsThis, QWidget
 
-from ptycho_core.base.errors import Fix, InputError, Problem
+from ptycho_core.base.errors import Fix, Problem, PtychoError
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import safe_fixes
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.kit.confirm import confirmed
@@ -26,7 +27,6 @@ from ptycho_gui.result.jobs.reconstruct import Reconstructed
 from ptycho_gui.result.object_panel import ObjectPanel
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
 from ptycho_gui.runs.jobs.runs import OpenedRun
-from ptycho_gui.runs.queue import QueuedRun
 from ptycho_gui.runs.queue_panel import QueuePanel
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.scan.data_panel import DataPanel
@@ -62,13 +62,15 @@ class MainWindow(QMainWindow):
         What earlier sessions left.
     bridge
         Tells log records.
+    queue_file
+        Where the queue is kept; None keeps none.
     """
 
-    def __init__(self, preferences: Preferences, bridge: LogBridge) -> None:
+    def __init__(self, preferences: Preferences, bridge: LogBridge, queue_file: Path | None = None) -> None:
         super().__init__()
         self.setAcceptDrops(True)
         self.preferences = preferences
-        self.session = Session(self)
+        self.session = Session(self, queue_file)
         self.commands = Actions(self)
         self.guide: GuideWindow | None = None
         self._make_panels()
@@ -243,6 +245,8 @@ class MainWindow(QMainWindow):
 
     def _restore(self) -> None:
         """Be as the last session left the window, or as it is at first."""
+        if problem := self.session.queue.problem:
+            self.message_bar.show_message("warning", f"The queue starts empty and is not kept: {problem}.")
         self._as_at_first = not self.docks.restore(self.preferences)
         if self._as_at_first:
             self.docks.show("welcome")
@@ -412,7 +416,7 @@ class MainWindow(QMainWindow):
             return
         try:
             self.session.queue.add(QueuedRun(source, self.session.draft.settings(), folder))
-        except InputError as error:
+        except PtychoError as error:
             self.message_bar.show_message("error", str(error))
         else:
             self._propose_next_folder()

@@ -17,6 +17,7 @@ from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.queue import Entry
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -29,7 +30,7 @@ from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
-from ptycho_gui.runs.queue import QueuedRun, RunQueue
+from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
@@ -83,16 +84,17 @@ class Session(QObject):
     idle = Signal()
     """Nothing computes any more, and nothing is to follow."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, queue_file: Path | None = None) -> None:
         super().__init__(parent)
-        self.draft, self.loader, self.queue = Draft(self), ScanLoader(self), RunQueue(self)
+        self.draft, self.loader, self.queue = Draft(self), ScanLoader(self), RunQueue(self, queue_file)
         self.run: ShownRun | None = None
         self.reconstruction: Reconstruction | None = None
         self.folder: Path | None = None
         """Of the run that is shown, or of the picture where that is of none."""
         self.training = False
         self._parts_in = Path()  # the folder of a task of several parts
-        self._pictured: QueuedRun | None = None  # has been trained, and is being reconstructed
+        self._queued: Entry | None = None  # of the queue, is being trained
+        self._pictured: Entry | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self._applied: ScanSource | None = None  # the scan of the picture, where that is of no run
         self.works_off_queue = self.closing = False
@@ -363,10 +365,10 @@ class Session(QObject):
             return
         self.run.history.end(status, reason)
         self.heard.emit(())
-        if (queued := self.queue.running) is not None:
+        if (queued := self._queued) is not None:
             over = {Status.FAILED: self.queue.failed, Status.CANCELLED: self.queue.skipped}.get(status, self.queue.done)
             over(queued, remark or reason)
-            self._pictured = queued
+            self._pictured, self._queued = queued, None
         self.recorded.emit()
 
     @Slot(object)
@@ -393,8 +395,8 @@ class Session(QObject):
             self.changed.emit()
             self.idle.emit()
             return
-        source = queued.source
-        self._train(queued.settings, queued.folder, lambda: open_scan(source))
+        self._queued, run = queued, queued.run
+        self._train(run.settings, run.folder, lambda: open_scan(run.source))
 
     def _show_best_picture(self, best: BestPictured) -> None:
         """Show a picture and the last run that was made for it."""

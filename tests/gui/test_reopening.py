@@ -18,6 +18,7 @@ from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.runs.command_line import command_line, job_script
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.source import ScanSource
@@ -25,7 +26,7 @@ from ptycho_core.scan.steps import Crop, Every, MaskPolygon, Orient
 from ptycho_gui.apply.apply_dialog import ApplyDialog
 from ptycho_gui.kit.jobs.load import load
 from ptycho_gui.prepare.jobs.orientation import orientation_job
-from ptycho_gui.runs.queue import QueuedRun, RunQueue
+from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.train.jobs.train import train_job
 from tests.helpers import scan_files as files
 from tests.helpers.run_folders import through_json
@@ -108,9 +109,8 @@ def test_the_search_for_the_orientation(opened, source, edited, monkeypatch):
 def test_the_queue(opened, qapp, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr("ptycho_core.engines.training.train", lambda config, scan, *where, **how: trained.append(scan))
-    queue = RunQueue()
-    queue.add(QueuedRun(opened.source, {}, tmp_path / "out"))
-    source = queue.next().source
+    RunQueue(path=tmp_path / "queue.json").add(QueuedRun(opened.source, {}, tmp_path / "out"))
+    source = RunQueue(path=tmp_path / "queue.json").next().run.source
     done(train_job({}, lambda: open_scan(source), tmp_path / "out"))
     assert_same(trained[0], opened)
 

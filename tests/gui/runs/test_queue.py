@@ -8,8 +8,9 @@ import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, Qt
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.runs.queue import Queue, QueuedRun, QueueState
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.runs.queue import QueuedRun, RunQueue
+from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.runs.queue_panel import QueuePanel
 
 
@@ -64,11 +65,10 @@ def test_settings_and_remarks_share_the_room_that_is_left(panel):
 
 def test_runs_are_taken_one_at_a_time_in_their_order(queue):
     first = queue.next()
-    assert first == queued("a")
-    assert queue.running is first
+    assert first.run == queued("a")
     assert queue.next() is None
     queue.done(first, "all epochs are done")
-    assert queue.next() == queued("b")
+    assert queue.next().run == queued("b")
     assert states(queue) == ["done", "running", "waiting"]
 
 
@@ -77,7 +77,7 @@ def test_a_failure_is_marked_with_its_reason_and_the_rest_goes_on(queue):
     assert queue.index(0, 0).data() == "Failed"
     assert queue.index(0, 4).data() == "the scan has gone"
     queue.skipped(queue.next(), "cancelled by the operator")
-    assert queue.next() == queued("c")
+    assert queue.next().run == queued("c")
     assert states(queue) == ["failed", "skipped", "running"]
 
 
@@ -158,3 +158,21 @@ def test_why_nothing_can_be_added_or_run_is_said(panel, qtbot):
     panel.set_allowed(None, None)
     with qtbot.waitSignal(panel.add_requested):
         panel.add.trigger()
+
+
+def test_what_another_program_does_with_the_queue_is_shown(qtbot, tmp_path):
+    model, other = RunQueue(path=tmp_path / "queue.json"), Queue(tmp_path / "queue.json")
+    other.add(queued("a"))
+    qtbot.waitUntil(lambda: names(model) == ["a.npz"])
+    taken = other.take()
+    qtbot.waitUntil(lambda: states(model) == ["running"])
+    other.end(taken.key, QueueState.DONE, "all epochs are done")
+    qtbot.waitUntil(lambda: states(model) == ["done"])
+
+
+def test_a_damaged_queue_is_said_and_left_as_it_is(tmp_path):
+    (tmp_path / "queue.json").write_text("{")
+    model = RunQueue(path=tmp_path / "queue.json")
+    assert "is not JSON" in model.problem
+    model.add(queued("a"))
+    assert (tmp_path / "queue.json").read_text() == "{"

@@ -12,9 +12,10 @@ from ptycho_core.base.errors import PtychoError
 from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, RunFinished, StageChanged
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.runs.queue import COLUMNS, QueuedRun
+from ptycho_gui.runs.queue import COLUMNS
 from ptycho_gui.window.session import Session
 from tests.helpers.training_runs import SCAN, SMALL
 

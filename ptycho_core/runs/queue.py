@@ -1,0 +1,238 @@
+"""The queue of runs: what waits, in which order, and what became of it, in a file that survives whoever works on it.
+
+One file for each user, written whole or not at all, and locked while it is changed: the window and `ptycho queue` may
+use it at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from filelock import FileLock, Timeout
+
+from ptycho_core.base.atomic import explain_write_errors, write_json
+from ptycho_core.base.codec import decode, encode, read_json
+from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.process import ProcessMark
+from ptycho_core.scan.mapping import Mapping as ScanMapping
+from ptycho_core.scan.source import ScanSource
+from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
+
+_LOCK_S = 10.0
+_WHAT = "the queue"
+_INTERRUPTED = "interrupted: Resume goes on with it"
+
+
+class QueueState(StrEnum):
+    """What became of a run in the queue."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class QueuedRun:
+    """A run to be done: on which scan, with which settings (those that differ from the defaults), into which folder."""
+
+    source: ScanSource
+    settings: dict[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run in the queue, known by its ``key``; ``reason`` says why it is in its state."""
+
+    run: QueuedRun
+    key: str
+    state: QueueState = QueueState.WAITING
+    reason: str = ""
+    process: ProcessMark | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.state not in (QueueState.WAITING, QueueState.RUNNING)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An `Entry` in the file, of primitives."""
+
+    key: str
+    state: QueueState
+    scan: Path
+    folder: Path
+    reason: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    positions: Path | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    format: str | None = None
+    mapping: dict[str, Any] | None = None
+    steps: dict[str, Any] | None = None
+    process: ProcessMark | None = None
+
+
+@dataclass(frozen=True)
+class _File:
+    LAYOUT: ClassVar[int] = 1
+    runs: tuple[_Kept, ...] = ()
+
+
+def queue_path(environment: Mapping[str, str]) -> Path:
+    """Return where a user's queue is: in the folder that the environment names for the data of programs."""
+    folder = environment.get("XDG_DATA_HOME") or environment.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
+    return Path(folder) / "ptycho" / "queue.json"
+
+
+class Queue:
+    """The entries as they were read last, in the order in which they are done.
+
+    Parameters
+    ----------
+    path
+        Of the file, which need not exist; None for a queue that nobody else sees and that is not kept.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.entries: tuple[Entry, ...] = ()
+        self.read()
+
+    def read(self) -> None:
+        """Read the entries again. One whose process is gone was interrupted.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        if self.path is None or not self.path.exists():
+            return
+        kept = decode(_File, read_json(self.path, _WHAT), str(self.path)).runs
+        self.entries = tuple(map(_entry, kept))
+
+    @property
+    def running(self) -> Entry | None:
+        """The run that was taken, by any program, and has not ended."""
+        return next((entry for entry in self.entries if entry.state == QueueState.RUNNING), None)
+
+    def add(self, run: QueuedRun) -> Entry:
+        """Put a run at the end.
+
+        Raises
+        ------
+        InputError
+            Another run that is not over writes into its folder, or its scan is in no file.
+        PtychoError
+            The queue cannot be written.
+        """
+        run.source.file  # noqa: B018  raises where there is none
+        with self._changing() as entries:
+            if any(not entry.over and entry.run.folder.absolute() == run.folder.absolute() for entry in entries):
+                raise InputError(f"another run in the queue writes into {run.folder}: choose another output folder")
+            added = Entry(run, secrets.token_hex(4))
+            entries.append(added)
+        return added
+
+    def remove(self, key: str) -> None:
+        """Take a run out, whatever became of it; not the one that runs."""
+        with self._changing() as entries:
+            entries[:] = [entry for entry in entries if entry.key != key or entry.state == QueueState.RUNNING]
+
+    def move(self, key: str, to: int) -> None:
+        """Put a run into another place."""
+        with self._changing() as entries:
+            (moved,) = (entry for entry in entries if entry.key == key)
+            entries.remove(moved)
+            entries.insert(to, moved)
+
+    def take(self) -> Entry | None:
+        """Take the first run that waits: it counts as running in this process. None if none waits, or one runs."""
+        with self._changing() as entries:
+            if any(entry.state == QueueState.RUNNING for entry in entries):
+                return None
+            for place, entry in enumerate(entries):
+                if entry.state == QueueState.WAITING:
+                    mark = ProcessMark.current()
+                    entries[place] = dataclasses.replace(entry, state=QueueState.RUNNING, reason="", process=mark)
+                    return entries[place]
+        return None
+
+    def end(self, key: str, state: QueueState, reason: str) -> None:
+        """Say what became of a run that was taken, and why."""
+        with self._changing() as entries:
+            for place, entry in enumerate(entries):
+                if entry.key == key:
+                    entries[place] = dataclasses.replace(entry, state=state, reason=reason, process=None)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Entry]]:
+        """Give the entries as they are now, and keep what they are afterwards."""
+        if self.path is None:
+            entries = list(self.entries)
+            yield entries
+            self.entries = tuple(entries)
+            return
+        with explain_write_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path.with_suffix(".lock"), timeout=_LOCK_S):
+                self.read()
+                entries = list(self.entries)
+                yield entries
+                if tuple(entries) != self.entries:
+                    write_json(self.path, encode(_File(tuple(map(_kept, entries))), defaults=False))
+                    self.entries = tuple(entries)
+        except Timeout:
+            raise PtychoError(f"{_WHAT} {self.path} is held by another program: try again") from None
+
+
+def _entry(kept: _Kept) -> Entry:
+    source = ScanSource(
+        path=kept.scan,
+        positions_file=kept.positions,
+        settings=kept.answers,
+        format=kept.format,
+        mapping=None if kept.mapping is None else ScanMapping.from_dict(kept.mapping, _WHAT),
+        steps=() if kept.steps is None else steps_from_dict(kept.steps, _WHAT),
+    )
+    entry = Entry(QueuedRun(source, kept.settings, kept.folder), kept.key, kept.state, kept.reason, kept.process)
+    gone = entry.process is not None and not entry.process.alive(datetime.now(UTC))
+    if entry.state == QueueState.RUNNING and gone:
+        return dataclasses.replace(entry, state=QueueState.FAILED, reason=_INTERRUPTED, process=None)
+    return entry
+
+
+def _kept(entry: Entry) -> _Kept:
+    run, source = entry.run, entry.run.source
+    return _Kept(
+        key=entry.key,
+        state=entry.state,
+        scan=source.file.absolute(),
+        folder=run.folder.absolute(),
+        reason=entry.reason,
+        settings=run.settings,
+        positions=source.positions_file,
+        answers=source.settings,
+        format=source.format,
+        mapping=source.mapping.to_dict() if source.mapping else None,
+        steps=steps_to_dict(source.steps) if source.steps else None,
+        process=entry.process,
+    )
