@@ -41,6 +41,7 @@ def signs_of(
         Places in the scan of the patterns that the fit has seen, and of those that it has not.
     """
     probe, unseen = model.probe.detach(), canvas.only(apart)
+    model.settle(unseen)
     kept = excess_of(model, object, unseen, held_out=True)
     seen = excess_of(model, object, canvas.only(fitted), held_out=False)
     step, diameter = median_step_px(canvas.positions), probe_diameter(probe.cpu().numpy())
@@ -74,11 +75,9 @@ def excess_of(model: Model, object: Tensor, canvas: Canvas, *, held_out: bool) -
     model, object, canvas
         As for `signs_of`, the canvas with the patterns to look at.
     held_out
-        Whether the fit has not seen them: what belongs to each alone is then found from half of its pixels, and the
-        other half judges.
+        Whether the fit has not seen them: where something belongs to each alone, it was found from half of its pixels
+        (`Model.settle`), and the other half judges.
     """
-    if held_out:
-        model.settle(canvas)
     each = [np.zeros((0, 3))]
     for amplitude, windows, rows, weight in canvas.moved(model.shifts).batches():
         expected = model.predict_patterns(object, model.probe, windows, rows)
