@@ -39,16 +39,8 @@ from ptycho_gui.window.preferences import Preferences
 IMAGES = Path(__file__).with_name("images")
 ALL = Path(__file__).parents[1] / "build" / "screenshots"
 SMALL, LARGE, DIALOG = (1280, 800), (2560, 1440), (1180, 720)
-SHOWN = {
-    "training": ("light", "dark"),
-    "scan": ("light",),
-    "prepare": ("light",),
-    "grouping-invalid": ("light",),
-    "curves": ("light",),
-    "compare": ("light",),
-    "mapping": ("light",),
-}
-"""What pages show, and in which colours."""
+SHOWN = ("training", "scan", "prepare", "grouping-invalid", "curves", "compare", "mapping")
+"""What pages show; the dark ones in a dark window."""
 SCHEMES = ("light", "dark")
 PATIENCE_S = 900.0
 EPOCHS = 20
@@ -95,7 +87,7 @@ class Photographer:
             ALL.mkdir(parents=True, exist_ok=True)
             path = ALL / f"{name}-{scheme}.png"
             picture.save(str(path))
-            if scheme in SHOWN.get(name, ()):
+            if name in SHOWN:
                 _reduce(path, IMAGES / path.name)
         theme.choose(SCHEMES[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import os
 import re
 import socket
@@ -9,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+_CURSOR_LIBRARY = "libxcb-cursor.so.0"
+_PACKAGES = "libxcb-cursor0 (Debian, Ubuntu) or xcb-util-cursor (Fedora, Red Hat, Arch)"
 _SENTENCE = "use the command line here, as in: ptycho train --train_data_file scan.npz --output_dir out"
 
 
@@ -24,7 +28,24 @@ def why_no_window(environment: Mapping[str, str] = os.environ) -> str | None:
         return f"there is no display for a window (DISPLAY is not set); {_SENTENCE}"
     if not _answers(display):
         return f"the display {display} does not answer; {_SENTENCE}"
+    if needs_cursor_library() and not _loads(_CURSOR_LIBRARY):
+        return f"Qt cannot open a window without {_CURSOR_LIBRARY}: install {_PACKAGES}, or {_SENTENCE}"
     return None
+
+
+def needs_cursor_library() -> bool:
+    """Tell whether PySide6 came by pip: that takes the X server's cursors from the system, others bring them along."""
+    found = importlib.util.find_spec("PySide6")
+    places = found.submodule_search_locations if found else None
+    return any((Path(place) / "Qt/plugins/platforms/libqxcb.so").exists() for place in places or ())
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _answers(display: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QEvent, QUrl
@@ -20,6 +21,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from ptycho_core.base.resource_files import resource
+from ptycho_gui.kit import theme
 from ptycho_gui.kit.icons import icon
 
 FIRST_PAGE = "docs/guide.md"
@@ -79,16 +81,21 @@ class GuideWindow(QWidget):
 
 
 class _Page(QTextBrowser):
-    """Shows pictures no wider than itself, and knows headings by the names that links give them."""
+    """Shows pictures no wider than itself, light or dark as it is, and knows headings by the names that links give."""
 
     def loadResource(self, kind: int, name: QUrl | str) -> Any:
         """Qt: a picture has its own resolution."""
         content = super().loadResource(kind, name)
         if kind != QTextDocument.ResourceType.ImageResource.value:
             return content
-        picture = QImage(self.source().resolved(QUrl(name)).toLocalFile())
+        picture = QImage(self._as_the_window(self.source().resolved(QUrl(name)).toLocalFile()))
         picture.setDevicePixelRatio(max(1.0, picture.width() / (_SIZE[0] - _BESIDE_PICTURES_PX)))
         return picture
+
+    def _as_the_window(self, path: str) -> str:
+        """Return the dark one of a picture of the window, where that is dark and there is one."""
+        dark = path.replace("-light.", "-dark.")
+        return dark if theme.is_dark() and Path(dark).exists() else path
 
     def go_to(self, url: QUrl) -> None:
         """Show a page from the heading that the fragment names, or else from its beginning."""

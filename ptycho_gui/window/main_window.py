@@ -44,6 +44,7 @@ from ptycho_gui.window.file_actions import FileActions
 from ptycho_gui.window.full_picture import FullPicture
 from ptycho_gui.window.guide_window import GuideWindow
 from ptycho_gui.window.message_bar import MessageBar
+from ptycho_gui.window.notice import Notice
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
 from ptycho_gui.window.session import Session, ShownRun, shortcomings
@@ -76,6 +77,7 @@ class MainWindow(QMainWindow):
         self._make_panels()
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
+        self.notice = Notice(self, self.session, self._ending)
         self._fill_view_menu()
         self._wire_commands()
         self._wire_scan()
@@ -153,6 +155,10 @@ class MainWindow(QMainWindow):
         self.commands["unlock"].setCheckable(True)
         self.commands["unlock"].toggled.connect(self.docks.set_movable)
         files.fill_recent(self.commands.menus["File"], before=self.commands["demo"])
+
+    def _ending(self) -> str:
+        """Return what was done last, and how it ended."""
+        return f"{begun(self.session.at_work)}: {self.run_bar.state}"
 
     def _why_no_scan(self) -> str | None:
         return None if self.session.loader.looked else "Open a scan first."

@@ -32,6 +32,17 @@ def test_a_display_that_answers_is_good(tmp_path):
         assert why_no_window({"DISPLAY": ":986"}) is None
 
 
+def test_a_system_without_the_library_that_qt_needs_is_told_which_package_has_it(monkeypatch):
+    monkeypatch.setattr("ptycho_gui.window.display._answers", lambda display: True)
+    monkeypatch.setattr("ptycho_gui.window.display._loads", lambda library: False)
+    monkeypatch.setattr("ptycho_gui.window.display.needs_cursor_library", lambda: True)
+    reason = why_no_window({"DISPLAY": ":1"})
+    assert "install libxcb-cursor0 (Debian, Ubuntu)" in reason
+    assert "ptycho train --train_data_file" in reason
+    monkeypatch.setattr("ptycho_gui.window.display.needs_cursor_library", lambda: False)
+    assert why_no_window({"DISPLAY": ":1"}) is None
+
+
 def test_platforms_that_need_no_display_are_not_asked_for_one():
     assert why_no_window({"QT_QPA_PLATFORM": "offscreen"}) is None
 

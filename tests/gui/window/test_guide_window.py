@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QPoint, Qt, QUrl
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QLineEdit, QPushButton
 
 from ptycho_gui.kit import theme
@@ -58,6 +59,16 @@ def test_links_follow_light_and_dark_and_the_page_stays_where_it_is(guide):
         assert top_line(guide) == "7. The object"
         text = guide.page.toHtml()
         assert guide.page.palette().link().color().name() in text
+
+
+def test_pictures_of_the_window_are_light_or_dark_as_it_is(guide):
+    kind = QTextDocument.ResourceType.ImageResource.value
+    shade = {}
+    for scheme in ("light", "dark"):
+        theme.choose(scheme)
+        picture = guide.page.loadResource(kind, "images/training-light.png")
+        shade[scheme] = picture.pixelColor(5, 5).lightness()
+    assert shade["dark"] < 110 < shade["light"]
 
 
 def test_headings_are_named_as_code_hosts_name_them():
