@@ -291,11 +291,12 @@ class Program:
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = PATIENCE_S) -> None:
     """Ask again and again until a condition holds; TimeoutError says what did not happen."""
-    until = time.monotonic() + timeout
+    until, pause = time.monotonic() + timeout, 0.05
     while not condition():
         if time.monotonic() > until:
             raise TimeoutError(f"not within {timeout:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.25 * pause, 0.5)  # looking at all widgets keeps the program from what is waited for
 
 
 def quiet(command: list[str], **options: Any) -> subprocess.Popen[bytes]:

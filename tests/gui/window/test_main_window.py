@@ -27,11 +27,11 @@ from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.window.actions import DECLARED
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
-from tests.helpers.training_runs import SMALL
+from tests.helpers.training_runs import DIRECT
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
-LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
+LONG = {**DIRECT, "max_epochs": 1000, "early_stop_patience": 0}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def with_scan(window, qtbot, scan_path):
 
 
 def run_to_the_end(window, qtbot, folder, **settings):
-    window.session.draft.load({**SMALL, **settings})
+    window.session.draft.load({**DIRECT, **settings})
     window.training.output_folder = folder
     qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
     with qtbot.waitSignal(window.session.idle):
@@ -125,7 +125,7 @@ def test_recent_scans_are_listed_and_those_that_are_missing_disabled(with_scan, 
 
 
 def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(with_scan, qtbot, tmp_path):
-    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    run_to_the_end(with_scan, qtbot, tmp_path / "run", engine="pinn")
     assert with_scan.session.run.history.best_checkpoint == read_run(tmp_path / "run").best_checkpoint
     for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
@@ -136,7 +136,7 @@ def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(wi
 
 def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
     first = with_scan.training.output_folder
-    with_scan.session.draft.load(SMALL)
+    with_scan.session.draft.load(DIRECT)
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["start"].trigger()
     assert with_scan.session.run.folder == first
@@ -155,7 +155,7 @@ def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp
 def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     shown = with_scan.session.reconstruction
-    with_scan.session.draft.load({**SMALL, "max_epochs": 5, "learning_rate": 0.5})
+    with_scan.session.draft.load({**DIRECT, "max_epochs": 5, "learning_rate": 0.5})
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
     assert "Learning rate cannot change" in with_scan.message_bar.text
@@ -249,11 +249,11 @@ def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
 
 
 def test_what_is_queued_runs_with_the_settings_it_was_queued_with(with_scan, qtbot, tmp_path):
-    with_scan.session.draft.load({**SMALL, "max_epochs": 1})
+    with_scan.session.draft.load({**DIRECT, "max_epochs": 1})
     with_scan.training.output_folder = tmp_path / "queued"
     qtbot.waitUntil(lambda: with_scan.commands["enqueue"].isEnabled())
     with_scan.commands["enqueue"].trigger()
-    with_scan.session.draft.load({**SMALL, "max_epochs": 7})
+    with_scan.session.draft.load({**DIRECT, "max_epochs": 7})
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.queue.run_requested.emit()
     assert read_run(tmp_path / "queued").config.max_epochs == 1
@@ -346,14 +346,14 @@ def test_neither_torch_nor_scipy_is_imported_by_the_window_itself(tmp_path):
 
 
 def test_a_reconstruction_ends_as_that_of_the_command_and_only_a_networks_can_do_without(with_scan, qtbot, tmp_path):
-    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    run_to_the_end(with_scan, qtbot, tmp_path / "run", engine="pinn")
     history = with_scan.session.reconstruction.history
     assert any("polished by the direct engine" in said for said in history)
     with qtbot.waitSignal(with_scan.session.reconstructed) as made:
         with_scan.commands["unpolished"].trigger()
     assert not any("polished" in said for said in made.args[0].reconstruction.history)
     qtbot.waitUntil(lambda: not with_scan.session.busy)
-    run_to_the_end(with_scan, qtbot, tmp_path / "direct", engine="direct")
+    run_to_the_end(with_scan, qtbot, tmp_path / "direct")
     assert not with_scan.commands["unpolished"].isEnabled()
     assert "not polished anyway" in with_scan.commands["unpolished"].toolTip()
 

@@ -17,11 +17,11 @@ from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.runs.queue import COLUMNS
 from ptycho_gui.window.session import Session
-from tests.helpers.training_runs import SCAN, SMALL
+from tests.helpers.training_runs import DIRECT, SCAN
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
-LONG = {**SMALL, "max_epochs": 1000, "early_stop_patience": 0}
+LONG = {**DIRECT, "max_epochs": 1000, "early_stop_patience": 0}
 
 
 class Driven:
@@ -46,7 +46,7 @@ class Driven:
         return self
 
     def begin(self, name="run", **settings):
-        self.session.draft.load({**SMALL, **settings})
+        self.session.draft.load({**DIRECT, **settings})
         self.session.start(self.folder / name)
         return self
 
@@ -70,7 +70,7 @@ def driven(qtbot, tmp_path, scan_path):
 def test_a_run_finishes_and_its_best_checkpoint_is_reconstructed_at_once(driven):
     made = []
     driven.session.reconstructed.connect(made.append)
-    driven.until_idle(driven.begin)
+    driven.until_idle(lambda: driven.begin(engine="pinn"))
     assert driven.ends() == [("finished", "all 3 epochs are done")]
     assert driven.status() == "finished"
     assert sum(isinstance(event, EpochDone) for event in driven.events) == 3
@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_a_number_fails_with_what_to_try_and_the_next_run_wor
 
     with monkeypatch.context() as patched:
         patched.setattr(PinnModel, "training_step", diverging)
-        driven.until_idle(driven.begin)
+        driven.until_idle(lambda: driven.begin(engine="pinn"))
     assert driven.status() == "failed"
     assert driven.session.run.history.status == "failed"
     (message,) = driven.messages
@@ -219,8 +219,8 @@ def test_a_run_that_cannot_begin_says_why_and_the_next_one_works(driven):
 
 def test_a_scan_that_vanished_fails_its_run_in_the_queue_and_the_rest_is_done(driven, scan_path, tmp_path):
     queue = driven.session.queue
-    queue.add(QueuedRun(ScanSource(tmp_path / "gone.npz"), SMALL, tmp_path / "first"))
-    queue.add(QueuedRun(ScanSource(scan_path), SMALL, tmp_path / "second"))
+    queue.add(QueuedRun(ScanSource(tmp_path / "gone.npz"), DIRECT, tmp_path / "first"))
+    queue.add(QueuedRun(ScanSource(scan_path), DIRECT, tmp_path / "second"))
     driven.until_idle(driven.session.start_queue)
     assert [queue.state(row) for row in range(2)] == ["failed", "done"]
     assert driven.status("second") == "finished"
@@ -234,7 +234,7 @@ def test_a_run_of_the_queue_that_is_trained_and_cannot_be_reconstructed_has_fail
 
     queue = driven.session.queue
     for name in ("first", "second"):
-        queue.add(QueuedRun(ScanSource(scan_path), SMALL, tmp_path / name))
+        queue.add(QueuedRun(ScanSource(scan_path), DIRECT, tmp_path / name))
     monkeypatch.setattr("ptycho_core.engines.reconstruct.write_results", fail)
     driven.until_idle(driven.session.start_queue)
     assert [queue.state(row) for row in range(2)] == ["failed", "failed"]
