@@ -97,13 +97,13 @@ class PictureChosen:
 
 @dataclass(frozen=True)
 class PartBegan:
-    """A part of a longer task begins: what it is, in words, and within how many seconds it is to be over.
+    """A part of a longer task begins: what it is, in words, and within how many seconds it is to be over, if at all.
 
     ``trains`` says whether it is a run, whose events follow.
     """
 
     what: str
-    within_s: float
+    within_s: float | None = None
     trains: bool = False
 
 

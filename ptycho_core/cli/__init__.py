@@ -18,6 +18,7 @@ from ptycho_core.cli.parser import Parser, dashed
 COMMANDS = {
     "now": "make the best picture of a scan that some minutes allow",
     "train": "train on a scan, and keep checkpoints",
+    "tune": "try settings on a part of a scan, and tell which are best",
     "reconstruct": "reconstruct a scan with a checkpoint",
     "export": "export a checkpoint or a reconstruction",
     "inspect": "say what a scan file holds and what is wrong with it",

@@ -93,7 +93,7 @@ def told(event: events.Event) -> list[str]:
             earlier = f"the run that was in the folder before is now in {event.earlier}"
             return [begun, earlier] if event.earlier else [begun]
         case events.PartBegan():
-            return [f"{event.what}: {duration(event.within_s)} at most"]
+            return [event.what if event.within_s is None else f"{event.what}: {duration(event.within_s)} at most"]
         case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
             return [event.why]
         case events.RolledBack():

@@ -108,7 +108,7 @@ class RunBar(QFrame):
     def set_part(self, part: PartBegan | None) -> None:
         """Show which part of a longer task is done, and when it will be over at the latest; None for no such task."""
         self._part = part.what if part else ""
-        self._over_at = time.monotonic() + part.within_s if part else None
+        self._over_at = None if part is None or part.within_s is None else time.monotonic() + part.within_s
         self._show()
 
     def showEvent(self, event: QShowEvent) -> None:
