@@ -404,7 +404,7 @@ class Config:
         0,
         int,
         "Execution",
-        "Processes that read patterns; 0 is fastest when the scan fits in memory.",
+        "Processes that read patterns; 0 is fastest when the scan fits in memory. None read what fits on a GPU.",
         minimum=0,
         maximum=256,
         resumable=True,
@@ -413,7 +413,7 @@ class Config:
         None,
         bool,
         "Execution",
-        "Page-locked host memory, for a GPU; auto when there is one.",
+        "Page-locked host memory, for a GPU on which the patterns do not fit; auto when there is one.",
         none="auto",
         resumable=True,
     )

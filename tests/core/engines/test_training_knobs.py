@@ -375,19 +375,28 @@ def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_t
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "home", "expected"),
     [
-        ({"num_workers": 0}, (0, None, False, False)),
-        ({"num_workers": 2}, (2, 2, True, False)),
-        ({"num_workers": 2, "prefetch_factor": 5, "persistent_workers": False}, (2, 5, False, False)),
-        ({"pin_memory": True}, (0, None, False, True)),
+        ({"num_workers": 0}, None, (0, None, False, False)),
+        ({"num_workers": 2}, None, (2, 2, True, False)),
+        ({"num_workers": 2, "prefetch_factor": 5, "persistent_workers": False}, None, (2, 5, False, False)),
+        ({"pin_memory": True}, None, (0, None, False, True)),
+        ({"pin_memory": True, "num_workers": 2}, torch.device("cpu"), (0, None, False, False)),
     ],
 )
-def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(settings, expected):
+def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(settings, home, expected):
     config = Config(accelerator="cpu", **settings)
     model = PinnModel.from_scan(SCAN, config)
-    loader = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN)).train_dataloader()
+    loader = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN, home)).train_dataloader()
     assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == expected
+
+
+def test_patterns_that_stay_on_a_device_train_the_direct_engine_alike(training, other, monkeypatch):
+    direct = {"engine": "direct", "positions": "refine"}
+    training.go(**direct)
+    monkeypatch.setattr("ptycho_core.engines.training.home_of_patterns", lambda *given: torch.device("cpu"))
+    other.go(num_workers=1, **direct)  # none are asked: they could not read what lies there
+    assert apart_from_speed(other.rows) == apart_from_speed(training.rows)
 
 
 def test_light_is_gathered_anew_after_the_last_step_of_an_epoch(training, monkeypatch):

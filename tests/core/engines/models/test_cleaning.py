@@ -68,3 +68,11 @@ def test_tiles_agree_with_one_pass(tile):
 def test_groups_do_not_see_each_other():
     cleaner, (object, light) = answering(), picture(3, 20, 20)
     torch.testing.assert_close(cleaner(object, light)[1], cleaner(object[1:2], light[1:2])[0])
+
+
+def test_differences_are_weighed_in_float32_whatever_the_convolutions_compute_in(monkeypatch):
+    seen, view = [], torch.view_as_complex
+    monkeypatch.setattr(torch, "view_as_complex", lambda parts: (seen.append(parts.dtype), view(parts.float()))[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        answering()(*picture(1, 20, 20))
+    assert seen == [torch.float32]
