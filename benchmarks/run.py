@@ -33,7 +33,7 @@ BENCHMARKS = (
     "orientation",
     "scan_views",
 )
-LONG = ("pinn_presets", "orientation", "huge_scan")
+LONG = ("pinn_presets", "orientation", "huge_scan", "soak")
 """Only run when named."""
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 

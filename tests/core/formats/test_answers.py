@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import h5py
 import numpy as np
 import pytest
@@ -176,6 +178,7 @@ def test_masks_of_single_patterns_take_a_pixel_from_these_alone(tmp_path):
     path, masks = faults_of_single_patterns(tmp_path, 0.01)
     scan = read_scan(path)
     np.testing.assert_array_equal(scan.mask[:], masks == 0)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan)).mask[:], masks == 0)
     assert f"took a mask for each pattern, with {masks.mean():.2%} of the pixels bad" in scan.history
     assert [one.message for one in check_scan(scan) if one.field == "mask"] == []
     np.testing.assert_array_equal(read_scan(path, settings={"mask": "invert"}).mask[:], masks == 1)

@@ -1,0 +1,121 @@
+"""2,000 scans opened one after another in one window: what memory, threads and file handles grow by."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import dataclasses
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+from harness import Row, main, tell
+from PySide6.QtCore import QEventLoop, QTimer
+
+from ptycho_core.formats.writers.exports import SCAN_WRITERS, write_scan
+from ptycho_core.scan.scan import Masks
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_gui.app import application
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.garbage import GarbageKeeper
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+
+OPENS, EVERY = 2000, 100
+SETTLED = 500
+"""Opens until caches are full and the heap has found its size."""
+_PATIENCE_MS = 60_000
+HOW = (
+    f"{OPENS:,} opens of scans of two sizes in all formats that are written, with masks of all patterns and of single "
+    "ones, and of a file that is damaged; each is shown in all views, and three of its patterns"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """What the process holds after so many opens."""
+
+    opens: int
+    rss_mb: float
+    threads: int
+    handles: int
+
+
+def measure(scan: Path) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        levels = list(soak(Path(folder), OPENS, EVERY))
+    first, last = next(level for level in levels if level.opens >= SETTLED), levels[-1]
+    per_open = 1024 * (last.rss_mb - first.rss_mb) / (last.opens - first.opens)
+    yield Row(f"memory grows from open {first.opens} to {last.opens} by, an open", per_open, 10, "KB")
+    yield Row("threads more", last.threads - first.threads, 0)
+    yield Row("file handles more", last.handles - first.handles, 0)
+
+
+def soak(folder: Path, opens: int, every: int) -> Iterator[Level]:
+    """Open scans in one window; yield what the process holds, again and again."""
+    app = application()
+    bridge, keeper = start_logging(folder / "log"), GarbageKeeper()
+    window = MainWindow(Preferences(folder / "window.ini"), bridge)
+    window.show()
+    process = psutil.Process()
+    try:
+        for number, path in enumerate(itertools.islice(itertools.cycle(scans(folder)), opens), 1):
+            _show(window, path)
+            if number % every == 0:
+                app.processEvents()
+                level = Level(number, process.memory_info().rss / 2**20, process.num_threads(), _handles(process))
+                tell(str(level))
+                yield level
+    finally:
+        window.session.shut_down()
+        window.close()
+        window.deleteLater()
+        app.processEvents()
+        keeper.stop()
+        bridge.stop()
+
+
+def scans(folder: Path) -> list[Path]:
+    """Write the scans, and a file that is none."""
+    paths = []
+    for size in (32, 48):
+        made = simulate(SimulationSpec(size=size, n_patterns=60, step_px=4.0)).scan
+        good = np.random.default_rng(size).random(made.patterns.shape) > 0.01
+        for name, mask in (("clean", None), ("one", good[0]), ("each", Masks(good))):
+            for format in SCAN_WRITERS:
+                path = folder / f"{name}-{size}.{format}"
+                paths.append(write_scan(made.replace(mask=mask), path, format, compress=size == 32))
+    damaged = folder / "damaged.h5"
+    damaged.write_bytes(paths[0].read_bytes()[:3000])
+    return [*paths, damaged]
+
+
+def _show(window: MainWindow, path: Path) -> None:
+    """Open a file, wait until it is told and drawn, and show some of its patterns."""
+    loader, panel = window.session.loader, window.data
+    loop = QEventLoop()
+    loader.opened.connect(loop.quit)
+    loader.failed.connect(loop.quit)
+    QTimer.singleShot(_PATIENCE_MS, loop, loop.quit)
+    window.open_path(path)
+    loop.exec()
+    loader.opened.disconnect(loop.quit)
+    loader.failed.disconnect(loop.quit)
+    for index in (7, 30, 59) if loader.source is not None and loader.source.file == path else ():
+        panel.select(index)
+        QTimer.singleShot(30, loop.quit)
+        loop.exec()
+
+
+def _handles(process: psutil.Process) -> int:
+    return process.num_handles() if sys.platform == "win32" else process.num_fds()
+
+
+if __name__ == "__main__":
+    main(measure, HOW)

@@ -1,0 +1,53 @@
+"""Many scans opened one after another in one window; `benchmarks/soak.py` opens two thousand."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import sys
+import weakref
+
+import psutil
+import pytest
+
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+from tests.helpers import scan_files as files
+
+SETTLED, OPENS = 8, 24
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
+    window.show()
+    yield window
+    bridge.stop()
+
+
+def held() -> tuple[int, int]:
+    """How many threads and open files the process has."""
+    process = psutil.Process()
+    return process.num_threads(), process.num_handles() if sys.platform == "win32" else process.num_fds()
+
+
+def test_a_scan_that_another_one_replaced_leaves_no_memory_no_thread_and_no_open_file(window, qtbot, tmp_path):
+    paths = [files.write(tmp_path, name) for name in ("cxi", "nexus", "ptypy")]
+    loader, panel, scans, before = window.session.loader, window.data, [], (0, 0)
+    for number, path in enumerate(itertools.islice(itertools.cycle(paths), OPENS)):
+        with qtbot.waitSignal(loader.opened, timeout=30_000):
+            window.open_path(path)
+        panel.select(number % 12)
+        title = panel.browser.view.plot.header.title
+        qtbot.waitUntil(
+            lambda title=title, at=number % 12: title.text() == f"<b>Pattern {at}</b>" and not panel.drawing
+        )
+        scans.append(weakref.ref(loader.looked.scan))
+        if number == SETTLED:
+            before = held()
+    gc.collect()
+    assert sum(scan() is not None for scan in scans) <= 2
+    qtbot.waitUntil(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
