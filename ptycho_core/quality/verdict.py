@@ -167,7 +167,7 @@ def judge(signs: Signs, config: Config) -> Verdict:
     config
         Of the run that it comes from: what it left out is a way out.
     """
-    found = sorted(_findings(signs, config), key=lambda finding: _ORDER.index(finding[0]))
+    found = sorted(_findings(signs), key=lambda finding: _ORDER.index(finding[0]))
     level = found[0][0] if found else Level.GOOD
     reasons = [reason for _, reason in found] or [_praise(signs)]
     return Verdict(level, tuple(reasons), tuple(_ways_out(signs, config)) if level != Level.GOOD else ())
@@ -176,7 +176,7 @@ def judge(signs: Signs, config: Config) -> Verdict:
 _ORDER = (Level.POOR, Level.DOUBTFUL, Level.GOOD)
 
 
-def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
+def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
     """Yield what speaks against a picture, and how bad that alone would make it."""
     if signs.patterns < FEW_PATTERNS:
         kept = f"only {signs.patterns}" if signs.patterns else "no"
@@ -188,7 +188,7 @@ def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
         yield Level.POOR, missed
     elif signs.error > GOOD:
         yield Level.DOUBTFUL, missed
-    elif signs.uncertain > POOR:
+    elif signs.uncertain > (GOOD if signs.halves is None else POOR):
         yield Level.DOUBTFUL, "too few photons were counted to tell how far the patterns are missed"
     if signs.error > GOOD and signs.explained < EXPLAINS_LITTLE:
         yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one leaves unexplained"

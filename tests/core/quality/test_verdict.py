@@ -43,6 +43,8 @@ def judged(config=DIRECT, **signs):
         ({"halves": 0.2}, Level.POOR, "differ by 20%"),
         ({"halves": None}, Level.GOOD, "met to 2.0%"),
         ({"error": 0.0, "uncertain": 0.2}, Level.DOUBTFUL, "too few photons"),
+        ({"error": 0.03, "uncertain": 0.07}, Level.GOOD, "met to 7.0%"),
+        ({"error": 0.03, "uncertain": 0.07, "halves": None}, Level.DOUBTFUL, "too few photons"),
         ({"patterns": 2}, Level.DOUBTFUL, "only 2 patterns were kept apart"),
         ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
         ({"worst": 0.4}, Level.DOUBTFUL, "in places patterns are missed by 40%"),
