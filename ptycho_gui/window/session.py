@@ -232,14 +232,14 @@ class Session(QObject):
         """Reconstruct the scan of the run that is shown with one of its checkpoints, polished as its engine thinks."""
         if self.run is None:
             return
-        folder, accelerator, self._applied = self.run.folder, self.accelerator(), None
+        folder, accelerator = self.run.folder, self.accelerator()
         read = self._scan_of_run()
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
         self._compute_job(job, self._show_reconstruction, f"the reconstruction in {folder.name}")
 
     def apply(self, application: Application) -> None:
         """Reconstruct any scan with a trained checkpoint."""
-        source = self._applied = application.source
+        source = application.source
         job = reconstruct_job(
             lambda: open_scan(source),
             application.checkpoint,
@@ -247,7 +247,8 @@ class Session(QObject):
             polish_epochs=application.polish_epochs,
             accelerator=application.accelerator,
         )
-        self._compute_job(job, self._show_reconstruction, f"the reconstruction in {application.folder.name}")
+        shown = partial(self._show_reconstruction, applied=source)
+        self._compute_job(job, shown, f"the reconstruction in {application.folder.name}")
 
     def with_scan_of_picture(self, then: Callable[[], object]) -> None:
         """Do something once the scan of the picture that is shown is open; it is opened where another one is."""
@@ -408,9 +409,9 @@ class Session(QObject):
         told += [f"Before that: {fix.label}." for fix in best.prepared]
         self.message.emit("info", " ".join(told))
 
-    def _show_reconstruction(self, made: Reconstructed) -> None:
-        self.reconstruction, self.folder = made.reconstruction, made.folder
-        if self.run is not None and self._applied is None:
+    def _show_reconstruction(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
+        self.reconstruction, self.folder, self._applied = made.reconstruction, made.folder, applied
+        if self.run is not None and applied is None:
             self.run.history.verdict = verdict_in(made.reconstruction.metrics)
             self.heard.emit(())
         self.reconstructed.emit(made)
