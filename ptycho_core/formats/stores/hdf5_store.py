@@ -167,8 +167,10 @@ class Hdf5Store(Store):
             raise InputError(f"{self.path}: '{key}' is a group, not a dataset")
         if key not in self._checked:
             _check_filters(self.path, key, dataset)
-            _check_raw_files(self.path, key, dataset)
-            _check_virtual_sources(self.path, key, dataset, self.growing)
+            raw = _checked_raw_files(self.path, key, dataset)
+            sources = _checked_virtual_sources(self.path, key, dataset, self.growing)
+            with reading(self.path, f"'{key}'"):
+                self._file.states.extend(map(FileState.of, (*raw, *sources)))
             self._checked.add(key)
         return dataset
 
@@ -357,8 +359,11 @@ def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
                 )
 
 
-def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> None:
-    """HDF5 reads a source that it cannot open as zeros without a word: look before it does."""
+def _checked_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> list[Path]:
+    """Return the files that a dataset is put together from.
+
+    HDF5 reads a source that it cannot open as zeros without a word: look before it does.
+    """
     with reading(path, f"'{key}'"):
         sources = dataset.virtual_sources() if dataset.is_virtual else []
     names = sorted({source.file_name for source in sources} - {"."})
@@ -381,10 +386,12 @@ def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing:
                 f"{path}: '{key}' is put together from other files, and either it or {name} is still being written, "
                 "but not both: open it again when the acquisition has ended"
             )
+    return list(files.values())
 
 
-def _check_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> None:
-    """HDF5 reads as zeros what a raw file of a dataset is short of: look before it does."""
+def _checked_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> list[Path]:
+    """Return the raw files of a dataset. HDF5 reads as zeros what one is short of: look before it does."""
+    files = []
     with reading(path, f"'{key}'"):
         wanted = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
         for name, offset, nbytes in dataset.external or ():
@@ -395,6 +402,8 @@ def _check_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> None:
             if stored < min(nbytes, wanted):
                 raise InputError(f"{path}: the values of '{key}' are in '{name}', which is too short: copy it again")
             wanted -= stored
+            files.append(raw)
+    return files
 
 
 def _chunk_bytes(dataset: h5py.Dataset) -> int:

@@ -90,14 +90,20 @@ def test_a_file_that_another_one_replaces_is_noticed_and_the_scan_stays_what_it_
     assert f"{path} is no longer there" in changed_since(scan.files)
 
 
-def test_a_file_that_a_link_leads_to_is_watched_too(tmp_path):
+@pytest.mark.parametrize("how", ["link", "virtual dataset"])
+def test_a_file_that_a_link_or_a_virtual_dataset_leads_to_is_watched_too(tmp_path, how):
     path = scan_file(tmp_path)
     master = tmp_path / "master.cxi"
     with h5py.File(path, "r") as old, h5py.File(master, "w") as new:
         for key in old:
             old.copy(key, new)
         del new[f"{DETECTOR}/data"]
-        new[f"{DETECTOR}/data"] = h5py.ExternalLink(path.name, f"/{DETECTOR}/data")
+        if how == "link":
+            new[f"{DETECTOR}/data"] = h5py.ExternalLink(path.name, f"/{DETECTOR}/data")
+        else:
+            layout = h5py.VirtualLayout(COUNTS.shape, COUNTS.dtype)
+            layout[:] = h5py.VirtualSource(path.name, f"{DETECTOR}/data", COUNTS.shape)
+            new.create_virtual_dataset(f"{DETECTOR}/data", layout)
     scan = read_scan(master)
     write(path)
     assert f"{path} was written into" in changed_since(scan.files)

@@ -238,6 +238,15 @@ def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_sc
     assert info.last_checkpoint.is_file()
 
 
+def test_a_change_of_the_scans_file_is_told_in_the_window_until_it_is_opened_again(with_scan, qtbot, scan_path):
+    with_scan.session.loader.changed.emit(f"{scan_path} was written into since the scan was opened: open it again")
+    assert "was written into" in with_scan.message_bar.text
+    assert with_scan.scan.open_again.isVisibleTo(with_scan.scan)
+    with qtbot.waitSignal(with_scan.session.loader.opened):
+        with_scan.scan.open_again.click()
+    assert not with_scan.scan.open_again.isVisibleTo(with_scan.scan)
+
+
 def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
     asked = answering(monkeypatch, True)
     with_scan.session.draft.load(LONG)
