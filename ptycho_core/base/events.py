@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.codec import encode
+from ptycho_core.base.config import Config
 from ptycho_core.base.verdict import Verdict
 
 
@@ -99,12 +100,13 @@ class PictureChosen:
 class PartBegan:
     """A part of a longer task begins: what it is, in words, and within how many seconds it is to be over, if at all.
 
-    ``trains`` says whether it is a run, whose events follow.
+    Of a part that is a run, whose events follow, ``run_dir`` and ``config`` are those of the run.
     """
 
     what: str
     within_s: float | None = None
-    trains: bool = False
+    run_dir: str = ""
+    config: Config | None = None
 
 
 @dataclass(frozen=True)

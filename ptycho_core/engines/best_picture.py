@@ -156,9 +156,10 @@ class _Fits:
         what = "the first fit"
         while True:
             left = self.until - (began := time.monotonic())
-            self.events(PartBegan(what, left, trains=True))
+            config = config.replace(max_time=max(left, 1.0) / 60)
+            self.events(PartBegan(what, left, str(self.folder), config))
             try:
-                self._train(config.replace(max_time=max(left, 1.0) / 60))
+                self._train(config)
             except TrainingError as error:
                 if not self.done:
                     raise

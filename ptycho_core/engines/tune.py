@@ -78,7 +78,8 @@ def tune(
     for trial in trials:
         found = known[trial.number]
         if not found.done and not token.stop_requested:
-            events(PartBegan(f"trial {trial.number} of {len(trials)}: {trial.in_words}", trains=True))
+            what = f"trial {trial.number} of {len(trials)}: {trial.in_words}"
+            events(PartBegan(what, run_dir=str(trial.folder), config=trial.config))
             try:
                 train(trial.config, part, trial.folder, events=events, stop=token, command=command)
             except TrainingError as error:

@@ -157,6 +157,26 @@ def plan(settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], folde
     return trials
 
 
+def folder_for(base: Path, settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]]) -> Path:
+    """Return the folder in which a search goes on, or begins where no other one was: ``base``, ``base-2``, ``base-3``.
+
+    Raises
+    ------
+    InputError
+        As `plan`.
+    """
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        trials = plan(settings, varied, folder)
+        try:
+            for trial in trials:
+                outcome(trial)
+        except InputError:
+            continue
+        return folder
+    raise AssertionError("there is no end of numbers")
+
+
 def outcome(trial: Trial) -> Outcome:
     """Return what the folder of a trial tells; nothing of a run that was made with other settings.
 

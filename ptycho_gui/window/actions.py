@@ -32,6 +32,9 @@ DECLARED: dict[str, _Declared] = {
     "best_picture": _Declared(
         "&Best picture now…", "The best picture that some minutes allow, with nothing to choose", "Ctrl+P", "best"
     ),
+    "search_settings": _Declared(
+        "Searc&h settings…", "Try settings on a part of the open scan, and take over the best", "Ctrl+T", "search"
+    ),
     "start": _Declared("&Start", "Train on the open scan", "Ctrl+Return", "play"),
     "stop": _Declared("S&top", "Finish the batch, validate, save, and keep what there is", "Ctrl+.", "stop"),
     "cancel": _Declared("&Cancel…", "Leave at once; the last saved epoch stays", "Ctrl+Shift+.", "cancel"),
@@ -66,7 +69,7 @@ DECLARED: dict[str, _Declared] = {
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
-    "&Run": ("best_picture", "", "start", "stop", "cancel", "resume", "", "enqueue", "", "apply"),
+    "&Run": ("best_picture", "", "start", "stop", "cancel", "resume", "", "enqueue", "search_settings", "", "apply"),
     "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),

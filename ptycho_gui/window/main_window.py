@@ -13,7 +13,6 @@ from ptycho_core.base.errors import Fix, Problem, PtychoError
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.inspection.safe_fixes import safe_fixes
 from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
@@ -31,7 +30,6 @@ from ptycho_gui.runs.queue_panel import QueuePanel
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.scan.data_panel import DataPanel
 from ptycho_gui.scan.scan_panel import ScanPanel
-from ptycho_gui.train.best_picture_dialog import BestPictureDialog
 from ptycho_gui.train.curves_panel import CurvesPanel
 from ptycho_gui.train.grouping_panel import GroupingPanel
 from ptycho_gui.train.run_bar import RunBar
@@ -47,6 +45,7 @@ from ptycho_gui.window.message_bar import MessageBar
 from ptycho_gui.window.notice import Notice
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
+from ptycho_gui.window.run_actions import RunActions
 from ptycho_gui.window.session import Session, ShownRun, shortcomings
 from ptycho_gui.window.welcome_panel import WelcomePanel
 
@@ -78,6 +77,7 @@ class MainWindow(QMainWindow):
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
         self.notice = Notice(self, self.session, self._ending)
+        self.runs_now = RunActions(self.session, self.training, self)
         self._fill_view_menu()
         self._wire_commands()
         self._wire_scan()
@@ -133,7 +133,8 @@ class MainWindow(QMainWindow):
         bind("reload", session.loader.reload, self._why_no_scan)
         bind("save_scan", files.save_scan, self._why_no_scan)
         bind("quit", self.close)
-        bind("best_picture", self._best_picture, self._why_no_best_picture)
+        bind("best_picture", self.runs_now.best_picture, self.runs_now.why_not)
+        bind("search_settings", self.runs_now.search_settings, self._why_no_scan)
         bind("start", self._start, lambda: session.why_not_start() or self._why_no_folder())
         bind("stop", session.stop, session.why_idle)
         bind("cancel", self._cancel, session.why_idle)
@@ -165,9 +166,6 @@ class MainWindow(QMainWindow):
 
     def _why_no_folder(self) -> str | None:
         return None if self.training.output_folder else "Choose an output folder first."
-
-    def _why_no_best_picture(self) -> str | None:
-        return self.session.why_busy() or self._why_no_scan() or self._why_no_folder()
 
     def _why_not_enqueue(self) -> str | None:
         return self.session.draft.reason_not_to_start() or self._why_no_folder()
@@ -405,15 +403,6 @@ class MainWindow(QMainWindow):
     def _start(self) -> None:
         if folder := self.training.output_folder:
             self.session.start(folder)
-
-    @Slot()
-    def _best_picture(self) -> None:
-        looked, folder = self.session.loader.looked, self.training.output_folder
-        if looked is None or folder is None:
-            return
-        dialog = BestPictureDialog(safe_fixes(looked.problems), self)
-        dialog.accepted.connect(lambda: self.session.best_picture(folder, dialog.minutes.value()))
-        dialog.open()
 
     @Slot()
     def _enqueue(self) -> None:

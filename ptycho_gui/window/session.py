@@ -20,6 +20,7 @@ from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.queue import Entry
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.runs.trials import Outcome, ranked
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
@@ -33,6 +34,7 @@ from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.jobs.search import tune_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
 
 _IN_ORDER = (Status.FINISHED, Status.STOPPED)
@@ -71,6 +73,8 @@ class Session(QObject):
     """Two pairs of words and `Reconstruction`."""
     planned = Signal(object)
     """`PartBegan`: the part of a longer task that is done now; None when the task is over."""
+    tried = Signal(object)
+    """`Outcome` of a trial in a search of settings."""
     working = Signal(str, object)
     """What is done besides training, in words ("" when it is over), and the part that is done or None."""
     changed = Signal()
@@ -92,7 +96,6 @@ class Session(QObject):
         self.folder: Path | None = None
         """Of the run that is shown, or of the picture where that is of none."""
         self.training = False
-        self._parts_in = Path()  # the folder of a task of several parts
         self._queued: Entry | None = None  # of the queue, is being trained
         self._pictured: Entry | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
@@ -154,9 +157,15 @@ class Session(QObject):
         """Make the best picture of the open scan that some minutes allow; the draft's device alone is asked."""
         source = self.loader.source
         if source is not None and self.why_busy() is None:
-            self._parts_in = folder
             job = best_picture_job(source, folder, minutes, self.accelerator())
             self._compute_job(job, self._show_best_picture, f"the best picture in {folder.name}")
+
+    def search_settings(self, folder: Path, varied: dict[str, list[Any]], patterns: int) -> None:
+        """Try settings on a part of the open scan; those that are not varied are the draft's."""
+        looked = self.loader.looked
+        if looked is not None and self.why_busy() is None:
+            job = tune_job(looked.scan, folder, self.draft.settings(), varied, patterns)
+            self._compute_job(job, self._show_search, f"the search in {folder.name}")
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
@@ -311,18 +320,20 @@ class Session(QObject):
         for event in events:
             if isinstance(event, PartBegan):
                 self._begin_part(event)
+            elif isinstance(event, Outcome):
+                self.tried.emit(event)
             elif isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
             elif isinstance(event, StageChanged) and not self.training:
                 self.working.emit("reading the patterns" if event.stage == Stage.LOADING else event.stage, None)
         if self.training:
-            self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan)))
+            self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan | Outcome)))
 
     def _begin_part(self, part: PartBegan) -> None:
         """Go on with a task of several parts, of which some train."""
         self.training = False
-        if part.trains:
-            self._begin(ShownRun(self._parts_in, RunHistory(build_config({"engine": "direct"}))))
+        if part.config is not None:
+            self._begin(ShownRun(Path(part.run_dir), RunHistory(part.config)))
         self.planned.emit(part)
 
     def _tell(self, events: tuple[Any, ...]) -> None:
@@ -398,6 +409,16 @@ class Session(QObject):
             return
         self._queued, run = queued, queued.run
         self._train(run.settings, run.folder, lambda: open_scan(run.source))
+
+    def _show_search(self, outcomes: list[Outcome]) -> None:
+        """Say which trial is best."""
+        self.training = False
+        best, left = ranked(outcomes), sum(not one.done for one in outcomes)
+        told = "No trial has a result."
+        if best:
+            told = f"The best of {len(outcomes) - left} trials: {best[0].trial.in_words}."
+        self.message.emit("info", f"{told} {left} are left." if left else told)
+        self.recorded.emit()
 
     def _show_best_picture(self, best: BestPictured) -> None:
         """Show a picture and the last run that was made for it."""

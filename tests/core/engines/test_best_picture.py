@@ -59,7 +59,7 @@ def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, 
     assert (tmp_path / "out" / "reconstruction" / "reconstruction.npz") in made.written.files.values()
     assert {run.folder for run in find_runs(tmp_path / "out")} == {first.folder, last.folder}
     parts = [event for event in heard if isinstance(event, PartBegan)]
-    assert [part.trains for part in parts] == [False, True, True, False]
+    assert [part.run_dir for part in parts] == ["", str(tmp_path / "out"), str(tmp_path / "out"), ""]
 
 
 def test_there_is_a_picture_after_a_stop_and_no_other_fit_is_begun(scan, tmp_path):

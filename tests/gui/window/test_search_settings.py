@@ -1,0 +1,57 @@
+"""A search of settings from its dialog: tried, ranked, taken over."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+
+from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.window.main_window import MainWindow
+from ptycho_gui.window.preferences import Preferences
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    bridge = start_logging(tmp_path / "log")
+    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
+    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
+    window.show()
+    yield window
+    bridge.stop()
+
+
+@pytest.mark.timeout(600)
+def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp_path):
+    scan = tmp_path / "scan.npz"
+    write_scan(simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan, scan)
+    with qtbot.waitSignal(window.session.loader.opened):
+        window.open_path(scan)
+    fast = {"engine": "direct", "accelerator": "cpu", "probe_search": False, "preview_seconds": 0}
+    window.session.draft.load(fast)
+    qtbot.waitUntil(lambda: window.training.output_folder is not None)
+    window.commands["search_settings"].trigger()
+    dialog = window.runs_now.search
+    assert not dialog.start_button.isEnabled()
+
+    first = dialog.rows[0]
+    first.setting.setCurrentIndex(first.setting.findData("max_epochs"))
+    assert "now 50" in first.values.placeholderText()
+    qtbot.keyClicks(first.values, "1,many")
+    assert dialog.note.text() == "Epochs must be a whole number from 1 to 1000000 (it is 'many')."
+    first.values.clear()
+    qtbot.keyClicks(first.values, "1,6")
+    assert dialog.note.text().startswith("2 trials")
+    assert not dialog.take_button.isEnabled()
+    qtbot.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dialog.table.model().rowCount() == 2, timeout=300_000)
+    qtbot.waitUntil(lambda: not window.session.busy)
+
+    best = [dialog.table.model().index(0, column).data() for column in range(2)]
+    assert best == ["2", "6"]
+    assert (tmp_path / "scan-search" / "trial-002" / "run.json").exists()
+    qtbot.mouseClick(dialog.take_button, Qt.MouseButton.LeftButton)
+    assert window.session.draft.value("max_epochs") == 6
+    assert "The best of 2 trials: Epochs 6." in window.message_bar.text
+    dialog.grab().save(str(tmp_path / "search.png"))
