@@ -23,20 +23,23 @@ def configure(parser: Parser) -> None:
         metavar="WHICH",
         help="export this checkpoint, best, last or a file, to a .zip bundle or a .ckpt [default best]",
     )
-    what.add_argument("--format", metavar="FORMAT", help="export the reconstruction: npz, product, cxi, tiff or png")
+    what.add_argument(
+        "--format", metavar="FORMAT", help="export the reconstruction: npz, product, cxi, tiff, png or page"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, print what was written."""
     if args.format:
-        from ptycho_core.formats.writers.exports import export, files_of_export, read_reconstruction
+        from ptycho_core.formats.writers.exports import export, files_of_export
+        from ptycho_core.runs.results import read_newest
 
-        source = args.folder / "reconstruction" / "reconstruction.npz"
-        if not source.exists():
-            refuse_missing(args.folder)
-            raise InputError(f"there is no reconstruction in {args.folder}: make one with ptycho reconstruct")
+        refuse_missing(args.folder)
         refuse_existing(args, files_of_export(args.target, args.format)[1])
-        files = export(read_reconstruction(source), args.target, args.format)
+        found = read_newest(args.folder)
+        if found is None:
+            raise InputError(f"there is no reconstruction in {args.folder}: make one with ptycho reconstruct")
+        files = export(found, args.target, args.format)
     else:
         of_run = args.checkpoint in ("best", "last")
         if of_run:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from ptycho_core.inspection.memory import check_memory
 from ptycho_core.quality.displacements import what_moved
 from ptycho_core.quality.verdict import judge
 from ptycho_core.runs.record import RECONSTRUCTION, RunInfo, read_metrics, read_run
-from ptycho_core.runs.results import METRICS_FILE, set_results_aside
+from ptycho_core.runs.results import METRICS_FILE, set_results_aside, with_note
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 
@@ -149,6 +150,8 @@ def reconstruct(
         history.append(how)
         _log.info("%s", how)
     metrics = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": run.folder.name if run else None,
         "checkpoint": str(checkpoint_path.absolute()),
         "checkpoint_epoch": checkpoint.epoch,
         "same_scan": same_scan,
@@ -288,8 +291,11 @@ class Written:
 
 
 def write_results(reconstruction: Reconstruction, folder: Path) -> Written:
-    """Write NPZ, product, TIFF, PNG and metrics.json into ``folder/reconstruction``; what was there is set aside."""
-    target = folder / RECONSTRUCTION
+    """Write NPZ, product, TIFF, PNG and metrics.json into ``folder/reconstruction``; what was there is set aside.
+
+    The operator's note on the folder stands in them.
+    """
+    target, reconstruction = folder / RECONSTRUCTION, with_note(reconstruction, folder)
     earlier = set_results_aside(folder)
     written: dict[str, Path] = {}
     for format in ("npz", "product", "tiff", "png"):

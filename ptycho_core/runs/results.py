@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.codec import read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.verdict import Verdict, verdict_in
+from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.note import read_note
 from ptycho_core.runs.record import PREVIOUS, RECONSTRUCTION, RECORD, RunInfo, folders_with
+from ptycho_core.scan.reconstruction import Reconstruction
 
 METRICS_FILE = "metrics.json"
 
@@ -43,6 +47,24 @@ def find_results(folder: Path) -> list[Result]:
         if isinstance(metrics, dict):
             found.append(Result(place, metrics))
     return found
+
+
+def read_newest(folder: Path) -> Reconstruction | None:
+    """Return the newest reconstruction that ``folder`` holds, with the operator's note; None where there is none.
+
+    Raises
+    ------
+    InputError
+        Its file cannot be read.
+    """
+    path = folder / RECONSTRUCTION / "reconstruction.npz"
+    return with_note(read_reconstruction(path), folder) if path.is_file() else None
+
+
+def with_note(recon: Reconstruction, folder: Path) -> Reconstruction:
+    """Return a reconstruction with what the operator's note on a folder says now."""
+    note = read_note(folder)
+    return dataclasses.replace(recon, sample=note.sample, comments=note.comment)
 
 
 def find_applied(root: Path, depth: int = 5) -> list[Result]:

@@ -38,6 +38,10 @@ class Reconstruction:
         The scan's history and what was done since.
     loss_history
         Rows (epoch, loss), one per epoch of training.
+    name
+        Of the scan.
+    sample, comments
+        As the operator wrote them.
     recorded_positions_px
         (n, 2) float64: where the scan has the patterns, if refinement moved them to ``positions_px``; else None.
     """
@@ -53,6 +57,7 @@ class Reconstruction:
     history: tuple[str, ...] = ()
     loss_history: tuple[tuple[int, float], ...] = ()
     name: str = ""
+    sample: str = ""
     comments: str = ""
     recorded_positions_px: NDArray[np.float64] | None = None
 

@@ -14,7 +14,14 @@ from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.jobs.checks import look_at_targets
 from ptycho_gui.kit.threads.worker import Job
 
-_LABELS = {"npz": "&NumPy", "product": "&Ptychodus product", "cxi": "C&XI", "tiff": "&TIFF", "png": "P&ictures (PNG)"}
+_LABELS = {
+    "npz": "&NumPy",
+    "product": "&Ptychodus product",
+    "cxi": "C&XI",
+    "tiff": "&TIFF",
+    "png": "P&ictures (PNG)",
+    "page": "&Logbook page",
+}
 
 
 class ExportReconstructionDialog(CheckedDialog):

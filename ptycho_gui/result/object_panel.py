@@ -47,6 +47,7 @@ class ObjectPanel(QWidget):
     """Shows what it is given; a preview takes the place of what is shown unless that was asked for since."""
 
     export_requested = Signal()
+    page_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -232,7 +233,8 @@ class ObjectPanel(QWidget):
         same = "Its patterns are where they were recorded: train with positions at refine."
         allow(self.moves, nothing or (None if ready and ready.displacements is not None else same))
         two = "Two objects are shown: show one of them first." if compared else None
-        allow(self.export, nothing or ("The run still goes on." if live else two))
+        for button in (self.export, self.page):
+            allow(button, nothing or ("The run still goes on." if live else two))
 
     def _make_buttons(self) -> None:
         self.fit = KeyedButton(self, "Fit", "F", "Show the whole of what got light", checkable=False)
@@ -250,9 +252,11 @@ class ObjectPanel(QWidget):
         self.moves = KeyedButton(self, "Displacements", "A", "Show where refinement moved the patterns")
         self.live = KeyedButton(self, "Back to live (N)", "N", "Show the run that goes on", checkable=False)
         self.export = KeyedButton(self, "Export...", "E", "Write this reconstruction to files", checkable=False)
-        self.export.setIcon(icon("export-image"))
-        self.export.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.export.setFixedHeight(self.fit.sizeHint().height())
+        self.page = KeyedButton(self, "Page", "G", "Write the logbook page of this, and copy it", checkable=False)
+        for button, picture in ((self.export, "export-image"), (self.page, "page")):
+            button.setIcon(icon(picture))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setFixedHeight(self.fit.sizeHint().height())
         self.fit.clicked.connect(self.view.fit)
         self.lock.toggled.connect(self.view.lock_levels)
         self.viridis.toggled.connect(self._choose_map)
@@ -267,6 +271,7 @@ class ObjectPanel(QWidget):
         self.moves.toggled.connect(self._show_lower)
         self.live.clicked.connect(self._go_live)
         self.export.clicked.connect(self.export_requested)
+        self.page.clicked.connect(self.page_requested)
 
     @Slot(bool)
     def _choose_map(self, on: bool) -> None:
@@ -294,6 +299,7 @@ class ObjectPanel(QWidget):
             self.rings,
             self.moves,
             self.export,
+            self.page,
         ):
             tools.addWidget(button)
         upper = QSplitter(Qt.Orientation.Horizontal)

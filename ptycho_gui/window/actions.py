@@ -57,6 +57,9 @@ DECLARED: dict[str, _Declared] = {
     "export_reconstruction": _Declared(
         "&Export reconstruction…", "Write object and probe for other programs", "Ctrl+Shift+E", "export-image"
     ),
+    "page": _Declared(
+        "&Logbook page", "Write a page with picture, figures and note into the run, and copy it", "Ctrl+P", "page"
+    ),
     "note": _Declared("Write &note…", "Write down the sample and what you think of what is shown", "Ctrl+N", "note"),
     "reset_layout": _Declared("&Reset layout", "Put all panels back where they were"),
     "unlock": _Declared("&Move panels", "Show the panels' title bars, to drag them elsewhere"),
@@ -70,7 +73,7 @@ DECLARED: dict[str, _Declared] = {
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
     "&Run": ("best_picture", "", "start", "stop", "cancel", "resume", "", "enqueue", "search_settings", "", "apply"),
-    "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "note"),
+    "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "page", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),
 }

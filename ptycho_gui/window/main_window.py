@@ -145,6 +145,7 @@ class MainWindow(QMainWindow):
         bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
         bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
         bind("export_reconstruction", results.export_reconstruction, results.why_no_reconstruction)
+        bind("page", results.make_page, results.why_no_reconstruction)
         bind("note", results.note_shown, results.why_nothing_shown)
         bind("reset_layout", self._reset_layout)
         FullPicture(self, self.docks, "object", self.commands["full_picture"])
@@ -224,6 +225,7 @@ class MainWindow(QMainWindow):
         self.session.reconstructed.connect(self._show_reconstruction)
         self.session.compared.connect(self._show_both)
         self.object.export_requested.connect(self.results.export_reconstruction)
+        self.object.page_requested.connect(self.results.make_page)
         self.object.verdict.action_chosen.connect(self._carry_out)
         self.training.output_folder_changed.connect(self._update)
 

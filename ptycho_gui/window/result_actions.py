@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.config import ENGINES
@@ -20,7 +21,7 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
-from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
+from ptycho_gui.result.jobs.export import Page, export_checkpoint_job, export_reconstruction_job, page_job
 from ptycho_gui.result.jobs.reconstruct import compare_with_training_job
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
 from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, read_note_job, remove_checkpoint_job, write_note_job
@@ -62,9 +63,8 @@ class ResultActions(QObject):
         """What the reconstruction is that would be exported."""
         self._overlaid: dict[str, Path] = {}  # by what the curves call them
         self._to_overlay: list[Path] = []
-        self._exporting_checkpoint, self._exporting, self._deleting, self._overlaying, self._comparing, self._noting = (
-            WorkerSlot(self) for _ in range(6)
-        )
+        self._exporting_checkpoint, self._exporting, self._paging = (WorkerSlot(self) for _ in range(3))
+        self._deleting, self._overlaying, self._comparing, self._noting = (WorkerSlot(self) for _ in range(4))
         self._comparing.ended.connect(self._end_comparing)
         self._exporting_checkpoint.succeeded.connect(self._tell_checkpoint)
         self._exporting.succeeded.connect(self._tell_files)
@@ -93,6 +93,7 @@ class ResultActions(QObject):
             self._overlaying,
             self._comparing,
             self._noting,
+            self._paging,
         )
 
     def why_no_checkpoint(self) -> str | None:
@@ -144,7 +145,7 @@ class ResultActions(QObject):
     def export_reconstruction(self) -> None:
         """Ask where the reconstruction that is shown goes, and write it there."""
         reconstruction = self._session.reconstruction
-        if reconstruction is None:
+        if reconstruction is None or self._session.folder is None:
             return
         formats = self._preferences.texts("export_formats") or ["npz", "tiff", "png"]
         dialog = ExportReconstructionDialog(self._folder(), formats, self._window)
@@ -152,7 +153,19 @@ class ResultActions(QObject):
         if dialog.exec():
             self._preferences.set_folder("export", dialog.folder)
             self._preferences.set_texts("export_formats", dialog.formats)
-            self._exporting.start(export_reconstruction_job(reconstruction, dialog.folder, dialog.formats))
+            noted = self._session.folder
+            self._exporting.start(export_reconstruction_job(reconstruction, noted, dialog.folder, dialog.formats))
+
+    @Slot()
+    def make_page(self) -> None:
+        """Write the logbook page of what is shown beside it, and copy it."""
+        if self._session.reconstruction is not None and self._session.folder is not None:
+            self._paging.start(page_job(self._session.reconstruction, self._session.folder), self._copy_page)
+
+    def _copy_page(self, page: Page) -> None:
+        QGuiApplication.clipboard().setImage(page.picture)
+        names = " and ".join(path.name for path in page.files)
+        self._session.message.emit("info", f"Wrote {names} to {page.files[0].parent}; the page is on the clipboard.")
 
     def why_nothing_shown(self) -> str | None:
         """Say that neither a run nor a picture is shown; None if one is."""

@@ -15,6 +15,7 @@ from ptycho_core.formats.writers.cxi_image import write_cxi_image
 from ptycho_core.formats.writers.cxi_scan import write_cxi_scan
 from ptycho_core.formats.writers.images import write_png, write_tiff
 from ptycho_core.formats.writers.npz import read_npz, write_npz
+from ptycho_core.formats.writers.page import write_page
 from ptycho_core.formats.writers.product import read_product, write_product
 from ptycho_core.formats.writers.ptychopinn import write_ptychopinn
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -34,7 +35,7 @@ class Exporter:
     suffixes
         Endings by which a path names a file of this format.
     write
-        Called with the reconstruction and one path for each of ``files``.
+        Called with the reconstruction and one path for each of ``files``, or for that of the path's ending alone.
     help
         One line for the operator.
     """
@@ -65,6 +66,12 @@ EXPORTERS: dict[str, Exporter] = {
         write_png,
         "pictures of amplitude and phase with colour bar and scale bar",
     ),
+    "page": Exporter(
+        ("page.pdf", "page.png"),
+        (".pdf", ".png"),
+        write_page,
+        "a page for the logbook: object, probe, verdict, figures, settings, note",
+    ),
 }
 
 
@@ -78,9 +85,9 @@ def export(recon: Reconstruction, path: str | Path, format: str | None = None) -
     path
         A file's name with the format's ending, or a folder, which is made if need be. A format of several files
         puts their names after the stem of a file's name: ``star.png`` gives ``star_amplitude.png`` and
-        ``star_phase.png``.
+        ``star_phase.png``; ``star.pdf``, of which there is but one, ``star.pdf``.
     format
-        A key of `EXPORTERS`: npz, product, cxi, tiff or png; None goes by the path's ending.
+        A key of `EXPORTERS`: npz, product, cxi, tiff, png or page; None goes by the path's ending.
 
     Returns
     -------
@@ -118,8 +125,10 @@ def files_of_export(target: Path, format: str | None = None) -> tuple[Exporter, 
     exporter = EXPORTERS[format]
     if target.suffix.lower() not in exporter.suffixes or target.is_dir():
         return exporter, [target / name for name in exporter.files]
-    names = [f"{target.stem}_{Path(name).stem}{target.suffix}" for name in exporter.files]
-    return exporter, [target] if len(names) == 1 else [target.with_name(name) for name in names]
+    alike = [name for name in exporter.files if Path(name).suffix == target.suffix.lower()] or exporter.files
+    if len(alike) == 1:
+        return exporter, [target]
+    return exporter, [target.with_name(f"{target.stem}_{Path(name).stem}{target.suffix}") for name in alike]
 
 
 def _export_format_of(target: Path) -> str:

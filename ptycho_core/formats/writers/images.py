@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,12 +18,18 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ptycho_core import __version__
 from ptycho_core.base.atomic import atomic_write
+from ptycho_core.formats.writers.facts import caption_of, facts_of
 from ptycho_core.scan.reconstruction import Reconstruction
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
+SOFTWARE = f"ptycho {__version__}"
 PICTURED = 0.05
 """A pixel is part of the picture where its coverage is at least this fraction of the greatest."""
 
@@ -50,7 +57,8 @@ def write_tiff(recon: Reconstruction, amplitude_path: Path, phase_path: Path) ->
     """Write amplitude and phase (radians, mean removed) as 32-bit float TIFF of the whole canvas.
 
     The pixel size is in the resolution tags, in pixels per micrometre, and the unit in the description, as ImageJ
-    reads and writes them; without a pixel size the resolution is 1 pixel per pixel.
+    reads and writes them; without a pixel size the resolution is 1 pixel per pixel. What is known of the picture
+    (`facts_of`) is where ImageJ has it too: *Image > Show Info*.
 
     Raises
     ------
@@ -58,6 +66,7 @@ def write_tiff(recon: Reconstruction, amplitude_path: Path, phase_path: Path) ->
         A file cannot be written.
     """
     dy, dx = recon.pixel_size_m or (1.0, 1.0)
+    facts = "\n".join(f"{name}: {text}" for name, text in facts_of(recon).items())
     micro, unit = (1e6, "um") if recon.pixel_size_m is not None else (1.0, "pixel")
     for path, values in ((amplitude_path, np.abs(recon.object)), (phase_path, display_phase(recon))):
         image = values.astype(np.float32)
@@ -67,7 +76,9 @@ def write_tiff(recon: Reconstruction, amplitude_path: Path, phase_path: Path) ->
             image,
             imagej=True,
             resolution=(1 / (dx * micro), 1 / (dy * micro)),
-            metadata={"unit": unit, "axes": "YX"},
+            metadata={"unit": unit, "axes": "YX", "Info": facts},
+            software=SOFTWARE,
+            datetime=datetime.now(),
         )
         with atomic_write(path, _same_values(image)) as temporary:
             temporary.write_bytes(encoded.getbuffer())
@@ -82,30 +93,42 @@ def _same_values(image: NDArray[np.float32]) -> Callable[[Path], None]:
 
 
 def write_png(recon: Reconstruction, amplitude_path: Path, phase_path: Path, *, remove_ramp: bool = False) -> None:
-    """Write pictures of amplitude and phase, cropped to where the beam has been, with colour bar and scale bar.
+    """Write pictures of amplitude and phase, cropped to where the beam has been, with colour bar, scale bar, caption.
 
-    The amplitude is grey, over its 0.5 to 99.5 percentiles; the phase as `phase_style` says.
+    The amplitude is grey, over its 0.5 to 99.5 percentiles; the phase as `phase_style` says. What is known of the
+    picture (`facts_of`) is in chunks of text.
 
     Raises
     ------
     PtychoError
         A file cannot be written.
     """
+    amplitude, phase = cropped_images(recon, remove_ramp=remove_ramp)
+    for path, image, style in (
+        (amplitude_path, amplitude, amplitude_style(amplitude)),
+        (phase_path, phase, phase_style(phase)),
+    ):
+        figure = _picture(image, recon.name, caption_of(recon), recon.pixel_size_m, style)
+        with atomic_write(path, is_png) as temporary:
+            figure.savefig(temporary, dpi=200, metadata=png_texts(recon))
+
+
+def cropped_images(
+    recon: Reconstruction, *, remove_ramp: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return amplitude and phase (h, w) of where the beam has been; NaN in what it left out within that."""
     covered = covered_area(recon.coverage)
     window = bounding_box(covered)
 
     def cropped(values: NDArray[Any]) -> NDArray[np.float32]:
         return np.where(covered, values, np.float32(np.nan))[window].astype(np.float32)
 
-    amplitude = cropped(np.abs(recon.object))
-    phase = cropped(display_phase(recon, remove_ramp=remove_ramp))
-    for path, image, style in (
-        (amplitude_path, amplitude, amplitude_style(amplitude)),
-        (phase_path, phase, phase_style(phase)),
-    ):
-        figure = _picture(image, recon.name, recon.pixel_size_m, style)
-        with atomic_write(path, _is_png) as temporary:
-            figure.savefig(temporary, dpi=200)
+    return cropped(np.abs(recon.object)), cropped(display_phase(recon, remove_ramp=remove_ramp))
+
+
+def png_texts(recon: Reconstruction) -> dict[str, str]:
+    """Return the texts that a PNG of a reconstruction carries."""
+    return {"Title": recon.name, "Software": SOFTWARE, **facts_of(recon)}
 
 
 class Style(NamedTuple):
@@ -156,37 +179,56 @@ def bounding_box(covered: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _is_png(temporary: Path) -> None:
+def is_png(temporary: Path) -> None:
+    """Raise where a file is no PNG that reads back."""
     from matplotlib.image import imread
 
     imread(temporary)
 
 
-def _picture(image: NDArray[np.float32], title: str, pixel_size_m: tuple[float, float] | None, style: Style) -> Figure:
+def _picture(
+    image: NDArray[np.float32], title: str, caption: str, pixel_size_m: tuple[float, float] | None, style: Style
+) -> Figure:
     # matplotlib takes a third of a second to import: only who draws pays
+    from matplotlib.figure import Figure
+
+    height, width = image.shape
+    dy, dx = pixel_size_m or (1.0, 1.0)
+    tall = float(np.clip(4.8 * height * dy / (width * dx), 2.0, 9.0))
+    figure = Figure(figsize=(6.0, tall + 0.4), layout="constrained")
+    axes = figure.add_subplot()
+    shown = draw_picture(axes, image, pixel_size_m, style)
+    axes.set_title(title, parse_math=False)
+    if caption:
+        figure.supxlabel(caption, fontsize="small", parse_math=False)
+    mark_angles(figure.colorbar(shown, ax=axes, label=style.label, shrink=0.9), style)
+    return figure
+
+
+def draw_picture(
+    axes: Axes, image: NDArray[np.float32], pixel_size_m: tuple[float, float] | None, style: Style, size: float = 10.0
+) -> AxesImage:
+    """Draw a picture into axes, which lose their frame; its scale bar has letters of this size in points."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar  # type: ignore[import-untyped]
 
-    dy, dx = pixel_size_m or (1.0, 1.0)
     height, width = image.shape
-    aspect = dy / dx
-    figure = Figure(figsize=(6.0, float(np.clip(4.8 * height * aspect / width, 2.0, 9.0)) + 0.4), layout="constrained")
-    axes = figure.add_subplot()
+    dy, dx = pixel_size_m or (1.0, 1.0)
     colours = ListedColormap(colormaps[style.cmap](np.linspace(0, style.last, 256)))
     low, high = style.limits
-    shown = axes.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+    shown = axes.imshow(image, cmap=colours, vmin=low, vmax=high, aspect=dy / dx, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(title)
-    bar = figure.colorbar(shown, ax=axes, label=style.label, shrink=0.9)
-    if high == np.pi:
-        bar.set_ticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
     length, text = scale_bar(width, dx if pixel_size_m is not None else None)
-    axes.add_artist(
-        AnchoredSizeBar(axes.transData, length, text, "lower left", pad=0.5, sep=4, size_vertical=height / 120)
-    )
-    return figure
+    inside = {"pad": 0.05 * size, "sep": 0.4 * size, "size_vertical": height / 120, "fontproperties": {"size": size}}
+    axes.add_artist(AnchoredSizeBar(axes.transData, length, text, "lower left", **inside))
+    return shown
+
+
+def mark_angles(bar: Colorbar, style: Style) -> None:
+    """Mark a colour bar in parts of the circle, where it goes round it."""
+    if style.limits == (-np.pi, np.pi):
+        bar.set_ticks([-np.pi, -np.pi / 2, 0, np.pi / 2, np.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
 
 
 def scale_bar(width: int, pixel_m: float | None) -> tuple[float, str]:

@@ -39,8 +39,8 @@ def write_npz(recon: Reconstruction, path: Path) -> None:
     Keys: ``object`` (H, W) complex64, ``probe`` (M, N, N) complex64 in sqrt(counts), ``coverage`` (H, W) float32,
     ``positions_px`` (n, 2) float64 (y, x) on the canvas of probe pixel (N//2, N//2), ``pattern_index`` (n,) int64,
     ``pixel_size_m`` (2,) float64 (y, x), NaN if unknown; and as JSON texts ``metrics``, ``config`` and ``metadata``
-    (geometry, history, loss history, name, comments). Where refinement moved the patterns, ``recorded_positions_px``
-    (n, 2) says where they were recorded.
+    (geometry, history, loss history, name, sample, comments). Where refinement moved the patterns,
+    ``recorded_positions_px`` (n, 2) says where they were recorded.
 
     Raises
     ------
@@ -102,6 +102,7 @@ def metadata_of(recon: Reconstruction) -> dict[str, Any]:
         "history": recon.history,
         "loss_history": recon.loss_history,
         "name": recon.name,
+        "sample": recon.sample,
         "comments": recon.comments,
     }
 
@@ -114,5 +115,6 @@ def fields_from_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
         "history": tuple(metadata["history"]),
         "loss_history": tuple((epoch, math.nan if loss is None else loss) for epoch, loss in metadata["loss_history"]),
         "name": metadata["name"],
+        "sample": metadata.get("sample", ""),  # since version 0.2
         "comments": metadata["comments"],
     }

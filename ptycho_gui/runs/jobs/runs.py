@@ -15,11 +15,10 @@ from PySide6.QtGui import QImage, QImageReader
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
-from ptycho_core.formats.writers.exports import read_reconstruction
 from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
-from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, verdict_of
+from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, read_newest, verdict_of
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_gui.kit.threads.worker import Job, Progress
 
@@ -166,10 +165,7 @@ def _listed(found: RunInfo | BrokenRun) -> ListedRun:
 
 
 def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:
-    path = info.reconstruction / "reconstruction.npz"
-    if not path.is_file():
-        return None, ""
     try:
-        return read_reconstruction(path), ""
+        return read_newest(info.folder), ""
     except PtychoError as error:
         return None, str(error)

@@ -7,11 +7,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtWidgets import QDialog, QFileDialog
 
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
-from ptycho_core.runs.note import Note, read_note
+from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.log.log_bridge import start_logging
@@ -145,6 +146,21 @@ def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
     assert read_note(folder) == Note("Ni foil", "sharp\nat last")
     assert proposed == [Note(), Note("Ni foil", "sharp\nat last")]
     assert str(folder) in window.message_bar.text
+
+
+def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window, qtbot, trained, tmp_path, qapp):
+    folder = shutil.copytree(trained, tmp_path / "night-3")
+    with qtbot.waitSignal(window.session.run_opened):
+        window.open_path(folder)
+    with qtbot.waitSignal(window.session.reconstructed):
+        window.results.reconstruct_best(0)
+    write_note(folder, Note("Ni foil", "sharp at last"))
+    qtbot.waitUntil(window.object.page.isEnabled)
+    window.object.page.click()
+    said(window, qtbot, f"Wrote page.pdf and page.png to {folder / 'reconstruction'}; the page is on the clipboard.")
+    with Image.open(folder / "reconstruction/page.png") as image:
+        assert (image.text["Sample"], image.text["Run"]) == ("Ni foil", "night-3")
+        assert qapp.clipboard().image().width() == image.width
 
 
 def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import resource
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 import ptycho_core
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction
+from ptycho_core.formats.writers.facts import caption_of, facts_of
 from ptycho_core.formats.writers.images import PICTURED, display_phase, phase_style, scale_bar, write_png
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Geometry
@@ -215,6 +217,55 @@ def test_tiffs_carry_the_pixel_size_as_imagej_reads_it(tmp_path):
         assert (image.mode, image.size) == ("F", (80, 60))
 
 
+TOLD = {
+    "date": "2026-11-27T12:00:00+00:00",
+    "run": "night-3",
+    "same_scan": True,
+    "checkpoint_epoch": 4,
+    "polish_epochs": 10,
+    "free_misfit": 1.0913,
+    "half_scans_resolution_px": 1.5,
+    "verdict": {"level": "doubtful", "reasons": ["too few patterns"], "actions": []},
+}
+
+
+@pytest.mark.parametrize("format", ["png", "page", "tiff"])
+def test_exported_pictures_carry_run_date_scores_and_the_note(tmp_path, format):
+    recon = reconstruction(metrics=TOLD, sample="Ni foil, 20 µm, β", comments="dim\nat last")
+    for path in export(recon, tmp_path, format):
+        if path.suffix == ".png":
+            with Image.open(path) as image:
+                carried = "\n".join(f"{name}: {text}" for name, text in image.text.items())
+        elif path.suffix == ".tif":
+            with tifffile.TiffFile(path) as file:
+                carried = file.imagej_metadata["Info"]
+                assert file.pages[0].tags["Software"].value == f"ptycho {ptycho_core.__version__}"
+        else:
+            continue
+        for told in (
+            "Scan: Siemens star",
+            "Sample: Ni foil, 20 µm, β",
+            "Run: night-3",
+            "Date: 2026-11-27 ",
+            "Epoch: 5",
+            "Polish: 10 epochs",
+            "Verdict: doubtful: too few patterns",
+            "Free misfit: 1.0913",
+            "Resolution: 528 nm (half scans)",
+            "Comment: dim\nat last",
+        ):
+            assert told in carried, path.name
+
+
+def test_a_picture_of_another_scan_names_the_run_of_the_model_as_such():
+    facts = facts_of(reconstruction(metrics={**TOLD, "same_scan": False, "half_scans_reason": "too few patterns"}))
+    assert facts["Model of run"] == "night-3"
+    assert "Run" not in facts
+    assert caption_of(reconstruction(metrics=TOLD)).startswith("night-3, 2026-11-27 ")
+    assert caption_of(reconstruction(metrics=TOLD)).endswith("free misfit 1.0913, doubtful")
+    assert caption_of(reconstruction(metrics={"free_misfit": math.nan})) == ""
+
+
 def test_tiffs_without_a_pixel_size_are_in_pixels(tmp_path):
     amplitude, _ = export(reconstruction(geometry=Geometry()), tmp_path, "tiff")
     with tifffile.TiffFile(amplitude) as file:
@@ -300,7 +351,7 @@ def test_every_format_leaves_the_old_files_when_the_disk_is_full(tmp_path, forma
 
 
 def test_an_unknown_format_lists_those_that_exist(tmp_path):
-    with pytest.raises(InputError, match="no export format 'jpeg'; there are npz, product, cxi, tiff, png"):
+    with pytest.raises(InputError, match="no export format 'jpeg'; there are npz, product, cxi, tiff, png, page"):
         export(reconstruction(), tmp_path, "jpeg")
 
 
@@ -312,6 +363,7 @@ def test_an_unknown_format_lists_those_that_exist(tmp_path):
         ("star.npz", ["star.npz"]),
         ("star.PNG", ["star_amplitude.PNG", "star_phase.PNG"]),
         ("star.tiff", ["star_amplitude.tiff", "star_phase.tiff"]),
+        ("star.pdf", ["star.pdf"]),
     ],
 )
 def test_without_a_format_the_ending_says_which(tmp_path, target, files):
