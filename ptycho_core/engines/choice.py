@@ -21,9 +21,8 @@ def solver_of(folder: Path, canvas: Canvas) -> DirectModel | None:
         model = load_checkpoint(folder / WARM_START).model()
     except InputError:
         return None
-    if not isinstance(model, DirectModel) or model.object.shape != canvas.shape:
-        return None
-    return model.to(canvas.device)
+    assert isinstance(model, DirectModel)  # a warm start keeps no other
+    return model.to(canvas.device) if model.object.shape == canvas.shape else None
 
 
 def choose_picture(model: Model, object: Tensor, solver: DirectModel, validation: Canvas) -> PictureChosen:

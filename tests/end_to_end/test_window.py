@@ -113,6 +113,10 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
         "--scan",
         scan_path,
         "--json",
+        "--no-halves",
+        "--no-final-pass",
+        "--polish",
+        "0",
     ]
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

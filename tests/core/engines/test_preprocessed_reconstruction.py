@@ -13,13 +13,13 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.detector import Turn
-from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.runs.run import read_run
 from ptycho_core.scan.orientation import ORIENTATIONS, inverse
 from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, OrientPositions, Pad
 from ptycho_core.simulation import SimulationSpec
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.fits import PLAIN, above, below, simulated
+from tests.helpers.scores import compare_to_truth
 
 pytestmark = pytest.mark.xdist_group("one plain fit")
 

@@ -20,9 +20,9 @@ from ptycho_core.engines.solver import Patterns, Unknowns, expected_counts, misf
 from ptycho_core.engines.training import train
 from ptycho_core.engines.variation import canonical, unvary, vary
 from ptycho_core.inspection.run_checks import check_settings
-from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.simulation import Simulation
 from tests.helpers.fits import above, below
+from tests.helpers.scores import compare_to_truth
 from tests.helpers.wandering_beam import SPEC, wandering
 
 N, COUNT, MODES = 8, 5, 2

@@ -14,12 +14,12 @@ from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
-from ptycho_core.quality.metrics import compare_to_truth
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation
 from tests.helpers import fits
 from tests.helpers.fits import PLAIN, above, below
+from tests.helpers.scores import compare_to_truth
 from tests.helpers.specs import PHOTOGRAPHS
 
 PROBES = {
