@@ -103,6 +103,16 @@ class PreprocessingPanel(QWidget):
             self.search.raise_()
 
     @property
+    def unapplied(self) -> bool:
+        """Whether there are steps that the open scan was not loaded with."""
+        return self._looked is not None and self._steps_or_none() != self._looked.scan.source.steps
+
+    @property
+    def problem(self) -> str:
+        """Why the steps cannot be applied; empty where they can."""
+        return self.form.error or self.model.first_problem()
+
+    @property
     def undo_actions(self) -> list[QAction]:
         """Undo and redo, for other widgets in which steps are drawn."""
         return [self.list.undo, self.list.redo]
@@ -209,8 +219,7 @@ class PreprocessingPanel(QWidget):
         self.form.show_entry(entry, row)
         self.form.show_result(self.model.problem(row) if entry and entry.active else "", self._note_of(row))
         no_scan = "" if self._looked else "No scan is open."
-        problem = self.form.error or self.model.first_problem()
-        applied = self._looked is not None and self._steps_or_none() == self._looked.scan.source.steps
+        problem, applied = self.problem, self._looked is not None and not self.unapplied
         self.list.allow(no_scan, "" if self._outcome else "The scan is still being looked at.", problem)
         allow(self.orientation_button, no_scan or problem)
         allow(self.apply_button, no_scan or problem or ("They are applied." if applied else ""))

@@ -101,10 +101,10 @@ class ScanLoader(QObject):
         if self._asked is not None:
             self.open(self._asked.fixed(fix))
 
-    def set_steps(self, steps: tuple[Step, ...]) -> None:
-        """Open the scan again with other preprocessing."""
+    def set_steps(self, steps: tuple[Step, ...], then: Callable[[Inspection], object] | None = None) -> None:
+        """Open the scan again with other preprocessing; ``then`` as of `open`."""
         if source := self._latest:
-            self.open(dataclasses.replace(source, steps=steps))
+            self.open(dataclasses.replace(source, steps=steps), then)
 
     def reload(self) -> None:
         """Open the scan again as it is on the disk now."""

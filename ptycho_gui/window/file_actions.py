@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QStandardPaths, Slot
+from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
@@ -42,6 +42,9 @@ class FileActions(QObject):
         Over which dialogs appear.
     """
 
+    opened = Signal()
+    """A scan that the operator asked for is open."""
+
     def __init__(self, session: Session, preferences: Preferences, window: QWidget) -> None:
         super().__init__(window)
         self._session, self._preferences, self._window = session, preferences, window
@@ -50,6 +53,8 @@ class FileActions(QObject):
         for slot in (self._simulating, self._saving):
             slot.failed.connect(self._show_failure)
         self._recent: QMenu | None = None
+        self.may_leave: Callable[[], bool] = lambda: True
+        """Asked before what is open is left; the window knows what would be lost."""
 
     def open(self) -> None:
         """Ask for a scan."""
@@ -60,16 +65,32 @@ class FileActions(QObject):
         """Open a scan, or the run in a folder."""
         path = path.absolute()
         if path.is_dir() or path.name == RECORD:
-            self._session.open_run(path if path.is_dir() else path.parent)
+            self.open_run(path if path.is_dir() else path.parent)
         else:
-            self._session.loader.open(ScanSource(path))
+            self._open(ScanSource(path))
+
+    @Slot(Path)
+    def open_run(self, folder: Path) -> None:
+        """Show a run, and open its scan."""
+        if self.may_leave():
+            self._session.open_run(folder)
+
+    @Slot(Path)
+    def resume_run(self, folder: Path) -> None:
+        """Show a run and go on with it."""
+        if self.may_leave():
+            self._session.resume_run(folder)
+
+    def _open(self, source: ScanSource) -> None:
+        if self.may_leave():
+            self._session.loader.open(source, lambda looked: self.opened.emit())
 
     def open_with_positions(self) -> None:
         """Ask for a scan, and for the file of its positions."""
         path = self._ask("Open scan: the file with the patterns", _SCANS)
         positions = path and self._ask("Open scan: the file with the positions", _POSITIONS)
         if path and positions:
-            self._session.loader.open(ScanSource(path, positions))
+            self._open(ScanSource(path, positions))
 
     def open_mapped(self) -> None:
         """Ask for a file, and what in it is what."""
@@ -86,12 +107,12 @@ class FileActions(QObject):
     def _open_by_mapping(self, path: Path) -> None:
         dialog = MappingDialog(path, self._window)
         if dialog.exec():
-            self._session.loader.open(ScanSource(path, dialog.positions_file(), mapping=dialog.mapping()))
+            self._open(ScanSource(path, dialog.positions_file(), mapping=dialog.mapping()))
 
     def open_demo(self) -> None:
         """Simulate a scan and open it."""
         documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-        self._simulate(Path(documents) / "ptycho-demo", self._session.loader.open)
+        self._simulate(Path(documents) / "ptycho-demo", self._open)
 
     def run_demo(self, folder: Path) -> None:
         """Simulate a scan, open it, and begin to train on it with the preset quick."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QToolBar, QWhatsThis, QWidget
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QWhatsThis, QWidget
+from superqt import QElidingLabel
 
 from ptycho_core.base.errors import Fix, Problem, PtychoError
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
@@ -47,6 +48,7 @@ from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.result_actions import ResultActions
 from ptycho_gui.window.run_actions import RunActions
 from ptycho_gui.window.session import Session, ShownRun, shortcomings
+from ptycho_gui.window.unapplied_steps import UnappliedSteps
 from ptycho_gui.window.welcome_panel import WelcomePanel
 
 _UNFINISHED = "unfinished_run"
@@ -76,6 +78,7 @@ class MainWindow(QMainWindow):
         self._make_panels()
         self.files = FileActions(self.session, preferences, self)
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
+        self.steps = UnappliedSteps(self.prepare, self.session, self)
         self.notice = Notice(self, self.session, self._ending)
         self.runs_now = RunActions(self.session, self.training, self)
         self._fill_view_menu()
@@ -99,6 +102,11 @@ class MainWindow(QMainWindow):
         self.addToolBarBreak()
         self.addToolBar(_strip("Progress", self.run_bar))
         self.addToolBar(Qt.ToolBarArea.BottomToolBarArea, _strip("Messages", self.message_bar))
+        self.shown = QElidingLabel()
+        self.shown.setAccessibleName("Open scan and shown run")
+        self.shown.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.shown.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.commands.toolbar.addWidget(self.shown)
         self.docks = Docks(self)
         for name, title, group, widget in (
             ("scan", "Scan", "left", self.scan),
@@ -133,7 +141,8 @@ class MainWindow(QMainWindow):
         bind("reload", session.loader.reload, self._why_no_scan)
         bind("save_scan", files.save_scan, self._why_no_scan)
         bind("quit", self.close)
-        bind("best_picture", self.runs_now.best_picture, self.runs_now.why_not)
+        best_picture = self.runs_now.best_picture
+        bind("best_picture", lambda: self.steps.applied_before("go on", best_picture), self.runs_now.why_not)
         bind("search_settings", self.runs_now.search_settings, self._why_no_scan)
         bind("start", self._start, lambda: session.why_not_start() or self._why_no_folder())
         bind("stop", session.stop, session.why_idle)
@@ -180,6 +189,8 @@ class MainWindow(QMainWindow):
         loader.left.connect(self._show_scan_again)
         loader.counted.connect(self._show_counted)
         loader.changed.connect(self._show_change)
+        self.files.may_leave = self.steps.may_be_lost
+        self.files.opened.connect(lambda: self.docks.show("data"))
         self.scan.open_requested.connect(self.files.open)
         self.scan.reload_requested.connect(loader.reload)
         self.scan.cancel_requested.connect(loader.cancel)
@@ -216,8 +227,8 @@ class MainWindow(QMainWindow):
         self.queue.add_requested.connect(self._enqueue)
         self.queue.run_requested.connect(session.start_queue)
         self.queue.pause_requested.connect(session.pause_queue)
-        self.runs.open_requested.connect(session.open_run)
-        self.runs.resume_requested.connect(session.resume_run)
+        self.runs.open_requested.connect(self.files.open_run)
+        self.runs.resume_requested.connect(self.files.resume_run)
         self.runs.folder_chosen.connect(self._remember_runs)
         self.runs.message.connect(self.message_bar.show_message)
 
@@ -327,10 +338,18 @@ class MainWindow(QMainWindow):
         self._update()
 
     def _name_window(self) -> None:
-        """Name the scan that is open and the run that is shown, which may be of another scan."""
+        """Name the scan that is open and the run that is shown, and say where that is of another scan."""
         source, run = self.session.loader.source, self.session.run
-        parts = [source.file.name] if source else []
-        self.setWindowTitle(", ".join([*parts, *([f"run {run.folder.name}"] if run else [])]))
+        scan = source.path if source else None
+        parts = [f"Open scan: {scan.name}"] if scan else []
+        if run is not None:
+            other = f", of {run.scan.name}" if run.scan and run.scan != scan else ""
+            parts.append(f"Run shown: {run.folder.name}{other}")
+        self.setWindowTitle("; ".join(parts))
+        self.shown.setText("   ".join(parts))
+        paths = [str(path) for path in (scan, run and run.folder) if path]
+        about = "Scan, Data, Prepare and Training are of the open scan, the rest of the run that is shown"
+        self.shown.setToolTip("\n".join([about, *paths]))
 
     @Slot(object)
     def _show_counted(self, looked: Inspection) -> None:
@@ -404,10 +423,13 @@ class MainWindow(QMainWindow):
     @Slot()
     def _start(self) -> None:
         if folder := self.training.output_folder:
-            self.session.start(folder)
+            self.steps.applied_before("start", lambda: self.session.start(folder))
 
     @Slot()
     def _enqueue(self) -> None:
+        self.steps.applied_before("add", self._add_to_queue)
+
+    def _add_to_queue(self) -> None:
         source, folder = self.session.loader.source, self.training.output_folder
         if source is None or folder is None:
             return
@@ -521,6 +543,9 @@ class MainWindow(QMainWindow):
         if self.session.busy:
             event.ignore()
             self._ask_to_close()
+            return
+        if not self.session.closing and not self.steps.may_be_lost():
+            event.ignore()
             return
         self.preferences.set_folder("settings", self.training.folder)
         self.docks.save(self.preferences)

@@ -43,9 +43,10 @@ _BUSY = "Another run can be opened when nothing runs any more."
 
 @dataclass(frozen=True, eq=False)
 class ShownRun:
-    """The run that the window shows: where it is, its numbers, and its record as soon as that was read."""
+    """The run that the window shows: where it is, of which scan, its numbers, and its record once that was read."""
 
     folder: Path
+    scan: Path | None
     history: RunHistory
     info: RunInfo | None = None
 
@@ -150,7 +151,7 @@ class Session(QObject):
         looked = self.loader.looked
         if looked is not None and self.why_not_start() is None:
             scan = looked.scan
-            self._train(self.draft.settings(), folder, lambda: scan)
+            self._train(self.draft.settings(), folder, scan.source, lambda: scan)
             self._scan = scan
 
     def best_picture(self, folder: Path, minutes: float) -> None:
@@ -295,8 +296,8 @@ class Session(QObject):
         known = self.run.info.scan
         return lambda: open_recorded(known)
 
-    def _train(self, settings: dict[str, Any], folder: Path, read: Callable[[], Scan]) -> None:
-        self._begin(ShownRun(folder, RunHistory(build_config(settings))))
+    def _train(self, settings: dict[str, Any], folder: Path, source: ScanSource, read: Callable[[], Scan]) -> None:
+        self._begin(ShownRun(folder, source.path, RunHistory(build_config(settings))))
         self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
@@ -333,7 +334,8 @@ class Session(QObject):
         """Go on with a task of several parts, of which some train."""
         self.training = False
         if part.config is not None:
-            self._begin(ShownRun(Path(part.run_dir), RunHistory(part.config)))
+            source = self.loader.source
+            self._begin(ShownRun(Path(part.run_dir), source.path if source else None, RunHistory(part.config)))
         self.planned.emit(part)
 
     def _tell(self, events: tuple[Any, ...]) -> None:
@@ -408,7 +410,7 @@ class Session(QObject):
             self.idle.emit()
             return
         self._queued, run = queued, queued.run
-        self._train(run.settings, run.folder, lambda: open_scan(run.source))
+        self._train(run.settings, run.folder, run.source, lambda: open_scan(run.source))
 
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""
@@ -447,7 +449,8 @@ class Session(QObject):
             self.message.emit("warning", _BUSY)
             return
         info = opened.info
-        self.run, self.folder = ShownRun(info.folder, RunHistory.from_run(info, opened.columns), info), info.folder
+        self.run = ShownRun(info.folder, info.scan.path, RunHistory.from_run(info, opened.columns), info)
+        self.folder = info.folder
         self.run.history.verdict = opened.verdict
         self.reconstruction, self._scan, self._applied = opened.reconstruction, None, None
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})

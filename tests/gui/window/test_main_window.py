@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ from PySide6.QtWidgets import (
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.events import CheckpointSaved, RefinementChecked, RolledBack
 from ptycho_core.runs.record import read_run
+from ptycho_core.scan.steps import Crop
 from ptycho_gui.kit import theme
 from ptycho_gui.log.log_bridge import start_logging
+from ptycho_gui.prepare.step_entry import StepEntry
 from ptycho_gui.window.actions import DECLARED
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
@@ -92,6 +95,52 @@ def test_an_assumption_is_answered_in_the_scan_panel(with_scan, qtbot):
     assert with_scan.session.loader.looked.scan.geometry.energy_ev == 8800
 
 
+def test_a_scan_that_is_opened_shows_its_data_and_the_run_of_another_one_is_named_as_such(with_scan, qtbot, tmp_path):
+    run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=1)
+    qtbot.waitUntil(with_scan.object.isVisible)
+    assert with_scan.shown.text() == "Open scan: scan.npz   Run shown: run"
+    with_scan.open_path(Path(shutil.copy(with_scan.session.loader.source.path, tmp_path / "other.npz")))
+    qtbot.waitUntil(with_scan.data.isVisible)
+    assert with_scan.shown.text() == "Open scan: other.npz   Run shown: run, of scan.npz"
+
+
+def steps_not_applied(window, monkeypatch, agrees):
+    asked = []
+    monkeypatch.setattr(
+        "ptycho_gui.window.unapplied_steps.confirmed",
+        lambda parent, title, question, verb, otherwise: bool(asked.append((question, verb))) or agrees,
+    )
+    window.prepare.model.insert(0, StepEntry.of(Crop(12)))
+    assert window.prepare.unapplied
+    return asked
+
+
+def test_steps_that_are_not_applied_are_asked_about_before_they_are_lost(with_scan, qtbot, monkeypatch, tmp_path):
+    asked = steps_not_applied(with_scan, monkeypatch, agrees=False)
+    other = shutil.copy(with_scan.session.loader.source.path, tmp_path / "other.npz")
+    with_scan.open_path(Path(other))
+    with_scan.files.open_run(tmp_path)
+    assert not with_scan.close()
+    assert [verb for _, verb in asked] == ["&Lose the steps"] * 3
+    assert "not applied to scan.npz" in asked[0][0]
+    assert with_scan.session.loader.source.path.name == "scan.npz"
+    with_scan.prepare.model.remove(0)
+    with qtbot.waitSignal(with_scan.session.loader.opened):
+        with_scan.open_path(Path(other))
+    assert len(asked) == 3
+
+
+def test_a_run_starts_with_the_steps_that_are_seen_or_not_at_all(with_scan, qtbot, monkeypatch, tmp_path):
+    asked = steps_not_applied(with_scan, monkeypatch, agrees=True)
+    with_scan.session.draft.load({**DIRECT, "max_epochs": 1})
+    with_scan.training.output_folder = tmp_path / "run"
+    qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())
+    with qtbot.waitSignal(with_scan.session.idle):
+        with_scan.commands["start"].trigger()
+    assert [verb for _, verb in asked] == ["&Apply and start"]
+    assert read_run(tmp_path / "run").scan.shape[1:] == (12, 12)
+
+
 def test_a_file_that_is_no_scan_is_explained_and_the_window_goes_on(with_scan, qtbot, tmp_path):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(b"no HDF5")
@@ -130,7 +179,7 @@ def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(wi
     for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.run_bar.state
-    assert with_scan.windowTitle() == "scan.npz, run run"
+    assert with_scan.windowTitle() == "Open scan: scan.npz; Run shown: run"
     qtbot.waitUntil(lambda: "free misfit" in with_scan.object.title.text())
 
 
