@@ -71,6 +71,8 @@ def good_pixels(
     if how == "invert":
         notes.append("inverted the mask")
     pieces = [_masks_of(store, key, patterns.shape[0]) for key in keys]
+    if any(0 in piece.shape for piece in pieces):
+        raise InputError(f"{store.path}: '{keys[0]}' is empty: it holds no mask: set mask=ignore", [IGNORE])
     if len({piece.shape[1:] for piece in pieces}) > 1:
         raise InputError(f"{store.path}: the masks differ in size; all must be that of the patterns", [IGNORE])
     judge = _Judge(is_good, f"{store.path}: '{keys[0]}'", any_number=any_number, inverted=how == "invert")

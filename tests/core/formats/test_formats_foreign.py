@@ -371,3 +371,8 @@ def test_nsls2_window_beyond_the_frames_is_refused(tmp_path):
     with h5py.File(path, "a") as file:
         file["raw_data/roi"][0] = [20, 36]
     refused(path, r"'raw_data/roi' must be two pairs within the frames of \(30, 40\) pixels")
+
+
+def test_nexus_mask_without_pixels_is_refused(tmp_path):
+    path = edited(tmp_path, "nexus", lambda file: replace(file, f"{DETECTOR}/pixel_mask", np.zeros((16, 0), np.uint8)))
+    refused(path, "pixel_mask' is empty: it holds no mask: set mask=ignore")
