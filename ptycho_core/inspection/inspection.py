@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import Problem
+from ptycho_core.inspection.beam import Beam, beam_of, units_of
 from ptycho_core.inspection.memory import gigabytes, memory_of
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
@@ -43,6 +44,8 @@ class Inspection:
         `median_step_px` of its positions.
     problems
         From `check_scan`.
+    beam
+        Of the scan's own probe; None without one, and in the near field, where a probe is told as a shadow.
     """
 
     scan: Scan
@@ -51,6 +54,7 @@ class Inspection:
     near: Neighborhoods
     step_px: float
     problems: tuple[Problem, ...]
+    beam: Beam | None
 
 
 def inspect(
@@ -69,7 +73,9 @@ def inspect(
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
     problems = [*check_scan(scan, seen, step_px), *check_overlap(scan, step_px, probe_diameter(probe))]
-    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(problems))
+    focused = scan.probe is not None and scan.geometry.propagator == "far"
+    beam = beam_of(probe, units_of(scan.geometry, scan.size)) if focused else None
+    return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(problems), beam)
 
 
 def scan_figures(scan: Scan) -> dict[str, Any]:
@@ -125,6 +131,7 @@ def figures(looked: Inspection) -> dict[str, Any]:
             "diameter_m": None if pixel is None else _number(diameter * math.sqrt(pixel[0] * pixel[1])),
             "overlap": _number(max(0.0, 1 - step / diameter)) if diameter > 0 else None,
         },
+        "beam": looked.beam and looked.beam.figures(),
         "memory": {"bytes": memory.total, "object_px": list(memory.canvas_px)},
         "mask": {
             "bad_pixels": int(np.count_nonzero(~seen.good)),
@@ -156,6 +163,7 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
         ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
         ("Probe", _probe_line(probe)),
+        *([("Beam", _beam_line(info["beam"]))] if info["beam"] else []),
         ("Overlap", "unknown" if probe["overlap"] is None else f"{probe['overlap']:.0%} of the probe's diameter"),
         ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV") + _of_electrons(geometry)),
         ("Distance", _or_unknown(geometry["distance_m"], 1, "m") + _in_near_field(geometry)),
@@ -275,6 +283,35 @@ def _probe_line(probe: dict[str, Any]) -> str:
     diameter = probe["diameter_px"]
     size = "no power" if diameter is None else f"{diameter:.3g} px{_length(probe['diameter_m'])} in diameter"
     return f"{origin}, {count}, {size}"
+
+
+def _beam_line(beam: dict[str, Any]) -> str:
+    at_sample = _widths(beam["width_px"], beam["width_m"])
+    if beam["in_focus"]:
+        return f"{at_sample} wide (FWHM, y x x), in focus"
+    if None in beam["defocus_px2_per_wavelength"]:
+        return f"{at_sample} wide (FWHM, y x x), no focus within reach"
+    in_focus = _widths(beam["focus_width_px"], beam["focus_width_m"])
+    return f"{at_sample} wide (FWHM, y x x) at the sample, {_behind(beam)} the focus, where it is {in_focus}"
+
+
+def _behind(beam: dict[str, Any]) -> str:
+    """Return how far the sample is behind the focus, or before it."""
+    metres, plain = beam["defocus_m"], beam["defocus_px2_per_wavelength"]
+
+    def told(along: int | None) -> str:
+        y, x = metres or plain
+        z = (y + x) / 2 if along is None else (y, x)[along]
+        length = with_unit(abs(z)) if metres else f"{abs(z):.4g} px²/wavelength"
+        return f"{length} {'behind' if z > 0 else 'before'}"
+
+    return f"{told(0)} (y) and {told(1)} (x)" if beam["astigmatic"] else told(None)
+
+
+def _widths(pixels: list[float], metres: list[float] | None) -> str:
+    if metres is None:
+        return f"{pixels[0]:.3g} x {pixels[1]:.3g} px"
+    return f"{with_unit(metres[0])} x {with_unit(metres[1])}"
 
 
 def _or_unknown(value: float | None, factor: float, unit: str) -> str:
