@@ -66,10 +66,11 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StageChanged:
-    """Another stage begins."""
+    """Another stage begins, or another epoch of it, from 0; ``epochs`` is how many it has at most, if that is said."""
 
     stage: Stage
     epoch: int = 0
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self.max_epochs = 0
+        self.stage: events.Stage | None = None
 
     def __call__(self, event: events.Event) -> None:
         for line in told(event):
@@ -50,7 +51,8 @@ class _Lines:
         match event:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
-            case events.StageChanged() if event.stage not in _EVERY_EPOCH:
+            case events.StageChanged() if event.stage not in _EVERY_EPOCH and event.stage != self.stage:
+                self.stage = event.stage
                 say(event.stage)
             case events.EpochDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
@@ -74,7 +76,8 @@ class _Bar:
                 steps = event.steps_per_epoch
                 self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
-                self.bar.update(self.task, description=event.stage)
+                of = f" {event.epoch + 1}/{event.epochs}" if event.epochs else ""
+                self.bar.update(self.task, description=f"{event.stage}{of}")
             case events.BatchDone():
                 epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
                 self.bar.update(self.task, description=epoch, completed=event.step + 1)

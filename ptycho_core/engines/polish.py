@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 from ptycho_core.base.config import KNOBS, Config
-from ptycho_core.base.events import Cancelled, Event, EventHandler, PreviewReady, RolledBack, Stage, StopToken
+from ptycho_core.base.events import (
+    Cancelled,
+    Event,
+    EventHandler,
+    PreviewReady,
+    RolledBack,
+    Stage,
+    StageChanged,
+    StopToken,
+)
 from ptycho_core.engines.callbacks import Obey, Report
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, scan_canvas
@@ -290,11 +299,13 @@ def _fit(
     stage: Stage,
     *callbacks: L.Callback,
 ) -> L.Trainer:
-    """Fit, showing nothing but pictures, the last one at the end, and saying if the fit goes wrong."""
+    """Fit, showing nothing but epochs and pictures, the last one at the end, and saying if the fit goes wrong."""
 
     def told(event: Event) -> None:
         if isinstance(event, PreviewReady):
             emit(dataclasses.replace(event, stage=stage))
+        elif isinstance(event, StageChanged) and event.stage == Stage.TRAINING:
+            emit(StageChanged(stage, event.epoch, model.config.max_epochs))
         elif isinstance(event, RolledBack):
             emit(event)
 

@@ -47,8 +47,8 @@ class RunHistory:
         A row per optimiser step: ``epoch`` and ``step``, both from 0, and `STEP_METRICS`.
     epochs
         A row per epoch: ``epoch``, the ``step`` that was its last, and `EPOCH_METRICS`.
-    stage, epoch
-        What goes on, or went on last, and in which epoch from 0.
+    stage, epoch, stage_epochs
+        What goes on, or went on last, in which epoch from 0, and how many it has, where that is no training; else 0.
     status, reason
         How it ended, or that it goes on elsewhere, and why; None while it goes on and is heard here.
     device
@@ -65,7 +65,7 @@ class RunHistory:
         self.config = config
         self.steps = GrowingTable(("epoch", "step", *STEP_METRICS))
         self.epochs = GrowingTable(("epoch", "step", *EPOCH_METRICS))
-        self.stage, self.epoch, self.device = events.Stage.LOADING, 0, ""
+        self.stage, self.epoch, self.stage_epochs, self.device = events.Stage.LOADING, 0, 0, ""
         self.status: events.Status | None = None
         self.reason = ""
         self.checkpoints: tuple[events.CheckpointSaved, ...] = ()
@@ -73,7 +73,8 @@ class RunHistory:
         self.max_epochs = config.max_epochs
         self._steps_per_epoch = 0
         self._clock = clock
-        self._begun = self._heard = clock()
+        self._before, self._begun = 0.0, clock()
+        self._heard = self._begun
         self._ended: float | None = None
         self._marks: deque[tuple[float, int]] = deque(maxlen=_PACE_EPOCHS + 1)
 
@@ -92,9 +93,7 @@ class RunHistory:
         history.status, history.reason, history.device = info.status, info.reason, info.device
         history.epoch = max(0, info.epochs_done - 1)
         history.checkpoints, history.verdict = info.checkpoints, info.verdict
-        begun = info.resumed[-1]["at"] if info.resumed else info.started.isoformat()
-        ended = info.ended or info.updated
-        history._begun, history._ended = 0.0, (ended - ended.fromisoformat(begun)).total_seconds()
+        history._begun, history._ended = 0.0, info.taken_s
         if columns:
             history._read(columns)
         return history
@@ -103,7 +102,7 @@ class RunHistory:
         """Take in an event of the core; anything else is ignored."""
         match event:
             case events.StageChanged():
-                self._enter(event.stage, event.epoch)
+                self._enter(event)
             case events.RunStarted():
                 self._start(event)
             case events.BatchDone():
@@ -132,7 +131,11 @@ class RunHistory:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run began, or was resumed, until now or until it ended."""
+        """Seconds that the run has taken until now, over all of its resumptions."""
+        return self._before + self._since_resumed_s
+
+    @property
+    def _since_resumed_s(self) -> float:
         return (self._clock() if self._ended is None else self._ended) - self._begun
 
     @property
@@ -146,7 +149,7 @@ class RunHistory:
             return None
         left = pace * (self.total_steps - self.steps_done) - (self._clock() - self._heard)
         if self.config.max_time is not None:
-            left = min(left, 60 * self.config.max_time - self.elapsed_s)
+            left = min(left, 60 * self.config.max_time - self._since_resumed_s)
         return max(0.0, left)
 
     @property
@@ -215,13 +218,14 @@ class RunHistory:
         beyond = np.maximum(0.0, steps - ends[-1]) / self.steps_per_epoch
         return np.asarray(np.interp(steps, ends, done) + beyond)
 
-    def _enter(self, stage: events.Stage, epoch: int) -> None:
+    def _enter(self, event: events.StageChanged) -> None:
         if not self.at_work:  # it is resumed
-            self._begun, self._ended, self.status, self.reason = self._clock(), None, None, ""
+            self._before, self._begun = self.elapsed_s, self._clock()
+            self._ended, self.status, self.reason = None, None, ""
             self._marks.clear()
         elif self.stage == events.Stage.STOPPING:
             return
-        self.stage, self.epoch, self._heard = stage, epoch, self._clock()
+        self.stage, self.epoch, self.stage_epochs, self._heard = event.stage, event.epoch, event.epochs, self._clock()
 
     def _start(self, event: events.RunStarted) -> None:
         self.device, self.max_epochs, self._steps_per_epoch = event.device, event.max_epochs, event.steps_per_epoch

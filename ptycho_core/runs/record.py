@@ -75,7 +75,7 @@ class RunInfo:
     rollbacks
         For each time that the run diverged and went back to its best state, what was seen, in a sentence.
     resumed
-        For each time that the run was resumed: when, from which status, by which command.
+        For each time that the run was resumed: when, from which status, by which command, after how many seconds.
     """
 
     LAYOUT: ClassVar[int] = 1
@@ -107,6 +107,13 @@ class RunInfo:
     verdict: Verdict | None = None
     rollbacks: tuple[str, ...] = ()
     resumed: tuple[dict[str, str], ...] = ()
+
+    @property
+    def taken_s(self) -> float:
+        """Seconds that the run has taken, over all of its resumptions; records of version 0.1 know the last alone."""
+        last = self.resumed[-1] if self.resumed else {"at": self.started.isoformat()}
+        ended = self.ended or self.updated
+        return float(last.get("taken_s", 0.0)) + (ended - ended.fromisoformat(last["at"])).total_seconds()
 
     @property
     def logs(self) -> Path:

@@ -290,7 +290,8 @@ def resume_run(folder: Path, *, config: Config, command: str) -> Run:
         As `resumable`.
     """
     info = resumable(folder)
-    entry = {"at": _now().isoformat(), "from": info.status, "command": command}
+    taken = f"{info.taken_s:.3f}"
+    entry = {"at": _now().isoformat(), "from": info.status, "command": command, "taken_s": taken}
     return Run(
         dataclasses.replace(
             info,

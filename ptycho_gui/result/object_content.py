@@ -72,8 +72,8 @@ def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None
 
         return (subject_of_preview(preview, pixel_size_m),), None
 
-    doing = "" if preview.stage == Stage.TRAINING else f", {preview.stage}"
-    return Content(f"Live{doing}, epoch {preview.epoch + 1}", ("Live",), subjects, live=True)
+    doing = f"epoch {preview.epoch + 1}" if preview.stage == Stage.TRAINING else preview.stage
+    return Content(f"Live, {doing}", ("Live",), subjects, live=True)
 
 
 def final_content(label: str, recon: Reconstruction) -> Content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import psutil
 from PySide6.QtCore import QEvent, Qt, QTimer, Slot
@@ -44,8 +45,11 @@ _WORDS: dict[Stage | Status, tuple[str, str]] = {
 class RunBar(QFrame):
     """State, progress, times, speed, device and memory. Its clock ticks only while something goes on and it is seen."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(parent)
+        self._clock = clock
+        self._pace: tuple[float, float] | None = None
+        """When what goes on was first heard of, and how far it was then."""
         self.setWhatsThis(
             "What the program does now: the stage of the run and its epoch, the time since it began, the time that is "
             "left at the present pace, patterns per second, the device that computes, and how much memory this "
@@ -68,8 +72,8 @@ class RunBar(QFrame):
         self._row.addWidget(self._icon)
         self._row.addWidget(self.progress)
         self._row.addWidget(self._state, 1)
-        self._elapsed = self._figure("Elapsed", "0:00:00", "Time since the run began, or was resumed")
-        self._left = self._figure("Left", "about 0:00:00", "At the pace of the latest epochs; the run may end sooner")
+        self._elapsed = self._figure("Elapsed", "0:00:00", "Time that the run has taken, also before it was resumed")
+        self._left = self._figure("Left", "about 0:00:00", "At the present pace; it may end sooner")
         self.speed = self._figure("Speed", "000 000 patterns/s", "Patterns that are trained on per second")
         self.device = self._figure("Device", "CPU (16 threads)", "The device that computes")
         self.memory = self._figure(
@@ -155,7 +159,7 @@ class RunBar(QFrame):
     @Slot()
     def _tick(self) -> None:
         history = self._history
-        left = history.remaining_s if history else None
+        left = self._seconds_left()
         speed = history.patterns_per_second if history else None
         device = history.device if history else ""
         self._say(self._elapsed, _clock(history.elapsed_s) if history else "")
@@ -194,6 +198,8 @@ class RunBar(QFrame):
         picture, words = _WORDS[history.status or history.stage]
         if history.at_work and history.stage in (Stage.TRAINING, Stage.VALIDATING):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
+        elif history.at_work and history.stage_epochs:
+            words += f", {history.epoch + 1} of at most {history.stage_epochs} epochs"
         if history.verdict and history.status in (Status.FINISHED, Status.STOPPED):
             picture, words = LEVEL_ICONS[history.verdict.level], f"{words}, {history.verdict.level} picture"
         if not history.at_work and history.reason and history.status != Status.FAILED:  # of which the message tells
@@ -205,7 +211,22 @@ class RunBar(QFrame):
         history, (activity, fraction) = self._history, self._activity
         if history is None or not history.at_work:
             return bool(activity), fraction
+        if history.stage_epochs:
+            return True, history.epoch / history.stage_epochs
         return True, history.steps_done / history.total_steps if history.steps_done else None
+
+    def _seconds_left(self) -> float | None:
+        """Return how long what goes on takes still: as the run's history says, or else at the pace of its part."""
+        left = self._history.remaining_s if self._history else None
+        now, fraction = self._clock(), self._progress()[1]
+        if fraction is None or (self._pace and fraction < self._pace[1]):
+            self._pace = None
+        elif self._pace is None:
+            self._pace = (now, fraction)
+        if left is not None or self._pace is None or fraction is None:
+            return left
+        began, first = self._pace
+        return (now - began) * (1 - fraction) / (fraction - first) if fraction > first else None
 
 
 def _clock(seconds: float) -> str:

@@ -220,6 +220,7 @@ class MainWindow(QMainWindow):
         session.run_shown.connect(self._show_run)
         session.run_opened.connect(self._show_opened)
         session.heard.connect(self._hear)
+        session.previewed.connect(self._show_preview)
         session.trained.connect(self._tell_end)
         session.recorded.connect(self.runs.refresh)
         session.idle.connect(self._close_if_asked)
@@ -481,10 +482,14 @@ class MainWindow(QMainWindow):
             self.docks.show(name)
 
     @Slot(object)
+    def _show_preview(self, preview: PreviewReady) -> None:
+        self.object.show_preview(preview, self.session.pixel_size_m())
+
+    @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:
         for event in events:
             if isinstance(event, PreviewReady):
-                self.object.show_preview(event, self.session.pixel_size_m())
+                self._show_preview(event)
             elif isinstance(event, RolledBack):
                 self.message_bar.show_message("warning", f"{event.message}.")
             else:

@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.config import KNOBS, build_config
-from ptycho_core.base.events import PartBegan, Stage, StageChanged, Status
+from ptycho_core.base.events import PartBegan, PreviewReady, Stage, StageChanged, Status
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
@@ -68,6 +68,8 @@ class Session(QObject):
     """Events of the run that is shown, in their order."""
     reconstructed = Signal(object)
     """`Reconstructed`."""
+    previewed = Signal(object)
+    """`PreviewReady` of a picture that is being made: those of runs that train are ``heard``."""
     trained = Signal(object)
     """`RunInfo` of a run that has ended, after its reconstruction has begun."""
     compared = Signal(object, object)
@@ -326,7 +328,11 @@ class Session(QObject):
             elif isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
             elif isinstance(event, StageChanged) and not self.training:
-                self.working.emit("reading the patterns" if event.stage == Stage.LOADING else event.stage, None)
+                doing = "reading the patterns" if event.stage == Stage.LOADING else str(event.stage)
+                of = f", {event.epoch + 1} of at most {event.epochs} epochs" if event.epochs else ""
+                self.working.emit(f"{doing}{of}", event.epoch / event.epochs if event.epochs else None)
+            elif isinstance(event, PreviewReady) and not self.training:
+                self.previewed.emit(event)
         if self.training:
             self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan | Outcome)))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import PreviewReady, Stage, StopToken
+from ptycho_core.base.events import PreviewReady, Stage, StageChanged, StopToken
 from ptycho_core.engines.callbacks import Obey
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, split
@@ -195,8 +195,10 @@ def test_without_validation_patterns_the_training_ones_decide(bright: Simulation
     assert np.array_equal(KeepBest(model, canvas, parts, model).canvas.rows, parts.train)
 
 
-def test_polishing_shows_pictures_and_nothing_else(bright: Simulation):
+def test_polishing_tells_its_epochs_and_shows_pictures_and_nothing_else(bright: Simulation):
     seen: list[object] = []
     polished(bright.scan, 2, CONFIG.replace(preview_seconds=0.01), emit=seen.append)
-    assert seen
-    assert all(isinstance(event, PreviewReady) and event.stage == Stage.POLISHING for event in seen)
+    assert all(isinstance(event, PreviewReady | StageChanged) and event.stage == Stage.POLISHING for event in seen)
+    told = [(event.epoch, event.epochs) for event in seen if isinstance(event, StageChanged)]
+    assert told == [(0, 2), (1, 2)]
+    assert len(told) < len(seen)

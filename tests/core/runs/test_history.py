@@ -145,6 +145,26 @@ def test_the_warm_up_does_not_count_for_what_remains():
     assert history.remaining_s == pytest.approx(180 * 2.0 - 30)
 
 
+def test_elapsed_time_goes_on_when_a_run_is_resumed_and_a_time_limit_begins_anew():
+    clock = Clock()
+    history = started(Config(max_epochs=20, max_time=10), clock)
+    train_for(history, clock, 20, 2.0)
+    history.end("interrupted", "")
+    taken = history.elapsed_s
+    clock.now += 10_000
+    history.hear(StageChanged("training", 2))
+    clock.now += 5
+    assert history.elapsed_s == pytest.approx(taken + 5)
+    train_for(history, clock, 10, 10.0)
+    assert history.remaining_s == pytest.approx(600 - 105)
+
+
+def test_a_record_says_how_long_a_run_took_before_it_was_resumed(trained):
+    info = dataclasses.replace(trained.info, resumed=({"at": trained.info.ended.isoformat(), "taken_s": "40.0"},))
+    assert info.taken_s == pytest.approx(40)
+    assert RunHistory.from_run(info, {}).elapsed_s == pytest.approx(40)
+
+
 def test_what_remains_follows_the_latest_epochs():
     clock = Clock()
     history = started(Config(max_epochs=20), clock)

@@ -59,6 +59,26 @@ def test_every_state_is_said_in_words(bar, history, event, state):
     assert timer(bar).isActive() == history.at_work
 
 
+def test_a_warm_start_or_a_polish_tells_its_own_epochs_and_what_is_left_of_it(qtbot, history):
+    now = [0.0]
+    bar = RunBar(clock=lambda: now[0])
+    qtbot.addWidget(bar)
+    for epoch in range(3):
+        history.hear(StageChanged("warming up the probe", epoch, 12))
+        bar.show_state(history)
+        now[0] += 10
+    assert bar.state == "Warming up the probe, 3 of at most 12 epochs"
+    assert bar.progress.value() == round(1000 * 2 / 12)
+    assert "1:40" in bar._left.text() or "1:50" in bar._left.text()
+    history.end("finished", "all epochs are done")
+    bar.show_state(history)
+    for epoch in range(2):
+        bar.set_activity(f"polishing, {epoch + 1} of at most 10 epochs", epoch / 10)
+        now[0] += 10
+    assert "polishing, 2 of at most 10 epochs" in bar.state
+    assert "1:30" in bar._left.text()
+
+
 def test_every_status_of_a_record_can_be_shown(bar, trained):
     for status in Status:
         bar.show_state(RunHistory.from_run(replace(trained.info, status=status), {}))
