@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": "simulate a scan with known truth",
     "runs": "list the runs in a folder",
     "queue": "list the runs that wait in the queue, or do them",
+    "models": "list trained models, and say which suit a scan",
     "note": "write sample and comment to a run, or show them",
     "demo": "simulate, train, reconstruct and export, in a few minutes",
 }

@@ -24,6 +24,7 @@ from ptycho_core.engines.models.base import VERSION, Model
 from ptycho_core.engines.models.start import is_same_scan, scan_summary
 from ptycho_core.inspection.suitability import check_suitability
 from ptycho_core.runs.bundle import read_bundle, write_bundle
+from ptycho_core.runs.note import read_note
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.scan import Scan
 
@@ -194,7 +195,7 @@ def export_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:
             config=loaded.config.to_dict(),
             scan_summary=loaded.scan,
             metrics=metrics,
-            environment={**(run.versions if run else versions()), **{k: str(v) for k, v in host().items()}},
+            environment={**(run.versions if run else versions()), **_about(run), **_host()},
             command=run.command if run else "",
         )
     if target.suffix == ".ckpt" and path.suffix == ".ckpt":
@@ -202,6 +203,17 @@ def export_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:
             shutil.copyfile(path, temporary)
         return target
     raise InputError(f"{target} must end in .zip for a bundle, or in .ckpt for a copy of a .ckpt")
+
+
+def _about(run: RunInfo | None) -> dict[str, str]:
+    """Return when a model was trained, and what the operator wrote to its run."""
+    return (
+        {} if run is None else {"trained": (run.ended or run.updated).isoformat(), "note": str(read_note(run.folder))}
+    )
+
+
+def _host() -> dict[str, str]:
+    return {name: str(value) for name, value in host().items()}
 
 
 def _run_of(path: Path) -> RunInfo | None:

@@ -21,9 +21,14 @@ BEAM, STEP, COUNTS, PIXEL = 1.5, 2.0, 10.0, 1.5
 
 def conditions_of(scan: Scan) -> dict[str, Any]:
     """Return what a checkpoint keeps of how its scan was measured, beside what tells which scan it was."""
-    known = {"step_px": float(f"{median_step_px(scan.positions):.4g}")}
-    pixel = scan.pixel_size_m
-    return known if pixel is None else {**known, "pixel_m": [float(f"{length:.4g}") for length in pixel]}
+    known: dict[str, Any] = {"step_px": float(f"{median_step_px(scan.positions):.4g}")}
+    if scan.source.path is not None:
+        known["name"] = scan.source.path.name
+    if scan.geometry.energy_ev is not None:
+        known["energy_ev"] = float(f"{scan.geometry.energy_ev:.6g}")
+    if (pixel := scan.pixel_size_m) is not None:
+        known["pixel_m"] = [float(f"{length:.4g}") for length in pixel]
+    return known
 
 
 def check_suitability(

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLay
 
 from ptycho_core.base.config import ENGINES, KNOBS
 from ptycho_core.scan.source import ScanSource
+from ptycho_gui.apply.model_choice import ModelChoice
 from ptycho_gui.kit.checked_dialog import CheckedDialog
 from ptycho_gui.kit.checked_path import CheckedPath
 from ptycho_gui.kit.forms.path_field import PathField
@@ -44,6 +45,8 @@ class ApplyDialog(CheckedDialog):
         Suggested output folder.
     accelerator
         Suggested.
+    models
+        That suit the open scan; None where none is open.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class ApplyDialog(CheckedDialog):
         source: ScanSource | None,
         folder: Path,
         accelerator: str = "auto",
+        models: ModelChoice | None = None,
         parent: QWidget | None = None,
     ) -> None:
         does = "Reconstruct, and write the results into the output folder"
         super().__init__("Apply a checkpoint to a scan", "&Reconstruct", does, parent)
         self._open = source
+        self.models = models
         self.checkpoint = CheckedPath(
             PathField("open", "Checkpoint to use", "&Browse…", _MODELS),
             look_at_checkpoint,
@@ -81,6 +86,8 @@ class ApplyDialog(CheckedDialog):
         self.accelerator.setAccessibleName("Accelerator")
         self.accelerator.setToolTip(KNOBS["accelerator"].help)
         self._lay_out()
+        if models is not None:
+            models.chosen.connect(self.checkpoint.set_path)
         self._watch(self.checkpoint, self.scan, self.folder)
         self.checkpoint.set_path(checkpoint)
         self.scan.set_path(source.path if source else None)
@@ -95,6 +102,12 @@ class ApplyDialog(CheckedDialog):
             self.polish.value(),
             self.accelerator.currentText(),
         )
+
+    def done(self, result: int) -> None:
+        """Qt: the dialog closes."""
+        if self.models is not None:
+            self.models.shut_down()
+        super().done(result)
 
     def _lay_out(self) -> None:
         said = QLabel(
@@ -111,6 +124,8 @@ class ApplyDialog(CheckedDialog):
             ("&Polish:", self.polish),
             ("&Accelerator:", self.accelerator),
         )
+        if self.models is not None:
+            form.addRow("&Models:", self.models)
         for words, widget in rows:
             form.addRow(self._label(words, widget) if isinstance(widget, CheckedPath) else words, widget)
         layout = QVBoxLayout(self)

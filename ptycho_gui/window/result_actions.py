@@ -16,6 +16,7 @@ from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.note import Note
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
+from ptycho_gui.apply.model_choice import ModelChoice
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
@@ -195,8 +196,12 @@ class ResultActions(QObject):
         source = self._session.loader.source
         folder = self._folder() / (f"{source.file.stem}-applied" if source else "applied")
         checkpoint = self._best()
-        dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), self._window)
+        looked = self._session.loader.looked
+        models = ModelChoice(self._models_folder(), looked.scan) if looked else None
+        dialog = ApplyDialog(checkpoint, source, folder, self._session.accelerator(), models, self._window)
         if dialog.exec():
+            if models is not None and models.folder.path is not None:
+                self._preferences.set_folder("models", models.folder.path)
             self._compare_and_apply(dialog.application())
 
     def _compare_and_apply(self, application: Application) -> None:
@@ -229,6 +234,10 @@ class ResultActions(QObject):
         """Leave off what runs and wait for it."""
         for slot in self._slots:
             slot.shut_down()
+
+    def _models_folder(self) -> Path:
+        """Return the folder of models used last, or else where checkpoints are exported to."""
+        return self._preferences.folder("models") if self._preferences.text("folder_models") else self._folder()
 
     def _folder(self) -> Path:
         """Return the folder used last, or else that of the run."""

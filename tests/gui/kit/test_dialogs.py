@@ -10,10 +10,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
 from ptycho_core.engines.checkpoints import export_checkpoint
+from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import EXPORTERS
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Bin
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
+from ptycho_gui.apply.model_choice import ModelChoice
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
@@ -111,6 +113,22 @@ def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, 
     assert dialog.scan.said == "A scan (ptychopinn-npz), to be read as it is."
     assert dialog.application().source == ScanSource(other)
     assert dialog.application().polish_epochs == 7
+
+
+def test_a_model_that_suits_the_open_scan_is_one_choice_away(shown, qtbot, trained, scan_path, tmp_path):
+    (tmp_path / "models").mkdir()
+    bundle = export_checkpoint(trained.info.best_checkpoint, tmp_path / "models" / "star.zip")
+    models = ModelChoice(tmp_path / "models", read_scan(scan_path))
+    dialog = shown(ApplyDialog(None, ScanSource(scan_path), tmp_path / "new", models=models))
+    qtbot.waitUntil(models.models.isEnabled)
+    assert models.models.itemText(1) == "star.zip: suits the scan"
+    models.models.setCurrentIndex(1)
+    models.models.activated.emit(1)
+    wait(qtbot, dialog, True)
+    assert dialog.application().checkpoint == bundle
+    models.folder.line.clear()
+    qtbot.keyClicks(models.folder.line, str(tmp_path / "nothing"))
+    qtbot.waitUntil(lambda: models.models.currentText().startswith("there is no folder"))
 
 
 def test_what_is_wrong_is_said_below_each_path_and_nothing_is_applied(shown, qtbot, trained, scan_path, tmp_path):

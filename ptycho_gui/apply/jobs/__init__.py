@@ -1,0 +1,1 @@
+"""What this task does in a thread of its own."""
