@@ -81,6 +81,14 @@ def _beamline(name: str, container: str = "hdf5", positions: bool = False) -> Su
     return Subject(partial(write, of_positions=True), container, positions_of=of_patterns, answers=beamline.answers)
 
 
+def _write_masks(path: Path) -> None:
+    files.write_cxi(path)
+    with h5py.File(path, "a") as file:
+        del file["entry_1/instrument_1/detector_1/mask"]
+        bad = np.random.default_rng(0).random(files.TINY.counts.shape) < 0.05
+        file["entry_1/instrument_1/detector_1/mask"] = bad.astype(np.uint32)
+
+
 def _write_empad_xml(path: Path) -> None:
     path.write_text(microscope_files.empad_xml("frames.raw"))
 
@@ -105,6 +113,7 @@ _TABLE = _mapping(
 )
 SUBJECTS: dict[str, Subject] = {
     **{name: Subject(write, "npz" if name.endswith("npz") else "hdf5") for name, write in files.WRITERS.items()},
+    "cxi (masks)": Subject(_write_masks, "hdf5"),
     "ptychodus (NPZ)": Subject(_write_npz_product, "npz"),
     "ptychodus (product)": Subject(files.write_product, "hdf5", positions_of=files.write_ptychodus_patterns),
     "fold-slice (.mat)": Subject(files.write_fold_slice_mat, "hdf5"),

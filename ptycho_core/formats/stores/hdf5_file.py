@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ except ImportError:  # there is none on Windows
 
 _BUSY = ("unable to lock", "already open for write", "swmr", "consistency flags")
 
+_MOST_HELD = 64
+"""Files at once that a virtual dataset is put together from: a process may have a thousand open."""
 _MOST_LINKS = 16
 """One after another, as in HDF5 itself."""
 
@@ -83,6 +87,12 @@ class ReadFile:
         Either waits while another thread reads any file, which the window's thread must not.
         """
         _unneeded.append((self, dataset))
+
+    def hold(self, paths: Iterable[Path]) -> None:
+        """Open files that HDF5 would open by itself for a virtual dataset, locked; the first of very many."""
+        for path in itertools.islice(paths, _MOST_HELD):
+            if path not in self._files:
+                self._open(path)
 
     def open_item(self, group: h5py.Group, path: str, links: int = _MOST_LINKS) -> Any:
         """Open a group or dataset; soft and external links are followed here, not by HDF5.
@@ -160,16 +170,13 @@ def _close_outdated(now: FileState) -> None:
 
 
 def _open(path: Path) -> h5py.File:
-    """Open a file without a lock, which would keep its writer out as long as a scan is open."""
     try:
-        _refuse_what_is_locked(path)
-        return h5py.File(path, "r", locking=False)
+        return _unlocked(h5py.File(path, "r", locking="best-effort"))
     except Exception as error:
         message = " ".join(str(error).split())
         if any(words in message.lower() for words in _BUSY):
             with contextlib.suppress(OSError, RuntimeError, ValueError):
-                _refuse_what_is_locked(path)
-                return h5py.File(path, "r", swmr=True, locking=False)
+                return h5py.File(path, "r", swmr=True, locking="best-effort")  # HDF5 keeps no lock of these
             raise InputError(
                 f"{path} is still being written, or was not closed by the program that wrote it: open it again when "
                 "the acquisition has ended (if it has, run `h5clear -s` on a copy)"
@@ -181,24 +188,16 @@ def _open(path: Path) -> h5py.File:
         raise InputError(f"{path} cannot be opened as HDF5, the file is damaged ({message[:200]})") from error
 
 
-def _refuse_what_is_locked(path: Path) -> None:
-    """Ask for the lock that HDF5 holds on a file that it writes alone, and leave it at once.
+def _unlocked(file: h5py.File) -> h5py.File:
+    """Give back the lock that HDF5 has of a file that it reads: as long as a scan is open it would keep the writer out.
 
-    Without asking, HDF5 opens files of its older formats in any state that a writer leaves them in.
-
-    Raises
-    ------
-    BlockingIOError
-        A program writes the file, and lets nobody read meanwhile.
+    Not by opening it without one: HDF5 refuses a second handle of other locking, which others in this process may have,
+    and without asking for the lock it opens files of its older formats in any state that a writer leaves them in.
     """
     if fcntl is not None:
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BlockingIOError(error.errno, "unable to lock the file") from error
-            except OSError:
-                return  # not all file systems have locks
+        with contextlib.suppress(OSError):  # not all file systems have locks
+            fcntl.flock(file.id.get_vfd_handle(), fcntl.LOCK_UN)
+    return file
 
 
 def _open_item(group: h5py.Group, name: str) -> Any:

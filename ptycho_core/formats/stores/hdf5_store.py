@@ -168,9 +168,10 @@ class Hdf5Store(Store):
         if key not in self._checked:
             _check_filters(self.path, key, dataset)
             raw = _checked_raw_files(self.path, key, dataset)
-            sources = _checked_virtual_sources(self.path, key, dataset, self.growing)
+            _check_virtual_sources(self.path, key, dataset, self.growing)
             with reading(self.path, f"'{key}'"):
-                self._file.states.extend(map(FileState.of, (*raw, *sources)))
+                self._file.states.extend(map(FileState.of, raw))
+                self._file.hold(_virtual_sources(dataset).values())
             self._checked.add(key)
         return dataset
 
@@ -269,6 +270,7 @@ class Hdf5Source:
         try:
             with reading(self._path, f"'{self._key}'"):
                 dataset = file.open_item(file.root, self._key)
+                file.hold(_virtual_sources(dataset).values())
             if not file.growing:
                 self._opened = (os.getpid(), file, dataset)
             yield dataset
@@ -359,15 +361,17 @@ def _check_filters(path: Path, key: str, dataset: h5py.Dataset) -> None:
                 )
 
 
-def _checked_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> list[Path]:
-    """Return the files that a dataset is put together from.
-
-    HDF5 reads a source that it cannot open as zeros without a word: look before it does.
-    """
-    with reading(path, f"'{key}'"):
-        sources = dataset.virtual_sources() if dataset.is_virtual else []
+def _virtual_sources(dataset: h5py.Dataset) -> dict[str, Path]:
+    """Return the files that a virtual dataset is put together from, by the names that it has for them."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
     names = sorted({source.file_name for source in sources} - {"."})
-    files = {name: beside(Path(dataset.file.filename), name) for name in names if "%" not in name}
+    return {name: beside(Path(dataset.file.filename), name) for name in names if "%" not in name}
+
+
+def _check_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growing: bool) -> None:
+    """HDF5 reads a source that it cannot open as zeros without a word: look before it does."""
+    with reading(path, f"'{key}'"):
+        files = _virtual_sources(dataset)
     missing = [name for name, file in files.items() if not file.is_file()]
     if missing:
         raise InputError(
@@ -386,7 +390,6 @@ def _checked_virtual_sources(path: Path, key: str, dataset: h5py.Dataset, growin
                 f"{path}: '{key}' is put together from other files, and either it or {name} is still being written, "
                 "but not both: open it again when the acquisition has ended"
             )
-    return list(files.values())
 
 
 def _checked_raw_files(path: Path, key: str, dataset: h5py.Dataset) -> list[Path]:

@@ -77,6 +77,16 @@ def test_a_file_that_another_program_holds_open_for_writing_ends_in_a_sentence(t
     np.testing.assert_array_equal(read_scan(path).patterns[:], COUNTS)
 
 
+def test_a_file_may_be_open_elsewhere_in_the_program(tmp_path):
+    path = scan_file(tmp_path)
+    with h5py.File(path, "r"):
+        scan = read_scan(path)
+        np.testing.assert_array_equal(scan.patterns[:], COUNTS)
+    with h5py.File(path, "r") as file:
+        assert file[f"{DETECTOR}/distance"][()] == files.DISTANCE_M
+    np.testing.assert_array_equal(scan.patterns[:], COUNTS)
+
+
 def test_a_file_that_another_one_replaces_is_noticed_and_the_scan_stays_what_it_was(tmp_path):
     path = scan_file(tmp_path)
     scan = read_scan(path)
@@ -105,6 +115,7 @@ def test_a_file_that_a_link_or_a_virtual_dataset_leads_to_is_watched_too(tmp_pat
             layout[:] = h5py.VirtualSource(path.name, f"{DETECTOR}/data", COUNTS.shape)
             new.create_virtual_dataset(f"{DETECTOR}/data", layout)
     scan = read_scan(master)
+    np.testing.assert_array_equal(scan.patterns[:], COUNTS)
     write(path)
     assert f"{path} was written into" in changed_since(scan.files)
 
