@@ -102,12 +102,13 @@ def settle_bad_values(
             None: "counts are finite and not negative",
             "mask": f"masking them leaves {1 - _lost(seen):.0%} of what was measured",
             "drop": "no pattern is left without",
-            "zero": "only noise below zero may be set to zero",
+            "zero": "what is bad in every pattern was not dark now and then",
         }[treatment]
         help_ = ", ".join(f"bad_pixels={fix.value} to {fix.label}" for fix in ways)
         raise InputError(f"{path} holds {where}{seen.extent}; {why}; set {help_}", ways)
     if treatment == "zero":
-        notes.append(f"set to zero: {where}")
+        unknown = ", which were not measured and count as dark now" if seen.n_not_finite else ""
+        notes.append(f"set to zero: {where}{unknown}")
     elif treatment == "mask":
         now_and_then = (seen.bad_counts > 0) & seen.good & ~seen.negative
         if now_and_then.any():
@@ -138,8 +139,9 @@ def _ways_out(seen: Survey, n: int) -> list[Fix]:
     if len(seen.bad_rows) < min(n, len(seen.rows)):
         fixes.append(Fix("leave these patterns out", "bad_pixels", "drop"))
     always = (seen.bad_counts == len(seen.rows)).sum() > np.count_nonzero(seen.bad_counts) / 2
-    if not seen.n_not_finite and not always:  # noise is below zero now and then
-        fixes.append(Fix("set noise below zero to zero", "bad_pixels", "zero"))
+    if not always:  # noise is below zero now and then; of what is no number the operator may know that it was dark
+        label = "count them as zero" if seen.n_not_finite else "set noise below zero to zero"
+        fixes.append(Fix(label, "bad_pixels", "zero"))
     return fixes or [Fix("put the mean of the pixel in their place", "bad_pixels", "fill")]
 
 

@@ -219,7 +219,9 @@ class PreprocessingPreview(QWidget):
 
     def _after(self, outcome: Outcome) -> str:
         n = outcome.n_shown
-        return f"After step {n}: {title(type(self._steps[n - 1]))}" if n else "After: no step yet"
+        draws = self.tools.tool not in ("", THRESHOLD)
+        heading = f"After step {n}: {title(type(self._steps[n - 1]))}" if n else "After: no step yet"
+        return f"{heading}. Draw here" if draws else heading
 
     def _show_pattern(self, picture: MarkedPattern, look: Look) -> None:
         view = self.view.currentText()
@@ -257,7 +259,7 @@ class PreprocessingPreview(QWidget):
             self.view.setCurrentText(_PLACES)
         elif tool and self.view.currentText() == _PLACES:
             self.view.setCurrentText(_MEAN)
-        self._mark()
+        self._show_view()
 
     @Slot()
     def _mask_beyond(self) -> None:

@@ -32,6 +32,8 @@ class FrcPlot(QWidget):
         self.plot = Plot()
         self.plot.setAccessibleName("Fourier ring correlation")
         item = self.plot.plot_item
+        self._details = _Details("bottom")
+        item.setAxisItems({"bottom": self._details})
         item.setLabel("left", "Correlation")
         item.setYRange(0, 1)
         item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSize()}pt")
@@ -48,8 +50,8 @@ class FrcPlot(QWidget):
         column.addWidget(self.plot, 1)
         self.plot.apply_colours()
 
-    def show_frc(self, found: Comparison, names: tuple[str, str], pixel_m: float | None) -> None:
-        """Show the correlation of two objects.
+    def show_frc(self, found: Comparison, names: tuple[str, str], pixel_m: float | None, one_run: bool) -> None:
+        """Show the correlation of two objects, by the size of details.
 
         Parameters
         ----------
@@ -59,21 +61,24 @@ class FrcPlot(QWidget):
             Of the two.
         pixel_m
             Object pixel, or None where it is not known.
+        one_run
+            Whether both come from one run, and so from the same patterns.
         """
         rings = found.frc
-        in_metres = pixel_m is not None
-        frequency = rings.frequency / (pixel_m * 1e6 if pixel_m else 1)
-        self.plot.plot_item.setLabel("bottom", f"Spatial frequency ({'1/µm' if in_metres else '1/px'})")
-        self._correlation.setData(frequency, rings.correlation)
-        self._threshold.setData(frequency, rings.threshold)
+        self._details.pixel_m = pixel_m
+        self.plot.plot_item.setLabel("bottom", "Size of details")
+        self._correlation.setData(rings.frequency, rings.correlation)
+        self._threshold.setData(rings.frequency, rings.threshold)
         self._crossing.setVisible(rings.resolution_px is not None)
         if rings.resolution_px is not None:
-            self._crossing.setPos(0.5 / rings.resolution_px / (pixel_m * 1e6 if pixel_m else 1))
-        self.plot.plot_item.setXRange(0, frequency[-1], padding=0)
+            self._crossing.setPos(0.5 / rings.resolution_px)
+        self.plot.plot_item.setXRange(0, rings.frequency[-1], padding=0)
         height, width = found.part_shape
+        what = "It is the resolution only if they come from different patterns; else it tells how alike they are."
+        if one_run:
+            what = "Both come from the same patterns: this is how similar they are, and no resolution."
         self.sentence.setText(
-            f"{agreement(rings, names, pixel_m)} (half-bit criterion, middle {height} x {width} px). It is the "
-            "resolution only if they come from different patterns; else it tells how alike they are."
+            f"{agreement(rings, names, pixel_m)} (half-bit criterion, middle {height} x {width} px). {what}"
         )
 
     @Slot()
@@ -86,6 +91,19 @@ class FrcPlot(QWidget):
         legend.setLabelTextColor(colours.foreground)
         for _, label in legend.items:
             label.setText(label.text)  # pyqtgraph draws it in the new colour only then
+
+
+class _Details(pg.AxisItem):  # type: ignore[misc]
+    """Has spatial frequencies in 1/px, and names them by the size of details: half a period."""
+
+    pixel_m: float | None = None
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        """Pyqtgraph: a length at each tick."""
+        return [self._length(0.5 / value) if value > 0 else "" for value in values]
+
+    def _length(self, pixels: float) -> str:
+        return length_text(pixels * self.pixel_m, True) if self.pixel_m else length_text(pixels, False)
 
 
 def agreement(rings: FRC, names: tuple[str, str], pixel_m: float | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.events import PreviewReady, Stage, StopToken
@@ -44,6 +45,8 @@ class Content:
         Makes the map of what refinement moved; None where nothing was.
     verdict
         On the object; None for one that is live, of two, and of old reconstructions.
+    one_run
+        Whether two objects were made with checkpoints of the same run.
     """
 
     title: str
@@ -52,6 +55,7 @@ class Content:
     live: bool = False
     displacements: Callable[[], DisplacementMap] | None = None
     verdict: Verdict | None = None
+    one_run: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,8 @@ def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Recon
     title = "; ".join(
         f"{letter}: {_figures(recon)}" for letter, (_, recon) in zip(LETTERS, (first, second), strict=True)
     )
-    return Content(title, (first[0], second[0]), subjects)
+    places = {Path(str(recon.metrics.get("checkpoint", ""))).parent for _, recon in (first, second)}
+    return Content(title, (first[0], second[0]), subjects, one_run=len(places) == 1 and places != {Path()})
 
 
 _FIGURES = (("free deviance", "free_deviance"), ("free misfit", "free_misfit"))

@@ -161,7 +161,7 @@ class ObjectPanel(QWidget):
             if found:
                 pixel = subjects[0].pixel_size_m
                 self.comparison.begin((content.names[0], content.names[1]))
-                self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None)
+                self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None, content.one_run)
                 self._entitle(f"{agreement(found.frc, LETTERS, max(pixel) if pixel else None)}. {content.title}")
             else:
                 self.comparison.hide()

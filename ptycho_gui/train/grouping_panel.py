@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.inspection.inspection import Inspection, with_unit
 from ptycho_core.scan.grouping import GroupingPlan, overlap_at, probe_diameter
-from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.scroll_area import scroll_area
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
@@ -46,7 +45,7 @@ class GroupingPanel(QWidget):
         self.fields = DraftFields(draft, _FIELDS, self).fields
         self.figures = {name: QLabel(wordWrap=True) for name in _FIGURES}
         self.groups = GroupMap()
-        self._not_used = QLabel(_NOT_USED, wordWrap=True)
+        self._not_used, self._grouped = QLabel(_NOT_USED, wordWrap=True), QWidget()
         self._lay_out()
         self.setWhatsThis(
             "The network learns from groups of overlapping patterns. Gridsize says how many make a group, the neighbor "
@@ -80,10 +79,14 @@ class GroupingPanel(QWidget):
             form.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
             form.addWidget(self.figures[name], row, 1)
         content = QWidget()
+        used = QVBoxLayout(self._grouped)
+        used.setContentsMargins(0, 0, 0, 0)
+        used.addLayout(form)
+        used.addWidget(self.groups, 1)
         column = QVBoxLayout(content)
         column.addWidget(self._not_used)
-        column.addLayout(form)
-        column.addWidget(self.groups, 1)
+        column.addWidget(self._grouped, 1)
+        column.addStretch()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll_area(content))
@@ -92,9 +95,7 @@ class GroupingPanel(QWidget):
     def _hear(self) -> None:
         grouped = self._draft.uses("gridsize")
         self._not_used.setVisible(not grouped)
-        for field in self.fields.values():
-            field.set_blocked("" if grouped else _NOT_USED)
-        allow(self.groups, None if grouped else _NOT_USED)
+        self._grouped.setVisible(grouped)
         self._soon.start()
 
     @Slot()

@@ -87,7 +87,7 @@ def test_values_that_were_not_measured_are_masked_in_their_own_patterns_or_fille
     path = files.npz(tmp_path / "a.npz", patterns=counts, positions=files.positions(N))
     with pytest.raises(InputError, match="bad_pixels=mask") as caught:
         read_scan(path)
-    assert [fix.value for fix in caught.value.fixes] == ["mask"]
+    assert [fix.value for fix in caught.value.fixes] == ["mask", "zero"]
     scan = read_scan(path, settings={"bad_pixels": "mask"})
     np.testing.assert_array_equal(scan.mask[:], ~lost)
     np.testing.assert_array_equal(scan.patterns[:], np.where(lost, 0, counts))

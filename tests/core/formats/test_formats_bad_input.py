@@ -299,10 +299,12 @@ def test_bad_values_are_counted_and_three_ways_out_offered(tmp_path, value):
     keep = [i for i in range(12) if i not in (3, 7)]
     np.testing.assert_array_equal(dropped.patterns[:], values[keep])
     np.testing.assert_array_equal(dropped.positions, files.positions()[keep])
-    if value < 0:
-        np.testing.assert_array_equal(read_scan(path, settings={"bad_pixels": "zero"}).patterns[:], clean)
-    else:
-        refused(path, "set bad_pixels=mask", settings={"bad_pixels": "zero"})
+    zeroed = read_scan(path, settings={"bad_pixels": "zero"})
+    np.testing.assert_array_equal(zeroed.patterns[:], clean)
+    assert any("count as dark" in note for note in zeroed.history) == (not value < 0)
+    with pytest.raises(InputError) as caught:
+        read_scan(path)
+    assert [fix.value for fix in caught.value.fixes] == ["mask", "drop", "zero"]
 
 
 def test_the_largest_number_of_an_unsigned_type_is_no_count(tmp_path):

@@ -257,6 +257,10 @@ def test_the_tool_chooses_the_view_that_it_draws_on(opened):
     assert view.currentText() == "Positions"
     tools.buttons["brush"].click()
     assert view.currentText() == "Mean pattern"
+    headings = [picture.plot.header.title for picture in (opened.preview.before, opened.preview.after)]
+    assert ["Draw here" in heading.text() for heading in headings] == [False, True]
+    tools.put_down()
+    assert "Draw here" not in headings[1].text()
 
 
 def test_a_threshold_on_the_histogram_becomes_a_step(opened):

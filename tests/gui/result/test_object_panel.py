@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QLabel
 
 from ptycho_core.quality.picture import Pictures
+from ptycho_gui.kit.plots.lengths import length_text
 from ptycho_gui.result.object_panel import ObjectPanel
 from tests.helpers.reconstructions import GEOMETRY, preview, reconstruction, tilted
 
@@ -293,8 +294,21 @@ def test_a_comparison_tells_resolution_and_what_it_is_of(compared):
     compared.rings.click()
     assert compared.frc.isVisible()
     assert compared.frc.sentence.text().startswith("A and B agree down to ")
+    assert "It is the resolution only if they come from different patterns" in compared.frc.sentence.text()
     assert "A: run 1" in compared.comparison.names.text()
     assert "free misfit" in compared.title.text()
+
+
+def test_pictures_of_one_run_are_called_similar_by_the_size_of_details(panel, settle):
+    of = reconstruction()
+    pair = [dataclasses.replace(of, metrics={**of.metrics, "checkpoint": f"/run/checkpoints/{n}.ckpt"}) for n in "ab"]
+    panel.compare(("Epoch 1", pair[0]), ("Epoch 2", pair[1]))
+    settle("A and B agree")
+    panel.rings.click()
+    assert "this is how similar they are, and no resolution" in panel.frc.sentence.text()
+    axis = panel.frc.plot.plot_item.getAxis("bottom")
+    assert axis.labelText == "Size of details"
+    assert axis.tickStrings([0.0, 0.25], 1, 0.25) == ["", length_text(2 * max(PIXEL), True)]
 
 
 def test_a_correlation_needs_two_objects_and_says_so(panel, settle):

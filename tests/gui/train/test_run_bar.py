@@ -75,7 +75,7 @@ def test_a_warm_start_or_a_polish_tells_its_own_epochs_and_what_is_left_of_it(qt
     for epoch in range(2):
         bar.set_activity(f"polishing, {epoch + 1} of at most 10 epochs", epoch / 10)
         now[0] += 10
-    assert "polishing, 2 of at most 10 epochs" in bar.state
+    assert bar.state == "Polishing, 2 of at most 10 epochs"
     assert "1:30" in bar._left.text()
 
 
