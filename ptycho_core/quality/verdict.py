@@ -20,7 +20,7 @@ from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 
 GOOD, POOR = 0.05, 0.10
 """A picture is good where its error is below the one, and poor where it is above the other."""
-EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.5, 0.9
+EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.5, 0.8
 """The same of the part that it explains of what an object without features leaves unexplained."""
 UNEVEN = 3.0
 """The worst tenth of the patterns are missed by this many times more than most: part of the picture is worse."""
