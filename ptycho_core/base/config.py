@@ -248,7 +248,7 @@ class Config:
         50,
         int,
         "Optimisation",
-        "Epochs to train.",
+        "Epochs to train, at most: the direct engine ends when its fit has settled.",
         minimum=1,
         maximum=1_000_000,
         basic=True,

@@ -1,40 +1,46 @@
-"""What a fit by the direct engine does when: amplitudes from afar, then the likelihood, then stronger priors."""
+"""What a fit by the direct engine does when: amplitudes from afar until they level off, the likelihood, then priors."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ptycho_core.base.config import Config
 
-AMPLITUDES_UNTIL = 0.3
-"""Part of the fit with projections onto amplitudes, which converge from afar; then the likelihood."""
-AMPLITUDES_WITH_POSITIONS_UNTIL = 0.7
-"""The same where positions are refined: those that are far off are found from afar as well."""
+STANDS = 0.02
+"""The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
+FEWEST = 8
+"""Epochs before: a fit from vacuum begins slowly."""
 LANDING = 6
-"""Epochs of the rest, in a fit that stays with amplitudes until the probe stands."""
-LIKELIHOOD = 20.0
-"""rho of the envelope from then on."""
-PATTERNS_FROM = 2
-"""Epoch from which on each pattern's place and brightness are refined."""
-TOGETHER_FROM, TOGETHER_UNTIL = 4, 0.95
-"""Epoch from which on, and part of the fit until which, patterns are moved together."""
-ALL_ALIKE_FROM = 0.3
-"""Part of the fit from which on the whole scan is stretched, turned, sheared and bent: what is still wrong with the
-probe looks like that at first."""
-LOOSENING, LOOSENING_UNTIL = 0.1, 0.6
-"""Weight of the prior while positions are looked for, as for `RUNGS`, and part of the fit until which: an object that
-is free to follow every pattern freezes where they are, and nothing asks them to move."""
-VARIES_FROM = 0.5
-"""Part of the amplitudes' part of the fit after which the probe may vary."""
+"""Epochs of the likelihood, at a rate that falls."""
 RUNGS = (0.1, 0.3, 0.9)
 """Weights of the prior that are tried one after another, in units of the object's noise, until validation objects."""
-RUNG = 0.1
-"""Part of a run that each of them takes."""
-_SLACK = 1e-9
+RUNG = 3
+"""Epochs that each of them takes."""
+FEWEST_WITH_PRIORS = 6
+"""Epochs of a fit in which priors are tried."""
+LONGEST_END = 0.7
+"""Part of the epochs that likelihood and priors take at most: they are shorter in a short fit."""
+LIKELIHOOD = 20.0
+"""rho of the envelope with the likelihood; with amplitudes it is 0."""
+PATTERNS_FROM = 2
+"""Epoch from which on each pattern's place and brightness are refined."""
+TOGETHER_FROM = 4
+"""Epoch from which on patterns are moved together, until the last prior is tried."""
+LOOSENING = 0.1
+"""Weight of the prior while positions are looked for, as for `RUNGS`: an object that is free to follow every pattern
+freezes where they are, and nothing asks them to move."""
+_SLACK = 1e-6
 
 
 class Course:
-    """The phases of a fit. A part of a fit is a number from 0 to 1.
+    """The phases of a fit, in epochs since it began, which need not be whole.
+
+    From afar it begins with projections onto amplitudes at the whole rate, until the probe stands: until the deviance
+    of the patterns that are fitted levels off, and at the latest when there is just time for the rest, the likelihood
+    at a falling rate and the priors. Where positions are refined or the probe varies a second phase with amplitudes
+    takes all the time that there is: in it the whole scan may be stretched, turned, sheared and bent, and the probe may
+    vary. Before, what is still wrong with the probe looks like that.
 
     Parameters
     ----------
@@ -43,32 +49,43 @@ class Course:
 
     Attributes
     ----------
+    epochs
+        There are at most.
     from_afar
-        Whether it begins with amplitudes; else there is a picture to go on from.
-    patient
-        Whether it stays with them, at the whole rate, until told to `land`.
+        Whether it begins with amplitudes; else there is a picture to go on from, and the likelihood takes all epochs.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.from_afar, self.patient = True, False
-        self._skipped = 0.0
+        self.epochs: float = config.max_epochs
+        self.from_afar = True
+        self.begin()
 
     def begin(self) -> None:
-        """Skip nothing."""
-        self._skipped = 0.0
+        """Begin anew."""
+        self._stood: float | None = None
+        self._deviance = math.inf
+        self._slow = False
 
-    def part_done(self, step: int, steps: int) -> float:
-        """Return the part that is done after so many of all steps."""
-        return step / max(1, steps) + self._skipped
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a resumed fit goes on with."""
+        return {"stood": self._stood, "deviance": self._deviance, "slow": self._slow}
 
-    def land(self, done: float) -> None:
-        """Leave out what a patient fit has still to do with amplitudes; call it at the end of an epoch."""
-        self._skipped += max(0.0, self.amplitudes_until - done)
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._stood, self._deviance, self._slow = state["stood"], state["deviance"], state["slow"]
 
-    def landed(self, done: float) -> bool:
-        """Whether nothing is left."""
-        return done >= 1 - _SLACK
+    def look(self, at: float, deviance: float) -> None:
+        """See the mean deviance of the patterns that were fitted in the epoch that just ended."""
+        before, self._deviance = self._deviance, deviance
+        level = deviance > (1 - STANDS) * before and not self._slow
+        if level and FEWEST <= at < self.probe_stands_from:
+            self._stood = at
+
+    def slow_down(self) -> None:
+        """Take all the time that there is: at a lower rate, a deviance that hardly falls says nothing."""
+        self._slow = True
 
     @property
     def finds_positions(self) -> bool:
@@ -78,64 +95,92 @@ class Course:
     @property
     def tries_priors(self) -> bool:
         """Whether the end is for priors that validation may choose."""
-        return self.config.prior is None and self.config.val_fraction > 0
+        asked = self.config.prior is None and self.config.val_fraction > 0
+        return self.from_afar and asked and self.epochs >= FEWEST_WITH_PRIORS
 
     @property
-    def climb_from(self) -> float:
-        """The part after which priors are tried."""
-        return 1 - RUNG * len(RUNGS) if self.tries_priors else 1.0
+    def probe_stands_from(self) -> float:
+        """The end of the first phase."""
+        if not self.from_afar:
+            return 0.0
+        latest = self._latest / 2 if self._second else self._latest
+        return latest if self._stood is None else self._stood
 
     @property
     def amplitudes_until(self) -> float:
-        """The part with projections onto amplitudes."""
-        if not self.from_afar:
-            return 0.0
-        if self.patient:
-            return max(1 - LANDING / self.config.max_epochs, AMPLITUDES_UNTIL)
-        return (AMPLITUDES_WITH_POSITIONS_UNTIL if self.finds_positions else AMPLITUDES_UNTIL) * self.climb_from
+        """The end of the projections onto amplitudes."""
+        return self._latest if self.from_afar and self._second else self.probe_stands_from
 
-    def rho(self, done: float) -> float:
+    @property
+    def climb_from(self) -> float:
+        """The end of the likelihood alone."""
+        return self.amplitudes_until + self._landing
+
+    @property
+    def end(self) -> float:
+        """When all is done."""
+        return self.climb_from + self._rung * self._rungs
+
+    @property
+    def _second(self) -> bool:
+        return self.finds_positions or self.config.probe_variation > 0
+
+    @property
+    def _rungs(self) -> int:
+        return len(RUNGS) if self.tries_priors else 0
+
+    @property
+    def _share(self) -> float:
+        return min(1.0, LONGEST_END * self.epochs / (LANDING + RUNG * self._rungs))
+
+    @property
+    def _landing(self) -> float:
+        return max(1.0, round(self._share * LANDING)) if self.from_afar else self.epochs
+
+    @property
+    def _rung(self) -> float:
+        return max(1.0, round(self._share * RUNG))
+
+    @property
+    def _latest(self) -> float:
+        return max(0.0, self.epochs - self._landing - self._rung * self._rungs)
+
+    def rho(self, at: float) -> float:
         """Return rho of the envelope."""
-        return 0.0 if self.config.loss == "mae" or done < self.amplitudes_until else LIKELIHOOD
+        return 0.0 if self.config.loss == "mae" or at < self.amplitudes_until else LIKELIHOOD
 
-    def rate(self, done: float) -> float:
+    def rate(self, at: float) -> float:
         """Return the rate over its peak: whole with amplitudes, then falling, and once more with each prior."""
-        climb = self.climb_from
-        if done >= climb and climb < 1:
-            within = 0.4 + 0.6 * math.fmod((done - climb) / RUNG, 1.0)
+        if self._rungs and at >= self.climb_from:
+            rung = (at - self.climb_from) / self._rung
+            within = 0.4 + 0.6 * (math.fmod(rung, 1.0) if rung < self._rungs else 1.0)
             return 0.3 + 0.7 * (1 + math.cos(math.pi * within)) / 2
-        start = self.amplitudes_until
-        late = min(1.0, max(0.0, (done - start) / (climb - start)))
+        late = min(1.0, max(0.0, (at - self.amplitudes_until) / self._landing))
         return 0.05 + 0.95 * (1 + math.cos(math.pi * late)) / 2
 
-    def knows_patterns(self, epoch: int) -> bool:
+    def knows_patterns(self, at: float) -> bool:
         """Whether the object says enough of each pattern by now."""
-        return not self.from_afar or epoch >= PATTERNS_FROM
+        return not self.from_afar or at >= PATTERNS_FROM
 
-    def moves_together(self, epoch: int, done: float) -> bool:
+    def moves_together(self, at: float) -> bool:
         """Whether patterns are moved together before this epoch."""
-        return (not self.from_afar or epoch >= TOGETHER_FROM) and done < TOGETHER_UNTIL
+        return not self.from_afar or TOGETHER_FROM <= at < self.end - self._rung
 
-    def all_alike(self, done: float) -> bool:
-        """Whether the whole scan may be stretched, turned, sheared and bent."""
-        return not self.from_afar or done >= ALL_ALIKE_FROM
+    def finds_common(self, at: float) -> bool:
+        """Whether the probe stands: the whole scan may be stretched and bent, and the probe may vary."""
+        return not self.from_afar or at >= self.probe_stands_from
 
-    def varies(self, epoch: int, done: float) -> bool:
-        """Whether object and probe stand well enough to tell how the probe differs from pattern to pattern."""
-        return self.knows_patterns(epoch) and done >= VARIES_FROM * self.amplitudes_until
-
-    def prior(self, done: float) -> float | None:
+    def prior(self, at: float) -> float | None:
         """Return the weight of the prior from here on, in units of the object's noise; None leaves it as it is."""
-        looked_for = LOOSENING if self.finds_positions and done < LOOSENING_UNTIL else 0.0
+        looked_for = LOOSENING if self.finds_positions and at < self.amplitudes_until else 0.0
         if self.config.prior is not None:
             return max(self.config.prior, looked_for)
-        return looked_for if self.finds_positions and done < self.climb_from - _SLACK else None
+        return looked_for if self.finds_positions and at < self.climb_from - _SLACK else None
 
-    def rung(self, done: float) -> int | None:
+    def rung(self, at: float) -> int | None:
         """Return which of `RUNGS` comes next after an epoch, their number after the last, or None in between."""
-        if not self.tries_priors or done < self.climb_from - _SLACK:
+        if not self._rungs or at < self.climb_from - 0.5:
             return None
-        rung = (done - self.climb_from) / RUNG
-        if abs(rung - round(rung)) > 0.5 / max(1, RUNG * self.config.max_epochs) or round(rung) > len(RUNGS):
-            return None
-        return round(rung)
+        rung = (at - self.climb_from) / self._rung
+        near = round(rung)
+        return near if near <= self._rungs and abs(rung - near) * self._rung < 0.5 else None

@@ -37,12 +37,8 @@ from ptycho_core.scan.scan import Scan
 
 WARM_START_PATTERNS = 2000
 """More patterns than these take minutes, and teach no more about the probe."""
-STANDS = 0.02
-"""The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
 GENTLY = 0.5
 """Steps from a picture on, as a part of those from vacuum: whole ones would first undo what is good in it."""
-_FEWEST_EPOCHS = 4
-"""Before the probe may stand: a fit from vacuum begins slowly."""
 _SHORT_FIT: dict[str, Any] = {
     "engine": "direct",
     "loss": "poisson",
@@ -99,12 +95,12 @@ def warm_start(
     config = _short(model.config, probe_trainable=True, max_epochs=model.warm_start_epochs)
     placed = scan_canvas(part, config)
     direct = DirectModel.from_model(model, config, vacuum(placed.shape), each)
-    direct.course.patient, direct.scan_summary = True, model.scan_summary
+    direct.scan_summary = model.scan_summary
     if part is scan:
         fitted = parts
     else:
         amplitudes, fitted = amplitudes.take(rows), Split(np.arange(len(rows)), rows[:0], rows[:0])
-    trainer = _fit(direct, part, amplitudes, fitted, obey, emit, Stage.WARMING_UP, LandWhenItStands())
+    trainer = _fit(direct, part, amplitudes, fitted, obey, emit, Stage.WARMING_UP)
     model.adopt_probe(direct)
     if each:
         held_out = np.sort(np.concatenate([parts.validation, parts.free]))
@@ -116,22 +112,6 @@ def warm_start(
     if keep_as is not None:
         trainer.save_checkpoint(keep_as, weights_only=True)
     return direct
-
-
-class LandWhenItStands(L.Callback):
-    """Brings a patient fit to its end when its probe stands: at a fixed rate the deviance levels off then."""
-
-    def __init__(self) -> None:
-        self.deviance = float("inf")
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning: an epoch is done."""
-        assert isinstance(pl_module, DirectModel)
-        before, self.deviance = self.deviance, float(trainer.callback_metrics["poisson_train_loss_epoch"])
-        if trainer.current_epoch + 1 >= _FEWEST_EPOCHS and self.deviance > (1 - STANDS) * before:
-            pl_module.course.land(pl_module.part_done())
-        if pl_module.course.landed(pl_module.part_done()):
-            trainer.should_stop = True
 
 
 def _short(config: Config, **changes: Any) -> Config:

@@ -116,6 +116,7 @@ class DirectModel(Model):
         """Whether the prior is not 0, known without a look at the device."""
         self._settled: list[Tensor] = []
         self._total_light: Tensor | float = 0.0
+        self._steps_per_epoch = 1
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
     @classmethod
@@ -199,11 +200,11 @@ class DirectModel(Model):
         modes = self._all_modes(self.probe)
         return Unknowns(self.object, modes, self.log_gain, self.background, self.shifts, self.coefficients)
 
-    def _patterns(self, batch: Batch, part: float) -> Patterns:
-        """Return a batch as the solver takes it, after this part of the fit."""
+    def _patterns(self, batch: Batch, rho: float) -> Patterns:
+        """Return a batch as the solver takes it, with this rho of the envelope."""
         rows = batch.indexes.flatten() if self.of_patterns() else None
         counts = batch.amplitude.flatten(0, 1).square()
-        windows, rho = self._windows(batch), self.course.rho(part)
+        windows = self._windows(batch)
         return Patterns(counts, windows, batch.weight, rho, rows, self.light, propagator=self.propagator)
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -268,7 +269,7 @@ class DirectModel(Model):
         """Take a step with what belongs to each of a batch's patterns alone, by half of their pixels."""
         if not self.of_patterns():
             return
-        patterns = dataclasses.replace(self._patterns(batch, 1.0), weight=self._asking_weight(batch), rho=0.0)
+        patterns = dataclasses.replace(self._patterns(batch, 0.0), weight=self._asking_weight(batch))
         brighter, further, varied = steps_of_patterns(self._unknowns(), patterns)
         if len(self.coefficients):
             self.coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
@@ -301,13 +302,22 @@ class DirectModel(Model):
         """Return the whole object."""
         return self.object.detach()
 
-    def part_done(self, step: int | None = None) -> float:
-        """Return the part of the fit that is done, after so many steps or now."""
-        done = self.trainer.global_step if step is None else step
-        return self.course.part_done(done, int(self.trainer.estimated_stepping_batches))
+    def epochs_done(self, step: int | None = None) -> float:
+        """Return the epochs of the fit that are done, after so many steps or now."""
+        return (self.trainer.global_step if step is None else step) / self._steps_per_epoch
+
+    @property
+    def _rho(self) -> float:
+        """Of the envelope, now."""
+        return self.course.rho(self.epochs_done())
 
     def configure_optimizers(self) -> Any:
         """Lightning: steps divided by light, and their lengths over the run."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        self._steps_per_epoch = max(
+            1, math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        )
+        self.course.epochs = steps / self._steps_per_epoch
         groups: list[dict[str, Any]] = [{"params": [self.object_parts], "divisor": self._object_divisor}]
         if self.probe_parts.requires_grad:
             groups.append({"params": [self.probe_parts], "divisor": self._probe_divisor})
@@ -321,7 +331,7 @@ class DirectModel(Model):
             groups.append({"params": [self.variation_parts], "move": self._move_variation})
             groups.append({"params": [self.coefficients], "move": self._move_coefficients})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.course.rate(self.part_done(step)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.course.rate(self.epochs_done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _object_divisor(self) -> Tensor:
@@ -332,7 +342,7 @@ class DirectModel(Model):
         assert isinstance(light, Tensor)
         power = self.probe_parts.detach().square().sum(dim=(1, 2, 3))
         # Near the solution amplitudes ask of a mode what they ask of all, by its share in the light alone.
-        late = self.course.rho(self.part_done()) > 0
+        late = self._rho > 0
         share = (power / power.sum()).clamp_min(LEAST_SHARE) if late else torch.ones_like(power)
         return light.max().clamp_min(1e-12) * self.probe_scale.square() * share[:, None, None, None]
 
@@ -360,7 +370,7 @@ class DirectModel(Model):
             amplitude, weight = data.amplitudes[rows].on(self.device)
             recorded, shape = stage.recorded[index], stage.shape
             batch = Batch(amplitude[None], recorded[None], index[None], shape, shape, weight=weight)
-            for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self.part_done()))
+            for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self._rho))
             asked.object.add_(for_object)
             asked.shifts.add_(for_shifts)
         if self.trainer.world_size > 1:
@@ -387,11 +397,11 @@ class DirectModel(Model):
         """Return what is added to the modes of the variation: steps by the light; coefficients have mean square 1."""
         light = self.light.probe
         assert isinstance(light, Tensor)
-        if not self.course.varies(self.current_epoch, self.part_done()):
+        if not self.course.finds_common(self.epochs_done()):
             return torch.zeros_like(gradient)
         step = (
             VARIATION_STEP
-            * self.course.rate(self.part_done())
+            * self.course.rate(self.epochs_done())
             / (light.max().clamp_min(1e-12) * self.probe_scale.square())
         )
         return gradient * -step
@@ -400,7 +410,7 @@ class DirectModel(Model):
         """Return what is added to the coefficients of the variation: Newton's steps."""
         light = self.light.coefficients
         assert isinstance(light, Tensor)
-        if not self.course.varies(self.current_epoch, self.part_done()):
+        if not self.course.finds_common(self.epochs_done()):
             return torch.zeros_like(gradient)
         steps = VARIATION_STEP * gradient / light.clamp_min(1e-20)
         return -steps.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
@@ -419,7 +429,7 @@ class DirectModel(Model):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
-        patterns = self._patterns(batch, self.part_done())
+        patterns = self._patterns(batch, self._rho)
         loss = misfit(self._unknowns(), patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         assert patterns.seen is not None
@@ -447,13 +457,14 @@ class DirectModel(Model):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is, and how a resumed run goes on."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["next_prior"] = self._next_prior
+        checkpoint["next_prior"], checkpoint["course"] = self._next_prior, self.course.state
 
     def state_was_put_back(self) -> None:
-        """Forget the light that was gathered."""
+        """Forget the light that was gathered, and take all epochs at the lower rate."""
         self.light.clear()
         self._total_light = 0.0
         self._has_prior = bool(self.prior > 0)
+        self.course.slow_down()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
@@ -462,12 +473,17 @@ class DirectModel(Model):
         for name in _SINCE:
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
         self._next_prior = checkpoint.get("next_prior")
+        if "course" in checkpoint:
+            self.course.go_on(checkpoint["course"])
         super().on_load_checkpoint(checkpoint)
+
+    def setup(self, stage: str) -> None:
+        """Lightning: a fit begins; where it goes on, the checkpoint is read next."""
+        self.course.begin()
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
         self._kept, self._total_light = (math.inf, {}), 0.0
-        self.course.begin()
         if not self.of_patterns():
             return
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -524,22 +540,30 @@ class DirectModel(Model):
             self.prior.fill_(self._next_prior)
             self._next_prior = None
         self._has_prior = bool(self.prior > 0)
-        done = self.part_done()
-        if len(self.shifts) and self.course.moves_together(self.current_epoch, done):
-            self._move_together(all_alike=self.course.all_alike(done))
+        done = self.epochs_done()
+        if len(self.shifts) and self.course.moves_together(done):
+            self._move_together(all_alike=self.course.finds_common(done))
 
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
         total, self._total_light = self._total_light, 0.0
         if not isinstance(total, Tensor):
             return  # no step since the fit was put back
-        done = (self.current_epoch + 1) / self.config.max_epochs
+        done = self.epochs_done()
+        self.course.look(done, float(self.trainer.callback_metrics["poisson_train_loss_epoch"]))
         unit = _PRIOR_UNIT * self._noise_unit(total)
         weight, rung = self.course.prior(done), self.course.rung(done)
         if weight is not None:
             self._next_prior = weight * unit
-        if rung is None:
-            return
+        if rung is not None:
+            self._judge_prior(rung, unit)
+        if self.course.end <= done < min(self.course.end + 1, self.course.epochs) and not self.ended:
+            self.ended = "the fit has settled"
+        if self.ended:
+            self.trainer.should_stop = True
+
+    def _judge_prior(self, rung: int, unit: float) -> None:
+        """Keep the state where it explains the validation patterns best so far, and go on to a stronger prior."""
         value = float(self.trainer.callback_metrics.get("poisson_val_loss", math.nan))
         if value < self._kept[0]:
             names = ("object_parts", "probe_parts", "background_root", "shifts", "log_gain", *_SINCE)
@@ -550,7 +574,6 @@ class DirectModel(Model):
         elif self._kept[1]:
             self.load_state_dict({**self.state_dict(), **self._kept[1]})
             self.ended = "a stronger prior explains the validation patterns worse"
-            self.trainer.should_stop = True
 
     def _noise_unit(self, epoch_light: Tensor) -> float:
         """Return the prior's gradient that noise of the object is worth: the root of the light, in the loss' units."""
