@@ -30,7 +30,7 @@ ROUNDS, EVERY = 154, 11
 """Through all 13 files, so that the same one is open whenever the process is looked at."""
 SETTLED = 600
 """Opens until caches and the log are full and the heap has found its size."""
-_PATIENCE_MS = 60_000
+_PATIENCE_MS, _LOOK_MS = 60_000, 30
 HOW = (
     f"{ROUNDS} rounds of 13 opens: scans of two sizes in all formats that are written, with masks of all patterns and "
     "of single ones, and a file that is damaged; each is shown in all views, and three of its patterns"
@@ -65,10 +65,10 @@ def soak(folder: Path, rounds: int, every: int) -> Iterator[Level]:
     window.show()
     process = psutil.Process()
     try:
-        paths = scans(folder)
+        paths, opening = scans(folder), _Opening(window)
         for number in range(1, rounds + 1):
             for path in paths:
-                _show(window, path)
+                opening.show(path)
             if number % every == 0:
                 app.processEvents()
                 rss, opens = process.memory_info().rss / 2**20, number * len(paths)
@@ -99,21 +99,28 @@ def scans(folder: Path) -> list[Path]:
     return [*paths, damaged]
 
 
-def _show(window: MainWindow, path: Path) -> None:
-    """Open a file, wait until it is told and drawn, and show some of its patterns."""
-    loader, panel = window.session.loader, window.data
-    loop = QEventLoop()
-    loader.opened.connect(loop.quit)
-    loader.failed.connect(loop.quit)
-    QTimer.singleShot(_PATIENCE_MS, loop, loop.quit)
-    window.open_path(path)
-    loop.exec()
-    loader.opened.disconnect(loop.quit)
-    loader.failed.disconnect(loop.quit)
-    for index in (7, 30, 59) if loader.source is not None and loader.source.file == path else ():
-        panel.select(index)
-        QTimer.singleShot(30, loop.quit)
-        loop.exec()
+class _Opening:
+    """Opens files in a window, waiting with one loop and one timer for all of them."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self.window, self.loop = window, QEventLoop()
+        self.timer = QTimer(singleShot=True)
+        self.timer.timeout.connect(self.loop.quit)
+        window.session.loader.opened.connect(self.loop.quit)
+        window.session.loader.failed.connect(self.loop.quit)
+
+    def show(self, path: Path) -> None:
+        """Open a file, wait until it is told, and show some of its patterns."""
+        self.window.open_path(path)
+        self._wait(_PATIENCE_MS)
+        source = self.window.session.loader.source
+        for index in (7, 30, 59) if source is not None and source.file == path else ():
+            self.window.data.select(index)
+            self._wait(_LOOK_MS)
+
+    def _wait(self, milliseconds: int) -> None:
+        self.timer.start(milliseconds)
+        self.loop.exec()
 
 
 def _handles(process: psutil.Process) -> int:
