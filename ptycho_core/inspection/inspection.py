@@ -163,7 +163,7 @@ def summary(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Step", f"{positions['step_px']:.3g} px{_length(positions['step_m'])}"),
         ("Field of view", _area(positions["field_of_view_px"], positions["field_of_view_m"])),
         ("Probe", _probe_line(probe)),
-        *([("Beam", _beam_line(info["beam"]))] if info["beam"] else []),
+        *([("Beam", beam_line(info["beam"]))] if info["beam"] else []),
         ("Overlap", "unknown" if probe["overlap"] is None else f"{probe['overlap']:.0%} of the probe's diameter"),
         ("Energy", _or_unknown(geometry["energy_ev"], 1e-3, "keV") + _of_electrons(geometry)),
         ("Distance", _or_unknown(geometry["distance_m"], 1, "m") + _in_near_field(geometry)),
@@ -285,7 +285,8 @@ def _probe_line(probe: dict[str, Any]) -> str:
     return f"{origin}, {count}, {size}"
 
 
-def _beam_line(beam: dict[str, Any]) -> str:
+def beam_line(beam: dict[str, Any]) -> str:
+    """Return what `Beam.figures` found in words."""
     at_sample = _widths(beam["width_px"], beam["width_m"])
     if beam["in_focus"]:
         return f"{at_sample} wide (FWHM, y x x), in focus"

@@ -47,6 +47,8 @@ class ObjectPanel(QWidget):
     """Shows what it is given; a preview takes the place of what is shown unless that was asked for since."""
 
     export_requested = Signal()
+    result_shown = Signal(str, object)
+    """What a reconstruction is called, and the `Reconstruction`; None where there is none any more."""
     page_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -96,6 +98,7 @@ class ObjectPanel(QWidget):
         """Show what a run has led to, with the figures that say how good it is."""
         self._leave_live()
         self._ask(final_content(label, reconstruction))
+        self.result_shown.emit(label, reconstruction)
 
     def compare(self, first: tuple[str, Reconstruction], second: tuple[str, Reconstruction]) -> None:
         """Show two reconstructions, with their labels, on the same pixels and with the same phase and scale."""
@@ -114,6 +117,7 @@ class ObjectPanel(QWidget):
         self._following, self._outdated = True, False
         self.live.hide()
         self._show_nothing(_NOTHING)
+        self.result_shown.emit("", None)
 
     def shut_down(self) -> None:
         """Leave off whatever is being prepared and wait for it."""

@@ -23,6 +23,7 @@ from ptycho_gui.log.log_bridge import LogBridge
 from ptycho_gui.log.log_panel import LogPanel
 from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
 from ptycho_gui.prepare.preprocessing_preview import PreprocessingPreview
+from ptycho_gui.probe.probe_panel import ProbePanel
 from ptycho_gui.result.jobs.reconstruct import Reconstructed
 from ptycho_gui.result.object_panel import ObjectPanel
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
@@ -93,7 +94,7 @@ class MainWindow(QMainWindow):
     def _make_panels(self) -> None:
         draft = self.session.draft
         self.run_bar, self.message_bar, self.welcome = RunBar(), MessageBar(), WelcomePanel()
-        self.scan, self.data = ScanPanel(), DataPanel()
+        self.scan, self.data, self.probe = ScanPanel(), DataPanel(), ProbePanel()
         self.prepare, self.before_after = PreprocessingPanel(), PreprocessingPreview()
         self.grouping, self.training = GroupingPanel(draft), TrainingPanel(draft)
         self.object, self.curves = ObjectPanel(), CurvesPanel()
@@ -118,6 +119,7 @@ class MainWindow(QMainWindow):
             ("object", "Object", "main", self.object),
             ("before_after", "Before and after", "side", self.before_after),
             ("curves", "Curves", "side", self.curves),
+            ("probe", "Probe", "side", self.probe),
             ("checkpoints", "Checkpoints", "bottom", self.checkpoints),
             ("runs", "Runs", "bottom", self.runs),
             ("queue", "Queue", "bottom", self.queue),
@@ -236,6 +238,7 @@ class MainWindow(QMainWindow):
     def _wire_results(self) -> None:
         self.session.reconstructed.connect(self._show_reconstruction)
         self.session.compared.connect(self._show_both)
+        self.object.result_shown.connect(self.probe.show_result)
         self.object.export_requested.connect(self.results.export_reconstruction)
         self.object.page_requested.connect(self.results.make_page)
         self.object.verdict.action_chosen.connect(self._carry_out)
@@ -325,7 +328,7 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _show_scan(self, looked: Inspection) -> None:
         self.run_bar.set_activity("", None)
-        for panel in (self.scan, self.data, self.prepare, self.before_after):
+        for panel in (self.scan, self.data, self.probe, self.prepare, self.before_after):
             panel.show_scan(looked)
         path = looked.scan.source.path
         if path is not None:
@@ -559,6 +562,7 @@ class MainWindow(QMainWindow):
             self.files,
             self.results,
             self.data,
+            self.probe,
             self.prepare,
             self.before_after,
             self.training,

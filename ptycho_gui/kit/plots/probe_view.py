@@ -88,6 +88,11 @@ class ProbeView(QWidget):
         self._mode_label.setVisible(len(parts) > 1)
         self._show_mode()
 
+    def show_plane(self, probe: NDArray[np.complexfloating[Any, Any]]) -> None:
+        """Show the probe that is shown in another plane of the beam (M, N, N): as strong, mode by mode."""
+        self._probe = probe
+        self._show_mode()
+
     @Slot()
     def _show_mode(self) -> None:
         if not len(self._probe):

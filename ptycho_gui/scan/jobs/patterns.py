@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.events import StopToken
 from ptycho_core.scan.scan import Scan
-from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.latest import LatestSlot
 from ptycho_gui.kit.threads.worker import Failure
 
 
@@ -39,28 +39,19 @@ class PatternReader(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._scan: Scan | None = None
-        self._waiting: _Request | None = None
-        self._slot = WorkerSlot(self)
+        self._slot = LatestSlot(self)
         self._slot.succeeded.connect(self._tell)
         self._slot.failed.connect(self._tell_failure)
-        self._slot.ended.connect(self._go_on)
 
     def read(self, scan: Scan, index: int) -> None:
         """Ask for a pattern; those of another scan that were asked for before are dropped."""
-        self._scan, self._waiting = scan, _Request(scan, index)
-        if not self._slot.busy:
-            self._go_on()
+        self._scan = scan
+        self._slot.ask(_Request(scan, index))
 
     def shut_down(self) -> None:
         """Drop what was asked for and wait for what is being read."""
-        self._scan = self._waiting = None
+        self._scan = None
         self._slot.shut_down()
-
-    @Slot()
-    def _go_on(self) -> None:
-        if self._waiting is not None:
-            request, self._waiting = self._waiting, None
-            self._slot.start(request)
 
     @Slot(object)
     def _tell(self, read: _Read) -> None:
