@@ -160,6 +160,14 @@ class Config:
         maximum=256,
         engines=("pinn",),
     )
+    init: str | None = knob(
+        None,
+        str,
+        "Model",
+        "Checkpoint or bundle whose network training goes on from, on this scan and with its probe; none begins anew.",
+        none="none",
+        engines=("pinn",),
+    )
     probe_modes: int | None = knob(
         1,
         int,

@@ -233,6 +233,7 @@ class StopEarly(EarlyStopping):
             min_delta=min_delta,
             check_finite=False,  # the loss itself is watched at every batch
             check_on_train_epoch_end=True,
+            strict=False,  # a limit of steps may end a run before it has validated
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

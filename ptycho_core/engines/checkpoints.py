@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ptycho_core.base.atomic import atomic_write
-from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.config import ENGINES, KNOBS, Config
 from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS
@@ -160,6 +160,30 @@ def check_checkpoint(checkpoint: Checkpoint, scan: Scan) -> list[Problem]:
         return []
     probe = torch.view_as_complex(checkpoint.tensors["probe_parts"].contiguous()).numpy()
     return check_suitability(checkpoint.scan, probe, scan)
+
+
+def initial_model(config: Config) -> Model | None:
+    """Return the model that a run goes on from with what it has learned; None where it begins anew.
+
+    Raises
+    ------
+    InputError
+        The file is none, or its network is not of the kind that the config asks for.
+    """
+    if config.init is None or not KNOBS["init"].serves(config.engine):
+        return None
+    path = Path(config.init).expanduser()
+    if not path.is_file():
+        raise InputError(f"init must be a checkpoint or a bundle: there is no file {path}")
+    loaded = load_checkpoint(path)
+    if loaded.config.engine != config.engine:
+        raise InputError(f"{path} has no network to go on from: it is of the {loaded.config.engine} engine")
+    if loaded.config.model_width != config.model_width:
+        raise InputError(
+            f"the network of {path} has a width of {loaded.config.model_width}: set model_width to that (it is "
+            f"{config.model_width})"
+        )
+    return loaded.model()
 
 
 def export_checkpoint(checkpoint: str | Path, target: str | Path) -> Path:

@@ -28,6 +28,7 @@ from ptycho_core.engines.callbacks import (
     StopEarly,
 )
 from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.checkpoints import initial_model
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
@@ -115,7 +116,8 @@ def train(
     accelerator, device = choose_accelerator(config.accelerator)
     if accelerator == "cpu" and precision_of(config) == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
-    run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks)
+    initial = None if resume else initial_model(config)
+    run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks, initial)
     with quiet_lightning(config):
         return run.go(command, resume)
 
@@ -186,9 +188,11 @@ class _Training:
         token: StopToken,
         device: str,
         callbacks: Sequence[L.Callback],
+        initial: Model | None,
     ) -> None:
         self.config, self.scan, self.folder, self.test_scan = config, scan, folder, test_scan
         self.events, self.token, self.device, self.callbacks = events, token, device, callbacks
+        self.initial = initial
         deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
         self.obey = Obey(token, deadline)
         self.parts = split(len(scan), config, validate=test_scan is None)
@@ -318,6 +322,8 @@ class _Training:
         if chooses:
             scan = self._with_modes(scan, amplitudes)
         model = MODELS[self.config.engine].from_scan(scan, self.config)
+        if self.initial is not None:
+            model.begin_as(self.initial)
         if model.warm_start_epochs and warm and not self.token.stop_requested:
             self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
             model.scan_summary = scan_summary(self.scan)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from ptycho_core.base.config import KNOBS
 
 _PLAIN = {
+    "init": "Begin with network of",
     "n_groups": "Groups per epoch",
     "val_fraction": "Validation part",
     "free_fraction": "Free part",

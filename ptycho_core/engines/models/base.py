@@ -112,6 +112,9 @@ class Model(L.LightningModule, ABC):
     def from_scan(cls, scan: Scan, config: Config) -> Self:
         """Return the model from which training on a scan begins."""
 
+    def begin_as(self, other: Model) -> None:
+        """Take over what another model of the engine has learned beyond its own scan: nothing, unless it learns."""
+
     @classmethod
     @abstractmethod
     def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:

@@ -183,6 +183,8 @@ class PinnModel(Model):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of the cleaned object to the counts that it was not made of."""
+        if self._scene is None:  # a run that ended within an epoch goes on within it, and no epoch begins
+            self.on_train_epoch_start()
         scene, share = self._scene, self.physics_weight()
         assert scene is not None
         size, corners, across = batch.amplitude.shape[-1], corners_of(batch), batch.canvas[1]
@@ -299,6 +301,11 @@ class PinnModel(Model):
         }
         best = min(explained, key=lambda name: explained[name])
         return models[best], f"used {best}"
+
+    def begin_as(self, other: Model) -> None:
+        """Take over the network of another model, to go on training it."""
+        state = {name.removeprefix("network."): tensor for name, tensor in other.state_dict().items()}
+        self.network.load_state_dict({name: state[name] for name in self.network.state_dict()})
 
     def with_probe(self, probe: Tensor, patterns: int = 0, propagator: Propagator = FAR_FIELD) -> PinnModel:
         """Return the same trained network for another scan: probe, patterns and propagator."""

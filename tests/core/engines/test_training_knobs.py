@@ -276,6 +276,12 @@ def test_fractions_of_the_patterns_validate_and_are_seen_by_nothing(training):
     assert not set(info.validation_indexes) & set(info.free_indexes)
 
 
+def test_max_steps_may_end_a_run_before_it_has_validated(training):
+    info = training.go(max_steps=1, early_stop_patience=5).info
+    assert (info.status, info.reason) == ("finished", "all 1 steps are done")
+    assert info.last_checkpoint.exists()
+
+
 def test_max_steps_ends_in_good_order(training):
     training.go(max_steps=4, max_epochs=100)
     assert training.last["global_step"] == 4

@@ -1,0 +1,94 @@
+"""Training that goes on from another scan's network."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from ptycho_core.base.config import build_config
+from ptycho_core.base.errors import InputError
+from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
+from ptycho_core.engines.training import resume, train
+from ptycho_core.formats import read_scan
+from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.simulation import SimulationSpec, simulate
+
+FAST = {
+    "max_epochs": 1,
+    "max_steps": 1,
+    "model_width": 2,
+    "warm_start_epochs": 1,
+    "probe_search": False,
+    "accelerator": "cpu",
+    "preview_seconds": 0,
+    "quiet": True,
+    "scheduler": "constant",
+    "learning_rate": 1e-9,
+}
+"""So short and slow a run that the network stays what it was."""
+
+
+def spec(seed):
+    return SimulationSpec(size=16, n_patterns=36, step_px=2, jitter_px=0.5, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    scan = simulate(spec(1)).scan
+    run = train(build_config({**FAST, "max_epochs": 2, "max_steps": None, "learning_rate": 1e-3}), scan, folder / "out")
+    return export_checkpoint(run.last_checkpoint, folder / "model.zip")
+
+
+def network(path):
+    return {name: tensor for name, tensor in load_checkpoint(path).tensors.items() if name.startswith("network.")}
+
+
+def apart(one, other):
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate(spec(2)).scan
+
+
+def test_the_network_is_the_other_one_and_the_probe_is_the_scans_own(trained, scan, tmp_path):
+    tuned = train(build_config({**FAST, "init": str(trained)}), scan, tmp_path / "tuned")
+    anew = train(build_config(FAST), scan, tmp_path / "anew")
+    assert apart(network(tuned.last_checkpoint), network(trained)) < 1e-6
+    assert apart(network(anew.last_checkpoint), network(trained)) > 1e-3
+    probes = [load_checkpoint(run.last_checkpoint).tensors["probe_parts"] for run in (tuned, anew)]
+    assert torch.equal(*probes)
+    assert tuned.config.init == str(trained)
+
+
+def test_a_fine_tuned_run_is_gone_on_with_also_when_the_model_is_gone(trained, scan, tmp_path):
+    model, path = shutil.copy(trained, tmp_path / "model.zip"), tmp_path / "scan.npz"
+    write_scan(scan, path)
+    tuned = train(build_config({**FAST, "init": str(model)}), read_scan(path), tmp_path / "tuned")
+    Path(model).unlink()
+    assert resume(tuned.folder, max_epochs=2, max_steps=40).reason == "all 2 epochs are done"
+
+
+@pytest.mark.parametrize("engine", ["pinn", "direct"])
+def test_a_run_that_a_limit_of_steps_ended_within_an_epoch_goes_on(engine, scan, tmp_path):
+    write_scan(scan, tmp_path / "scan.npz")
+    config = build_config({**FAST, "engine": engine, "max_epochs": 2})
+    ended = train(config, read_scan(tmp_path / "scan.npz"), tmp_path / "out")
+    assert resume(ended.folder, max_steps=40).reason == "all 2 epochs are done"
+
+
+def test_what_cannot_be_gone_on_from_is_refused_before_a_run_begins(trained, scan, tmp_path):
+    direct = train(build_config({**FAST, "engine": "direct"}), scan, tmp_path / "direct")
+    for settings, sentence in (
+        ({"init": str(tmp_path / "gone.zip")}, "there is no file"),
+        ({"init": str(trained), "model_width": 4}, "has a width of 2: set model_width to that"),
+        ({"init": str(direct.last_checkpoint)}, "it is of the direct engine"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            train(build_config({**FAST, **settings}), scan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
