@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from ptycho_core.base.errors import Fix
+from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
@@ -42,6 +42,8 @@ class ScanPanel(QWidget):
     show_requested = Signal(object)
     """`errors.Problem` to be shown in the views."""
     orientation_search_requested = Signal()
+    marked = Signal(str, int, str)
+    """Name of the icon of the worst problem of the scan, how many it has, and that in words; empty and 0 for none."""
     reload_requested = Signal()
     """The scan is to be opened again, as it is on the disk now."""
 
@@ -67,6 +69,7 @@ class ScanPanel(QWidget):
         self._error.hide()
         self._changed.hide()
         self._pages.setCurrentIndex(int(looked is not None))
+        self.marked.emit(*_mark(looked.problems if looked else ()))
         if looked is None:
             return
         path = looked.scan.source.path
@@ -210,3 +213,13 @@ class ScanPanel(QWidget):
         row.addLayout(said, 1)
         note.hide()
         return note
+
+
+def _mark(problems: Sequence[Problem]) -> tuple[str, int, str]:
+    """Return what `ScanPanel.marked` tells."""
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
+    words = [f"{errors} prevent{'s' if errors == 1 else ''} a reconstruction"] if errors else []
+    words += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
+    sign = "error" if errors else "warning" if warnings else ""
+    return sign, len(problems), ", ".join(words)

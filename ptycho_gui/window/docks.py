@@ -6,9 +6,10 @@ There the picture has the whole height and most of the width; at its right, curv
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QAction, QGuiApplication, QIcon
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
+from ptycho_gui.kit.icons import icon
 from ptycho_gui.window.preferences import VERSION, Preferences
 
 _SHARE_OF_SCREEN = 0.9
@@ -77,6 +78,7 @@ class Docks:
         self._docks: dict[str, QDockWidget] = {}
         self._groups: dict[str, str] = {}
         self._panels: dict[str, QWidget] = {}
+        self._titles: dict[str, str] = {}
         self._placed: dict[str, list[QDockWidget]] = {}
         self._wide = False
         window.setDockNestingEnabled(True)
@@ -89,7 +91,36 @@ class Docks:
         dock.setObjectName(f"dock_{name}")
         _Frame(widget, dock)
         dock.setTitleBarWidget(QWidget(dock))  # the tabs have the titles
-        self._docks[name], self._groups[name], self._panels[name] = dock, group, widget
+        dock.visibilityChanged.connect(lambda: self._dress_tab(dock))
+        self._docks[name], self._groups[name], self._panels[name], self._titles[name] = dock, group, widget, title
+
+    def mark(self, name: str, sign: str, count: int, words: str) -> None:
+        """Put a sign and a number at the tab of a dock.
+
+        Parameters
+        ----------
+        name
+            Of the dock.
+        sign
+            Name of an icon; empty for none.
+        count
+            What it counts; 0 is not shown.
+        words
+            What both mean, for those who do not see them.
+        """
+        dock, title = self[name], self._titles[name]
+        dock.setWindowIcon(icon(sign) if sign else QIcon())
+        dock.setWindowTitle(f"{title} ({count})" if count else title)
+        dock.setAccessibleName(f"{title}: {words}" if words else title)
+        self._dress_tab(dock)
+
+    def _dress_tab(self, dock: QDockWidget) -> None:
+        """Give the tab of a dock, which Qt makes anew whenever the dock comes back, the dock's icon and name."""
+        for bar in self._window.findChildren(QTabBar):
+            for index in range(bar.count()):
+                if bar.tabText(index) == dock.windowTitle():
+                    bar.setTabIcon(index, dock.windowIcon())
+                    bar.setAccessibleTabName(index, dock.accessibleName())
 
     def __getitem__(self, name: str) -> QDockWidget:
         return self._docks[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,7 @@ class MainWindow(QMainWindow):
         loader.changed.connect(self._show_change)
         self.files.may_leave = self.steps.may_be_lost
         self.files.opened.connect(lambda: self.docks.show("data"))
+        self.scan.marked.connect(partial(self.docks.mark, "scan"))
         self.scan.open_requested.connect(self.files.open)
         self.scan.reload_requested.connect(loader.reload)
         self.scan.cancel_requested.connect(loader.cancel)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton
 
-from ptycho_core.base.errors import Fix
+from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import figures, inspect, summary
 from ptycho_core.scan.scan import Patterns
@@ -241,3 +243,22 @@ def test_a_long_path_makes_the_panel_no_wider(panel, tiny_scan):
     panel.show_scan(inspect(tiny_scan.replace(note="read " + "/a_long_folder" * 20)))
     panel.show_error("x" * 300)
     assert panel.minimumSizeHint().width() <= 340
+
+
+ERROR, ODD = Problem("probe", "it is broken"), Problem("mask", "it is odd", "warning")
+
+
+@pytest.mark.parametrize(
+    ("problems", "told"),
+    [
+        ((), ["", 0, ""]),
+        ((ODD,), ["warning", 1, "1 warning"]),
+        ((ODD, ODD), ["warning", 2, "2 warnings"]),
+        ((ODD, ERROR), ["error", 2, "1 prevents a reconstruction, 1 warning"]),
+        ((ERROR, ERROR), ["error", 2, "2 prevent a reconstruction"]),
+    ],
+)
+def test_how_many_problems_there_are_is_told_for_its_tab(qtbot, panel, tiny_scan, problems, told):
+    with qtbot.waitSignal(panel.marked) as marked:
+        panel.show_scan(dataclasses.replace(inspect(tiny_scan), problems=problems))
+    assert marked.args == told

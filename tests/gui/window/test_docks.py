@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QMainWindow, QWidget
+from PySide6.QtWidgets import QMainWindow, QTabBar, QWidget
 
 from ptycho_gui.window.docks import Docks
 
@@ -87,3 +87,23 @@ def test_a_window_that_grows_and_shrinks_is_arranged_for_its_width_and_keeps_wha
 def test_on_a_narrow_screen_the_tables_get_a_quarter_of_the_height(window, docks, qtbot):
     arrange(window, docks, NARROW)
     qtbot.waitUntil(lambda: 0 < docks["runs"].height() < NARROW[1] // 3)
+
+
+def tab_of(window, text):
+    return next((bar, i) for bar in window.findChildren(QTabBar) for i in range(bar.count()) if bar.tabText(i) == text)
+
+
+def test_a_tab_is_marked_by_a_sign_and_a_number_and_read_out_in_words(window, docks, qtbot):
+    arrange(window, docks, NARROW)
+    docks.mark("scan", "warning", 2, "2 warnings")
+    for again in (lambda: None, lambda: docks["scan"].hide(), docks.arrange):
+        again()
+        docks["scan"].show()
+        qtbot.waitUntil(lambda: tab_of(window, "Scan (2)")[0].isVisible())
+        bar, index = tab_of(window, "Scan (2)")
+        assert not bar.tabIcon(index).isNull()
+        assert bar.accessibleTabName(index) == "Scan: 2 warnings"
+    docks.mark("scan", "", 0, "")
+    bar, index = tab_of(window, "Scan")
+    assert bar.tabIcon(index).isNull()
+    assert bar.accessibleTabName(index) == "Scan"
