@@ -79,6 +79,7 @@ class Docks:
         self._groups: dict[str, str] = {}
         self._panels: dict[str, QWidget] = {}
         self._titles: dict[str, str] = {}
+        self._signs: dict[str, QIcon] = {}
         self._placed: dict[str, list[QDockWidget]] = {}
         self._wide = False
         window.setDockNestingEnabled(True)
@@ -91,8 +92,9 @@ class Docks:
         dock.setObjectName(f"dock_{name}")
         _Frame(widget, dock)
         dock.setTitleBarWidget(QWidget(dock))  # the tabs have the titles
-        dock.visibilityChanged.connect(lambda: self._dress_tab(dock))
+        dock.visibilityChanged.connect(lambda: self._dress_tab(name))
         self._docks[name], self._groups[name], self._panels[name], self._titles[name] = dock, group, widget, title
+        self._signs[name] = QIcon()
 
     def mark(self, name: str, sign: str, count: int, words: str) -> None:
         """Put a sign and a number at the tab of a dock.
@@ -109,17 +111,18 @@ class Docks:
             What both mean, for those who do not see them.
         """
         dock, title = self[name], self._titles[name]
-        dock.setWindowIcon(icon(sign) if sign else QIcon())
+        self._signs[name] = icon(sign) if sign else QIcon()
         dock.setWindowTitle(f"{title} ({count})" if count else title)
         dock.setAccessibleName(f"{title}: {words}" if words else title)
-        self._dress_tab(dock)
+        self._dress_tab(name)
 
-    def _dress_tab(self, dock: QDockWidget) -> None:
-        """Give the tab of a dock, which Qt makes anew whenever the dock comes back, the dock's icon and name."""
+    def _dress_tab(self, name: str) -> None:
+        """Give the tab of a dock, which Qt makes anew whenever the dock comes back, its sign and its words."""
+        dock = self[name]
         for bar in self._window.findChildren(QTabBar):
             for index in range(bar.count()):
                 if bar.tabText(index) == dock.windowTitle():
-                    bar.setTabIcon(index, dock.windowIcon())
+                    bar.setTabIcon(index, self._signs[name])
                     bar.setAccessibleTabName(index, dock.accessibleName())
 
     def __getitem__(self, name: str) -> QDockWidget:

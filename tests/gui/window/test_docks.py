@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtWidgets import QMainWindow, QTabBar, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QTabBar, QWidget
 
+from ptycho_gui.kit.icons import icon
 from ptycho_gui.window.docks import Docks
 
 NARROW, WIDE = (1280, 800), (2560, 1440)
@@ -94,6 +95,7 @@ def tab_of(window, text):
 
 
 def test_a_tab_is_marked_by_a_sign_and_a_number_and_read_out_in_words(window, docks, qtbot):
+    QApplication.setWindowIcon(icon("app"))
     arrange(window, docks, NARROW)
     docks.mark("scan", "warning", 2, "2 warnings")
     for again in (lambda: None, lambda: docks["scan"].hide(), docks.arrange):
@@ -103,6 +105,8 @@ def test_a_tab_is_marked_by_a_sign_and_a_number_and_read_out_in_words(window, do
         bar, index = tab_of(window, "Scan (2)")
         assert not bar.tabIcon(index).isNull()
         assert bar.accessibleTabName(index) == "Scan: 2 warnings"
+        others, index = tab_of(window, "Training")
+        assert others.tabIcon(index).isNull()
     docks.mark("scan", "", 0, "")
     bar, index = tab_of(window, "Scan")
     assert bar.tabIcon(index).isNull()
