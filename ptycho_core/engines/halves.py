@@ -12,7 +12,8 @@ from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split
 from ptycho_core.engines.device_memory import home_of_patterns
 from ptycho_core.engines.models.base import Model
-from ptycho_core.engines.models.direct import DirectModel, vacuum
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.polish import polish
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.quality.metrics import WELL_COVERED, frc, scanned_box

@@ -29,7 +29,8 @@ from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Split, scan_canvas
 from ptycho_core.engines.divergence import RollBack
 from ptycho_core.engines.models.base import Model
-from ptycho_core.engines.models.direct import DirectModel, vacuum
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, quiet_lightning

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import itertools
 import logging
 import math
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError
-from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.course import RUNGS, Course
-from ptycho_core.engines.data import (
-    REGION,
-    Amplitudes,
-    Batch,
-    Deal,
-    FixedSampler,
-    PatternSampler,
-    Placed,
-    Split,
-    chunks,
-    scan_canvas,
-)
+from ptycho_core.engines.data import REGION, Batch, scan_canvas
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
-from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
-from ptycho_core.engines.models.start import is_same_scan, starting_probe
-from ptycho_core.engines.physics import Windows, capped, place, squared_modulus
-from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
-from ptycho_core.engines.solver import (
-    Light,
-    Patterns,
-    Unknowns,
-    asked_of_all,
-    expected_counts,
-    misfit,
-    steps_of_patterns,
-)
-from ptycho_core.engines.stage import LARGEST_SHIFT, STEP, Asked, Overlap, Stage, carried, inside, limited
+from ptycho_core.engines.models.solution import LARGEST_COEFFICIENT, LARGEST_GAIN, SINCE, Solution
+from ptycho_core.engines.physics import squared_modulus
+from ptycho_core.engines.propagators import FAR_FIELD, Propagator
+from ptycho_core.engines.solver import Light, asked_of_all, misfit
+from ptycho_core.engines.stage import Asked, Overlap, Stage, carried
 from ptycho_core.engines.variation import canonical
-from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
@@ -56,38 +30,24 @@ RATE = 200.0
 MOMENTUM = 0.9
 LEAST_SHARE = 0.1
 """Of a mode in the light of all, by which its gradient is divided at last."""
-LARGEST_GAIN = 0.3
-"""Of a step, of the logarithm."""
-LARGEST_COEFFICIENT = 1.0
-"""Of a step; they have mean square 1."""
 VARIATION_STEP = 0.5
 """Of the variation's modes and of their coefficients, as they move at the same time."""
-SEARCHED, SEARCH_EVERY = 3, 8
-"""Pixels around a held-out pattern in which it is looked for, and epochs between."""
-SETTLING_STEPS = 6
-"""Of a held-out pattern, once it is found."""
+SEARCH_EVERY = 8
+"""Epochs between searches for the held-out patterns."""
 FINAL_EPOCHS = 8
 """With all patterns, those that validated or that nothing saw too, for the picture alone."""
 _PRIOR_UNIT = 3.0
 _EDGE = 0.02
 
 
-_SINCE = ("prior", "variation_parts", "coefficients")
-"""Parts of the state that version 0.1 had not."""
-
-
-class DirectModel(Model):
-    """An object on one canvas and a probe.
+class DirectModel(Solution):
+    """Object and probe as the parameters of a fit.
 
     Parameters
     ----------
-    config, probe, patterns, propagator
-        As for `Model`.
-    object
-        (H, W) complex to start from.
+    config, probe, object, patterns, propagator
+        As for `Solution`.
     """
-
-    prior: Tensor
 
     def __init__(
         self,
@@ -97,17 +57,7 @@ class DirectModel(Model):
         patterns: int = 0,
         propagator: Propagator = FAR_FIELD,
     ) -> None:
-        super().__init__(config, probe, patterns, propagator)
-        for own in (self.shifts, self.log_gain):
-            own.requires_grad_(len(own) > 0)
-        modes, size = config.probe_variation if patterns else 0, probe.shape[-1]
-        self.variation_parts = nn.Parameter(torch.zeros(modes, size, size, 2), requires_grad=modes > 0)
-        """(V, N, N, 2) in units of the probe's scale."""
-        drawn = torch.randn(patterns, modes, generator=torch.Generator().manual_seed(config.seed))
-        self.coefficients = nn.Parameter(drawn if modes else torch.zeros(0, 0), requires_grad=modes > 0)
-        """(n, V) of each pattern; drawn, as nothing would come of nothing."""
-        self.object_parts = nn.Parameter(torch.view_as_real(object).clone())
-        self.register_buffer("prior", torch.tensor(0.0))
+        super().__init__(config, probe, object, patterns, propagator)
         self.light = Light()
         self.course = Course(config)
         self._next_prior: float | None = None
@@ -119,188 +69,21 @@ class DirectModel(Model):
         self._steps_per_epoch = 1
         self._kept: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
-    @classmethod
-    def from_scan(cls, scan: Scan, config: Config) -> Self:
-        """Start from vacuum and the scan's own probe or a guess."""
-        object = vacuum(scan_canvas(scan, config).shape)
-        probe = starting_probe(scan, config.probe_modes or 1)
-        return cls(config, probe, object, len(scan), propagator_of(scan))
-
-    @classmethod
-    def from_state(cls, config: Config, state: dict[str, Tensor]) -> Self:
-        """Build the model of a checkpoint."""
-        patterns, state = patterns_of(state)
-        probe = torch.view_as_complex(state["probe_parts"]) * state["probe_scale"]
-        object, propagator = torch.view_as_complex(state["object_parts"]), of_state(state["propagation"])
-        model = cls(config, probe, object, patterns, propagator)
-        earlier = {name: model.state_dict()[name] for name in _SINCE}
-        model.load_state_dict({**earlier, **state})
-        return model
-
-    @classmethod
-    def from_model(cls, other: Model, config: Config, object: Tensor, patterns: int = 0) -> Self:
-        """Start from an object (H, W) and what another model knows: probe, background, patterns."""
-        model = cls(config, other.probe.detach().cpu(), object.cpu(), patterns, other.propagator)
-        model.adopt_probe(other)
-        model.adopt_patterns(other)
-        return model
-
-    def of_patterns(self) -> tuple[nn.Parameter, ...]:
-        """Return shifts, brightness and what the probe is made of, as far as patterns have their own."""
-        return *super().of_patterns(), *([self.coefficients] if len(self.coefficients) else [])
-
-    def adopt_patterns(self, other: Model) -> None:
-        """Go on with what another model of the same scan knows of each pattern."""
-        super().adopt_patterns(other)
-        if isinstance(other, DirectModel) and self.coefficients.shape == other.coefficients.shape:
-            self.coefficients.data.copy_(other.coefficients.data)
-            self.variation_parts.data.copy_(other.variation_parts.data * (other.probe_scale / self.probe_scale))
-
-    def _all_modes(self, probe: Tensor) -> Tensor:
-        """Return modes (M, N, N), and those of the variation behind them."""
-        if not len(self.coefficients):
-            return probe
-        return torch.cat([probe, torch.view_as_complex(self.variation_parts) * self.probe_scale])
-
     @property
     def final_epochs(self) -> int:
         """A few: its object is fitted."""
         return FINAL_EPOCHS
 
-    @property
-    def object(self) -> Tensor:
-        """(H, W) complex64."""
-        return torch.view_as_complex(self.object_parts)
-
-    def place_object(self, here: Placed, there: Placed) -> None:
-        """Put the object of a part of a scan, on its canvas, in the place that it has on the canvas of the whole."""
-        whole = vacuum(there.shape).to(self.device)
-        y, x = (here.origin - there.origin).round().astype(int).tolist()
-        # The smaller canvas is rounded up, and may reach over the edge: there is nothing but vacuum.
-        inside = self.object.detach()[: there.shape[0] - y, : there.shape[1] - x]
-        whole[y : y + len(inside), x : x + inside.shape[1]] = inside
-        self.object_parts.data = torch.view_as_real(whole).clone()
-
-    def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> PatternSampler:
-        """Single patterns on the canvas of the scan."""
-        return PatternSampler(scan_canvas(scan, self.config), rows, self.config, rank=rank, world=world)
-
-    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
-        """Hidden patterns, predicted from the object."""
-        return FixedSampler(chunks(parts.validation, scan_canvas(trained, self.config)), rank=rank, world=world)
-
-    def _windows(self, batch: Batch) -> Windows:
-        positions, size, shape = batch.positions, self.probe_parts.shape[1], self.object_parts.shape[:2]
-        if len(self.shifts):  # one that would lie over the canvas' edge stays inside
-            moved = (positions + self.shifts.detach()[batch.indexes]).clamp_min(size // 2)
-            positions = capped(moved, (side - size - 1 + size // 2 for side in shape))
-        return place(positions, size, (1, *shape))
-
-    def _unknowns(self) -> Unknowns:
-        modes = self._all_modes(self.probe)
-        return Unknowns(self.object, modes, self.log_gain, self.background, self.shifts, self.coefficients)
-
-    def _patterns(self, batch: Batch, rho: float) -> Patterns:
-        """Return a batch as the solver takes it, with this rho of the envelope."""
-        rows = batch.indexes.flatten() if self.of_patterns() else None
-        counts = batch.amplitude.flatten(0, 1).square()
-        windows = self._windows(batch)
-        return Patterns(counts, windows, batch.weight, rho, rows, self.light, propagator=self.propagator)
-
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
         if batch.hidden:
             if self.course.knows_patterns(self.current_epoch) and self.current_epoch % SEARCH_EVERY == 0:
-                self._search(batch)
-            self._settle(batch)
+                self.search(batch)
+            self.settle_once(batch)
             self._settled.append(batch.indexes.flatten())
         rows = batch.indexes.flatten()
-        expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), rows)
+        expected = self.predict_patterns(self.object[None], self.probe, self.windows_of(batch), rows)
         return expected, batch.amplitude.flatten(0, 1)
-
-    def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
-        """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""
-        varied = rows is not None and len(self.coefficients) > 0
-        modes, coefficients = (self._all_modes(probe), self.coefficients[rows]) if varied else (probe, None)
-        gain = self.gains(rows)
-        return expected_counts(canvas[0], modes, windows, gain, self.background, self.propagator, coefficients)
-
-    def settle(self, canvas: Canvas) -> None:
-        """Find what belongs to each of a canvas' patterns from half of their pixels."""
-        for start in range(0, len(canvas.rows), REGION):
-            rows = canvas.rows[start : start + REGION]
-            some = canvas.batch(rows)
-            positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32)).to(canvas.device)
-            batch = Batch(
-                some.amplitude[None], positions[None], some.rows[None], canvas.shape, canvas.shape, weight=some.weight
-            )
-            self._search(batch)
-            for _ in range(SETTLING_STEPS):
-                self._settle(batch)
-
-    @torch.no_grad()
-    def _search(self, batch: Batch) -> None:
-        """Put each of a batch's patterns where half of its pixels are explained best, of places around."""
-        if not len(self.shifts):
-            return
-        rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
-        half, start = self._asking_weight(batch), self.shifts[rows]
-        best = start
-        amplitude = batch.amplitude.flatten(0, 1)
-        least = torch.full((len(rows),), math.inf, device=self.device)
-        for there in sorted(
-            itertools.product(range(-SEARCHED, SEARCHED + 1), repeat=2), key=lambda yx: math.hypot(*yx)
-        ):
-            self.shifts.data[rows] = self._on_canvas(recorded, start + start.new_tensor(there))
-            expected = self.predict_patterns(self.object[None], self.probe, self._windows(batch), rows)
-            error = ((expected.sqrt() - amplitude).square() * half).sum(dim=(1, 2))
-            better = error < least
-            best = torch.where(better[:, None], self.shifts[rows], best)
-            least = torch.minimum(least, error)
-        self.shifts.data[rows] = best
-
-    def _asking_weight(self, batch: Batch) -> Tensor:
-        """Return the weight of the pixels that held-out patterns are settled by; the others judge them."""
-        half = half_of_pixels(self.probe_parts.shape[1], self.device)
-        return half if batch.weight is None else half * batch.weight
-
-    @torch.no_grad()
-    def _settle(self, batch: Batch) -> None:
-        """Take a step with what belongs to each of a batch's patterns alone, by half of their pixels."""
-        if not self.of_patterns():
-            return
-        patterns = dataclasses.replace(self._patterns(batch, 0.0), weight=self._asking_weight(batch))
-        brighter, further, varied = steps_of_patterns(self._unknowns(), patterns)
-        if len(self.coefficients):
-            self.coefficients.data += varied.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
-        if len(self.log_gain):
-            self.log_gain.data += brighter.clamp(-LARGEST_GAIN, LARGEST_GAIN)
-        if len(self.shifts):
-            rows, recorded = batch.indexes.flatten(), batch.positions.flatten(0, 1)
-            # Half of the pixels give half of the gradient.
-            moved = self.shifts[rows] + limited(further[rows] * 2 * STEP, LARGEST_SHIFT)
-            self.shifts.data[rows] = self._on_canvas(recorded, moved)
-
-    def _on_canvas(self, recorded: Tensor, shifts: Tensor) -> Tensor:
-        return inside(recorded, shifts, self.probe_parts.shape[1], self.object_parts.shape[:2])
-
-    def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
-        """Its own object; the canvas is the one that it was fitted on."""
-        return self.object.detach()[None]
-
-    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
-        """Return itself, where this is the scan that it was fitted to."""
-        if not is_same_scan(self.scan_summary, summary) or self.object.shape != canvas.shape:
-            raise InputError(
-                f"the checkpoint holds the object of the scan that the direct engine was fitted to "
-                f"({_in_words(self.scan_summary, tuple(self.object.shape))}), and this is another "
-                f"({_in_words(summary, canvas.shape)}): give that scan, or a checkpoint of the network engine"
-            )
-        return self.to(canvas.device), "used the checkpoint's object and probe"
-
-    def pictured(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> Tensor:
-        """Return the whole object."""
-        return self.object.detach()
 
     def epochs_done(self, step: int | None = None) -> float:
         """Return the epochs of the fit that are done, after so many steps or now."""
@@ -370,7 +153,7 @@ class DirectModel(Model):
             amplitude, weight = data.amplitudes[rows].on(self.device)
             recorded, shape = stage.recorded[index], stage.shape
             batch = Batch(amplitude[None], recorded[None], index[None], shape, shape, weight=weight)
-            for_object, for_shifts = asked_of_all(self._unknowns(), self._patterns(batch, self._rho))
+            for_object, for_shifts = asked_of_all(self.unknowns(), self.patterns_in(batch, self._rho))
             asked.object.add_(for_object)
             asked.shifts.add_(for_shifts)
         if self.trainer.world_size > 1:
@@ -429,8 +212,8 @@ class DirectModel(Model):
 
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of a batch, with its light beside."""
-        patterns = self._patterns(batch, self._rho)
-        loss = misfit(self._unknowns(), patterns)
+        patterns = dataclasses.replace(self.patterns_in(batch, self._rho), light=self.light)
+        loss = misfit(self.unknowns(), patterns)
         share = 0.0 if patterns.rho == 0 else 1.0
         assert patterns.seen is not None
         self.tell(patterns.seen.deviance, patterns.seen.absolute, share, len(patterns.counts))
@@ -470,7 +253,7 @@ class DirectModel(Model):
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
         if "prior" not in checkpoint["state_dict"]:
             checkpoint["optimizer_states"], checkpoint["lr_schedulers"] = [], []
-        for name in _SINCE:
+        for name in SINCE:
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
         self._next_prior = checkpoint.get("next_prior")
         if "course" in checkpoint:
@@ -566,7 +349,7 @@ class DirectModel(Model):
         """Keep the state where it explains the validation patterns best so far, and go on to a stronger prior."""
         value = float(self.trainer.callback_metrics.get("poisson_val_loss", math.nan))
         if value < self._kept[0]:
-            names = ("object_parts", "probe_parts", "background_root", "shifts", "log_gain", *_SINCE)
+            names = ("object_parts", "probe_parts", "background_root", "shifts", "log_gain", *SINCE)
             state = self.state_dict()
             self._kept = value, {name: copy.deepcopy(state[name]) for name in names}
             if rung < len(RUNGS):
@@ -578,8 +361,7 @@ class DirectModel(Model):
     def _noise_unit(self, epoch_light: Tensor) -> float:
         """Return the prior's gradient that noise of the object is worth: the root of the light, in the loss' units."""
         size = self.probe_parts.shape[1]
-        steps = max(1, math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches))
-        mean = epoch_light / steps
+        mean = epoch_light / self._steps_per_epoch
         lit = mean[mean > 0.1 * mean.max()]
         patterns = self._trained_patterns()
         photons = lit.median() * size**2 * patterns / 2
@@ -588,17 +370,3 @@ class DirectModel(Model):
     def _trained_patterns(self) -> int:
         data = getattr(self.trainer, "datamodule", None)
         return max(1, len(data.parts.train)) if data is not None else 1
-
-
-def _in_words(summary: dict[str, Any], canvas: tuple[int, ...]) -> str:
-    spread = summary.get("spread")
-    return (
-        f"{summary.get('patterns')} patterns of {summary.get('size')} pixels, up to {summary.get('brightest')} counts "
-        f"each, on a canvas of {canvas[0]} x {canvas[1]}"
-        + ("" if spread is None else f", in the near field with light spread over {spread[0]:.4g} pixels")
-    )
-
-
-def vacuum(shape: tuple[int, int]) -> Tensor:
-    """Return an object (H, W) complex64 of nothing."""
-    return torch.ones(shape, dtype=torch.complex64)

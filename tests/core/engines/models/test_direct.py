@@ -11,7 +11,8 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.engines.data import Amplitudes, Deal, PatternDataset, Placed, scan_canvas
 from ptycho_core.engines.losses import poisson_deviance
-from ptycho_core.engines.models.direct import DirectModel, vacuum
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.simulation import Simulation, SimulationSpec, forward, simulate
