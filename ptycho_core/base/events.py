@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +17,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.codec import encode
+from ptycho_core.base.codec import decode, encode
 from ptycho_core.base.config import Config
+from ptycho_core.base.errors import InputError
 from ptycho_core.base.verdict import Verdict
 
 
@@ -235,11 +237,29 @@ Event = (
     | RunFailed
 )
 EventHandler = Callable[[Event], None]
+_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in typing.get_args(Event) if kind is not PreviewReady}
 
 
 def to_json(event: Event) -> str:
     """Return an event without arrays as one line of JSON, which names its kind as ``event``."""
     return json.dumps({"event": type(event).__name__, **encode(event)}, allow_nan=False)
+
+
+def from_json(line: str) -> Event:
+    """Return the event of a line that `to_json` wrote.
+
+    Raises
+    ------
+    InputError
+        The line tells of no event that this version knows.
+    ValueError
+        It is not JSON.
+    """
+    body = json.loads(line)
+    kind = _KINDS.get(body.pop("event", "")) if isinstance(body, dict) else None
+    if kind is None:
+        raise InputError("a line tells of no event that this version knows")
+    return decode(kind, body, "an event")
 
 
 class Cancelled(Exception):

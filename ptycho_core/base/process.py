@@ -26,9 +26,14 @@ class ProcessMark:
         """Return the mark of this process."""
         return cls(os.getpid(), platform.node(), _start_mark(os.getpid()) or "")
 
+    @property
+    def here(self) -> bool:
+        """Whether the process can be looked at: it is or was on this host."""
+        return self.host == platform.node() and bool(self.started)
+
     def alive(self, last_heard: datetime) -> bool:
         """Return whether the process still runs; where that cannot be seen, whether it was heard of lately."""
-        if self.host != platform.node() or not self.started:
+        if not self.here:
             return datetime.now(UTC) - last_heard < SILENCE
         return _start_mark(self.pid) == self.started
 

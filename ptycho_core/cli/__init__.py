@@ -18,6 +18,8 @@ from ptycho_core.cli.parser import Parser, dashed
 COMMANDS = {
     "now": "make the best picture of a scan that some minutes allow",
     "train": "train on a scan, and keep checkpoints",
+    "follow": "show how a run goes on that another process trains",
+    "stop": "end a run that another process trains",
     "tune": "try settings on a part of a scan, and tell which are best",
     "reconstruct": "reconstruct a scan with a checkpoint",
     "export": "export a checkpoint or a reconstruction",

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             resume=bool(args.resume),
         )
     if first:
-        _report(info, args.json)
+        report(info, args.json)
     return 130 if stop.stop_requested else 0
 
 
@@ -124,7 +124,8 @@ def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, 
     return config, open_recorded(info.scan, args.train_data_file), test
 
 
-def _report(info: RunInfo, as_json: bool) -> None:
+def report(info: RunInfo, as_json: bool) -> None:
+    """Print what came of a run, and what can be done with it."""
     from ptycho_core.cli.progress import figures
 
     began = datetime.fromisoformat(info.resumed[-1]["at"]) if info.resumed else info.started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -50,6 +51,7 @@ from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.quality.verdict import judge
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
+from ptycho_core.runs.requests import reachable
 from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, start_run
 from ptycho_core.scan.scan import Scan
 
@@ -215,10 +217,12 @@ class _Training:
         if trainer.is_global_zero:
             check_loggers(self.config)
             self.run = self._begin(command, resume)
+        hears = contextlib.nullcontext() if self.run is None else reachable(self.folder, self.token)
         try:
-            if self.run is not None:
-                trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
-            self._train(trainer, resume)
+            with hears:
+                if self.run is not None:
+                    trainer.loggers = build_loggers(self.config, self.folder, self.run.info.log_version)
+                self._train(trainer, resume)
         except Cancelled:
             self._finish(Status.CANCELLED, self.token.reason)
         except BaseException as error:

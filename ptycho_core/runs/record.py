@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -222,10 +222,15 @@ def read_run(folder: str | Path) -> RunInfo:
             raise InputError(f"there is no run in {folder} (no {RECORD})") from None
         raise
     info = RunInfo.from_dict(body, folder, f"the run's record {path}")
-    if info.status == Status.RUNNING and not info.process.alive(info.updated):
+    if info.status == Status.RUNNING and not info.process.alive(max(info.updated, _changed(path))):
         reason = f"its process ({info.process.pid} on {info.process.host}) ended without a word"
         info = dataclasses.replace(info, status=Status.INTERRUPTED, reason=reason, ended=info.updated)
     return info
+
+
+def _changed(path: Path) -> datetime:
+    """Return the time of a file, which the process of a run renews as long as it is there."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def find_runs(root: str | Path, depth: int = 5) -> list[RunInfo | BrokenRun]:

@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,28 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_third_at_any_price(here, monke
         assert info.checkpoints[-1].step == 4
     assert capfd.readouterr().err.endswith("ptycho: interrupted\n")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_is_followed_and_ended_by_another_process_through_its_folder(here, capfd):
+    assert ptycho("follow out") == 2
+    assert "there is no run in" in capfd.readouterr().err
+    with start(
+        MAIN, f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 3000 --quiet"
+    ) as training:
+        while not (here / "out" / "run.json").exists() or not read_run(here / "out").epochs_done:
+            assert training.poll() is None
+            time.sleep(0.05)
+        assert ptycho("stop out") == 0
+        assert "was asked to stop" in capfd.readouterr().err
+        assert ptycho("follow out --json") == 0
+    shown = capfd.readouterr()
+    result = json.loads(shown.out)
+    assert result["status"] == "stopped"
+    assert result["reason"].startswith("stopped by the operator on ")
+    assert f"epoch {result['epochs']}/3000" in shown.err
+    assert training.returncode == 130
+    assert ptycho("stop out --now") == 2
+    assert "does not go on: it is stopped" in capfd.readouterr().err
 
 
 def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkeypatch, capsys):

@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from ptycho_core.base.codec import decode
+from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import (
     BatchDone,
     CheckpointRemoved,
@@ -19,6 +19,7 @@ from ptycho_core.base.events import (
     RunStarted,
     StageChanged,
     StopToken,
+    from_json,
     to_json,
 )
 
@@ -38,10 +39,15 @@ EVENTS = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_an_event_survives_one_line_of_json(event):
     line = to_json(event)
-    body = json.loads(line)
     assert "\n" not in line
-    assert body.pop("event") == type(event).__name__
-    assert decode(type(event), body, "it") == event
+    assert json.loads(line)["event"] == type(event).__name__
+    assert from_json(line) == event
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", '{"event": "PreviewReady"}', '{"event": "StageChanged", "stage": "tea"}'])
+def test_a_line_that_is_no_event_is_refused(line):
+    with pytest.raises(InputError):
+        from_json(line)
 
 
 def test_what_is_not_finite_is_null_in_a_line():

@@ -243,7 +243,9 @@ def test_a_run_on_another_host_is_alive_while_it_is_heard_of(tmp_path):
     elsewhere = {"pid": os.getpid(), "host": "node17.invalid", "started": "1"}
     edit_record(tmp_path, process=elsewhere)
     assert read_run(tmp_path).status == "running"
-    edit_record(tmp_path, process=elsewhere, updated=(datetime.now(UTC) - timedelta(hours=2)).isoformat())
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+    edit_record(tmp_path, process=elsewhere, updated=long_ago.isoformat())
+    os.utime(tmp_path / "run.json", (long_ago.timestamp(),) * 2)
     assert read_run(tmp_path).status == "interrupted"
 
 

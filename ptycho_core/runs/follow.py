@@ -1,0 +1,181 @@
+"""Follow a run through its folder alone, whoever trains it and where: its events as they come, and its end.
+
+Its files are looked at again and again, which every share can do; no torch here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import (
+    CheckpointRemoved,
+    CheckpointSaved,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    Status,
+    StopToken,
+    from_json,
+)
+from ptycho_core.runs.record import CHECKPOINTS, EVENTS, PREVIOUS, RECORD, RunInfo, read_run
+
+_EVERY_S = 0.5
+SILENCE_S = 120.0
+"""A process on another host, which gives a sign of life every ten seconds, counts as gone after this."""
+_PATIENCE_S = 600.0
+"""How long a folder may be out of reach."""
+
+
+class Follower:
+    """Reads what a run's folder tells anew, from the run's first event on.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    clock
+        Seconds that only go forward; clocks of other machines are not asked.
+
+    Attributes
+    ----------
+    info
+        The run's record, as it was when it was looked at last. Its folder is another one when a later run has taken
+        the first.
+    over
+        Whether the run has ended and all its events were read.
+
+    Raises
+    ------
+    InputError
+        As `read_run`.
+    """
+
+    def __init__(self, folder: str | Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.info, self.over = read_run(folder), False
+        self._clock = clock
+        self._read, self._heard, self._sign = 0, clock(), (0, 0, 0)
+
+    def look(self) -> list[Event]:
+        """Return the events since the last look. Paths in them are those of this machine.
+
+        A line that is still being written waits for its end; one that a crash has cut, or that another version of the
+        program wrote, is passed over.
+
+        Raises
+        ------
+        InputError
+            The folder is out of reach, or the run is not in it any more.
+        """
+        known = self.info.status != Status.RUNNING  # the record tells the end before the last event is written
+        try:
+            self.info, stamp = self._record()
+            lines = self._new_lines()
+        except (InputError, OSError) as error:
+            self._heard = self._clock()
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"the run in {self.info.folder} cannot be read: {error.strerror}") from error
+        if (sign := (*stamp, self._read)) != self._sign:
+            self._sign, self._heard = sign, self._clock()
+        found = [self._here(event) for line in lines if (event := _event(line)) is not None]
+        ended = bool(found) and isinstance(found[-1], RunFinished | RunFailed)
+        self._end_if_silent()
+        self.over = self.info.status != Status.RUNNING and (known or ended)
+        return found
+
+    def _record(self) -> tuple[RunInfo, tuple[int, int]]:
+        """Return the record of the run that is followed, also when a later one has taken its folder, and its state."""
+        before = self.info
+        aside = before.folder / PREVIOUS / f"version_{before.log_version}"
+        for folder in (before.folder, aside):
+            if (folder / RECORD).exists():
+                found = (folder / RECORD).stat()
+                stamp = (found.st_mtime_ns, found.st_size)
+                gone = before.process.here and not before.process.alive(before.updated)
+                if stamp == self._sign[:2] and folder == before.folder and not gone:
+                    return before, stamp  # records of large scans take long to read
+                if (info := read_run(folder)).started == before.started:
+                    return info, stamp
+        raise InputError(f"the run is not in {before.folder} any more, or that is out of reach")
+
+    def _new_lines(self) -> list[bytes]:
+        path = self.info.folder / EVENTS
+        if not path.exists():
+            return []
+        with open(path, "rb") as file:
+            file.seek(self._read)
+            *lines, rest = file.read().split(b"\n")
+            self._read = file.tell() - len(rest)
+        return lines
+
+    def _here(self, event: Event) -> Event:
+        """Return an event with the paths of this machine, where the share may have another name."""
+        folder = self.info.folder
+        match event:
+            case CheckpointSaved() | CheckpointRemoved():
+                return dataclasses.replace(event, path=str(folder / CHECKPOINTS / PurePath(event.path).name))
+            case RunStarted() | RunFinished() | RunFailed():
+                return dataclasses.replace(event, run_dir=str(folder))
+        return event
+
+    def _end_if_silent(self) -> None:
+        silent_s = self._clock() - self._heard
+        if self.info.status != Status.RUNNING or self.info.process.here or silent_s < SILENCE_S:
+            return
+        process = self.info.process
+        reason = f"nothing was heard of its process ({process.pid} on {process.host}) for {SILENCE_S / 60:.0f} minutes"
+        self.info = dataclasses.replace(self.info, status=Status.INTERRUPTED, reason=reason, ended=self.info.updated)
+
+
+def follow(
+    follower: Follower,
+    token: StopToken,
+    tell: Callable[[str], object] = lambda sentence: None,
+    every_s: float = _EVERY_S,
+) -> Iterator[Event]:
+    """Yield a run's events as they come, until it is over or the token is stopped; ``follower.info`` is its record.
+
+    Parameters
+    ----------
+    follower
+        Which run, and from which event on.
+    token
+        Ends the following, not the run.
+    tell
+        Told once, in a sentence, that the folder is out of reach.
+    every_s
+        Seconds between two looks.
+
+    Raises
+    ------
+    InputError
+        The folder has been out of reach for ten minutes.
+    """
+    lost_at: float | None = None
+    while not token.stop_requested:
+        try:
+            found = follower.look()
+        except InputError as error:
+            if lost_at is None:
+                lost_at = time.monotonic()
+                tell(f"{error}; waiting for it to come back")
+            elif time.monotonic() - lost_at > _PATIENCE_S:
+                raise
+        else:
+            lost_at = None
+            yield from found
+            if follower.over:
+                return
+        time.sleep(every_s)
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return from_json(line.decode())
+    except (ValueError, RecursionError, InputError):
+        return None
