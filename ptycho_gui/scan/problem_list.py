@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit import theme
 from ptycho_gui.kit.forms.text import wrapped
+from ptycho_gui.kit.framed import Framed
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import ANSWERS, worded
 from ptycho_gui.kit.words import begun
@@ -87,11 +88,10 @@ class ProblemList(QWidget):
         self.setVisible(bool(problems))
 
 
-class _Note(QFrame):
+class _Note(Framed):
     def __init__(self, problem: Problem, owner: ProblemList) -> None:
         super().__init__()
         self._severity = problem.severity
-        self.setObjectName("problem")
         self._sign = QLabel()
         self._sign.setAccessibleName(_WORDS[problem.severity])
         column = QVBoxLayout()
@@ -120,5 +120,4 @@ class _Note(QFrame):
     def _apply_colours(self) -> None:
         side = self.fontMetrics().height()
         self._sign.setPixmap(icon(self._severity).pixmap(QSize(side, side)))
-        colour = getattr(theme.colours(), self._severity)
-        self.setStyleSheet(f"#problem {{ border: 1px solid {colour}; border-left: 4px solid {colour} }}")
+        self.set_border(getattr(theme.colours(), self._severity), 1, 4)

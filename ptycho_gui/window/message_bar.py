@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWhatsThis, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWhatsThis, QWidget
 from superqt import QElidingLabel
 
 from ptycho_gui.kit import theme
+from ptycho_gui.kit.framed import Framed
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import worded
 
@@ -18,15 +19,14 @@ _NOTE_MS = 20_000
 _ICON_PX, _BORDER_PX = 18, 2
 
 
-class MessageBar(QFrame):
+class MessageBar(Framed):
     """One message in one line, empty while there is none; nothing moves when one comes. *More* has the whole of it."""
 
     log_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("message_bar")
-        self._severity, self._look = "", ""
+        self._severity = ""
         self._icon, self._text = QLabel(), QElidingLabel()
         self._text.setAccessibleName("Message")
         self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -72,7 +72,7 @@ class MessageBar(QFrame):
             part.show()
         self._log.setVisible(severity == "error")
         self._fit()
-        self._colour()
+        self._apply_colours()
         if severity == "info":
             self._timer.start()
         else:
@@ -85,7 +85,7 @@ class MessageBar(QFrame):
         self._timer.stop()
         for part in self._parts:
             part.hide()
-        self._colour()
+        self._apply_colours()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Qt: more of the message may fit, or less."""
@@ -97,7 +97,7 @@ class MessageBar(QFrame):
         """Qt: light and dark."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
-            self._colour()
+            self._apply_colours()
 
     def _button(self, text: str, tip: str, slot: object) -> QPushButton:
         button = QPushButton(text)
@@ -114,12 +114,9 @@ class MessageBar(QFrame):
         room = self.width() - others - self._row.spacing() * len(self._parts)
         self._more.setVisible(self._text.fontMetrics().horizontalAdvance(self._text.text()) > room)
 
-    def _colour(self) -> None:
+    def _apply_colours(self) -> None:
         colours = theme.colours()
         colour = {"error": colours.error, "warning": colours.warning, "info": colours.good}.get(self._severity)
         if self._severity:
             self._icon.setPixmap(icon(_ICONS[self._severity]).pixmap(_ICON_PX, _ICON_PX))
-        look = f"border: {_BORDER_PX}px solid {colour or 'transparent'}; border-radius: 4px"
-        if look != self._look:  # a style sheet changes the palette in its turn
-            self._look = look
-            self.setStyleSheet(f"#message_bar {{ {look} }}")
+        self.set_border(colour, _BORDER_PX, _BORDER_PX)

@@ -16,6 +16,7 @@ from ptycho_core.inspection.inspection import figures, inspect, summary
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.scan.settings import HELP, SETTINGS
 from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit import theme
 from ptycho_gui.kit.labels import ANSWERS
 from ptycho_gui.scan.problem_list import ProblemList
 from ptycho_gui.scan.scan_panel import ScanPanel
@@ -262,3 +263,16 @@ def test_how_many_problems_there_are_is_told_for_its_tab(qtbot, panel, tiny_scan
     with qtbot.waitSignal(panel.marked) as marked:
         panel.show_scan(dataclasses.replace(inspect(tiny_scan), problems=problems))
     assert marked.args == told
+
+
+def test_a_problem_follows_light_and_dark(qtbot, panel, tiny_scan):
+    theme.choose("light")
+    try:
+        panel.show_scan(dataclasses.replace(inspect(tiny_scan), problems=(ODD,)))
+        sentence = visible(panel, QLabel, "odd")[0]
+        theme.choose("dark")
+        qtbot.waitUntil(lambda: sentence.palette().windowText() == QApplication.palette().windowText())
+        edge = panel.problems.grab().toImage().pixelColor(1, 10).name()
+        assert edge == theme.colours().warning
+    finally:
+        theme.choose("system")
