@@ -157,6 +157,12 @@ class CheckpointRemoved:
     path: str
 
 
+PREVIEW_SIDE = 512
+"""Of a preview in pixels, its own binned ones, at most."""
+PREVIEWS_KEPT = 40
+"""In the folder of a run, at most."""
+
+
 @dataclass(frozen=True, eq=False)
 class PreviewReady:
     """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode.
@@ -170,6 +176,11 @@ class PreviewReady:
     probe: NDArray[np.complex64]
     binning: int = 1
     stage: Stage = Stage.TRAINING
+
+    @property
+    def moment(self) -> str:
+        """When in a run it was made: "epoch 5", or what else went on."""
+        return f"epoch {self.epoch + 1}" if self.stage == Stage.TRAINING else str(self.stage)
 
 
 @dataclass(frozen=True)

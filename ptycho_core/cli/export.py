@@ -10,6 +10,8 @@ from ptycho_core.cli.arguments import add_overwrite, refuse_existing, refuse_mis
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
 
+_ANIMATION = "animation"
+
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
@@ -24,13 +26,17 @@ def configure(parser: Parser) -> None:
         help="export this checkpoint, best, last or a file, to a .zip bundle or a .ckpt [default best]",
     )
     what.add_argument(
-        "--format", metavar="FORMAT", help="export the reconstruction: npz, product, cxi, tiff, png or page"
+        "--format",
+        metavar="FORMAT",
+        help="export the reconstruction: npz, product, cxi, tiff, png or page; or the run's course: animation",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, print what was written."""
-    if args.format:
+    if args.format == _ANIMATION:
+        files = [_export_animation(args)]
+    elif args.format:
         from ptycho_core.formats.writers.exports import export, files_of_export
         from ptycho_core.runs.results import read_newest
 
@@ -53,3 +59,18 @@ def run(args: argparse.Namespace) -> int:
     for path in files:
         say(f"wrote {path}")
     return 0
+
+
+def _export_animation(args: argparse.Namespace) -> Path:
+    """Write the pictures that were kept while a run went on as one that moves."""
+    refuse_missing(args.folder)
+    from ptycho_core.quality.animation import check_animation, write_animation
+    from ptycho_core.runs.previews import read_previews
+    from ptycho_core.runs.record import read_run
+
+    target: Path = args.target
+    check_animation(target)
+    refuse_existing(args, [target])
+    info = read_run(args.folder)
+    write_animation(read_previews(info.folder), target, name=info.folder.name, pixel_size_m=info.scan.pixel_size_m)
+    return target

@@ -116,19 +116,23 @@ class Report(L.Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in METRICS}
         self.emit(events.EpochDone(trainer.current_epoch, trainer.global_step, metrics, elapsed))
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lightning: all is done: show the last picture."""
+        self._show(max(0, trainer.current_epoch - 1), trainer.global_step)
+
     def _maybe_preview(self, trainer: L.Trainer) -> None:
         now = time.monotonic()
         if now < self.next_preview:
             return
-        self.show(trainer)
+        self._show(trainer.current_epoch, trainer.global_step)
         took = time.monotonic() - now
         self.next_preview = time.monotonic() + max(self.preview_seconds, took / LARGEST_SHARE_OF_PREVIEWS)
 
-    def show(self, trainer: L.Trainer) -> None:
+    def _show(self, epoch: int, step: int) -> None:
         """Make a picture now, if any are made."""
         if self.preview is not None:
             object, probe, binning = self.preview()
-            self.emit(events.PreviewReady(trainer.current_epoch, trainer.global_step, object, probe, binning))
+            self.emit(events.PreviewReady(epoch, step, object, probe, binning))
 
 
 class BestCheckpoints(Checkpoint):

@@ -299,5 +299,4 @@ def _fit(
     data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)
     trainer = build_trainer(model.config, callbacks=[StepLog(), RollBack(told), report, obey, *callbacks])
     trainer.fit(model, data)
-    report.show(trainer)
     return trainer

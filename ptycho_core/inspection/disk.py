@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Problem
+from ptycho_core.base.events import PREVIEW_SIDE, PREVIEWS_KEPT
 from ptycho_core.inspection.memory import canvas_of, gigabytes
 from ptycho_core.scan.grouping import GroupingPlan, groups_per_step, patterns_per_step
 from ptycho_core.scan.scan import Scan
@@ -38,8 +39,8 @@ def checkpoint_bytes(config: Config, scan: Scan) -> int:
 def disk_of(config: Config, scan: Scan) -> int:
     """Estimate the bytes that a run and its reconstruction write.
 
-    Checkpoints that are kept, the last one and one that is being written; the warm start; the picture; metrics and
-    events of every step.
+    Checkpoints that are kept, the last one and one that is being written; the warm start; the picture, and those
+    on the way to it; metrics and events of every step.
 
     Parameters
     ----------
@@ -55,8 +56,10 @@ def disk_of(config: Config, scan: Scan) -> int:
         steps = config.max_epochs * math.ceil(groups / (config.batch_size or groups_per_step(groups)))
     else:
         steps = config.max_epochs * math.ceil(len(scan) / (config.batch_size or patterns_per_step(len(scan))))
-    picture = math.prod(canvas_of(scan)) * _PER_PICTURE_PIXEL
-    return checkpoints + picture + min(steps, config.max_steps or steps) * _PER_STEP + _OVERHEAD
+    pixels = math.prod(canvas_of(scan))
+    preview = 8 * (min(pixels, PREVIEW_SIDE**2) + scan.size**2)
+    pictures = pixels * _PER_PICTURE_PIXEL + (PREVIEWS_KEPT * preview if config.preview_seconds else 0)
+    return checkpoints + pictures + min(steps, config.max_steps or steps) * _PER_STEP + _OVERHEAD
 
 
 def free_bytes(folder: Path) -> int:

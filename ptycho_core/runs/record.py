@@ -27,6 +27,7 @@ RECORD = "run.json"
 NOTE = "note.json"
 EVENTS = "events.jsonl"
 CHECKPOINTS = "checkpoints"
+PREVIEWS = "previews"
 WARM_START = "warm_start.ckpt"
 """The direct engine's object and probe from which a network began, as a checkpoint of that engine."""
 RECONSTRUCTION = "reconstruction"
@@ -280,5 +281,5 @@ def folders_with(name: str, folder: Path, depth: int) -> Iterator[Path]:
     except OSError:
         return
     for path in map(Path, below):
-        if path.name not in (CHECKPOINTS, RECONSTRUCTION, LOGS) and not path.name.startswith("."):
+        if path.name not in (CHECKPOINTS, PREVIEWS, RECONSTRUCTION, LOGS) and not path.name.startswith("."):
             yield from folders_with(name, path, depth - 1)

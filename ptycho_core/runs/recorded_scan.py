@@ -48,6 +48,8 @@ class RecordedScan:
         What became of the scan, in sentences; the first names the file.
     growing
         Whether the file was still being written.
+    pixel_size_m
+        Of the object (y, x); None where it is not known.
     """
 
     path: Path | None
@@ -61,6 +63,7 @@ class RecordedScan:
     history: tuple[str, ...]
     mapping: dict[str, Any] | None = None
     growing: bool = False
+    pixel_size_m: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3:
@@ -116,6 +119,7 @@ def record_scan(scan: Scan) -> RecordedScan:
         shape=tuple(map(int, scan.patterns.shape)),
         history=tuple(scan.history),
         growing=scan.growing,
+        pixel_size_m=scan.pixel_size_m,
     )
 
 

@@ -6,6 +6,7 @@
     out/events.jsonl                      what happened, an event a line, appended as it happens
     out/note.json                         sample and comment, of the operator
     out/checkpoints/, out/reconstruction/ of the newest run
+    out/previews/                         pictures of the object while it went on
     out/warm_start.ckpt                   what the direct engine found before a network trained
     out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
     out/previous/version_<k>/             all but the logs of the runs before
@@ -29,11 +30,13 @@ from ptycho_core.base.config import EPOCH_METRICS, KNOBS, Config
 from ptycho_core.base.environment import versions
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.previews import PreviewKeeper
 from ptycho_core.runs.record import (
     CHECKPOINTS,
     EVENTS,
     LOGS,
     NOTE,
+    PREVIEWS,
     PREVIOUS,
     RECONSTRUCTION,
     RECORD,
@@ -67,7 +70,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _STEPS_WAIT_S = 1.0
 
-OWNED = (CHECKPOINTS, WARM_START, RECONSTRUCTION, NOTE, EVENTS, RECORD)
+OWNED = (CHECKPOINTS, WARM_START, PREVIEWS, RECONSTRUCTION, NOTE, EVENTS, RECORD)
 """What moves with a run; the record last: a crash before it can be made good."""
 
 
@@ -88,6 +91,7 @@ class Run:
         self.info, self.earlier = info, earlier
         self._unwritten: list[str] = []
         self._written = -math.inf
+        self._previews = PreviewKeeper(info.folder)
         self.update()
 
     def update(self, **changes: Any) -> None:
@@ -97,10 +101,13 @@ class Run:
 
     def record(self, event: events.Event) -> None:
         """Write down what an event tells. Call it before anyone else hears of the event."""
+        if isinstance(event, events.PreviewReady):  # up to 3 MB as a line
+            self._previews.keep(event)
+            return
+        if isinstance(event, events.RunFinished | events.RunFailed):
+            self._previews.finish()
         _log_event(event)
         self._record(event)
-        if isinstance(event, events.PreviewReady):  # up to 3 MB as a line
-            return
         self._unwritten.append(events.to_json(event))
         now = time.monotonic()
         if not isinstance(event, events.BatchDone) or now - self._written >= _STEPS_WAIT_S:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.events import PreviewReady, Stage, StopToken
+from ptycho_core.base.events import PreviewReady, StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.quality.picture import Options, Pictures, Subject
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -39,12 +39,12 @@ class Content:
         Of the objects.
     subjects
         Makes what the pictures are made from; takes long where there are two.
-    live
-        The object of a run that goes on.
+    preview
+        The object on its way, not a result.
     displacements
         Makes the map of what refinement moved; None where nothing was.
     verdict
-        On the object; None for one that is live, of two, and of old reconstructions.
+        On the object; None for a preview, of two, and of old reconstructions.
     one_run
         Whether two objects were made with checkpoints of the same run.
     """
@@ -52,7 +52,7 @@ class Content:
     title: str
     names: tuple[str, ...]
     subjects: Callable[[], Subjects]
-    live: bool = False
+    preview: bool = False
     displacements: Callable[[], DisplacementMap] | None = None
     verdict: Verdict | None = None
     one_run: bool = False
@@ -68,16 +68,15 @@ class Ready:
     displacements: DisplacementMap | None
 
 
-def live_content(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
-    """Return the content that shows a preview."""
+def preview_content(name: str, preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
+    """Return the content that shows a preview, of a run that goes on or that was."""
 
     def subjects() -> Subjects:
         from ptycho_core.quality.picture_making import subject_of_preview
 
         return (subject_of_preview(preview, pixel_size_m),), None
 
-    doing = f"epoch {preview.epoch + 1}" if preview.stage == Stage.TRAINING else preview.stage
-    return Content(f"Live, {doing}", ("Live",), subjects, live=True)
+    return Content(f"{name}, {preview.moment}", (name,), subjects, preview=True)
 
 
 def final_content(label: str, recon: Reconstruction) -> Content:

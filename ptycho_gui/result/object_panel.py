@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from superqt import QElidingLabel, QFlowLayout
@@ -20,15 +22,17 @@ from ptycho_gui.result.compare_bar import CompareBar
 from ptycho_gui.result.complex_view import ComplexView, Slots
 from ptycho_gui.result.displacement_view import DisplacementView
 from ptycho_gui.result.frc_plot import FrcPlot, agreement
+from ptycho_gui.result.jobs.course import Course
 from ptycho_gui.result.object_content import (
     LETTERS,
     Content,
     Ready,
     compared_content,
     final_content,
-    live_content,
     pictures_job,
+    preview_content,
 )
+from ptycho_gui.result.playback_bar import PlaybackBar
 from ptycho_gui.result.profile_plot import ProfilePlot
 from ptycho_gui.result.verdict_bar import VerdictBar
 
@@ -59,6 +63,8 @@ class ObjectPanel(QWidget):
         self._preview: tuple[PreviewReady, tuple[float, float] | None] | None = None
         self._following = True
         self._outdated = False
+        self._run: tuple[Path, tuple[float, float] | None] | None = None
+        self._before_playback: Content | None = None
         self.jobs = WorkerSlot(self)
         self.jobs.succeeded.connect(self._show)
         self.jobs.failed.connect(self._fail)
@@ -70,13 +76,20 @@ class ObjectPanel(QWidget):
         self.title.setAccessibleName("What is shown")
         self.place = QLabel()
         self._make_buttons()
-        self.comparison = CompareBar(self)
+        self.comparison, self.playback = CompareBar(self), PlaybackBar(self)
         self.comparison.arranged.connect(self._arrange)
+        self.playback.chosen.connect(self._show_moment)
         self.view.pointed.connect(self.place.setText)
         self.view.levels_locked.connect(self._show_lock)
         self.view.profiles_changed.connect(self._show_profiles)
         self._lay_out()
         self.clear()
+
+    def set_run(self, folder: Path, pixel_size_m: tuple[float, float] | None) -> None:
+        """Say which run's course can be played back, and its object pixel (y, x) where that is known."""
+        self._leave_playback()
+        self._run = folder, pixel_size_m
+        self._allow(self.ready)
 
     def show_preview(self, preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> None:
         """Show the object of a run that goes on.
@@ -89,10 +102,11 @@ class ObjectPanel(QWidget):
         self.live.setVisible(not self._following)
         if not self._following:
             return
+        self._leave_playback()
         if self.jobs.busy:
             self._outdated = True
         else:
-            self._ask(live_content(preview, pixel_size_m))
+            self._ask(preview_content("Live", preview, pixel_size_m))
 
     def show_reconstruction(self, label: str, reconstruction: Reconstruction) -> None:
         """Show what a run has led to, with the figures that say how good it is."""
@@ -113,6 +127,7 @@ class ObjectPanel(QWidget):
     def clear(self) -> None:
         """Show nothing; the next preview is shown again."""
         self.jobs.cancel()
+        self._leave_playback()
         self.ready = self._asked = self._preview = None
         self._following, self._outdated = True, False
         self.live.hide()
@@ -122,15 +137,20 @@ class ObjectPanel(QWidget):
     def shut_down(self) -> None:
         """Leave off whatever is being prepared and wait for it."""
         self.comparison.hide()
+        self.playback.shut_down()
         self.jobs.shut_down()
 
     def _leave_live(self) -> None:
+        self._leave_playback()
+        self._stop_following()
+
+    def _stop_following(self) -> None:
         self._following = self._outdated = False
         self.live.setVisible(self._preview is not None)
 
     def _ask(self, content: Content) -> None:
         self._asked = content
-        if not content.live:
+        if not content.preview:
             self._entitle(f"Preparing {' and '.join(content.names)} ...")
         self._make_pictures()
 
@@ -146,7 +166,7 @@ class ObjectPanel(QWidget):
     def _catch_up(self) -> None:
         if self._outdated and self._preview:
             self._outdated = False
-            self._ask(live_content(*self._preview))
+            self._ask(preview_content("Live", *self._preview))
 
     @Slot(object)
     def _show(self, ready: Ready) -> None:
@@ -174,6 +194,7 @@ class ObjectPanel(QWidget):
                 self.displaced.show_displacements(ready.displacements, subjects[0].pixel_size_m)
         self._show_lower()
         self.view.show_line(self.line.isChecked())
+        self.playback.advance()
 
     def _entitle(self, text: str) -> None:
         self.title.setText(text)
@@ -217,28 +238,54 @@ class ObjectPanel(QWidget):
         self.displaced.setVisible(self.moves.isChecked() and self.moves.isEnabled())
         self._lower.setVisible(any(not part.isHidden() for part in (self.profile, self.frc, self.displaced)))
 
+    @Slot(bool)
+    def _play_back(self, on: bool) -> None:
+        """Show the course of the run, or again what was shown before."""
+        if on and self._run is not None:
+            self._before_playback = self._asked
+            self.playback.begin(*self._run)
+            return
+        self.playback.end()
+        before, self._before_playback = self._before_playback, None
+        if self._preview and before and before.preview:
+            self._go_live()
+        elif before is not None:
+            self._ask(before)
+
+    def _leave_playback(self) -> None:
+        """Play nothing back, as something else is to be shown."""
+        self._before_playback = None
+        self.course.setChecked(False)
+
+    @Slot(object, object)
+    def _show_moment(self, course: Course, preview: PreviewReady) -> None:
+        self._stop_following()
+        self._ask(preview_content(course.name, preview, course.pixel_size_m))
+
     @Slot()
     def _go_live(self) -> None:
         if self._preview:
+            self._leave_playback()
             self._following = True
             self.live.hide()
-            self._ask(live_content(*self._preview))
+            self._ask(preview_content("Live", *self._preview))
 
     def _allow(self, ready: Ready | None) -> None:
         """Enable the buttons that have something to do, and say of the others why they have not."""
         nothing = None if ready else "There is no object yet."
         for button in (self.fit, self.lock, self.viridis, self.ramp, self.unwrap, self.dim, self.line, self.with_probe):
             allow(button, nothing)
-        live = bool(ready and ready.content.live)
+        preview = bool(ready and ready.content.preview)
         compared = bool(ready and ready.subjects[1])
-        allow(self.positions, nothing or ("Previews carry no positions." if live else None))
+        allow(self.positions, nothing or ("Previews carry no positions." if preview else None))
         why = "It needs two reconstructions: choose Compare at a checkpoint or a run."
         allow(self.rings, None if compared else why)
+        allow(self.course, None if self._run else "Train first, or open a run.")
         same = "Its patterns are where they were recorded: train with positions at refine."
         allow(self.moves, nothing or (None if ready and ready.displacements is not None else same))
         two = "Two objects are shown: show one of them first." if compared else None
         for button in (self.export, self.page):
-            allow(button, nothing or ("The run still goes on." if live else two))
+            allow(button, nothing or ("This is on the way to a picture." if preview else two))
 
     def _make_buttons(self) -> None:
         self.fit = KeyedButton(self, "Fit", "F", "Show the whole of what got light", checkable=False)
@@ -254,6 +301,7 @@ class ObjectPanel(QWidget):
         self.line = KeyedButton(self, "Profile", "O", "Plot amplitude and phase along a line; drag its ends")
         self.rings = KeyedButton(self, "FRC", "C", "Plot the Fourier ring correlation of the two objects compared")
         self.moves = KeyedButton(self, "Displacements", "A", "Show where refinement moved the patterns")
+        self.course = KeyedButton(self, "Course", "T", "Play back how the object came about, from picture to picture")
         self.live = KeyedButton(self, "Back to live (N)", "N", "Show the run that goes on", checkable=False)
         self.export = KeyedButton(self, "Export...", "E", "Write this reconstruction to files", checkable=False)
         self.page = KeyedButton(self, "Page", "G", "Write the logbook page of this, and copy it", checkable=False)
@@ -273,6 +321,7 @@ class ObjectPanel(QWidget):
         self.line.toggled.connect(self._show_lower)
         self.rings.toggled.connect(self._show_lower)
         self.moves.toggled.connect(self._show_lower)
+        self.course.toggled.connect(self._play_back)
         self.live.clicked.connect(self._go_live)
         self.export.clicked.connect(self.export_requested)
         self.page.clicked.connect(self.page_requested)
@@ -302,6 +351,7 @@ class ObjectPanel(QWidget):
             self.line,
             self.rings,
             self.moves,
+            self.course,
             self.export,
             self.page,
         ):
@@ -332,5 +382,6 @@ class ObjectPanel(QWidget):
         column.addWidget(self.verdict)
         column.addLayout(tools)
         column.addWidget(self.comparison)
+        column.addWidget(self.playback)
         column.addWidget(self._stack, 1)
         self._show_lower()

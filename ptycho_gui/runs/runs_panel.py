@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QItemSelectionModel, QRegularExpression, QSortFilterProxyModel, Qt, Signal, Slot
 from PySide6.QtGui import QPixmap, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from ptycho_core.base.events import Status
 from ptycho_core.runs.record import RunInfo
@@ -21,6 +21,7 @@ from ptycho_gui.runs.run_table import FIND_ROLE, PICTURE_HEIGHT, REASON, SORT_RO
 from ptycho_gui.runs.settings_comparison import SettingsComparison
 
 _PICTURE_FROM_WIDTH = 900
+_ONE_ROW_FROM_WIDTH = 700
 _NO_RUNS = "There are no runs in this folder yet. Start one, or choose another folder."
 _NONE_FOUND = "No run has all of the words in Find: clear it to see every run."
 
@@ -56,6 +57,7 @@ class RunsPanel(QWidget):
         self.search = QLineEdit(clearButtonEnabled=True)
         self.search.setPlaceholderText("sample, comment, scan, …")
         self.search.setToolTip("Show only the runs in whose row all of these words are, in any column")
+        self.search.setMinimumWidth(16 * self.fontMetrics().averageCharWidth())
         self.search.setMaximumWidth(28 * self.fontMetrics().averageCharWidth())
         self.search.textChanged.connect(self._filter)
         self.field = PathField("folder", "Folder whose runs are listed", "&Choose…")
@@ -131,20 +133,22 @@ class RunsPanel(QWidget):
         label, find = QLabel("Fol&der:"), QLabel("F&ind:")
         label.setBuddy(self.field.line)
         find.setBuddy(self.search)
-        top = QHBoxLayout()
-        top.addWidget(self.buttons)
-        top.addWidget(find)
-        top.addWidget(self.search)
-        top.addWidget(label)
-        top.addWidget(self.field, 1)
+        where = QHBoxLayout()
+        where.addWidget(find)
+        where.addWidget(self.search)
+        where.addWidget(label)
+        where.addWidget(self.field, 1)
+        self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._top.addWidget(self.buttons)
+        self._top.addLayout(where, 1)
         below = QHBoxLayout()
         below.addWidget(self.view, 1)
         below.addWidget(self.picture)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
-        layout.addLayout(top)
-        layout.addLayout(below)
+        layout.addLayout(self._top)
+        layout.addLayout(below, 1)
         self.setFocusProxy(self.view)
 
     def set_folder(self, folder: Path) -> None:
@@ -181,7 +185,9 @@ class RunsPanel(QWidget):
         self._trashing.shut_down()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Qt: the picture is shown where there is room."""
+        """Qt: the picture is shown where there is room, and what is sought beside the buttons."""
+        wide = self.width() >= _ONE_ROW_FROM_WIDTH
+        self._top.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
         self.picture.setVisible(self.width() >= _PICTURE_FROM_WIDTH)
         super().resizeEvent(event)
 

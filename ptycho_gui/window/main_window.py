@@ -243,6 +243,7 @@ class MainWindow(QMainWindow):
         self.object.result_shown.connect(self.probe.show_result)
         self.object.export_requested.connect(self.results.export_reconstruction)
         self.object.page_requested.connect(self.results.make_page)
+        self.object.playback.animation_requested.connect(self.results.export_animation)
         self.object.verdict.action_chosen.connect(self._carry_out)
         self.training.output_folder_changed.connect(self._update)
 
@@ -465,6 +466,8 @@ class MainWindow(QMainWindow):
         self.checkpoints.show_run(run.info)
         if run.info is None:
             self.object.clear()
+        pixel = run.info.scan.pixel_size_m if run.info else self.session.pixel_size_m()
+        self.object.set_run(run.folder, pixel)
         self.log.set_run_folder(run.folder)
         self._name_window()
         if self.session.training:

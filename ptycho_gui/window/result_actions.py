@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from ptycho_core.base.config import ENGINES
 from ptycho_core.base.errors import Problem
@@ -22,6 +22,7 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from ptycho_gui.result.jobs.course import Course, animation_job
 from ptycho_gui.result.jobs.export import Page, export_checkpoint_job, export_reconstruction_job, page_job
 from ptycho_gui.result.jobs.reconstruct import compare_with_training_job
 from ptycho_gui.runs.checkpoints_panel import CheckpointsPanel
@@ -31,6 +32,8 @@ from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.train.curves_panel import CurvesPanel
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
+
+_ANIMATIONS = "Animated GIF (*.gif);;Animated PNG (*.png)"
 
 
 class ResultActions(QObject):
@@ -156,6 +159,15 @@ class ResultActions(QObject):
             self._preferences.set_texts("export_formats", dialog.formats)
             noted = self._session.folder
             self._exporting.start(export_reconstruction_job(reconstruction, noted, dialog.folder, dialog.formats))
+
+    @Slot(object)
+    def export_animation(self, course: Course) -> None:
+        """Ask where the course of a run goes as a moving picture, and write it there."""
+        proposed = str(self._folder() / f"{course.name}.gif")
+        name, _ = QFileDialog.getSaveFileName(self._window, "Export animation", proposed, _ANIMATIONS)
+        if name:
+            self._preferences.set_folder("export", Path(name).parent)
+            self._exporting.start(animation_job(course, Path(name)))
 
     @Slot()
     def make_page(self) -> None:

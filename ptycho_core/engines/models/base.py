@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from torchmetrics import MeanMetric
 
 from ptycho_core.base.config import Config
+from ptycho_core.base.events import PREVIEW_SIDE
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
@@ -29,7 +30,6 @@ VERSION = 1
 TILE = 1024
 """Width in pixels of the tiles that a network sees at once."""
 _DARKEST_BACKGROUND = 0.01
-_PREVIEW_PIXELS = 512
 
 
 @dataclass
@@ -207,7 +207,7 @@ class Model(L.LightningModule, ABC):
     def preview(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
         """Return a picture of the object as it is now, its first probe mode and the picture's binning."""
         object = self.pictured(scan, amplitudes, rows)
-        binning = max(1, math.ceil(max(object.shape) / _PREVIEW_PIXELS))
+        binning = max(1, math.ceil(max(object.shape) / PREVIEW_SIDE))
         height, width = (side // binning for side in object.shape)
         blocks = object[: height * binning, : width * binning].view(height, binning, width, binning)
         return blocks.mean(dim=(1, 3)).cpu().numpy(), self.probe[0].detach().cpu().numpy(), binning

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import read_reconstruction, write_scan
 from ptycho_core.runs.note import Note, read_note, write_note
+from ptycho_core.runs.previews import PreviewKeeper
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.log.log_bridge import start_logging
@@ -22,6 +23,7 @@ from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionD
 from ptycho_gui.runs.note_dialog import NoteDialog
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
+from tests.helpers.reconstructions import preview
 from tests.helpers.training_runs import SCAN, Training
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
@@ -161,6 +163,23 @@ def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window
     with Image.open(folder / "reconstruction/page.png") as image:
         assert (image.text["Sample"], image.text["Run"]) == ("Ni foil", "night-3")
         assert qapp.clipboard().image().width() == image.width
+
+
+def test_the_course_of_a_run_that_is_opened_is_played_back_and_exported(window, qtbot, trained, tmp_path, monkeypatch):
+    folder, target = shutil.copytree(trained, tmp_path / "night-4"), tmp_path / "course.gif"
+    keeper = PreviewKeeper(folder)
+    for epoch in range(3):
+        keeper.keep(preview(epoch, epoch, 1 + epoch))
+        keeper.finish()
+    with qtbot.waitSignal(window.session.run_opened):
+        window.open_path(folder)
+    window.object.course.click()
+    qtbot.waitUntil(lambda: "night-4, epoch 3" in window.object.title.text())
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(target), ""))
+    window.object.playback.export.click()
+    said(window, qtbot, f"Wrote course.gif to {tmp_path}.")
+    with Image.open(target) as image:
+        assert image.n_frames >= 3
 
 
 def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):
