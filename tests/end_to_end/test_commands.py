@@ -65,7 +65,14 @@ def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_else
     here_metrics = json.loads((earlier / "metrics.json").read_text())
     assert elsewhere["metrics"]["misfit"] == pytest.approx(here_metrics["misfit"], rel=1e-4)
     assert all(Path(path).is_file() for path in elsewhere["files"].values())
-    for name, target in (("product", "a.h5"), ("cxi", "a.cxi"), ("npz", "a.npz"), ("tiff", "pictures"), ("png", "b")):
+    for name, target in (
+        ("product", "a.h5"),
+        ("cxi", "a.cxi"),
+        ("npz", "a.npz"),
+        ("tiff", "pictures"),
+        ("png", "b"),
+        ("page", "a.pdf"),
+    ):
         assert ptycho(f"export --format {name} out {target}") == 0
         assert (here / target).exists()
 
