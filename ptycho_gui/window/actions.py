@@ -58,7 +58,7 @@ DECLARED: dict[str, _Declared] = {
         "&Export reconstruction…", "Write object and probe for other programs", "Ctrl+Shift+E", "export-image"
     ),
     "page": _Declared(
-        "&Logbook page", "Write a page with picture, figures and note into the run, and copy it", "Ctrl+P", "page"
+        "&Logbook page", "Write a page with picture, figures and note into the run, and copy it", "Ctrl+Shift+P", "page"
     ),
     "note": _Declared("Write &note…", "Write down the sample and what you think of what is shown", "Ctrl+N", "note"),
     "reset_layout": _Declared("&Reset layout", "Put all panels back where they were"),
