@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,6 +96,29 @@ class RunHistory:
         history._begun, history._ended = 0.0, info.taken_s
         if columns:
             history._read(columns)
+        return history
+
+    @classmethod
+    def from_events(
+        cls, info: RunInfo, heard: Iterable[events.Event], clock: Callable[[], float] = time.monotonic
+    ) -> RunHistory:
+        """Return what was heard until now of a run that goes on elsewhere, and is heard from here on.
+
+        Parameters
+        ----------
+        info
+            From `read_run`.
+        heard
+            Its events from the first one on.
+        clock
+            Seconds that only go forward; how long the run has taken is told by the clock of its own machine.
+        """
+        history = cls(info.config, clock)
+        for event in heard:
+            history.hear(event)
+        before = float(info.resumed[-1].get("taken_s", 0.0)) if info.resumed else 0.0
+        history._before, history._begun = before, clock() - (info.taken_s - before)
+        history._marks.clear()  # which were all made now
         return history
 
     def hear(self, event: object) -> None:

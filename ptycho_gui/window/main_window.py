@@ -455,7 +455,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _cancel(self) -> None:
-        text = f"Leave {self.session.at_work} at once? What was saved stays; what was done since is lost."
+        text = f"Leave {self.session.to_end} at once? What was saved stays; what was done since is lost."
         if confirmed(self, "Cancel", text, "&Leave at once", "&Go on"):
             self.session.cancel()
 

@@ -16,10 +16,12 @@ from ptycho_core.base.events import PartBegan, PreviewReady, Stage, StageChanged
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
+from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.queue import Entry
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.runs.requests import Wish
 from ptycho_core.runs.trials import Outcome, ranked
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -30,6 +32,7 @@ from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
+from ptycho_gui.runs.jobs.follow import ask_job, follow_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
@@ -107,6 +110,8 @@ class Session(QObject):
         self.at_work = ""
         """What computes, or did last, in words."""
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self._following, self._asking = WorkerSlot(self), WorkerSlot(self)
+        self._followed: RunHistory | None = None  # of the run that another process trains
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
@@ -117,6 +122,9 @@ class Session(QObject):
         self._compute.ended.connect(self._go_on)
         self._reading.failed.connect(self._fail_reading)
         self._recording.succeeded.connect(self.keep_record)
+        self._following.events.connect(self._hear_elsewhere)
+        self._following.failed.connect(self._lose_sight)
+        self._asking.failed.connect(lambda failure: self.message.emit("error", failure.sentence))
 
     @property
     def busy(self) -> bool:
@@ -127,9 +135,19 @@ class Session(QObject):
         """Say that something computes; None if nothing does."""
         return f"{begun(self.at_work)} goes on: stop it first." if self.busy else None
 
+    @property
+    def follows(self) -> bool:
+        """Whether the run that is shown goes on in another process."""
+        return self._followed is not None and self.run is not None and self.run.history is self._followed
+
+    @property
+    def to_end(self) -> str:
+        """What a stop or a cancel ends, in words."""
+        return f"the run {self.run.folder.name}" if self.run and self.follows and not self.busy else self.at_work
+
     def why_idle(self) -> str | None:
-        """Say that nothing computes; None if something does."""
-        return None if self.busy else "Nothing is running."
+        """Say that there is nothing to stop, here or in another process; None if there is."""
+        return None if self.busy or self.follows else "Nothing is running."
 
     def why_not_start(self) -> str | None:
         """Say why no training can start; None if one can."""
@@ -141,6 +159,8 @@ class Session(QObject):
             return reason
         if self.run is None or self.run.info is None:
             return "Train first, or open a run in the history of runs."
+        if self.follows:
+            return "The run goes on in another process."
         if not self.run.info.config.enable_checkpointing:
             return "The run kept no checkpoints."
         done, config = self.run.info.epochs_done, self.draft.config()
@@ -203,21 +223,28 @@ class Session(QObject):
             self.resume()
 
     def stop(self) -> None:
-        """End what runs in good order; the queue waits."""
+        """End what runs in good order, here or else in the process whose run is shown; the queue waits."""
         self.works_off_queue = False
+        self._ask(Wish.STOP)
         self._compute.stop()
         if self.training:
             self._tell((StageChanged(Stage.STOPPING),))
 
     def cancel(self) -> None:
-        """End what runs at once; the queue waits."""
+        """End what runs at once, here or else in the process whose run is shown; the queue waits."""
         self.works_off_queue = False
+        self._ask(Wish.CANCEL)
         self._compute.cancel()
+
+    def _ask(self, wish: Wish) -> None:
+        if self.run is not None and self.follows and not self.busy:
+            self._asking.start(ask_job(self.run.folder, wish))
+            self.message.emit("info", f"The process that trains {self.run.folder.name} was asked to {wish}.")
 
     def shut_down(self) -> None:
         """End everything, and wait for all threads."""
         self.loader.shut_down()
-        for slot in (self._reading, self._recording, self._compute):
+        for slot in (self._reading, self._recording, self._following, self._asking, self._compute):
             slot.shut_down()
 
     def pixel_size_m(self) -> tuple[float, float] | None:
@@ -303,6 +330,7 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
+        self._follow(None, None)
         self.run, self.training, self._scan, self._applied, self.folder = run, True, None, None, run.folder
         if run.info is None:
             self.reconstruction = None
@@ -455,7 +483,8 @@ class Session(QObject):
             self.message.emit("warning", _BUSY)
             return
         info = opened.info
-        self.run = ShownRun(info.folder, info.scan.path, RunHistory.from_run(info, opened.columns), info)
+        history = opened.heard or RunHistory.from_run(info, opened.columns)
+        self.run = ShownRun(info.folder, info.scan.path, history, info)
         self.folder = info.folder
         self.run.history.verdict = opened.verdict
         self.reconstruction, self._scan, self._applied = opened.reconstruction, None, None
@@ -468,9 +497,51 @@ class Session(QObject):
             self.message.emit("warning", opened.problem)
         elif info.status == Status.FAILED:
             self.message.emit("warning", f"{info.folder.name} has failed: {info.reason}.")
+        self._follow(opened.follower, opened.heard)
         self.changed.emit()
         if then is not None:
             then(opened)
+
+    def _follow(self, follower: Follower | None, history: RunHistory | None) -> None:
+        """Hear of a run that another process trains, as long as it is shown; None for no such run."""
+        self._following.cancel()
+        self._followed = history
+        if follower is not None:
+            process, name = follower.info.process, follower.info.folder.name
+            told = f"{name} is trained by process {process.pid} on {process.host}: Stop and Cancel end it there."
+            self.message.emit("info", told)
+            self._following.start(follow_job(follower), self._followed_to_end)
+
+    @Slot(object)
+    def _hear_elsewhere(self, events: tuple[Any, ...]) -> None:
+        if self.run is None or not self.follows:
+            return
+        for event in events:
+            if isinstance(event, Progress):
+                self.message.emit("warning", f"{begun(event.stage)}.")
+            else:
+                self.run.history.hear(event)
+        self.heard.emit(tuple(event for event in events if not isinstance(event, Progress)))
+        self.changed.emit()
+
+    def _followed_to_end(self, info: RunInfo) -> None:
+        if self.run is None or not self.follows:
+            return
+        self._followed = None
+        self.run = dataclasses.replace(self.run, folder=info.folder)  # a later run may have taken the first
+        self.keep_record(info)
+        self.recorded.emit()
+        if info.status in (Status.FAILED, Status.INTERRUPTED):
+            self.message.emit("error", f"{info.folder.name} is {info.status}: {info.reason}.")
+
+    @Slot(object)
+    def _lose_sight(self, failure: Failure) -> None:
+        if self.run is not None and self.follows:
+            self._followed = None
+            self.run.history.end(Status.INTERRUPTED, failure.sentence)
+            self.heard.emit(())
+            self.changed.emit()
+        self.message.emit("error", failure.sentence)
 
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:

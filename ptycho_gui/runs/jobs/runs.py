@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ from PySide6.QtCore import QFile, QSize, Qt
 from PySide6.QtGui import QImage, QImageReader
 
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.events import StopToken
+from ptycho_core.base.events import Status, StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
+from ptycho_core.runs.follow import Follower
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
@@ -66,6 +69,8 @@ class OpenedRun:
         By checkpoint, where it is known.
     problem
         Why the reconstruction that is there cannot be shown; or empty.
+    follower, heard
+        Of a run that another process trains: who reads on in its folder, and what was heard of it until now.
     """
 
     info: RunInfo
@@ -73,6 +78,8 @@ class OpenedRun:
     reconstruction: Reconstruction | None = None
     free_misfit: dict[Path, float] = field(default_factory=dict)
     problem: str = ""
+    follower: Follower | None = None
+    heard: RunHistory | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -104,7 +111,12 @@ def open_run(folder: Path) -> Job:
         info, columns = read_run(folder), read_metrics(folder)
         token.leave_if_cancelled()
         reconstruction, problem = _newest_reconstruction(info)
-        return OpenedRun(info, columns, reconstruction, free_misfit_of_checkpoints(info), problem)
+        opened = OpenedRun(info, columns, reconstruction, free_misfit_of_checkpoints(info), problem)
+        if info.status != Status.RUNNING:
+            return opened
+        follower = Follower(folder)
+        heard = RunHistory.from_events(follower.info, follower.look())
+        return dataclasses.replace(opened, info=follower.info, follower=follower, heard=heard)
 
     return job
 

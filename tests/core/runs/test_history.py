@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ptycho_core.base.events import BatchDone, EpochDone, RunFailed, RunFinished
 from ptycho_core.runs.growing_table import GrowingTable
 from ptycho_core.runs.history import Best, RunHistory
 from ptycho_core.runs.record import read_metrics, read_run
+from tests.helpers.run_folders import start
 from tests.helpers.training_runs import Training
 
 
@@ -228,3 +230,17 @@ def test_a_table_grows_and_keeps_what_it_has():
     assert np.isnan(table["b"][:1000]).all()
     table.keep(2)
     assert table["a"].tolist() == [0, 1]
+
+
+def test_a_run_that_is_followed_goes_on_where_its_folder_has_it(tmp_path):
+    clock = Clock()
+    began = datetime(2026, 1, 31, 9, tzinfo=UTC)
+    resumed = {"at": (began + timedelta(hours=2)).isoformat(), "taken_s": "60.0"}
+    updated = began + timedelta(hours=2, seconds=30)
+    info = dataclasses.replace(start(tmp_path).info, started=began, updated=updated, resumed=(resumed,))
+    heard = [RunStarted("out", "CPU", 9, 10, 1000), StageChanged("training", 0), EpochDone(0, 10, {}, 1.0)]
+    history = RunHistory.from_events(info, heard, clock)
+    assert (history.at_work, history.elapsed_s, history.epoch, history.max_epochs) == (True, 90.0, 0, 9)
+    clock.now += 5
+    assert history.elapsed_s == 95.0
+    assert history.remaining_s is None  # of the pace nothing is known yet

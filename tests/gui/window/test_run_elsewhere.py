@@ -1,0 +1,94 @@
+"""A run that another process trains is followed through its folder while it is shown, and ended there."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ptycho_core.base.events import EpochDone, RunFinished, RunStarted, StageChanged, Status, StopToken
+from ptycho_core.runs import requests
+from ptycho_core.runs.requests import reachable
+from ptycho_gui.window.session import Session
+from tests.helpers.run_folders import finish, finished_run, saved, start
+
+
+class Watcher:
+    """A session that has a run opened, and what it has told."""
+
+    def __init__(self, qtbot):
+        self.qtbot, self.session = qtbot, Session()
+        self.events, self.messages = [], []
+        self.session.heard.connect(self.events.extend)
+        self.session.message.connect(lambda severity, text: self.messages.append((severity, text)))
+
+    def open(self, folder):
+        with self.qtbot.waitSignal(self.session.run_opened):
+            self.session.open_run(folder)
+        return self.session.run.history
+
+
+@pytest.fixture
+def watcher(qtbot):
+    watcher = Watcher(qtbot)
+    yield watcher
+    watcher.session.shut_down()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run that has done one of its epochs."""
+    run = start(tmp_path / "out", max_epochs=9)
+    run.record(RunStarted(str(tmp_path / "out"), "CPU", 9, 10, 1000))
+    run.record(StageChanged("training", 0))
+    run.record(EpochDone(0, 10, {"poisson_val_loss": 0.5}, 1.0))
+    return run
+
+
+def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, tmp_path):
+    history = watcher.open(tmp_path / "out")
+    assert (history.at_work, history.stage, len(history.epochs)) == (True, "training", 1)
+    assert not watcher.session.busy
+    run.record(StageChanged("validating", 1))
+    run.record(EpochDone(1, 20, {"poisson_val_loss": 0.25}, 2.0))
+    run.record(saved(tmp_path / "out", "epoch=01.ckpt", 1, 0.25))
+    watcher.qtbot.waitUntil(lambda: len(history.epochs) == 2 and len(history.checkpoints) == 1)
+    assert history.best_checkpoint == tmp_path / "out/checkpoints/epoch=01.ckpt"
+    finish(run)
+    watcher.qtbot.waitUntil(lambda: not watcher.session.follows)
+    assert (history.status, watcher.session.run.info.status) == ("finished", "finished")
+    assert sum(isinstance(event, RunFinished) for event in watcher.events) == 1
+
+
+@pytest.mark.parametrize(("end", "asked"), [(Session.stop, "stop_requested"), (Session.cancel, "cancel_requested")])
+def test_stop_and_cancel_reach_the_process_that_trains(watcher, run, tmp_path, monkeypatch, end, asked):
+    monkeypatch.setattr(requests, "_EVERY_S", 0.01)
+    token = StopToken()
+    with reachable(tmp_path / "out", token):
+        watcher.open(tmp_path / "out")
+        assert watcher.session.why_idle() is None
+        assert watcher.session.why_not_resume() == "The run goes on in another process."
+        assert watcher.session.to_end == "the run out"
+        end(watcher.session)
+        watcher.qtbot.waitUntil(lambda: getattr(token, asked))
+    assert "by the operator on" in token.reason
+
+
+def test_a_run_that_dies_is_told_as_interrupted(watcher, run, tmp_path):
+    history = watcher.open(tmp_path / "out")
+    run.update(process=dataclasses.replace(run.info.process, started="long ago"))
+    watcher.qtbot.waitUntil(lambda: not watcher.session.follows)
+    assert history.status == Status.INTERRUPTED
+    assert watcher.messages[-1][0] == "error"
+    assert "ended without a word" in watcher.messages[-1][1]
+
+
+def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_path):
+    watcher.open(tmp_path / "out")
+    finished_run(tmp_path / "other")
+    history = watcher.open(tmp_path / "other")
+    watcher.events.clear()
+    run.record(StageChanged("validating", 1))
+    watcher.qtbot.wait(1200)  # longer than two looks
+    assert (watcher.events, history.status, watcher.session.follows) == ([], "finished", False)
+    assert watcher.session.why_idle() == "Nothing is running."
