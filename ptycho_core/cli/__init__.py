@@ -30,6 +30,7 @@ COMMANDS = {
     "runs": "list the runs in a folder",
     "queue": "list the runs that wait in the queue, or do them",
     "models": "list trained models, and say which suit a scan",
+    "series": "put reconstructions at many angles into one stack for tomography",
     "note": "write sample and comment to a run, or show them",
     "demo": "simulate, train, reconstruct and export, in a few minutes",
 }
