@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ _START_MINUTES = 15
 
 _CPUS = 8
 """Cores for each process: for reading and plain arithmetic, or all of it where no GPU computes."""
+
+_SPARE_MEMORY = 2
+"""A job that takes more memory than it asked for is killed: so many times the estimate is proposed."""
 
 _LAST_SECONDS = 180
 """How long before its end a job is asked to stop in good order."""
@@ -52,7 +57,22 @@ def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path) 
     return shlex.join(words)
 
 
-def job_script(command: str, config: Config) -> str:
+@dataclass(frozen=True)
+class JobLimits:
+    """What a job asks a cluster for beside devices; what is None or empty is left to the site."""
+
+    minutes: int | None = None
+    memory_gb: float | None = None
+    partition: str = ""
+
+
+def proposed_limits(config: Config, memory_bytes: int) -> JobLimits:
+    """Return limits for a run that is estimated to take so much memory."""
+    minutes = None if config.max_time is None else math.ceil(config.max_time) + _START_MINUTES
+    return JobLimits(minutes, math.ceil(_SPARE_MEMORY * memory_bytes / 1e9))
+
+
+def job_script(command: str, config: Config, limits: JobLimits) -> str:
     """Return a script for ``sbatch`` that runs a command of `command_line` on the config's devices and nodes.
 
     One process for each device, as Lightning expects them of SLURM; the same by ``torchrun`` stands in it as a comment.
@@ -63,11 +83,13 @@ def job_script(command: str, config: Config) -> str:
         Quoted for a shell.
     config
         What the command trains with.
+    limits
+        Asked for beside devices.
 
     Raises
     ------
     InputError
-        The config leaves the number of devices open.
+        The config leaves the number of devices open, or the partition's name is none.
     """
     if config.devices == "auto":
         raise InputError("a job asks for a number of devices: set devices to one, in place of auto")
@@ -82,13 +104,19 @@ def job_script(command: str, config: Config) -> str:
     ]
     if config.accelerator in ("auto", "gpu", "cuda"):
         asked.append(f"--gpus-per-node={devices}")
-    if config.max_time is not None:
-        asked.append(f"--time={math.ceil(config.max_time) + _START_MINUTES}")
+    if limits.minutes is not None:
+        asked.append(f"--time={limits.minutes}")
+    if limits.memory_gb is not None:
+        asked.append(f"--mem={math.ceil(limits.memory_gb * 1000)}M")
+    if limits.partition:
+        if not re.fullmatch(r"[\w.,-]+", limits.partition):
+            raise InputError(f"a partition is named by letters, digits, dots and dashes (it is {limits.partition!r})")
+        asked.append(f"--partition={limits.partition}")
     lines = [
         "#!/bin/bash",
         *(f"#SBATCH {option}" for option in asked),
         "",
-        "# Add what your site asks for, such as #SBATCH --partition=NAME, and make ptycho available here:",
+        "# Add what else your site asks for, such as #SBATCH --account=NAME, and make ptycho available here:",
         "# source /path/to/venv/bin/activate",
         "",
         f"srun {command}",

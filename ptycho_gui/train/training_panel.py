@@ -11,7 +11,8 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ptycho_core.base.errors import InputError, Problem
-from ptycho_core.runs.command_line import command_line, job_script
+from ptycho_core.inspection.memory import memory_of
+from ptycho_core.runs.command_line import JobLimits, command_line, job_script, proposed_limits
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.forms.scroll_area import scroll_area
@@ -19,6 +20,7 @@ from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.job_script_dialog import JobScriptDialog
 from ptycho_gui.train.jobs.settings_files import read_settings_job, write_files_job
 from ptycho_gui.train.output_folder import OutputFolder
 from ptycho_gui.train.settings_form import SettingsForm
@@ -44,6 +46,7 @@ class TrainingPanel(QWidget):
     def __init__(self, draft: Draft, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._draft = draft
+        self._limits: JobLimits | None = None  # as asked for last
         self.folder = Path.home()
         """Where file dialogs begin."""
         self.output = OutputFolder()
@@ -97,15 +100,16 @@ class TrainingPanel(QWidget):
         if config is not None:
             self._write({path: config.to_dict()}, f"Saved the settings as {path.name}.")
 
-    def save_script(self, path: Path) -> None:
-        """Write a job script, and whatever files its command needs."""
+    def save_script(self, path: Path, limits: JobLimits) -> None:
+        """Write a job script that asks for these limits, and whatever files its command needs."""
         made = self._command()
         config = self._draft.config()
         if made is None or config is None:
             return
         command, needed = made
         try:
-            self._write({path: job_script(command, config), **needed}, f"Saved {path.name}: submit it with sbatch.")
+            script = job_script(command, config, limits)
+            self._write({path: script, **needed}, f"Saved {path.name}: submit it with sbatch.")
         except InputError as error:
             self._show_error(str(error))
 
@@ -167,10 +171,18 @@ class TrainingPanel(QWidget):
 
     @Slot()
     def _choose_script(self) -> None:
+        looked, config = self._draft.looked, self._draft.config()
+        if looked is None or config is None:
+            return
+        needed = memory_of(config, looked.scan, looked.near).total
+        dialog = JobScriptDialog(self._limits or proposed_limits(config, needed), self)
+        if not dialog.exec():
+            return
+        self._limits = dialog.limits
         name, _ = QFileDialog.getSaveFileName(self, "Save job script", str(self.folder / "ptycho.sh"), _SCRIPT)
         if name:
             self._remember(name)
-            self.save_script(Path(name))
+            self.save_script(Path(name), dialog.limits)
 
     def _remember(self, name: str) -> None:
         self.folder = Path(name).parent

@@ -17,7 +17,7 @@ from ptycho_core.cli.arguments import given_source
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.preview import StepsPreview
-from ptycho_core.runs.command_line import command_line, job_script
+from ptycho_core.runs.command_line import JobLimits, command_line, job_script
 from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
@@ -146,6 +146,6 @@ def test_the_copied_command_line(opened, tmp_path):
 
 def test_the_job_script(opened, tmp_path):
     folder = tmp_path / "out"
-    script = job_script(command_line({}, opened.source, folder), Config())
+    script = job_script(command_line({}, opened.source, folder), Config(), JobLimits())
     (line,) = (line for line in script.splitlines() if line.startswith("srun "))
     assert_same(read_by(shlex.split(line)[1:], opened.source, folder), opened)

@@ -18,7 +18,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
-from ptycho_core.runs.command_line import command_line, job_script
+from ptycho_core.runs.command_line import JobLimits, command_line, job_script, proposed_limits
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -142,7 +142,7 @@ def test_a_scan_in_memory_has_no_command(tiny_scan):
     ids=["one", "many", "cpu"],
 )
 def test_a_shell_takes_the_script_and_runs_the_command_once(scan, config, tmp_path):
-    script = job_script(command_line({"seed": 7}, scan.source, tmp_path / "it's out"), config)
+    script = job_script(command_line({"seed": 7}, scan.source, tmp_path / "it's out"), config, JobLimits())
     checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     says = 'srun() { printf "%s\\n" "$@"; }\n'
@@ -151,8 +151,9 @@ def test_a_shell_takes_the_script_and_runs_the_command_once(scan, config, tmp_pa
     assert done.stdout.splitlines() == words
 
 
-def asked_for(config):
-    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", job_script("ptycho train", config), re.MULTILINE))
+def asked_for(config, limits=None):
+    script = job_script("ptycho train", config, limits or JobLimits())
+    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", script, re.MULTILINE))
 
 
 def test_a_job_asks_for_a_task_and_a_gpu_for_each_device():
@@ -162,18 +163,28 @@ def test_a_job_asks_for_a_task_and_a_gpu_for_each_device():
     assert "gpus-per-node" not in asked_for(Config(accelerator="cpu", devices=4))
 
 
-def test_a_job_lasts_longer_than_training_may():
-    assert int(asked_for(Config(max_time=90.5))["time"]) > 91
-    assert "time" not in asked_for(Config())
+def test_a_job_lasts_longer_than_training_may_and_has_memory_to_spare():
+    limits = proposed_limits(Config(max_time=90.5), 3_000_000_000)
+    assert limits.minutes > 91
+    assert limits.memory_gb > 4
+    assert proposed_limits(Config(), 1).minutes is None
+
+
+def test_a_job_asks_for_time_memory_and_partition_or_leaves_them_to_the_site():
+    asked = asked_for(Config(), JobLimits(30, 7.5, "gpu"))
+    assert (asked["time"], asked["mem"], asked["partition"]) == ("30", "7500M", "gpu")
+    assert not {"time", "mem", "partition"} & set(asked_for(Config()))
+    with pytest.raises(InputError, match="a partition is named by letters"):
+        asked_for(Config(), JobLimits(partition="gpu\nrm -rf"))
 
 
 def test_a_script_names_the_same_by_torchrun():
-    one = job_script("ptycho train --seed 7", Config(devices=4))
+    one = job_script("ptycho train --seed 7", Config(devices=4), JobLimits())
     assert "# torchrun --standalone --nnodes=1 --nproc-per-node=4 --no-python ptycho train --seed 7\n" in one
-    two = job_script("ptycho train", Config(devices=4, num_nodes=2))
+    two = job_script("ptycho train", Config(devices=4, num_nodes=2), JobLimits())
     assert "--rdzv-endpoint=FIRST_NODE:29500 --nnodes=2 --nproc-per-node=4" in two
 
 
 def test_a_job_needs_a_number_of_devices():
     with pytest.raises(InputError, match="set devices to one"):
-        job_script("ptycho train", Config(devices="auto"))
+        job_script("ptycho train", Config(devices="auto"), JobLimits())

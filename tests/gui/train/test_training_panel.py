@@ -16,10 +16,12 @@ from ptycho_core.cli import train
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import preprocess
+from ptycho_core.runs.command_line import JobLimits
 from ptycho_core.scan.steps import MaskPolygon
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.job_script_dialog import JobScriptDialog
 from ptycho_gui.train.jobs.settings_files import Folder
 from ptycho_gui.train.training_panel import TrainingPanel
 
@@ -139,6 +141,27 @@ def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty
     texts += ["&Output folder of the next run", "&Browse…", "Fi&nd a setting", empty.form.unfold.text()]
     letters = [text[text.index("&") + 1].lower() for text in texts]
     assert len(set(letters)) == len(letters)
+
+
+def test_a_job_script_asks_for_what_the_dialog_says_and_proposes_it_again(panel, qtbot, monkeypatch, tmp_path):
+    shown = []
+
+    def fill(dialog):
+        shown.append(dialog.limits)
+        dialog.minutes.setValue(30)
+        dialog.partition.setText("gpu")
+        return True
+
+    monkeypatch.setattr(JobScriptDialog, "exec", fill)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *told: (str(tmp_path / "job.sh"), ""))
+    for _ in range(2):
+        panel.script.click()
+        qtbot.waitUntil(lambda: panel.done.text() == "Saved job.sh: submit it with sbatch.")
+    script = (tmp_path / "job.sh").read_text()
+    assert "#SBATCH --time=30\n" in script
+    assert "#SBATCH --partition=gpu\n" in script
+    assert shown[0].memory_gb > 0
+    assert shown[1] == JobLimits(30, shown[0].memory_gb, "gpu")
 
 
 def test_the_folder_is_proposed_beside_the_scan(panel, scan):
@@ -261,7 +284,7 @@ def test_steps_that_need_a_file_get_it_when_the_command_is_copied(panel, draft, 
 
 def test_a_job_script_is_saved_that_a_shell_takes(panel, draft, tmp_path, qtbot):
     draft.load({"devices": 4, "num_nodes": 2})
-    panel.save_script(tmp_path / "job.sh")
+    panel.save_script(tmp_path / "job.sh", JobLimits())
     qtbot.waitUntil(lambda: "job.sh" in panel.done.text())
     script = (tmp_path / "job.sh").read_text()
     assert "#SBATCH --nodes=2" in script
@@ -270,7 +293,7 @@ def test_a_job_script_is_saved_that_a_shell_takes(panel, draft, tmp_path, qtbot)
 
 def test_a_script_that_cannot_be_is_told(panel, draft, tmp_path):
     draft.set("devices", "auto")
-    panel.save_script(tmp_path / "job.sh")
+    panel.save_script(tmp_path / "job.sh", JobLimits())
     assert "set devices to one" in panel.note.text
     assert not (tmp_path / "job.sh").exists()
 
@@ -288,6 +311,7 @@ def test_buttons_that_cannot_help_say_why(empty, draft, scan):
 
 @pytest.mark.parametrize("name", ["load", "save", "script"])
 def test_file_dialogs_begin_where_the_last_one_ended(panel, tmp_path, monkeypatch, qtbot, name):
+    monkeypatch.setattr(JobScriptDialog, "exec", lambda dialog: True)
     folder = tmp_path / "there"
     folder.mkdir()
     file = folder / "file"
