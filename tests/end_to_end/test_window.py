@@ -55,6 +55,12 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
     program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
     desktop.screenshot("the scan")
 
+    for keys, entry in (("alt+f", "Quit"), ("alt+v", "Full-screen picture"), ("F10", "Quit")):
+        program.press(keys)
+        program.wait_until(lambda entry=entry: program.find(entry, kind="action"), f"{keys} opens a menu", SLOW_S)
+        program.press("Escape")
+        program.wait_until(lambda entry=entry: not program.find(entry, kind="action"), "the menu closes")
+
     program.click("Grouping", kind="tab")
     program.set("Gridsize", 3, kind="NumberBox")
     program.set("Neighbor count", 4, kind="NumberBox")

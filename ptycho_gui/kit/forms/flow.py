@@ -14,7 +14,8 @@ def flowing(*parts: QWidget | Sequence[QWidget]) -> QFlowLayout:
     """Return a layout of these, each sequence held together, such as a label and its field."""
     row = QFlowLayout()
     row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(_BETWEEN_PX)
+    row.setHorizontalSpacing(_BETWEEN_PX)
+    row.setVerticalSpacing(_WITHIN_PX)
     holders = [_together([part] if isinstance(part, QWidget) else part) for part in parts]
     tallest = max(holder.sizeHint().height() for holder in holders)
     for holder in holders:
