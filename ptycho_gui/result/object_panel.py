@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from superqt import QElidingLabel, QFlowLayout
 
@@ -65,6 +65,8 @@ class ObjectPanel(QWidget):
         self._outdated = False
         self._run: tuple[Path, tuple[float, float] | None] | None = None
         self._before_playback: Content | None = None
+        self._beside = QTimer(self, singleShot=True, interval=0)
+        self._beside.timeout.connect(self._show_beside)
         self.jobs = WorkerSlot(self)
         self.jobs.succeeded.connect(self._show)
         self.jobs.failed.connect(self._fail)
@@ -150,6 +152,7 @@ class ObjectPanel(QWidget):
 
     def _ask(self, content: Content) -> None:
         self._asked = content
+        self._stack.setCurrentWidget(self._pictures)  # laid out while the pictures are made, not in one go with them
         if not content.preview:
             self._entitle(f"Preparing {' and '.join(content.names)} ...")
         self._make_pictures()
@@ -174,27 +177,34 @@ class ObjectPanel(QWidget):
             return
         before = self.ready.subjects if self.ready else None
         self.ready = ready
-        content, (subjects, found) = ready.content, ready.subjects
-        self._stack.setCurrentWidget(self._pictures)
+        content, found = ready.content, ready.subjects[1]
         self.verdict.show_verdict(content.verdict)
         self._allow(ready)
         names = LETTERS if found else content.names
         self.view.show_objects(names, ready.pictures)
         if before is not ready.subjects:
-            self.probe.show_probe(ready.pictures[0].probe, pixel_size_m=subjects[0].pixel_size_m)
-            if found:
-                pixel = subjects[0].pixel_size_m
-                self.comparison.begin((content.names[0], content.names[1]))
-                self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None, content.one_run)
-                self._entitle(f"{agreement(found.frc, LETTERS, max(pixel) if pixel else None)}. {content.title}")
-            else:
-                self.comparison.hide()
-                self._entitle(content.title)
-            if ready.displacements is not None:
-                self.displaced.show_displacements(ready.displacements, subjects[0].pixel_size_m)
+            self._beside.start()
         self._show_lower()
         self.view.show_line(self.line.isChecked())
         self.playback.advance()
+
+    @Slot()
+    def _show_beside(self) -> None:
+        """Show what stands beside the pictures, once these are painted, so that both do not hold the window up."""
+        if self.ready is None:
+            return
+        content, (subjects, found) = self.ready.content, self.ready.subjects
+        self.probe.show_probe(self.ready.pictures[0].probe, pixel_size_m=subjects[0].pixel_size_m)
+        if found:
+            pixel = subjects[0].pixel_size_m
+            self.comparison.begin((content.names[0], content.names[1]))
+            self.frc.show_frc(found, LETTERS, max(pixel) if pixel else None, content.one_run)
+            self._entitle(f"{agreement(found.frc, LETTERS, max(pixel) if pixel else None)}. {content.title}")
+        else:
+            self.comparison.hide()
+            self._entitle(content.title)
+        if self.ready.displacements is not None:
+            self.displaced.show_displacements(self.ready.displacements, subjects[0].pixel_size_m)
 
     def _entitle(self, text: str) -> None:
         self.title.setText(text)

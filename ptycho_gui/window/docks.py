@@ -8,6 +8,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QAction, QGuiApplication, QIcon
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ptycho_gui.kit.icons import icon
 from ptycho_gui.window.preferences import VERSION, Preferences
@@ -119,6 +120,8 @@ class Docks:
     def _dress_tab(self, name: str) -> None:
         """Give the tab of a dock, which Qt makes anew whenever the dock comes back, its sign and its words."""
         dock = self[name]
+        if not isValid(self._window):  # which tells of its docks while it goes
+            return
         for bar in self._window.findChildren(QTabBar):
             for index in range(bar.count()):
                 if bar.tabText(index) == dock.windowTitle():
