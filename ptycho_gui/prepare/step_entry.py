@@ -15,6 +15,7 @@ from ptycho_core.scan.steps import (
     Bin,
     Centre,
     Crop,
+    DropPatterns,
     Every,
     MaskBrush,
     MaskPolygon,
@@ -119,6 +120,7 @@ def _start(kind: type[Step], look: Look, highest: float) -> dict[str, Any]:
         Saturation: {"level": highest or 1.0},
         Region: _extent(look),
         Every: {"k": 2},
+        DropPatterns: {"places": "0"},
         Pedestal: {"level": max(float(look.mean.min()), 1.0)},
         Scale: {"factor": 2.0},
     }

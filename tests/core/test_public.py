@@ -14,7 +14,7 @@ import pytest
 import ptycho_core
 
 NAMES = [name for name in ptycho_core.__all__ if name != "__version__"]
-COMPUTING = {"export_checkpoint", "reconstruct", "resume", "train"}
+COMPUTING = {"best_picture", "export_checkpoint", "reconstruct", "resume", "train"}
 
 
 def loaded(code: str) -> set[str]:

@@ -31,6 +31,8 @@ OURS += (
     "resume with: ",
     "reconstruct with: ",
     "error: ",
+    "verdict: ",
+    "  ",  # why
 )
 MAIN = "import sys\nfrom ptycho_core.cli import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 DIES = """

@@ -77,7 +77,7 @@ OTHER = {int: "3", float: "0.25"}
 @pytest.mark.parametrize("equals", [True, False])
 def test_every_setting_is_a_flag_with_dashes_and_underscores(name, joint, equals):
     setting = KNOBS[name]
-    text = OTHER.get(setting.kind) or ("false" if setting.kind is bool else setting.choices[-1])
+    text = OTHER.get(setting.kind) or ("false" if setting.kind is bool else (setting.choices or ("text",))[-1])
     flag = "--" + name.replace("_", joint)
     words = [f"{flag}={text}"] if equals else [flag, text]
     assert train.settings(cli.parse([*TRAIN, *words])) == {name: setting.parse(name, text)}

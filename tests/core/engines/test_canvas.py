@@ -149,7 +149,7 @@ def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):
 
 
 def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
-    monkeypatch.setattr(base, "_PREVIEW_PIXELS", 20)
+    monkeypatch.setattr(base, "PREVIEW_SIDE", 20)
     values = torch.arange(50.0)[:, None] + 1j * torch.arange(43.0)
     model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), values)
     object, _, binning = model.preview(tiny_scan, Amplitudes(tiny_scan), np.arange(60))

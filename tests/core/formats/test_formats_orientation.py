@@ -17,6 +17,7 @@ import tifffile
 from skimage.feature import match_template
 
 from ptycho_core.base.config import Config
+from ptycho_core.base.errors import TrainingError
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
 from ptycho_core.formats import read_scan
@@ -196,7 +197,11 @@ def test_letter_comes_back_upright_and_at_the_right_size(tmp_path, measurement, 
 @pytest.mark.parametrize("orientation", ["-y+x", "-y-x", "+x+y"])
 def test_letter_does_not_come_back_upright_from_positions_that_are_turned(tmp_path, measurement, orientation):
     scan = read_scan(files.write(tmp_path, "plain-npz", measurement), settings={"orientation": orientation})
-    found, correlation = orientation_of(export_pictures(scan.replace(probe=None), tmp_path / "run")[0])
+    try:
+        picture = export_pictures(scan.replace(probe=None), tmp_path / "run")[0]
+    except TrainingError:  # no picture came of it, and says why
+        return
+    found, correlation = orientation_of(picture)
     assert found != UPRIGHT or correlation < 0.6
 
 

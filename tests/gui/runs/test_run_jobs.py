@@ -126,7 +126,7 @@ def test_two_checkpoints_are_compared_without_a_trace_on_the_disk(folder):
 
 def test_a_reconstruction_is_exported_in_all_formats_at_once(folder, tmp_path):
     found = reconstruct_best(folder).reconstruction
-    files = do(export_reconstruction_job(found, tmp_path / "new/export", list(EXPORTERS)))
+    files = do(export_reconstruction_job(found, tmp_path, tmp_path / "new/export", list(EXPORTERS)))
     assert {path.name for path in files} == {name for exporter in EXPORTERS.values() for name in exporter.files}
     assert all(path.stat().st_size for path in files)
     assert np.array_equal(read_reconstruction(tmp_path / "new/export/reconstruction.npz").object, found.object)
