@@ -33,6 +33,7 @@ class FrcPlot(QWidget):
         self.plot.setAccessibleName("Fourier ring correlation")
         item = self.plot.plot_item
         self._details = _Details("bottom")
+        self._details.enableAutoSIPrefix(False)  # its ticks are lengths with their units
         item.setAxisItems({"bottom": self._details})
         item.setLabel("left", "Correlation")
         item.setYRange(0, 1)

@@ -308,6 +308,7 @@ def test_pictures_of_one_run_are_called_similar_by_the_size_of_details(panel, se
     assert "this is how similar they are, and no resolution" in panel.frc.sentence.text()
     axis = panel.frc.plot.plot_item.getAxis("bottom")
     assert axis.labelText == "Size of details"
+    assert "(x" not in axis.labelString()  # the ticks have their units
     assert axis.tickStrings([0.0, 0.25], 1, 0.25) == ["", length_text(2 * max(PIXEL), True)]
 
 
