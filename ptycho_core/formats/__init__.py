@@ -134,7 +134,9 @@ def read_scan(
                 stored.notes.insert(0, _whose(name, store, positions))
             scan = assemble(stored, chosen, path, name, progress)
         files = tuple(state for file in (store, positions) if file is not None for state in file.states)
-    chosen.check_all_asked()
+    if spare := chosen.check_all_asked():
+        told = " and ".join(f"{key}={chosen.given[key]}" for key in spare)
+        scan = scan.replace(f"{told} was not needed: the file has nothing of the kind")
     assumed = [f"assumed {a.key}={a.value}: {a.reason}" for a in scan.assumptions]
     _log.info("%s", "\n".join([*scan.history, *assumed]))
     positions_path = None if positions_file is None else Path(positions_file)
@@ -187,7 +189,10 @@ def _format_of(store: Store, positions: Store | None, format: str | None) -> str
     if positions is not None and positions.container == "text" and name not in shipped_readers():
         raise _only_by_mapping(store, positions)
     if positions is not None and not getattr(_reader(name), "IN_TWO_FILES", False):
-        raise InputError(f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}")
+        raise InputError(
+            f"{store.path} is {name}, which holds its positions itself: leave out {positions.path}, or take a mapping "
+            "that reads them from there"
+        )
     return name
 
 

@@ -44,7 +44,7 @@ def assemble(
     InputError
         Wherever the file cannot become a scan as it is; the sentence names the setting that helps, if one does.
     """
-    _leave_out_unplaced(stored)
+    _leave_out_unplaced(stored, settings)
     patterns = Patterns(stored.source, stored.steps, stored.rows)
     shape = patterns.shape[1:]
     if min(shape) < SMALLEST_SIDE:
@@ -77,7 +77,9 @@ def assemble(
     positions = positions_px(stored, geometry, shape, settings, path, notes)[kept] * zoom
     if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
         raise InputError(
-            f"{path}: positions reach {farthest:.3g} pixels; no scan does, whatever its unit: write it again"
+            f"{path}: positions reach {farthest:.3g} pixels; no scan does, whatever its unit: set bad_positions=drop "
+            "to leave out such patterns, or write it again",
+            [Fix("leave out the patterns without a position", "bad_positions", "drop")],
         )
     if geometry.object_pixel_m and shape != (size, size):
         per_axis = [pixel / factor for pixel, factor in zip(geometry.object_pixel_m, zoom, strict=True)]
@@ -100,9 +102,10 @@ def assemble(
     return scan
 
 
-def _leave_out_unplaced(stored: Stored) -> None:
-    """Leave out the patterns whose position is not finite, which the reader let pass as the operator wants it."""
-    placed = np.isfinite(stored.positions).all(axis=1)
+def _leave_out_unplaced(stored: Stored, settings: Settings) -> None:
+    """Leave out the patterns whose position is not finite or beyond all scans, as the operator wants it."""
+    farthest = LARGEST_POSITION_PX if settings.given.get("bad_positions") == "drop" else np.inf
+    placed = (np.isfinite(stored.positions) & (abs(stored.positions) < farthest)).all(axis=1)
     if placed.all():
         return
     rows = np.arange(stored.source.shape[0]) if stored.rows is None else stored.rows

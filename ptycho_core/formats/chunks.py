@@ -17,8 +17,9 @@ from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.scan import ArraySource
 from ptycho_core.scan.settings import Settings
 
-_COUNTS = ("nimages", "num_images", "num_frames", "nframes", "n_frames", "number_of_frames", "acq_nb_frames")
-"""Names of numbers that say how many patterns were taken; of Eiger's ``nimages`` for each of ``ntrigger``."""
+_COUNTS = tuple(count + what for what in ("images", "frames") for count in ("", "n", "nb", "num", "numberof", "acqnb"))
+"""Names of numbers that say how many patterns were taken, in small letters and without what joins words; of Eiger's
+``nimages`` for each of ``ntrigger``."""
 _FIRST, _LAST = "image_nr_low", "image_nr_high"
 _LISTED = 5
 _MOST_PIECES = 100_000
@@ -79,17 +80,17 @@ def natural(key: str) -> list[tuple[int, str]]:
 
 
 def stated_count(store: Store, key: str) -> tuple[int, str] | None:
-    """Return how many patterns a file says that it has, beside the array at ``key``, and where it says so."""
+    """Return how many patterns a file says at most that it has, beside the array at ``key``, and where it says so."""
     top = key.split("/")[0]
-    names = store.keys()
+    found, names = [], store.keys()
     for other in names:
         folder, _, name = other.rpartition("/")
-        if name.lower() in _COUNTS and other.split("/")[0] == top:
+        if name.lower().replace("_", "") in _COUNTS and other.split("/")[0] == top:
             count = _whole(store, other)
             triggers = _whole(store, f"{folder}/ntrigger") if name == "nimages" else None
             if count:
-                return count * (triggers or 1), other
-    return None
+                found.append((count * (triggers or 1), other))
+    return max(found, key=lambda one: one[0], default=None)
 
 
 def _whole(store: Store, key: str) -> int | None:
@@ -248,17 +249,18 @@ def _joined(
         return source, None
     go_on(store.path, what, settings, notes)
     before = [number for number in absent if number < numbers[-1]]
-    if not before:
+    usual = _usual_length(lengths, len(before), total) if before else max(lengths)
+    cut_short = not before and min(lengths[:-1], default=lengths[0]) < max(lengths)
+    if not before and not cut_short:
         return source, np.arange(n)
-    usual = _usual_length(lengths, len(before), total)
-    if usual is None:
+    if usual is None or (cut_short and total is not None and usual * (len(lengths) - 1) + lengths[-1] > total):
         raise InputError(f"{store.path}: {what}: it cannot be told how many patterns they hold; copy them beside it")
     there = dict(zip(numbers, lengths, strict=True))
     found, place = [], 0
-    for number in range(min(numbers[0], *before), numbers[-1] + 1):
+    for number in range(min(numbers[0], *before), numbers[-1] + 1) if before else numbers:
         if number in there:
             found.append(place + np.arange(there[number]))
-        place += there.get(number, usual)
+        place += usual if cut_short else there.get(number, usual)
     return source, np.concatenate(found)
 
 
@@ -268,8 +270,9 @@ def _stated_places(store: Store, keys: Sequence[str], lengths: list[int]) -> NDA
     lasts = [store.attribute(key, _LAST) for key in keys]
     if any(np.ndim(one) or not isinstance(one, int | np.integer) for one in (*firsts, *lasts)):
         return None
-    if [int(last) - int(first) + 1 for first, last in zip(firsts, lasts, strict=True)] != lengths:
-        return None
+    stated = [int(last) - int(first) + 1 for first, last in zip(firsts, lasts, strict=True)]
+    if any(length > wanted for length, wanted in zip(lengths, stated, strict=True)):
+        return None  # a shorter one lacks its end
     return np.concatenate([int(f) - 1 + np.arange(n) for f, n in zip(firsts, lengths, strict=True)])
 
 

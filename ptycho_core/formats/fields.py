@@ -157,13 +157,10 @@ def probe_modes(
 def _probe_modes(store: Store, key: str, frame: tuple[int, ...], notes: list[str]) -> NDArray[np.complex64]:
     header = store.header(key)
     probe: NDArray[Any] = store.numbers(key, np.complex64).reshape(drop_leading(header.shape, 2))
-    planes = 2 if header.dtype.kind in "fiu" and probe.ndim > 2 else 0
-    if planes and probe.shape[-1] == planes and probe.shape[-2] != planes:
-        notes.append(f"took the last axis of '{key}' as real and imaginary part")
-        probe = probe[..., 0] + 1j * probe[..., 1]
-    elif planes and probe.ndim == 3 and probe.shape[0] == planes:
-        notes.append(f"took the two planes of '{key}' as real and imaginary part")
-        probe = probe[0] + 1j * probe[1]
+    parts = _axis_of_parts(probe.shape, frame) if header.dtype.kind in "fiu" else None
+    if parts is not None:
+        notes.append(f"took axis {parts} of '{key}' as real and imaginary part")
+        probe = probe.take(0, parts) + 1j * probe.take(1, parts)
     if probe.ndim == 3 and _are_last(probe.shape, frame):
         if probe.shape[2] > 1:
             notes.append(f"took the last axis of '{key}' as its {probe.shape[2]} modes")
@@ -174,6 +171,15 @@ def _probe_modes(store: Store, key: str, frame: tuple[int, ...], notes: list[str
         notes.append(f"took the first of {probe.shape[0]} coherent probes, which is the strongest by convention")
         probe = probe[0]
     return np.ascontiguousarray(probe if probe.ndim == 3 else probe[None], dtype=np.complex64)
+
+
+def _axis_of_parts(shape: tuple[int, ...], frame: tuple[int, ...]) -> int | None:
+    """Return which axis of length 2 holds the real and the imaginary part: without it, images are left."""
+    for axis in (len(shape) - 1, 0, 1) if len(shape) > 2 else ():
+        rest = (*shape[:axis], *shape[axis + 1 :])
+        if shape[axis] == 2 and any(ends == frame or ends[0] == ends[1] != 2 for ends in (rest[-2:], rest[:2])):
+            return axis
+    return None
 
 
 def _are_last(shape: tuple[int, ...], frame: tuple[int, ...]) -> bool:

@@ -70,7 +70,7 @@ def good_pixels(
         return None
     if how == "invert":
         notes.append("inverted the mask")
-    pieces = [_masks_of(store, key, patterns.shape[0]) for key in keys]
+    pieces = [_masks_of(store, key, patterns.shape) for key in keys]
     if any(0 in piece.shape for piece in pieces):
         raise InputError(f"{store.path}: '{keys[0]}' is empty: it holds no mask: set mask=ignore", [IGNORE])
     if len({piece.shape[1:] for piece in pieces}) > 1:
@@ -120,20 +120,27 @@ class _Judge:
     inverted: bool
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        if values.dtype.kind not in "biu" and not self.any_number:
-            if values.dtype.kind != "f" or not np.isfinite(values).all() or (values != np.round(values)).any():
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{self.what} has type {values.dtype}; a mask holds numbers: set mask=ignore", [IGNORE])
+        there = np.isfinite(values)  # what is no number is bad, whichever way round the others are
+        if not self.any_number:
+            if (values != np.round(values))[there].any():
                 raise InputError(
                     f"{self.what} has type {values.dtype}; a mask holds whole numbers: set mask=ignore to do without",
                     [IGNORE],
                 )
-            values = values.astype(np.int64)
+            values = np.where(there, values, 0).astype(np.int64)
         good = self.is_good(values)
-        return ~good if self.inverted else good
+        told: NDArray[np.bool_] = (~good if self.inverted else good) & there
+        return told
 
 
-def _masks_of(store: Store, key: str, n: int) -> ArraySource:
-    """Return (m, y, x) masks as stored, m = 1 for one of all patterns; a raster must have as many as n patterns."""
+def _masks_of(store: Store, key: str, patterns: tuple[int, ...]) -> ArraySource:
+    """Return (m, y, x) masks as stored, m = 1 for one of all ``patterns``; a raster must have as many as those."""
+    n, *frame = patterns
     shape = drop_leading(store.header(key).shape, 2)
+    if shape == (*frame, 1):
+        shape = shape[:2]
     if len(shape) == 2:
         one: NDArray[Any] = store.read(key).reshape(1, *shape)
         return one

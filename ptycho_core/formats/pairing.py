@@ -83,10 +83,14 @@ def _counted_alike(
     """
     firsts = int(pattern_indexes.min()), int(position_indexes.min())
     settings.get("pairing")  # an answer is heard also where there is no question
-    if firsts[0] == firsts[1] or not np.intersect1d(pattern_indexes, position_indexes).size:
+    as_many = len(np.unique(pattern_indexes)) == len(position_indexes)
+    skips = invented and as_many and firsts[0] == firsts[1] and (np.sort(pattern_indexes) != position_indexes).any()
+    if (firsts[0] == firsts[1] and not skips) or not np.intersect1d(pattern_indexes, position_indexes).size:
         return position_indexes
     default = "order"
-    if invented:
+    if skips:
+        reason = "the file's numbers leave some out, the others were never written down, and they are as many"
+    elif invented:
         known, counted = sorted((pattern_indexes, position_indexes), key=lambda one: -int(one.min()))
         reason = f"the file's numbers begin with {known.min()}, and the others were never written down"
         if known.min() > 1 and known.max() <= counted.max():
@@ -98,8 +102,10 @@ def _counted_alike(
         reason = "one file counts its patterns from 0 and the other from 1"
         if len(ranges[0]) != len(ranges[1]):
             default, reason = "value", f"{reason}, and they are not as many"
-    if settings.assume("pairing", default, reason) == "value":
+    if settings.assume("pairing", default, reason, doubtful=not as_many) == "value":
         return position_indexes
     notes.append(f"paired patterns and positions by order: {reason}")
+    if as_many:
+        return np.unique(pattern_indexes)
     shifted: NDArray[np.int64] = position_indexes - firsts[1] + firsts[0]
     return shifted

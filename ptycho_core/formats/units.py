@@ -26,9 +26,9 @@ def name(store: Store, key: str) -> str | None:
 
 
 def text(value: Any) -> str:
-    """Return an attribute that is a text, be it in an array of one, or in bytes of whichever encoding; else nothing."""
+    """Return an attribute that is a text, in an array of equal ones too, or in bytes of any encoding; else nothing."""
     if isinstance(value, np.ndarray):
-        value = value.item() if value.size == 1 else ""
+        value = value.flat[0] if value.size and (value == value.flat[0]).all() else ""
     if isinstance(value, str):  # h5py marks by half characters what is not UTF-8
         value = value.encode("utf-8", "surrogateescape")
     if not isinstance(value, bytes):

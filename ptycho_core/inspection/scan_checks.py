@@ -52,6 +52,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     seen = seen or survey_of(scan)
     return [
         *_check_growth(scan),
+        *_check_pairing(scan),
         *check_counts(scan, seen),
         *_check_positions(scan, step),
         *_check_probe(scan),
@@ -81,6 +82,15 @@ def _check_growth(scan: Scan) -> list[Problem]:
         "to see what has been added; a run on them cannot be resumed once the file has changed"
     )
     return [Problem("growing", message, "warning")]
+
+
+def _check_pairing(scan: Scan) -> list[Problem]:
+    doubts = [one for one in scan.assumptions if one.key == "pairing" and one.doubtful]
+    if not doubts:
+        return []
+    fixes = tuple(Fix(f"pair them by {how}", "pairing", how) for how in doubts[0].choices)
+    message = f"patterns and positions are paired by {doubts[0].value}, and may belong together otherwise"
+    return [Problem("pairing", f"{message}: {doubts[0].reason}; look at the table, then confirm it", "warning", fixes)]
 
 
 def _check_positions(scan: Scan, step: float) -> list[Problem]:

@@ -15,6 +15,8 @@ from ptycho_core.scan.units import UNITS
 
 _T = TypeVar("_T")
 
+_OF_FAULTS = ("missing", "bad_positions")
+"""Settings that answer a fault: where it has been mended since, they still hold."""
 NUMBER = ("a positive number",)
 WHOLE = ("a whole number from 0 on",)
 
@@ -84,13 +86,17 @@ HELP = {
 
 @dataclass(frozen=True)
 class Assumption:
-    """What a file left open and the reader decided; settable with ``--set key=value``, and so ``answered``."""
+    """What a file left open and the reader decided; settable with ``--set key=value``, and so ``answered``.
+
+    What is ``doubtful`` may as well be otherwise: it is a problem of the scan until it is answered.
+    """
 
     key: str
     value: str
     choices: tuple[str, ...]
     reason: str
     answered: bool = False
+    doubtful: bool = False
 
 
 class Settings:
@@ -168,25 +174,35 @@ class Settings:
                 fixes, answer = [Fix(f"it is in {one}", key, one) for one in choices] or [Fix("say it", key, None)], key
             raise InputError(f"{error}; or set {answer}", [*error.fixes, *fixes]) from error
 
-    def assume(self, key: str, default: str, reason: str, choices: Sequence[str] = ()) -> str:
+    def assume(
+        self, key: str, default: str, reason: str, choices: Sequence[str] = (), *, doubtful: bool = False
+    ) -> str:
         """Return what was set, else ``default``; either is recorded as an `Assumption`."""
         valid = tuple(choices) or SETTINGS[key]
         value = self.get(key, () if valid in (NUMBER, WHOLE) else valid)
         if value is None:
-            made = Assumption(key, default, valid, reason)
+            made = Assumption(key, default, valid, reason, doubtful=doubtful)
         else:
             made = Assumption(key, value, valid, "set by the operator", answered=True)
         self.assumptions.append(made)
         return made.value
 
-    def check_all_asked(self) -> None:
-        """Raise `InputError` for settings that mean nothing for this file, so that none is ignored in silence."""
-        unused = [key for key in self.given if key not in self._asked]
+    def check_all_asked(self) -> list[str]:
+        """Return the answers to faults that this file does not have, for a remark.
+
+        Raises
+        ------
+        InputError
+            Other settings mean nothing for this file: none is ignored in silence.
+        """
+        spare = [key for key in self.given if key not in self._asked and key in _OF_FAULTS]
+        unused = [key for key in self.given if key not in self._asked and key not in _OF_FAULTS]
         if unused:
             raise InputError(
                 f"{self._path}: the setting {', '.join(unused)} does not apply to this file; "
                 f"those that do: {', '.join(sorted(self._asked))}"
             )
+        return spare
 
 
 def _positive(key: str, value: str) -> float:

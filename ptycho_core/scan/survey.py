@@ -28,6 +28,8 @@ _MOST_COMPARED = 50
 """Patterns that are read again to be sure that they repeat others; after so many their sums are trusted."""
 _FEWEST_TO_STICK = 3
 """Patterns, below which every pixel may hold the same value in all."""
+_ENOUGH_TO_STICK = 8
+"""Patterns in which photons, of which a pixel gets `_LOWEST_FLAG` or more, never are as many each time."""
 _LOWEST_FLAG, _ABOVE_OTHERS = 15.0, 4.0
 _SIGMA_PER_MAD = 1.4826  # of a normal distribution
 
@@ -279,7 +281,8 @@ def flags(seen: Survey) -> dict[float, int]:
     """Return the values that detectors write where they do not count, and how many pixels hold each in all patterns.
 
     They are 2^k - 1 or 2^k - 2, whatever type they are stored in since, or the root of that; a pixel that has one
-    never has another value, and lies far above the others.
+    never has another value, and lies far above the others. In as many patterns as cannot agree by chance any number is
+    one that lies far above all that the others ever hold.
     """
     sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG) & (seen.measured >= _FEWEST_TO_STICK)
     others = seen.highest[~sticks & seen.good]
@@ -291,6 +294,8 @@ def flags(seen: Survey) -> dict[float, int]:
     known = np.concatenate([ends - 1, ends - 2]).astype(np.float32)
     known = np.concatenate([known, np.sqrt(known)])
     is_flag = np.isin(values, known) & (values > _ABOVE_OTHERS * usual)
+    if len(seen.rows) >= _ENOUGH_TO_STICK:
+        is_flag |= values > _ABOVE_OTHERS * others.max(initial=0)
     return {float(value): int(count) for value, count in zip(values[is_flag], counts[is_flag], strict=True)}
 
 

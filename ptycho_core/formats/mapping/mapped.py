@@ -17,7 +17,7 @@ from ptycho_core.formats.mapping.quantities import readings, told_geometry
 from ptycho_core.formats.masks import IGNORE, good_pixels
 from ptycho_core.formats.raster import raster_places, step_m
 from ptycho_core.formats.stored import Stored
-from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys
+from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys, say_dead_links
 from ptycho_core.scan.mapping import (
     COLUMN,
     LINE,
@@ -32,6 +32,7 @@ from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import UNITS
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
+_MOSTLY = 0.8
 _GUESSED_UNIT = "guessed from the size of the steps, as nothing says it"
 
 Raster = tuple[int, int]
@@ -143,7 +144,7 @@ def patterns(
         keys = sorted(fnmatch.filter(store.keys(), key), key=natural)
         if not keys:
             there = list_keys(store.keys(), key)
-            raise InputError(f"{store.path}: no array's name is like '{key}'; it holds {there}")
+            raise InputError(f"{store.path}: no array's name is like '{key}'; it holds {there}{say_dead_links(store)}")
         source, places = numbered(store, key, keys, settings, notes)
         return source, None, places
     store.require(key)
@@ -326,7 +327,7 @@ def _pair(
         fix = Fix(f"leave out the last {abs(n - m)} {more}", "pairing", "order")
         raise UnevenError(f"{sentence} to leave out the last {more}", mapping.positions.y.key, m, n, [fix])
     reason = f"there are {abs(n - m)} more {more} than {fewer}, and no index: the last {more} are left out"
-    settings.assume("pairing", "order", reason, choices=("order",))
+    settings.assume("pairing", "order", reason, choices=("order",), doubtful=True)
     notes.append(f"left out the last {abs(n - m)} of {max(n, m)} {more}, which have no {fewer} by their order")
     rows = np.arange(min(n, m))
     return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
@@ -339,9 +340,12 @@ def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, settings: Se
     if where.container != "text" or len(yx) <= n or asked or len(others) < 2:
         return
     low, high = np.nanmin(others, axis=0), np.nanmax(others, axis=0)
-    if ((first < low - (high - low)) | (first > high + (high - low))).any():
+    far = ((first < low - (high - low)) | (first > high + (high - low))).any()
+    counts = (first == np.rint(first)).all() and np.mean(others != np.rint(others)) > _MOSTLY
+    if far or counts:
+        unlike = "lies far from all others" if far else "holds whole numbers and most others do not"
         raise InputError(
-            f"{where.path}: the first row, ({first[0]:g}, {first[1]:g}), lies far from all others, and there are "
+            f"{where.path}: the first row, ({first[0]:g}, {first[1]:g}), {unlike}, and there are "
             f"{len(yx) - n} more rows than patterns: set skip_lines=1 if it is a header of numbers, pairing=order to "
             "leave out the last rows",
             [

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
+from ptycho_core.scan.orientation import ORIENTATIONS
 from ptycho_core.scan.radiation import SOURCES
 from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
 from ptycho_core.scan.settings import Settings
@@ -45,7 +46,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     pattern_key, translation_key = store.require(*PATTERNS), store.require(*TRANSLATIONS)
     source = store.patterns(pattern_key)
     translation = fields.points(store, translation_key, source.shape[0], settings, dimensions=(3, 2))[:, :2]
-    row_step, column_step = basis(store, _DETECTOR, notes)
+    row_step, column_step = basis(store, _DETECTOR, settings, notes)
     in_pixels = units.name(store, translation_key) in _PIXELS
     metres = 1.0 if in_pixels else position_factor(store, translation_key, settings)
     return Stored(
@@ -115,12 +116,28 @@ def _indexes(store: Store, n: int) -> NDArray[np.int64] | None:
     return fields.indexes(store, key, n) if key in store else None
 
 
-def basis(store: Store, detector: str, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the steps (x, y) from one pixel of a detector to the next row and to the next column."""
+def basis(
+    store: Store, detector: str, settings: Settings, notes: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the steps (x, y) from one pixel of a detector to the next row and to the next column.
+
+    Where the file's cannot be used and the operator says the orientation, those of CXI's default.
+    """
     key = f"{detector}/basis_vectors"
-    if key not in store:
-        notes.append("no basis_vectors: rows run down (-y) and columns along -x, the default of CXI")
-        return np.array([0.0, -1.0]), np.array([-1.0, 0.0])
+    no = "no"
+    if key in store:
+        try:
+            return _stated_basis(store, key, notes)
+        except InputError as error:
+            if settings.get("orientation") is None:
+                as_usual = Fix("take the axes as CXI has them by default", "orientation", ORIENTATIONS[0])
+                raise InputError(f"{error}; or set orientation", [as_usual]) from error
+        no = "without its"
+    notes.append(f"{no} basis_vectors: rows run down (-y) and columns along -x, the default of CXI")
+    return np.array([0.0, -1.0]), np.array([-1.0, 0.0])
+
+
+def _stated_basis(store: Store, key: str, notes: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     vectors = store.numbers(key)
     if vectors.shape not in ((2, 3), (3, 2)) or not np.isfinite(vectors).all():
         raise InputError(f"{store.path}: '{key}' has shape {vectors.shape}; it must be (2, 3), or (3, 2) as in cdtools")

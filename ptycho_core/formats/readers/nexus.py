@@ -86,7 +86,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     detector = f"{entry}/instrument_1/detector_1" if entry == "entry_1" else f"{entry}/instrument/detector"
     if source.shape[0] != scan_shape[-1]:
         notes.append(f"put the {scan_shape[-2]} lines of {scan_shape[-1]} patterns of the raster one after another")
-    row_step, column_step = cxi.basis(store, detector, notes)
+    row_step, column_step = cxi.basis(store, detector, settings, notes)
     translation = _translation_m(store, entry, source.shape[0], scan_shape, settings, notes)
     probe_key = store.first(*_of(entry, _PROBES))
     made_of = cxi.made_of(store.read(probe_key)[()] if probe_key else "")

@@ -27,7 +27,7 @@ ENERGIES_EV = ("photon_energy_eV", "probe_energy_eV")
 
 def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
-    patterns = "patterns" in store and (store.first("indexes", "bad_pixels", _X) or positions is not None)
+    patterns = "patterns" in store and (store.first("indexes", "bad_pixels", _X) or (positions and _X in positions))
     return bool(patterns) or _X in store
 
 

@@ -22,12 +22,12 @@ from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV
 
-_FIRST = "chunks/0/data"
+_CHUNK = re.compile(r"chunks/\d{1,6}/data")
 
 
 def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
-    return _FIRST in store
+    return "chunks/0/data" in store or any(map(_CHUNK.fullmatch, store.keys()))
 
 
 def read(store: Store, positions: Store | None, settings: Settings) -> Stored:

@@ -28,6 +28,8 @@ MOST_PATTERNS = 10_000_000
 LARGEST_ARRAY = 2**30
 """Bytes of any array that is not the patterns: positions, probe, mask."""
 _KEYS_LISTED = 12
+_PARTS = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
+"""Names of the fields of complex numbers, in small letters."""
 _LINKS_TOLD = 3
 _KEYS_COMPARED = 2000
 
@@ -154,11 +156,21 @@ class Store(ABC):
         return self._read(key)
 
     def numbers(self, key: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
-        """Return an array as numbers of this type; complex numbers are only returned where they are asked for."""
-        self._check_numeric(key, self.header(key).dtype, allow_complex=np.issubdtype(dtype, np.complexfloating))
+        """Return an array as numbers of this type; complex numbers are only returned where they are asked for.
+
+        Those may be stored as a compound type of two fields with the usual names.
+        """
+        stored = self.header(key).dtype
+        in_parts = np.issubdtype(dtype, np.complexfloating) and _are_parts(stored)
+        if not in_parts:
+            self._check_numeric(key, stored, allow_complex=np.issubdtype(dtype, np.complexfloating))
         self._check_size(key, np.dtype(dtype))
         with np.errstate(invalid="ignore", over="ignore"):
-            return self.read(key).astype(dtype)
+            values = self.read(key)
+            if in_parts:
+                real, imaginary = stored.names or ()
+                values = values[real] + 1j * values[imaginary]
+            return values.astype(dtype)
 
     def number(self, key: str) -> float:
         """Return the only number of an array."""
@@ -209,6 +221,12 @@ class Store(ABC):
     def _check_numeric(self, key: str, dtype: np.dtype[Any], allow_complex: bool) -> None:
         if dtype.kind not in "biufc" or (dtype.kind == "c" and not allow_complex):
             raise InputError(f"{self.path}: '{key}' has type {dtype}; it must hold real numbers")
+
+
+def _are_parts(dtype: np.dtype[Any]) -> bool:
+    """Tell whether a compound type is a complex number: its real part, and then its imaginary one."""
+    names = tuple(name.lower() for name in dtype.names or ())
+    return names in _PARTS and all(dtype[place].kind in "iuf" for place in range(2))
 
 
 def beside(path: Path, name: str) -> Path:

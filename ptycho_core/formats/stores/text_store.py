@@ -25,8 +25,12 @@ _DIALECTS = tuple((cut, decimal) for decimal in ".," for cut in ("\t", ";", "|",
 _COMMENTS = ("#", "%", "//", "!")
 _NOTHING = ("", "-", "--", "nan", "na", "n/a", "null", "none")
 """Cells without a number, in small letters."""
+_EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d)")
+"""As FORTRAN writes it."""
 _JUDGED_LINES, _JUDGED_LENGTH = 200, 2000
 _TOLD, _TOLD_LENGTH = 3, 30
+_FEW = 5
+"""Rows of numbers that may be titles, above a row without any."""
 _SKIP = Fix("skip more lines at its beginning", "skip_lines", None)
 
 
@@ -143,18 +147,24 @@ def _read_table(path: Path, skip_lines: int) -> _Table:
         raise InputError(f"{path} holds names of columns but no row of numbers", [_SKIP])
     above, rows = rows[:first], _without_footer(rows[first:], width, decimal, notes)
     for place, row in enumerate(rows):
-        if len(row) != width:
+        is_position = any(_is_number(cell, decimal) for cell in row) or not any(row)
+        if is_position and len(row) != width:
             raise InputError(
                 f"{path}: row {place + 1} of the table has {len(row)} cells and others {width}; set skip_lines if the "
                 "table begins further down",
                 [_SKIP],
             )
-        if not any(_is_number(cell, decimal) for cell in row) and any(row):
+        if is_position:
+            continue
+        if place < _FEW and len(rows) > 2 * _FEW:
+            above_it = next(k for k, line in enumerate(lines) if k >= skip_lines and table[first + place] in line)
             raise InputError(
-                f"{path}: row {place + 1} of the table holds no number ({_told([row])}); set skip_lines if the table "
-                "begins below it",
-                [_SKIP],
+                f"{path}: row {place + 1} of the table holds no number ({_told([row])}); set skip_lines={above_it} if "
+                "the table begins there",
+                [Fix(f"skip {above_it} lines at its beginning", "skip_lines", str(above_it))],
             )
+        notes.append(f"took row {place + 1} of the table, which holds no number, for no position: {_told([row])}")
+        rows[place] = [""] * width
     names, units = _titles(above, rows, remarks, width, decimal, notes)
     if len(set(names)) < width:
         raise InputError(f"{path}: two columns have the same name, among {', '.join(names)}")
@@ -273,7 +283,8 @@ def _as_numbers(cells: tuple[str, ...], decimal: str) -> NDArray[Any]:
 def _plain(cell: str, decimal: str) -> str:
     if cell.lower() in _NOTHING:
         return "nan"
-    return cell if decimal == "." else cell.replace(",", ".")
+    plain = _EXPONENT.sub("e", cell)
+    return plain if decimal == "." else plain.replace(",", ".")
 
 
 def _is_number(cell: str, decimal: str) -> bool:

@@ -84,7 +84,9 @@ def test_a_unit_that_nobody_knows_is_said_by_the_operator(tmp_path, name):
     np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
 
 
-@pytest.mark.parametrize("unit", ["millimeters", "millimetres", "mm", np.bytes_("mm"), np.array(["mm"], dtype="S2")])
+@pytest.mark.parametrize(
+    "unit", ["millimeters", "millimetres", "mm", np.bytes_("mm"), np.array(["mm"] * 3, dtype="S2")]
+)
 @pytest.mark.parametrize("attribute", ["units", "unit", "Units"])
 def test_a_unit_is_known_in_any_spelling_and_wrapping(tmp_path, unit, attribute):
     path = files.write(tmp_path, "cxi")
@@ -139,7 +141,10 @@ BAD = np.zeros((16, 16), np.uint32)
 BAD[4, 7] = BAD[9, 2] = 1
 
 
-@pytest.mark.parametrize("mask", [BAD, BAD[None], BAD[None, None], BAD.astype(float), BAD.astype(np.int8)])
+@pytest.mark.parametrize(
+    "mask",
+    [BAD, BAD[None], BAD[None, None], BAD[..., None], BAD.astype(float), BAD.astype(np.int8), np.where(BAD, np.nan, 0)],
+)
 @pytest.mark.parametrize("name", ["cxi", "nexus"])
 def test_a_mask_is_one_in_any_type_and_with_axes_of_length_one(tmp_path, name, mask):
     key = f"{DETECTOR}/{'mask' if name == 'cxi' else 'pixel_mask'}"
@@ -233,6 +238,37 @@ def test_patterns_without_a_position_are_left_out_if_the_operator_says_so(tmp_pa
         np.testing.assert_allclose(scan.positions - scan.positions[0], kept - kept[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("value", [9.96921e36, 1e17, np.inf])
+def test_positions_beyond_all_scans_are_left_out_if_the_operator_says_so(tmp_path, value):
+    positions = M.positions.copy()
+    positions[5] = value
+    path = files.npz(tmp_path / "a.npz", **{**files.plain_arrays(), "positions": positions})
+    with pytest.raises(InputError, match="bad_positions=drop") as caught:
+        read_scan(path)
+    for _, scan in follow(path, caught.value.fixes, {}):
+        np.testing.assert_array_equal(scan.patterns[:], np.delete(M.counts, 5, axis=0))
+        np.testing.assert_allclose(scan.positions, np.delete(M.positions, 5, axis=0))
+
+
+def test_an_answer_to_a_fault_that_has_been_mended_still_holds(tmp_path):
+    path = files.npz(tmp_path / "a.npz", **files.plain_arrays())
+    scan = read_scan(path, settings={"missing": "skip", "bad_positions": "drop"})
+    np.testing.assert_array_equal(scan.patterns[:], M.counts)
+    assert any("missing=skip" in note and "was not needed" in note for note in scan.history)
+    with pytest.raises(InputError, match="angle does not apply"):
+        read_scan(path, settings={"missing": "skip", "angle": "ignore"})
+
+
+@pytest.mark.parametrize("vectors", [np.zeros((2, 3)), np.full((2, 3), np.nan), "none"])
+@pytest.mark.parametrize("name", ["cxi", "nexus"])
+def test_axes_of_a_detector_that_cannot_be_used_are_said_by_the_operator(tmp_path, name, vectors):
+    path = edited(tmp_path, name, **{f"{DETECTOR}/basis_vectors": vectors})
+    with pytest.raises(InputError, match="set orientation") as caught:
+        read_scan(path)
+    for _, scan in follow(path, caught.value.fixes, {}):
+        np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+
+
 PROBE = np.stack([files.probe(), 0.3 * files.probe().T, 0.1 * files.probe()])
 
 
@@ -245,8 +281,23 @@ PROBE = np.stack([files.probe(), 0.3 * files.probe().T, 0.1 * files.probe()])
         (np.stack([PROBE[0].real, PROBE[0].imag]), PROBE[:1]),
         (np.stack([PROBE.real, PROBE.imag], axis=-1), PROBE),
         (PROBE[0][..., None], PROBE[:1]),
+        (np.stack([PROBE.real, PROBE.imag]), PROBE),
+        (np.stack([PROBE.real, PROBE.imag], axis=1), PROBE),
+        (np.stack([PROBE.real, PROBE.imag]).transpose(0, 2, 3, 1), PROBE),
+        (PROBE.view([("re", "f4"), ("im", "f4")]), PROBE),
     ],
-    ids=["modes last", "modes first", "parts last", "parts first", "modes first, parts last", "one mode last"],
+    ids=[
+        "modes last",
+        "modes first",
+        "parts last",
+        "parts first",
+        "modes first, parts last",
+        "one mode last",
+        "parts first, then modes",
+        "modes first, then parts",
+        "parts first, modes last",
+        "a compound type",
+    ],
 )
 def test_the_axes_of_a_probe_are_known_by_the_size_of_the_patterns(tmp_path, stored, modes):
     path = files.npz(tmp_path / "a.npz", **{**files.plain_arrays(), "probe": stored})

@@ -8,6 +8,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
+from ptycho_core.inspection.scan_checks import check_scan
 from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 
@@ -110,6 +111,47 @@ def test_a_missing_chunk_of_ptypy_is_named_and_may_be_left_out(tmp_path):
     np.testing.assert_array_equal(scan.patterns[:], M.counts)
 
 
+def test_a_first_chunk_of_ptypy_that_is_missing_is_named_too(tmp_path):
+    path = files.write(tmp_path, "ptypy", M)
+    with h5py.File(path, "a") as file:
+        file.move("chunks/1", "chunks/2")
+        file.move("chunks/0", "chunks/1")
+    with pytest.raises(InputError, match=r"'chunks/0' is missing.* missing=skip"):
+        read_scan(path)
+    np.testing.assert_array_equal(read_scan(path, settings=SKIP).patterns[:], M.counts)
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_a_piece_that_was_cut_short_leaves_the_positions_of_the_others(tmp_path, numbers):
+    path = eiger(tmp_path, range(1, 7), links=range(1, 7), numbers=numbers)
+    with h5py.File(tmp_path / "run_data_000003.h5", "a") as file:
+        attributes = dict(file["entry/data/data"].attrs)
+        del file["entry/data/data"]
+        file["entry/data/data"] = M.counts[8:10]
+        file["entry/data/data"].attrs.update(attributes)
+    with pytest.raises(InputError, match="missing=skip"):
+        read_scan(path, mapping=mapping())
+    assert_paired(read_scan(path, mapping=mapping(), settings=SKIP), np.delete(np.arange(24), [10, 11]))
+
+
+@pytest.mark.parametrize("name", ["NumImages", "number_of_images", "frames", "nb_frames", "numFrames"])
+def test_a_count_is_known_by_its_usual_names(tmp_path, name):
+    path = eiger(tmp_path, range(1, 6), links=range(1, 6), numbers=False, stated=None)
+    with h5py.File(path, "a") as file:
+        file[f"entry/instrument/detector/{name}"] = 24
+        del file["stage"]
+        file["stage/y"], file["stage/x"] = M.positions[:20].T
+    with pytest.raises(InputError, match=rf"there are 20 patterns, and '.*/{name}' says 24"):
+        read_scan(path, mapping=mapping())
+    assert_paired(read_scan(path, mapping=mapping(), settings=SKIP), range(20))
+
+
+def test_files_that_a_master_names_and_that_are_not_there_are_named(tmp_path):
+    path = eiger(tmp_path, [], links=range(1, 7))
+    with pytest.raises(InputError, match=r"run_data_000001\.h5.* missing"):
+        read_scan(path, mapping=mapping())
+
+
 def test_the_frames_that_ptypy_counted_have_to_be_there(tmp_path):
     path = files.write(tmp_path, "ptypy", M)
     with h5py.File(path, "a") as file:
@@ -129,13 +171,22 @@ def fly_scan(folder, numbers, n_patterns=24):
     return {"positions_file": folder / "fly.csv", "mapping": mapping("frames", index="trigger", separate_file=True)}
 
 
-@pytest.mark.parametrize("triggers", [range(1, 25), range(1, 27), range(0, 26), range(7, 33)])
+@pytest.mark.parametrize(
+    "triggers", [range(1, 25), range(1, 27), range(0, 26), range(7, 33), range(0, 48, 2), range(1, 49, 2)]
+)
 def test_patterns_without_numbers_are_paired_with_the_first_trigger_on_and_the_operator_is_told(tmp_path, triggers):
     how = fly_scan(tmp_path, triggers)
     scan = read_scan(tmp_path / "fly.h5", **how)
     assert_paired(scan, range(24))
     asked = [(one.value, one.choices) for one in scan.assumptions if one.key == "pairing"]
-    assert asked == ([("order", ("order", "value"))] if triggers[0] else [])
+    assert asked == ([("order", ("order", "value"))] if triggers[0] or triggers.step > 1 else [])
+    told = [one for one in check_scan(scan) if one.field == "pairing"]
+    assert len(told) == (triggers[0] > 0 and len(triggers) != 24)
+    for one in told:
+        (fix,) = (fix for fix in one.fixes if fix.value == "order")
+        scan = read_scan(tmp_path / "fly.h5", settings={fix.field: fix.value}, **how)
+        assert not [one for one in check_scan(scan) if one.field == "pairing"]
+        assert_paired(scan, range(24))
 
 
 def test_that_offset_is_the_operators_to_say(tmp_path):

@@ -30,6 +30,8 @@ def flagged(folder, value, dtype, every=1):
         (2**20 - 1, np.uint32),
         (2**64 - 1, np.uint64),
         (4095, np.uint16),
+        (65504, np.float16),
+        (1e6, np.float32),
     ],
 )
 def test_pixels_that_always_hold_a_flag_are_no_counts(tmp_path, value, dtype):

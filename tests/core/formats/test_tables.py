@@ -40,6 +40,7 @@ TABLES = {
     "quotes": '"x","y"\n' + joined(",", rows=[(f'"{x}"', f'"{y}"') for x, y in ROWS]),
     "number of rows first": f"{len(ROWS)}\nx y\n" + joined(" "),
     "footer": "x,y\n" + joined(",") + "\nend of scan\n",
+    "FORTRAN": ("x y\n" + joined(" ", rows=[tuple(f"{float(v):.9E}".replace("E", "D") for v in row) for row in ROWS])),
     "Windows": ("x,y\n" + joined(",")).replace("\n", "\r\n"),
     "times beside": "x,y,time\n" + joined(",", rows=[(*row, "2024-03-02T11:00:00") for row in ROWS]),
 }
@@ -124,3 +125,40 @@ def test_a_header_of_numbers_is_no_first_position_that_shifts_all_others(tmp_pat
     how = {"positions_file": tmp_path / "p.csv", "mapping": mapping, "settings": {fix.field: fix.value}}
     scan = read_scan(tmp_path / "a.h5", **how)
     np.testing.assert_allclose(scan.positions / scan.positions.max(), M.positions / M.positions.max(), atol=1e-4)
+
+
+def test_a_row_of_whole_numbers_above_others_is_a_header_where_there_is_a_row_too_many(tmp_path):
+    scan_with(tmp_path, TABLES["names"])
+    (tmp_path / "p.csv").write_text("1,2\n" + joined(","))
+    places = {axis: {"key": key, "unit": "um"} for axis, key in (("x", "0"), ("y", "1"))}
+    body = {
+        "version": 1,
+        "patterns": "frames",
+        "positions": {**places, "separate_file": True},
+        "object_pixel": {"key": "dx", "unit": "m"},
+    }
+    how = {"positions_file": tmp_path / "p.csv", "mapping": Mapping.from_dict(body)}
+    with pytest.raises(InputError, match="holds whole numbers and most others do not") as caught:
+        read_scan(tmp_path / "a.h5", **how)
+    fix = caught.value.fixes[0]
+    scan = read_scan(tmp_path / "a.h5", settings={fix.field: fix.value}, **how)
+    np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+
+
+def test_a_row_without_a_number_among_the_positions_is_no_position(tmp_path):
+    lines = joined(",").splitlines()
+    lines[9] = "error,error"
+    table = "\n".join(["x,y", *lines])
+    with pytest.raises(InputError, match="bad_positions=drop"):
+        scan_with(tmp_path, table)
+    scan = scan_with(tmp_path, table, bad_positions="drop")
+    np.testing.assert_allclose(scan.positions, np.delete(M.positions, 9, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(scan.patterns[:], np.delete(M.counts, 9, axis=0))
+
+
+def test_titles_that_look_like_rows_are_skipped_by_the_button(tmp_path):
+    table = "Scan 14\n12.5,3\nx,y\n" + joined(",")
+    with pytest.raises(InputError, match="skip_lines=2") as caught:
+        scan_with(tmp_path, table)
+    (fix,) = caught.value.fixes
+    np.testing.assert_allclose(scan_with(tmp_path, table, **{fix.field: fix.value}).positions, M.positions, atol=1e-6)
