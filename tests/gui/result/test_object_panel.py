@@ -21,7 +21,7 @@ PIXEL = reconstruction().pixel_size_m
 def panel(qtbot):
     panel = ObjectPanel()
     qtbot.addWidget(panel)
-    panel.resize(860, 480)
+    panel.resize(1100, 480)  # all buttons in one row
     with qtbot.waitExposed(panel):
         panel.show()
     yield panel
