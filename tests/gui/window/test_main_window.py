@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ptycho_core.base.errors import Fix
+from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.base.events import CheckpointSaved, RefinementChecked, RolledBack
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.steps import Crop
@@ -30,6 +30,7 @@ from ptycho_gui.prepare.step_entry import StepEntry
 from ptycho_gui.window.actions import DECLARED
 from ptycho_gui.window.main_window import MainWindow
 from ptycho_gui.window.preferences import Preferences
+from tests.helpers.reconstructions import reconstruction
 from tests.helpers.training_runs import DIRECT
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
@@ -461,3 +462,20 @@ def test_a_check_that_asks_for_nothing_offers_nothing(with_scan, trained):
     told = RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help")
     with_scan.session.trained.emit(dataclasses.replace(trained.info, checks={"positions": dataclasses.asdict(told)}))
     assert with_scan.message_bar.text == ""
+
+
+def test_the_probe_panel_has_the_open_scan_and_the_result_that_is_shown(with_scan):
+    probe, scan = with_scan.probe, with_scan.session.loader.source.file.name
+    assert probe.of.currentText() == f"Scan {scan}"
+    with_scan.object.show_reconstruction("run1", reconstruction())
+    assert probe.of.currentText() == "Result run1"
+    with_scan.object.clear()
+    assert [probe.of.itemText(i) for i in range(probe.of.count())] == [f"Scan {scan}"]
+
+
+def test_the_scan_tab_counts_the_problems_of_the_scan(with_scan):
+    looked = with_scan.session.loader.looked
+    problems = (Problem("mask", "it is odd", "warning"), Problem("probe", "it is broken"))
+    with_scan.scan.show_scan(dataclasses.replace(looked, problems=problems))
+    assert with_scan.docks["scan"].windowTitle() == "Scan (2)"
+    assert with_scan.docks["scan"].accessibleName() == "Scan: 1 prevents a reconstruction, 1 warning"
