@@ -17,6 +17,8 @@ FEWEST = 8
 """Patterns without which nothing is said of what is usual among them."""
 _BRIGHT, _BRIGHTER_THAN_MOST = 10.0, 5.0
 _DIM = 0.05
+_NEIGHBOURS, _UNLIKE_NEIGHBOURS, _SIGMAS = 8, 2.5, 8.0
+"""How many neighbours a pattern is compared with, by how many times it differs from them, and how far beyond noise."""
 _OFF_CENTRE = 1 / 8
 """Of a pattern's width."""
 _LISTED = 10
@@ -30,6 +32,8 @@ _ROUNDING = 1e-5
 _MOST_PHOTONS = 1000
 """Beyond as many the rounding of float32 hides what is whole."""
 _WHOLE = 0.02
+_ENOUGH_MULTIPLES = 20
+"""Numbers that have no divisor in common by chance."""
 _SAME_SUM = 1e-5
 """Relative spread of sums that rounding in float32 leaves; photons leave one over the root of their number."""
 
@@ -40,7 +44,7 @@ def check_counts(scan: Scan, seen: Survey) -> list[Problem]:
         return [Problem("patterns", f"all {len(seen.rows)} patterns looked at hold nothing but zeros")]
     return [
         *_empty(seen),
-        *_unusual(seen),
+        *_unusual(scan, seen),
         *_repeated(scan, seen),
         *_saturated(seen),
         *(_normalised(scan, seen) or _pedestal(seen)),
@@ -66,34 +70,60 @@ def _drop_dead(seen: Survey) -> Fix:
     return Fix("leave out patterns with hardly any counts", "--drop-dead", f"{part:g}")
 
 
-def _unusual(seen: Survey) -> Iterator[Problem]:
-    """Yield what is to say of patterns that are far brighter than nearly all, or nearly dark."""
+def _unusual(scan: Scan, seen: Survey) -> Iterator[Problem]:
+    """Yield what is to say of patterns that are far brighter than nearly all or their neighbours, or far darker."""
     alive = seen.sums > 0
     sums, rows = seen.sums[alive], seen.rows[alive]
     if len(sums) < FEWEST:
         return
     median, high = np.median(sums), np.quantile(sums, 0.9, method="lower")
+    around = _around(scan.positions[rows], sums)
+    beyond_noise = abs(sums - around) > _SIGMAS * np.sqrt(around)
     bright = (sums > _BRIGHT * median) & (sums > _BRIGHTER_THAN_MOST * high)
+    bright |= beyond_noise & (sums > _UNLIKE_NEIGHBOURS * np.maximum(around, median))
     if bright.any():
         usual = np.median(seen.sums)
         factor = math.sqrt(sums[bright].min() * sums[~bright].max()) / usual if usual else _BRIGHT
         times = sums[bright].max() / median
+        fix = Fix("leave out the bright patterns", "--drop-bright", f"{factor:.3g}")
+        if sums[bright].min() <= sums[~bright].max():  # brighter than what lies around them, not than all
+            fix = _drop(rows[bright])
         message = f"{np.count_nonzero(bright)} patterns hold far more counts than the others, up to {times:.3g} times"
         yield Problem(
             "bright",
             f"{message} the median{seen.extent}: {listed(rows[bright])}; leave them out of the scan",
             "warning",
-            (Fix("leave out the bright patterns", "--drop-bright", f"{factor:.3g}"),),
+            (fix,),
         )
     dim = sums < _DIM * median
+    dim |= beyond_noise & (sums * _UNLIKE_NEIGHBOURS < np.minimum(around, median))
     if dim.any() and dim.mean() < 0.5:
+        fix = _drop_dead(seen)
+        if (sums[dim] >= _DIM * median).any():
+            fraction = math.sqrt(sums[dim].max() * sums[~dim].min()) / np.median(seen.sums)
+            above = sums[dim].max() < sums[~dim].min() and fraction < 1
+            fix = Fix(fix.label, fix.field, f"{fraction:.3g}") if above else _drop(rows[dim])
         yield Problem(
             "dim",
-            f"{np.count_nonzero(dim)} patterns hold less than {_DIM:.0%} of the median pattern's counts{seen.extent}: "
-            f"{listed(rows[dim])}; leave them out if the beam was off",
+            f"{np.count_nonzero(dim)} patterns hold far fewer counts than the others, down to "
+            f"{sums[dim].min() / median:.2g} of the median{seen.extent}: {listed(rows[dim])}; leave them out if the "
+            "beam was off",
             "warning",
-            (_drop_dead(seen),),
+            (fix,),
         )
+
+
+def _drop(rows: NDArray[np.int64]) -> Fix:
+    return Fix("leave these patterns out", "--drop-patterns", " ".join(map(str, rows)))
+
+
+def _around(positions: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of the counts (n,) of the patterns nearest to each: neighbours see much the same sample."""
+    from scipy.spatial import cKDTree  # as in grouping
+
+    places = cKDTree(positions).query(positions, k=min(_NEIGHBOURS + 1, len(positions)))[1]
+    around: NDArray[np.float64] = np.median(sums[places[:, 1:]], axis=1)
+    return around
 
 
 def _repeated(scan: Scan, seen: Survey) -> Iterator[Problem]:
@@ -129,7 +159,8 @@ def _saturated(seen: Survey) -> Iterator[Problem]:
 def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
     """Return what is to say of values that are in other units than photons."""
     if scan.patterns.source.dtype.kind != "f":
-        return []
+        divisor = _common_divisor(seen)
+        return [_in_units_of(divisor)] if divisor > 1 else []
     problems = []
     mean = float(seen.sums.mean())
     if len(seen.sums) >= FEWEST and seen.sums.std() < _SAME_SUM * mean:
@@ -138,9 +169,7 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
         problems.append(Problem("normalised", f"{message} that were counted; {help_}", "warning"))
     unit = photon_unit(seen)
     if unit is not None and abs(unit - 1) > 1e-4:
-        fix = Fix(f"multiply by {1 / unit:.6g}", "--scale", f"{1 / unit:.9g}")
-        message = f"all values looked at are whole multiples of {unit:.4g}, a photon's count: multiply by its inverse"
-        problems.append(Problem("normalised", message, "warning", (fix,)))
+        problems.append(_in_units_of(unit))
     elif unit is None and seen.maximum <= 1.0001 and not problems:
         message = f"no value is larger than {seen.maximum:.4g}: the patterns were normalised, and nobody knows how many"
         help_ = "photons they hold: multiply them by what makes a photon 1 (the step scale)"
@@ -154,6 +183,20 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
         )
         problems.append(Problem("normalised", f"{message}, or amplitudes", "warning", fixes))
     return problems
+
+
+def _in_units_of(unit: float) -> Problem:
+    fix = Fix(f"multiply by {1 / unit:.6g}", "--scale", f"{1 / unit:.9g}")
+    message = f"all values looked at are whole multiples of {unit:.4g}, a photon's count: multiply by its inverse"
+    return Problem("normalised", message, "warning", (fix,))
+
+
+def _common_divisor(seen: Survey) -> int:
+    """Return what all largest values of pixels are multiples of, where whole numbers are stored and enough differ."""
+    values = np.unique(seen.highest[seen.highest > 0])
+    if len(values) < _ENOUGH_MULTIPLES or (values != np.rint(values)).any():
+        return 1
+    return int(np.gcd.reduce(values.astype(np.int64)))
 
 
 def _are_perhaps_counts(scan: Scan) -> bool:

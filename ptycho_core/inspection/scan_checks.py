@@ -279,6 +279,8 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     unit = _unit_of(scan)
     units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))
     fixes = [Fix(f"positions are in {other}", "position_unit", other) for other in units]
+    if UNITS[unit] is not None:
+        fixes += slips(scan.geometry, scan.size, (step / diameter, step / SMALLEST_USUAL_STEP_PX))
     if scan.geometry.propagator == "far" and scan.source.path is not None:
         fixes.append(Fix("it is the near field", "propagator", "near"))
     if scan.probe is not None:
@@ -286,7 +288,7 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     message = (
         f"neighbouring views do not overlap: they lie {step:.3g} px apart, and the probe is {diameter:.3g} px wide. "
         "Perhaps the patterns were taken in the near field, where they show the sample itself; or the positions are "
-        "in another unit; or the probe is another"
+        "in another unit; or energy, distance or pixel; or the probe is another"
     )
     return [Problem("overlap", message, "warning", tuple(fixes))]
 

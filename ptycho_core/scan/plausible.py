@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.scan.radiation import energy_ev
 from ptycho_core.scan.scan import Geometry
 
 _PLAUSIBLE = {
@@ -81,10 +82,15 @@ def _changed(geometry: Geometry, key: str, factor: float) -> Geometry:
 def slips(geometry: Geometry, size: int, fits: tuple[float, float]) -> list[Fix]:
     """Return the single changes of a geometry that multiply its pixel by a factor between these limits."""
     pixel, fixes = geometry.pixel_size_m(size), []
+    electrons = dataclasses.replace(geometry, source="electrons").pixel_size_m(size)
+    if pixel and electrons and geometry.source != "electrons" and fits[0] <= electrons[0] / pixel[0] <= fits[1]:
+        fixes.append(Fix("the beam is of electrons", "source", "electrons"))
     for key, factors in _SLIPS.items():
         value = getattr(geometry, key)
         if value is None or pixel is None or (geometry.object_pixel_m and key != "object_pixel_m"):
             continue
+        if key == "energy_ev":  # a wavelength, in angstrom or in nm
+            factors = (*factors, *(energy_ev(value * unit, geometry.source) / value for unit in (1e-10, 1e-9)))
         for factor in factors:
             changed = _changed(geometry, key, factor).pixel_size_m(size)
             number = factor * float(np.ravel(value)[0])

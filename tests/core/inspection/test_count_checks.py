@@ -40,7 +40,7 @@ def test_a_good_scan_has_nothing_of_all_this(tmp_path):
     assert problems_of(opened(tmp_path, COUNTS)) == ()
 
 
-@pytest.mark.parametrize("times", [40, 200])
+@pytest.mark.parametrize("times", [3, 5, 8, 40, 200])
 def test_bright_patterns_are_left_out(tmp_path, times):
     counts = COUNTS.astype(np.uint32)
     counts[[3, 17]] *= times
@@ -54,6 +54,27 @@ def test_patterns_that_are_nearly_empty_are_left_out(tmp_path):
     counts[5] = np.random.default_rng(0).poisson(0.05, counts[5].shape)
     done = put_right(opened(tmp_path, counts), "dim")
     np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, 5, axis=0))
+
+
+@pytest.mark.parametrize("part", [0.3, 0.1])
+def test_patterns_that_are_darker_than_their_neighbours_are_left_out(tmp_path, part):
+    counts = COUNTS.copy()
+    counts[[5, 22]] = np.random.default_rng(0).binomial(counts[[5, 22]], part)
+    done = put_right(opened(tmp_path, counts), "dim")
+    np.testing.assert_array_equal(done.patterns[:], np.delete(COUNTS, [5, 22], axis=0))
+    np.testing.assert_array_equal(done.positions, np.delete(POSITIONS, [5, 22], axis=0))
+
+
+@pytest.mark.parametrize(("factor", "dtype"), [(12, np.uint32), (7, np.int64)])
+def test_whole_multiples_of_a_gain_become_photons(tmp_path, factor, dtype):
+    done = put_right(opened(tmp_path, COUNTS.astype(dtype) * factor), "normalised")
+    np.testing.assert_array_equal(done.patterns[:], COUNTS)
+
+
+def test_a_sample_that_absorbs_on_one_side_has_no_dim_patterns(tmp_path):
+    part = np.where(POSITIONS[:, 1] > np.median(POSITIONS[:, 1]), 0.3, 1.0)[:, None, None]
+    counts = np.random.default_rng(0).binomial(COUNTS, part).astype(COUNTS.dtype)
+    assert problems_of(opened(tmp_path, counts)) == ()
 
 
 def test_patterns_of_zeros_are_left_out(tmp_path):

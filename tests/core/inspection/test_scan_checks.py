@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,28 @@ def test_implausible_step_names_the_unit_that_would_fit(factor, unit):
     assert problem.severity == "error"
     assert unit in [fix.value for fix in problem.fixes]
     assert all(fix.field == "position_unit" for fix in problem.fixes)
+
+
+@pytest.mark.parametrize(
+    ("stated", "right"),
+    [
+        ({"energy_ev": 1.55}, {"energy_ev": "7998.98"}),  # a wavelength in angstrom
+        ({"energy_ev": 30e3}, {"source": "electrons"}),
+        ({"distance_m": 0.02}, {"distance_m": "2"}),
+    ],
+)
+def test_a_slip_of_what_gives_the_pixel_size_is_offered_where_steps_are_not_usual(stated, right):
+    """Positions right in metres: a plausible, wrong number makes steps of less than a pixel, or views apart."""
+    geometry = Geometry(**{"energy_ev": 8e3, "distance_m": 2.0, "detector_pixel_m": (75e-6, 75e-6), **stated})
+    answer = {key: value if key == "source" else float(value) for key, value in right.items()}
+    meant = dataclasses.replace(geometry, **answer)
+    pixel = geometry.pixel_size_m(16)[0] / meant.pixel_size_m(16)[0]
+    told = Assumption("position_unit", "m", (), "")
+    odd = scan(positions=files.positions() / pixel, geometry=geometry, assumptions=(told,))
+    step = median_step_px(odd.positions)
+    problems = [*check_scan(odd, step_px=step), *check_overlap(odd, step, 6.0)]
+    fixes = {fix.field: fix.value for problem in problems for fix in problem.fixes if fix.field in right}
+    assert fixes == right
 
 
 def test_metres_that_were_micrometres_are_found_through_the_assumption():
