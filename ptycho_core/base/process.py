@@ -9,22 +9,37 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+_JOB_ID = "SLURM_JOB_ID"
 SILENCE = timedelta(hours=1)
 """A process that cannot be looked at (on another host) counts as gone when nothing was heard of it for so long."""
 
 
 @dataclass(frozen=True)
 class ProcessMark:
-    """A process, unmistakably: its number, its host and when it started, in the operating system's own words."""
+    """A process, unmistakably: its number, its host and when it started, in the operating system's own words.
+
+    ``job`` is the number of its batch job, where it is in one.
+    """
 
     pid: int
     host: str
     started: str
+    job: str = ""
 
     @classmethod
     def current(cls) -> ProcessMark:
         """Return the mark of this process."""
-        return cls(os.getpid(), platform.node(), _start_mark(os.getpid()) or "")
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessMark:
+        """Return the mark of a process on this host."""
+        return cls(pid, platform.node(), _start_mark(pid) or "", os.environ.get(_JOB_ID, ""))
+
+    @property
+    def left_by_this_job(self) -> bool:
+        """Whether this process goes on with the job of that one, which is gone then, also where it cannot be seen."""
+        return bool(self.job) and self.job == os.environ.get(_JOB_ID) and self != ProcessMark.current()
 
     @property
     def here(self) -> bool:

@@ -18,6 +18,7 @@ from ptycho_core.cli.parser import Parser, dashed
 COMMANDS = {
     "now": "make the best picture of a scan that some minutes allow",
     "train": "train on a scan, and keep checkpoints",
+    "submit": "hand a run to the batch system as a job",
     "follow": "show how a run goes on that another process trains",
     "stop": "end a run that another process trains",
     "tune": "try settings on a part of a scan, and tell which are best",

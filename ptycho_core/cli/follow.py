@@ -20,8 +20,9 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.base.events import Status, StopToken
     from ptycho_core.cli.progress import progress
     from ptycho_core.cli.train import report
-    from ptycho_core.runs.follow import Follower, follow
+    from ptycho_core.runs.follow import Follower, follow, wait_for_run
 
+    wait_for_run(args.folder, StopToken(), say)
     follower = Follower(args.folder)
     with progress(args.quiet) as show:
         for event in follow(follower, StopToken(), say):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from ptycho_core.cli.output import print_json, say
@@ -20,9 +21,8 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.runs.requests import Wish, ask
 
     wish = Wish.CANCEL if args.now else Wish.STOP
-    info = ask(args.folder, wish)
+    asked = ask(args.folder, wish)
     if args.json:
-        print_json({"folder": info.folder, "asked": wish})
-    process = info.process
-    say(f"process {process.pid} on {process.host} was asked to {wish}; see it end with: ptycho follow {args.folder}")
+        print_json({"folder": args.folder.absolute(), "asked": asked})
+    say(f"{asked}; see how it ends with: ptycho follow {shlex.quote(str(args.folder))}")
     return 0

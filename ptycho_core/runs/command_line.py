@@ -12,6 +12,8 @@ from typing import Any
 
 from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
 from ptycho_core.base.errors import InputError
+from ptycho_core.runs.record import CHECKPOINTS, JOB
+from ptycho_core.runs.site import Site
 from ptycho_core.scan.source import ScanSource
 
 _START_MINUTES = 15
@@ -91,13 +93,78 @@ def job_script(command: str, config: Config, limits: JobLimits) -> str:
     InputError
         The config leaves the number of devices open, or the partition's name is none.
     """
+    nodes, devices = config.num_nodes, _devices(config)
+    lines = [
+        "#!/bin/bash",
+        "#SBATCH --output=ptycho-%j.log",
+        *_asked(config, limits),
+        "",
+        "# Add what else your site asks for, such as #SBATCH --account=NAME, and make ptycho available here:",
+        "# source /path/to/venv/bin/activate",
+        "",
+        f"srun {command}",
+        "",
+        "# Without SLURM, on each node:" if nodes == 1 else "# Without SLURM, on each node, with FIRST_NODE named:",
+        f"# {_torchrun(nodes, devices)} {command}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def submitted_script(command: str, config: Config, site: Site, folder: Path) -> str:
+    """Return the script of a job that is handed over as a site does it.
+
+    A job that begins again, as after it was preempted, resumes the run.
+
+    Parameters
+    ----------
+    command, config
+        As for `job_script`.
+    site
+        How jobs are run.
+    folder
+        Of the run.
+
+    Raises
+    ------
+    InputError
+        As `job_script`.
+    """
+    minutes = site.time_minutes if config.max_time is None else math.ceil(config.max_time) + _START_MINUTES
+    limits = JobLimits(minutes or None, site.memory_gb or None, site.partition)
+    log = shlex.quote(f"{folder / JOB}/job-%j.log")
+    own = ["--requeue", "--open-mode=append", *([f"--cpus-per-task={site.cpus}"] if site.cpus else []), *site.options]
+    last, out = (shlex.quote(str(path)) for path in (folder / CHECKPOINTS / "last.ckpt", folder))
+    called = f"srun {site.called}" if site.slurm else site.called
+    lines = [
+        "#!/bin/bash",
+        f"#SBATCH --output={log}",
+        *_asked(config, limits),
+        *(f"#SBATCH {option}" for option in own),
+        "",
+        *(f"module load {shlex.quote(name)}" for name in site.modules),
+        *(f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()),
+        *site.setup,
+        f"if [ -e {last} ]; then",
+        f"    {called} train --resume {out}",
+        "else",
+        f"    {called}{command.removeprefix('ptycho')}",
+        "fi",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _devices(config: Config) -> int:
     if config.devices == "auto":
         raise InputError("a job asks for a number of devices: set devices to one, in place of auto")
-    nodes, devices = config.num_nodes, int(config.devices)
+    return int(config.devices)
+
+
+def _asked(config: Config, limits: JobLimits) -> list[str]:
+    """Return what a script asks ``sbatch`` for."""
+    devices = _devices(config)
     asked = [
         "--job-name=ptycho",
-        "--output=ptycho-%j.log",
-        f"--nodes={nodes}",
+        f"--nodes={config.num_nodes}",
         f"--ntasks-per-node={devices}",
         f"--cpus-per-task={max(_CPUS, 1 + config.num_workers)}",
         f"--signal=TERM@{_LAST_SECONDS}",
@@ -112,19 +179,7 @@ def job_script(command: str, config: Config, limits: JobLimits) -> str:
         if not re.fullmatch(r"[\w.,-]+", limits.partition):
             raise InputError(f"a partition is named by letters, digits, dots and dashes (it is {limits.partition!r})")
         asked.append(f"--partition={limits.partition}")
-    lines = [
-        "#!/bin/bash",
-        *(f"#SBATCH {option}" for option in asked),
-        "",
-        "# Add what else your site asks for, such as #SBATCH --account=NAME, and make ptycho available here:",
-        "# source /path/to/venv/bin/activate",
-        "",
-        f"srun {command}",
-        "",
-        "# Without SLURM, on each node:" if nodes == 1 else "# Without SLURM, on each node, with FIRST_NODE named:",
-        f"# {_torchrun(nodes, devices)} {command}",
-    ]
-    return "\n".join(lines) + "\n"
+    return [f"#SBATCH {option}" for option in asked]
 
 
 def _torchrun(nodes: int, devices: int) -> str:

@@ -5,12 +5,14 @@ Its files are looked at again and again, which every share can do; no torch here
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import (
     CheckpointRemoved,
     CheckpointSaved,
@@ -22,11 +24,15 @@ from ptycho_core.base.events import (
     StopToken,
     from_json,
 )
+from ptycho_core.runs.job import JobState, job_state, log_of, read_job, waits
 from ptycho_core.runs.record import CHECKPOINTS, EVENTS, PREVIOUS, RECORD, RunInfo, read_run
 
 _EVERY_S = 0.5
+_JOB_EVERY_S = 5.0
+_QUIET_S = 30.0
 SILENCE_S = 120.0
 """A process on another host, which gives a sign of life every ten seconds, counts as gone after this."""
+_RESUMED_BY_JOBS = (Status.STOPPED, Status.INTERRUPTED)
 _PATIENCE_S = 600.0
 """How long a folder may be out of reach."""
 
@@ -59,6 +65,8 @@ class Follower:
         self.info, self.over = read_run(folder), False
         self._clock = clock
         self._read, self._heard, self._sign = 0, clock(), (0, 0, 0)
+        self._job_asked = -math.inf
+        self._job_state: JobState | None = None
 
     def look(self) -> list[Event]:
         """Return the events since the last look. Paths in them are those of this machine.
@@ -85,7 +93,10 @@ class Follower:
         found = [self._here(event) for line in lines if (event := _event(line)) is not None]
         ended = bool(found) and isinstance(found[-1], RunFinished | RunFailed)
         self._end_if_silent()
-        self.over = self.info.status != Status.RUNNING and (known or ended)
+        if self.info.status == Status.RUNNING:
+            return found
+        comes_back = self.info.status in _RESUMED_BY_JOBS and (job := self._job()) is not None and not job.over
+        self.over = (known or ended) and not comes_back
         return found
 
     def _record(self) -> tuple[RunInfo, tuple[int, int]]:
@@ -123,13 +134,60 @@ class Follower:
                 return dataclasses.replace(event, run_dir=str(folder))
         return event
 
+    def _job(self) -> JobState | None:
+        """Return the state of the job that trains the run, asked for now and then; None where it is not known."""
+        if self._clock() - self._job_asked >= _JOB_EVERY_S:
+            self._job_asked, self._job_state = self._clock(), None
+            with contextlib.suppress(InputError):
+                job = read_job(self.info.folder)
+                if job is not None and job.id == self.info.process.job:
+                    self._job_state = job_state(job)
+        return self._job_state
+
     def _end_if_silent(self) -> None:
-        silent_s = self._clock() - self._heard
-        if self.info.status != Status.RUNNING or self.info.process.here or silent_s < SILENCE_S:
+        silent_s, process = self._clock() - self._heard, self.info.process
+        if self.info.status != Status.RUNNING or process.here or silent_s < _QUIET_S:
             return
-        process = self.info.process
-        reason = f"nothing was heard of its process ({process.pid} on {process.host}) for {SILENCE_S / 60:.0f} minutes"
+        if (job := self._job()) is not None and job.over:
+            reason = f"its job {process.job} has ended: {job.word}"
+        elif silent_s >= SILENCE_S:
+            whose = f"{process.pid} on {process.host}"
+            reason = f"nothing was heard of its process ({whose}) for {SILENCE_S / 60:.0f} minutes"
+        else:
+            return
         self.info = dataclasses.replace(self.info, status=Status.INTERRUPTED, reason=reason, ended=self.info.updated)
+
+
+def wait_for_run(folder: Path, token: StopToken, tell: Callable[[str], object], every_s: float = _EVERY_S) -> None:
+    """Wait until the job that was submitted for a folder, if one was, has begun its run, or the token is stopped.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    token
+        Ends the waiting, not the job.
+    tell
+        Told the job's state, in a sentence, each time that it is another.
+    every_s
+        Seconds between two looks; the batch system is asked less often.
+
+    Raises
+    ------
+    PtychoError
+        The job has ended before that.
+    """
+    told, asked = "", -math.inf
+    while not token.stop_requested and (job := waits(folder)) is not None:
+        if time.monotonic() - asked >= _JOB_EVERY_S:
+            state, asked = job_state(job), time.monotonic()
+            if state is not None and state.over and waits(folder) is not None:
+                log = log_of(folder, job)
+                raise PtychoError(f"job {job.id} has ended before its run began: {state.word}; {log} tells more")
+            if state is not None and state.word != told:
+                tell(f"job {job.id} is {state.word}")
+                told = state.word
+        time.sleep(every_s)
 
 
 def follow(

@@ -32,6 +32,8 @@ WARM_START = "warm_start.ckpt"
 """The direct engine's object and probe from which a network began, as a checkpoint of that engine."""
 RECONSTRUCTION = "reconstruction"
 LOGS = "lightning_logs"
+JOB = "job"
+"""What a job was handed over with, and what it prints; not of one run."""
 PREVIOUS = "previous"
 
 

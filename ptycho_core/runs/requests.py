@@ -23,7 +23,8 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import Status, StopToken
-from ptycho_core.runs.record import RECORD, RunInfo, read_run
+from ptycho_core.runs.job import cancel_job, job_state, waits
+from ptycho_core.runs.record import RECORD, read_run
 
 _log = logging.getLogger(__name__)
 
@@ -46,21 +47,29 @@ class _Request:
     by: str
 
 
-def ask(folder: Path, wish: Wish) -> RunInfo:
-    """Ask the run in a folder to end, wherever it is trained; return its record as it is now.
+def ask(folder: Path, wish: Wish) -> str:
+    """Ask the run in a folder to end, wherever it is trained, or take back the job that waits to begin it.
+
+    Returns
+    -------
+    str
+        Who was asked, in a sentence.
 
     Raises
     ------
     InputError
         No run goes on there.
     PtychoError
-        The folder cannot be written.
+        The folder cannot be written, or the batch system refuses.
     """
+    if (job := waits(folder)) is not None and not ((state := job_state(job)) and state.over):
+        cancel_job(job)
+        return f"job {job.id} was taken back"
     info = read_run(folder)
     if info.status != Status.RUNNING:
         raise InputError(f"the run in {folder} does not go on: it is {info.status}")
     write_json(info.folder / REQUEST, encode(_Request(wish, f"on {platform.node()}")))
-    return info
+    return f"process {info.process.pid} on {info.process.host} was asked to {wish}"
 
 
 @contextmanager

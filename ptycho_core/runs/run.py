@@ -257,7 +257,8 @@ def resumable(folder: Path) -> RunInfo:
         There is no run, it is still alive, or it kept no checkpoint of its last epoch.
     """
     info = read_run(folder)
-    refuse_alive(info)
+    if not info.process.left_by_this_job:
+        refuse_alive(info)
     if not info.last_checkpoint.is_file():
         raise InputError(f"the run in {folder} cannot be resumed because {info.last_checkpoint} is missing")
     return info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -14,7 +15,7 @@ from ptycho_core.inspection.run_checks import check_settings
 from ptycho_gui.train.jobs.settings_files import Folder
 
 _PLAIN = Config()
-_ONE_DEVICE = "the window trains on one device: use Copy command line or Save job script for more"
+_ONE_DEVICE = "the window itself trains on one device: use Submit in the menu Run for more"
 
 
 class Draft(QObject):
@@ -128,9 +129,16 @@ class Draft(QObject):
 
     def reason_not_to_start(self) -> str | None:
         """Say why no training can start; None if one can."""
+        return next(self._reasons(), None)
+
+    def reason_not_to_submit(self) -> str | None:
+        """Say why no run can be handed over, which may have several devices; None if one can."""
+        return next((reason for reason in self._reasons() if reason != _ONE_DEVICE), None)
+
+    def _reasons(self) -> Iterator[str]:
         if self.looked is None:
-            return "Open a scan first."
-        return next((problem.message for problem in self.problems() if problem.severity == "error"), None)
+            yield "Open a scan first."
+        yield from (problem.message for problem in self.problems() if problem.severity == "error")
 
     def _take(self, settings: dict[str, Any], errors: dict[str, str]) -> None:
         if (settings, errors) == (self._settings, self._text_errors):

@@ -40,6 +40,9 @@ DECLARED: dict[str, _Declared] = {
     "cancel": _Declared("&Cancel…", "Leave at once; the last saved epoch stays", "Ctrl+Shift+.", "cancel"),
     "resume": _Declared("&Resume", "Go on with the run that is shown", "Ctrl+R", "resume"),
     "enqueue": _Declared("Add to &queue", "Run the open scan with these settings later", "Ctrl+Shift+Return", "queue"),
+    "submit": _Declared(
+        "Su&bmit", "Hand the run to the batch system, or to a process of its own that outlives this window"
+    ),
     "apply": _Declared(
         "&Apply to a scan…", "Reconstruct a scan with a trained checkpoint, without training", "Ctrl+L", "apply"
     ),
@@ -72,7 +75,20 @@ DECLARED: dict[str, _Declared] = {
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": ("open", "open_positions", "open_mapped", "demo", "", "reload", "save_scan", "", "quit"),
-    "&Run": ("best_picture", "", "start", "stop", "cancel", "resume", "", "enqueue", "search_settings", "", "apply"),
+    "&Run": (
+        "best_picture",
+        "",
+        "start",
+        "stop",
+        "cancel",
+        "resume",
+        "",
+        "enqueue",
+        "submit",
+        "search_settings",
+        "",
+        "apply",
+    ),
     "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "page", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),
     "&Help": ("guide", "whats_this", "first_steps", "", "about"),

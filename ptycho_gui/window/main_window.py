@@ -152,6 +152,7 @@ class MainWindow(QMainWindow):
         bind("cancel", self._cancel, session.why_idle)
         bind("resume", session.resume, session.why_not_resume)
         bind("enqueue", self._enqueue, self._why_not_enqueue)
+        bind("submit", self._submit, lambda: session.draft.reason_not_to_submit() or self._why_no_folder())
         bind("apply", results.apply, session.why_busy)
         bind("reconstruct", results.reconstruct_best, lambda: session.why_busy() or results.why_no_checkpoint())
         bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
@@ -431,6 +432,11 @@ class MainWindow(QMainWindow):
     def _start(self) -> None:
         if folder := self.training.output_folder:
             self.steps.applied_before("start", lambda: self.session.start(folder))
+
+    @Slot()
+    def _submit(self) -> None:
+        if folder := self.training.output_folder:
+            self.steps.applied_before("submit", lambda: self.session.submit(folder))
 
     @Slot()
     def _enqueue(self) -> None:

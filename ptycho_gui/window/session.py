@@ -38,6 +38,7 @@ from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
+from ptycho_gui.train.jobs.submit import submit_job, wait_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
 
 _IN_ORDER = (Status.FINISHED, Status.STOPPED)
@@ -176,6 +177,18 @@ class Session(QObject):
             self._train(self.draft.settings(), folder, scan.source, lambda: scan)
             self._scan = scan
 
+    def submit(self, folder: Path) -> None:
+        """Hand the run that the draft describes over, and show it when its job has begun it."""
+        looked = self.loader.looked
+        if looked is not None and self.draft.reason_not_to_submit() is None:
+            job = submit_job(self.draft.used_settings(), looked.scan.source, folder)
+            self._asking.start(job, lambda job: self._wait_for(folder, job.id))
+
+    def _wait_for(self, folder: Path, number: str) -> None:
+        self.message.emit("info", f"Submitted as job {number}. {folder.name} is shown when its run begins.")
+        self._follow(None, None)
+        self._following.start(wait_job(folder), self.open_run)
+
     def best_picture(self, folder: Path, minutes: float) -> None:
         """Make the best picture of the open scan that some minutes allow; the draft's device alone is asked."""
         source = self.loader.source
@@ -238,8 +251,9 @@ class Session(QObject):
 
     def _ask(self, wish: Wish) -> None:
         if self.run is not None and self.follows and not self.busy:
-            self._asking.start(ask_job(self.run.folder, wish))
-            self.message.emit("info", f"The process that trains {self.run.folder.name} was asked to {wish}.")
+            self._asking.start(
+                ask_job(self.run.folder, wish), lambda asked: self.message.emit("info", f"{begun(asked)}.")
+            )
 
     def shut_down(self) -> None:
         """End everything, and wait for all threads."""
@@ -514,14 +528,14 @@ class Session(QObject):
 
     @Slot(object)
     def _hear_elsewhere(self, events: tuple[Any, ...]) -> None:
+        for progress in (event for event in events if isinstance(event, Progress)):
+            self.message.emit("info", f"{begun(progress.stage)}.")
         if self.run is None or not self.follows:
             return
-        for event in events:
-            if isinstance(event, Progress):
-                self.message.emit("warning", f"{begun(event.stage)}.")
-            else:
-                self.run.history.hear(event)
-        self.heard.emit(tuple(event for event in events if not isinstance(event, Progress)))
+        heard = tuple(event for event in events if not isinstance(event, Progress))
+        for event in heard:
+            self.run.history.hear(event)
+        self.heard.emit(heard)
         self.changed.emit()
 
     def _followed_to_end(self, info: RunInfo) -> None:

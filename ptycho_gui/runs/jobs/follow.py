@@ -29,5 +29,5 @@ def follow_job(follower: Follower) -> Job:
 
 
 def ask_job(folder: Path, wish: Wish) -> Job:
-    """Ask the process that trains a run to end it. Result: `RunInfo` as it was before."""
+    """Ask the process that trains a run to end it. Result: who was asked, in a sentence."""
     return lambda emit, token: ask(folder, wish)

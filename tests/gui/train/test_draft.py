@@ -116,7 +116,7 @@ def test_problems_of_the_scan_itself_are_among_the_problems(draft, tiny_scan):
 
 
 def test_nothing_starts_without_a_scan(draft, looked):
-    assert draft.reason_not_to_start() == "Open a scan first."
+    assert draft.reason_not_to_start() == draft.reason_not_to_submit() == "Open a scan first."
     draft.set_scan(looked)
     assert draft.reason_not_to_start() is None
 
@@ -124,10 +124,11 @@ def test_nothing_starts_without_a_scan(draft, looked):
 @pytest.mark.parametrize(
     ("name", "value"), [("devices", 2), ("devices", "auto"), ("num_nodes", 2), ("strategy", "ddp")]
 )
-def test_several_devices_are_for_the_command_line(draft, looked, name, value):
+def test_several_devices_are_for_jobs(draft, looked, name, value):
     draft.set_scan(looked)
     draft.set(name, value)
-    assert "the window trains on one device" in draft.reason_not_to_start()
+    assert "the window itself trains on one device" in draft.reason_not_to_start()
+    assert draft.reason_not_to_submit() is None
     (problem,) = draft.problems_of(name)
     draft.set(name, problem.fixes[0].value)
     assert draft.reason_not_to_start() is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 
 from ptycho_core.base.events import EpochDone, RunFinished, RunStarted, StageChanged, Status, StopToken
 from ptycho_core.runs import requests
+from ptycho_core.runs.job import read_job
 from ptycho_core.runs.requests import reachable
+from ptycho_core.scan.source import ScanSource
 from ptycho_gui.window.session import Session
 from tests.helpers.run_folders import finish, finished_run, saved, start
 
@@ -92,3 +95,36 @@ def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_p
     watcher.qtbot.wait(1200)  # longer than two looks
     assert (watcher.events, history.status, watcher.session.follows) == ([], "finished", False)
     assert watcher.session.why_idle() == "Nothing is running."
+
+
+def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_path, tmp_path, monkeypatch):
+    (tmp_path / "ptycho").mkdir()
+    (tmp_path / "ptycho" / "site.toml").write_text('command = ["bash"]\nprogram = "sleep 60 #"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    session = watcher.session
+    with watcher.qtbot.waitSignal(session.loader.opened):
+        session.loader.open(ScanSource(scan_path))
+    session.draft.set("devices", 2)
+    session.submit(tmp_path / "out")
+    watcher.qtbot.waitUntil(lambda: any("Submitted as job" in text for _, text in watcher.messages))
+    job = read_job(tmp_path / "out")
+    try:
+        assert "--devices 2" in (tmp_path / "out/job/ptycho.sh").read_text()
+        assert not session.busy
+        with watcher.qtbot.waitSignal(session.run_opened):
+            start(tmp_path / "out")
+        assert session.follows
+        assert ("info", f"Job {job.id} is RUNNING.") in watcher.messages
+    finally:
+        os.killpg(job.process.pid, 9)
+        os.waitpid(job.process.pid, 0)
+
+
+def test_a_submission_that_is_refused_is_said(watcher, scan_path, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "ptycho").mkdir()
+    (tmp_path / "ptycho" / "site.toml").write_text('patition = "gpu"\n')
+    with watcher.qtbot.waitSignal(watcher.session.loader.opened):
+        watcher.session.loader.open(ScanSource(scan_path))
+    watcher.session.submit(tmp_path / "out")
+    watcher.qtbot.waitUntil(lambda: any("did you mean partition" in text for _, text in watcher.messages))

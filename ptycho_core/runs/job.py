@@ -1,0 +1,228 @@
+"""A run as a job: handed over, its state, and taken back. No torch here.
+
+::
+
+    out/job/job.json     the job: its number, by which command, when
+    out/job/ptycho.sh    its script
+    out/job/job-*.log    what it prints
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any, ClassVar
+
+from ptycho_core.base.atomic import atomic_write, explain_write_errors, write_json
+from ptycho_core.base.codec import decode, encode, read_json
+from ptycho_core.base.config import Config
+from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.command_line import submitted_script
+from ptycho_core.runs.record import JOB, read_run
+from ptycho_core.runs.run import refuse_folder, resumable, set_aside
+from ptycho_core.runs.site import Site, is_slurm
+
+_RECORD, _SCRIPT = "job.json", "ptycho.sh"
+_WAIT_S = 30.0
+_GOES_ON = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that was handed over.
+
+    Parameters
+    ----------
+    id
+        SLURM's number, or that of the process.
+    command
+        That took its script.
+    submitted
+        When, UTC.
+    resumptions
+        Of the run that it goes on with, before it did; None for a new run.
+    process
+        That runs the script, where no SLURM does.
+    """
+
+    LAYOUT: ClassVar[int] = 1
+
+    id: str
+    command: tuple[str, ...]
+    submitted: datetime
+    resumptions: int | None = None
+    process: ProcessMark | None = None
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What became of a job, in the batch system's word, and whether nothing more comes of it."""
+
+    word: str
+    over: bool
+
+
+def submit(folder: Path, command: str, config: Config, site: Site, files: Mapping[Path, Any] | None = None) -> Job:
+    """Write a run's job script into its folder and hand it over; an earlier run there is set aside.
+
+    Parameters
+    ----------
+    folder
+        Of the run, new or, where the command resumes it, there already.
+    command
+        Quoted for a shell, as of `command_line`.
+    config
+        What it trains with.
+    site
+        How jobs are run.
+    files
+        What the command reads beside the scan, as of `ScanSource.needed_files`.
+
+    Raises
+    ------
+    InputError
+        A run in the folder goes on, or cannot be resumed; or the job asks for no number of devices.
+    PtychoError
+        The folder cannot be written, or the job was refused: in the batch system's own words.
+    """
+    folder = folder.absolute()
+    refuse_folder(folder)
+    if (job := read_job(folder)) is not None and (state := job_state(job)) is not None and not state.over:
+        raise InputError(f"job {job.id} of {folder} is {state.word}: stop it, or take another folder")
+    resumes = "--resume" in shlex.split(command)
+    resumptions = len(resumable(folder).resumed) if resumes else None
+    place, script = folder / JOB, folder / JOB / _SCRIPT
+    text = submitted_script(command, config, site, folder)
+    with explain_write_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
+    for path, body in (files or {}).items():
+        write_json(path, body)
+    with atomic_write(script) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    if not resumes:
+        set_aside(folder)
+    if site.slurm:
+        number = _ask([*site.command, "--parsable", str(script)]).partition(";")[0]
+        job = Job(number, site.command, datetime.now(UTC), resumptions)
+    else:
+        process = _start([*site.command, str(script)], place)
+        job = Job(str(process.pid), site.command, datetime.now(UTC), resumptions, process)
+    write_json(place / _RECORD, encode(job))
+    return job
+
+
+def read_job(folder: Path) -> Job | None:
+    """Return the job that was submitted for a run's folder last; None if none was.
+
+    Raises
+    ------
+    InputError
+        Its record is damaged.
+    """
+    path = folder / JOB / _RECORD
+    return decode(Job, read_json(path, "the job"), str(path)) if path.exists() else None
+
+
+def job_state(job: Job) -> JobState | None:
+    """Return what became of a job; None where that cannot be seen from this machine."""
+    if job.process is not None:
+        if not job.process.here:
+            return None
+        alive = job.process.alive(job.submitted)
+        return JobState("RUNNING" if alive else "ended", not alive)
+    try:
+        word = _ask(_beside(job, "squeue", "--noheader", f"--jobs={job.id}", "--states=all", "--format=%T"))
+    except PtychoError as error:
+        if "Invalid job id" not in str(error):
+            return None
+        word = ""
+    if not word:  # it is forgotten some minutes after its end
+        with contextlib.suppress(PtychoError):
+            word = _ask(_beside(job, "sacct", "--noheader", "--allocations", f"--jobs={job.id}", "--format=State"))
+    word = word.split()[0] if word else "ended"
+    return JobState(word, word not in _GOES_ON)
+
+
+def waits(folder: Path) -> Job | None:
+    """Return the job of a folder whose run it has not begun, or not resumed, yet; None if there is none.
+
+    Raises
+    ------
+    InputError
+        As `read_job`.
+    """
+    job = read_job(folder)
+    if job is None:
+        return None
+    try:
+        info = read_run(folder)
+    except InputError:
+        return job
+    begun = job.resumptions is None or len(info.resumed) > job.resumptions
+    return None if begun else job
+
+
+def cancel_job(job: Job) -> None:
+    """Take a job back.
+
+    Raises
+    ------
+    PtychoError
+        The batch system refuses.
+    """
+    if job.process is None:
+        _ask(_beside(job, "scancel", job.id))
+    elif job.process.here and job.process.alive(job.submitted):
+        os.killpg(job.process.pid, signal.SIGTERM)
+
+
+def log_of(folder: Path, job: Job) -> Path:
+    """Return the file of what a job prints."""
+    return folder / JOB / ("job.log" if job.process is not None else f"job-{job.id}.log")
+
+
+def _beside(job: Job, tool: str, *words: str) -> list[str]:
+    """Return a command of SLURM's that is called as ``sbatch`` was."""
+    swapped = [str(PurePath(word).with_name(tool)) if is_slurm((word,)) else word for word in job.command]
+    return [*swapped, *words]
+
+
+def _ask(words: list[str]) -> str:
+    """Return what a command prints.
+
+    Raises
+    ------
+    PtychoError
+        It cannot be called, refuses, or does not answer.
+    """
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_WAIT_S, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise PtychoError(f"{words[0]} does not answer: try again") from None
+    except OSError as error:
+        raise PtychoError(f"{words[0]} cannot be called: {error.strerror}") from error
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())
+        raise PtychoError(f"{words[0]} refuses: {said or f'exit code {done.returncode}'}")
+    return done.stdout.strip()
+
+
+def _start(words: list[str], place: Path) -> ProcessMark:
+    """Start a command in a session of its own, which outlives this process."""
+    log, flags = str(place / "job.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o666)]
+    try:
+        number = os.posix_spawnp(
+            words[0], words, os.environ, file_actions=[*files, (os.POSIX_SPAWN_DUP2, 1, 2)], setsid=True
+        )
+    except OSError as error:
+        raise PtychoError(f"{words[0]} cannot be called: {error.strerror}") from error
+    return ProcessMark.of(number)

@@ -1,0 +1,38 @@
+"""A job that hands a run over: to SLURM, or to a process of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ptycho_core.base.config import build_config
+from ptycho_core.base.events import StopToken
+from ptycho_core.runs.command_line import command_line
+from ptycho_core.runs.follow import wait_for_run
+from ptycho_core.runs.job import submit
+from ptycho_core.runs.site import read_site
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.threads.worker import Job, Progress
+
+
+def submit_job(settings: dict[str, Any], source: ScanSource, folder: Path) -> Job:
+    """Hand a run over as the site's file says. Result: the core's `Job`."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> object:
+        command = command_line(settings, source, folder)
+        return submit(folder, command, build_config(settings), read_site(os.environ), source.needed_files(folder))
+
+    return job
+
+
+def wait_job(folder: Path) -> Job:
+    """Wait until the job of a folder has begun its run, and tell its state as `Progress`. Result: the folder."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Path:
+        wait_for_run(folder, token, lambda sentence: emit(Progress(sentence)))
+        token.leave_if_cancelled()
+        return folder
+
+    return job

@@ -1,0 +1,116 @@
+"""Runs as jobs of a real SLURM of one node, which the test starts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+
+import pytest
+
+from ptycho_core import cli
+from ptycho_core.runs.job import job_state, read_job
+from ptycho_core.runs.record import read_run
+from tests.helpers.slurm import Slurm, why_no_slurm
+
+SMALL = (
+    "--train_data_file scan.npz --model-width 2 --warm-start-epochs 0 --batch-size 4 --n-groups 16 --accelerator cpu "
+    "--preview-seconds 0 --scheduler constant --physics-schedule off --no-probe-search --early-stop-patience 0"
+)
+
+why = why_no_slurm()
+pytestmark = pytest.mark.skipif(bool(why), reason=why)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    slurm = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        if said := slurm.start():
+            pytest.skip(f"SLURM cannot be started here: {said}")
+        yield slurm
+    finally:
+        slurm.close()
+
+
+@pytest.fixture
+def site(here, slurm, monkeypatch):
+    """Write a site file."""
+    for name, value in {**slurm.environment, "XDG_CONFIG_HOME": str(here)}.items():
+        monkeypatch.setenv(name, value)
+    (here / "ptycho").mkdir()
+
+    def write(*options):
+        (here / "ptycho/site.toml").write_text(f"cpus = 1\noptions = {json.dumps(options)}\n")
+
+    write()
+    return write
+
+
+def ptycho(line):
+    return cli.main(shlex.split(line))
+
+
+def until(true):
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def epochs(folder):
+    return read_run(folder).epochs_done if (folder / "run.json").exists() else 0
+
+
+def test_a_job_is_followed_to_its_end(here, site, capfd):
+    assert ptycho(f"submit {SMALL} --output_dir 'o ut' --max-epochs 2") == 0
+    job = read_job(here / "o ut")
+    assert f"submitted as job {job.id}, which prints into " in capfd.readouterr().err
+    assert ptycho("follow 'o ut' --json") == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["status"] == "finished"
+    assert "epoch 2/2" in shown.err
+    assert "finished: all 2 epochs are done" in (here / f"o ut/job/job-{job.id}.log").read_text()
+    assert read_run(here / "o ut").process.job == job.id
+
+
+def test_what_slurm_refuses_and_what_it_holds(here, site, capfd):
+    site("--partition=nowhere")
+    assert ptycho(f"submit {SMALL} --output_dir out") == 2
+    assert "error: sbatch refuses: " in (said := capfd.readouterr().err)
+    assert "invalid partition specified: nowhere" in said
+    assert read_job(here / "out") is None
+    site("--hold")
+    assert ptycho(f"submit {SMALL} --output_dir out") == 0
+    job = read_job(here / "out")
+    assert job_state(job).word == "PENDING"
+    assert ptycho("stop out") == 0
+    assert f"job {job.id} was taken back" in capfd.readouterr().err
+    assert ptycho("follow out") == 2
+    assert f"job {job.id} has ended before its run began: CANCELLED" in capfd.readouterr().err
+
+
+def test_a_job_that_is_requeued_resumes_and_is_stopped_through_its_folder(here, site, slurm, capfd):
+    assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 3000") == 0
+    job = read_job(here / "out")
+    until(lambda: epochs(here / "out") > 0)
+    slurm.call("scontrol", "requeue", job.id)
+    until(lambda: read_run(here / "out").status != "running")
+    until(lambda: job_state(job).word == "PENDING")
+    slurm.call("scontrol", "update", f"jobid={job.id}", "StartTime=now")  # SLURM would let it wait for two minutes
+    before = read_run(here / "out").epochs_done
+    until(lambda: epochs(here / "out") > before)
+    assert len(read_run(here / "out").resumed) == 1
+    assert ptycho("stop out") == 0
+    assert ptycho("follow out --quiet") == 0
+    assert read_run(here / "out").reason.startswith("stopped by the operator on ")
+
+
+def test_a_job_that_slurm_asks_to_end_as_before_its_time_limit_stops_in_good_order(here, site, slurm):
+    assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 30000") == 0
+    until(lambda: epochs(here / "out") > 0)
+    slurm.call("scancel", "--signal=TERM", read_job(here / "out").id)
+    assert ptycho("follow out --quiet") == 0
+    info = read_run(here / "out")
+    assert (info.status, info.reason) == ("stopped", "stopped by SIGTERM")
+    assert info.last_checkpoint.exists()
