@@ -25,6 +25,7 @@ from ptycho_core.base.events import (
     from_json,
 )
 from ptycho_core.runs.job import JobState, job_state, log_of, read_job, waits
+from ptycho_core.runs.previews import newest_preview
 from ptycho_core.runs.record import CHECKPOINTS, EVENTS, PREVIOUS, RECORD, RunInfo, read_run
 
 _EVERY_S = 0.5
@@ -32,7 +33,7 @@ _JOB_EVERY_S = 5.0
 _QUIET_S = 30.0
 SILENCE_S = 120.0
 """A process on another host, which gives a sign of life every ten seconds, counts as gone after this."""
-_RESUMED_BY_JOBS = (Status.STOPPED, Status.INTERRUPTED)
+_RESUMED_BY_JOBS = (Status.STOPPED, Status.CANCELLED, Status.INTERRUPTED)
 _PATIENCE_S = 600.0
 """How long a folder may be out of reach."""
 
@@ -65,11 +66,11 @@ class Follower:
         self.info, self.over = read_run(folder), False
         self._clock = clock
         self._read, self._heard, self._sign = 0, clock(), (0, 0, 0)
-        self._job_asked = -math.inf
+        self._preview, self._job_asked = -1, -math.inf
         self._job_state: JobState | None = None
 
     def look(self) -> list[Event]:
-        """Return the events since the last look. Paths in them are those of this machine.
+        """Return the events since the last look, and the newest picture. Paths in them are those of this machine.
 
         A line that is still being written waits for its end; one that a crash has cut, or that another version of the
         program wrote, is passed over.
@@ -91,6 +92,7 @@ class Follower:
         if (sign := (*stamp, self._read)) != self._sign:
             self._sign, self._heard = sign, self._clock()
         found = [self._here(event) for line in lines if (event := _event(line)) is not None]
+        self._add_preview(found)
         ended = bool(found) and isinstance(found[-1], RunFinished | RunFailed)
         self._end_if_silent()
         if self.info.status == Status.RUNNING:
@@ -123,6 +125,13 @@ class Follower:
             *lines, rest = file.read().split(b"\n")
             self._read = file.tell() - len(rest)
         return lines
+
+    def _add_preview(self, found: list[Event]) -> None:
+        """Put the newest picture that the run's process has kept, if it is new, before the events."""
+        with contextlib.suppress(InputError):
+            if (newest := newest_preview(self.info.folder, self._preview)) is not None:
+                self._preview, preview = newest
+                found.insert(0, preview)
 
     def _here(self, event: Event) -> Event:
         """Return an event with the paths of this machine, where the share may have another name."""

@@ -85,6 +85,18 @@ def read_previews(folder: Path) -> list[PreviewReady]:
     return found
 
 
+def newest_preview(folder: Path, after: int = -1) -> tuple[int, PreviewReady] | None:
+    """Return the newest preview in a run's folder, and its number, where that is above ``after``; else None.
+
+    Raises
+    ------
+    InputError
+        Its file is damaged, or has gone meanwhile.
+    """
+    number = max(_numbers(folder / PREVIEWS), default=-1)
+    return (number, _read(_path(folder / PREVIEWS, number))) if number > after else None
+
+
 def _keep(folder: Path, preview: PreviewReady) -> None:
     with explain_write_errors(folder):
         folder.mkdir(exist_ok=True)

@@ -106,7 +106,7 @@ class Run:
             return
         if isinstance(event, events.RunFinished | events.RunFailed):
             self._previews.finish()
-        _log_event(event)
+        log_event(event)
         self._record(event)
         self._unwritten.append(events.to_json(event))
         now = time.monotonic()
@@ -159,7 +159,7 @@ def _append_lines(path: Path, lines: list[str]) -> None:
         file.write(text)
 
 
-def _log_event(event: events.Event) -> None:
+def log_event(event: events.Event) -> None:
     """Log what an event tells; a failure is raised as well, and logged by whoever catches it."""
     match event:
         case events.RunStarted():

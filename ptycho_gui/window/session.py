@@ -512,6 +512,8 @@ class Session(QObject):
         elif info.status == Status.FAILED:
             self.message.emit("warning", f"{info.folder.name} has failed: {info.reason}.")
         self._follow(opened.follower, opened.heard)
+        if opened.preview is not None:
+            self.heard.emit((opened.preview,))
         self.changed.emit()
         if then is not None:
             then(opened)

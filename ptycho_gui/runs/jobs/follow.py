@@ -10,6 +10,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.runs.follow import Follower, follow
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.requests import Wish, ask
+from ptycho_core.runs.run import log_event
 from ptycho_gui.kit.threads.worker import Job, Progress
 
 
@@ -21,6 +22,7 @@ def follow_job(follower: Follower) -> Job:
 
     def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
         for event in follow(follower, token, lambda sentence: emit(Progress(sentence))):
+            log_event(event)
             emit(event)
         token.leave_if_cancelled()
         return follower.info

@@ -14,7 +14,7 @@ from PySide6.QtCore import QFile, QSize, Qt
 from PySide6.QtGui import QImage, QImageReader
 
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.events import Status, StopToken
+from ptycho_core.base.events import PreviewReady, Status, StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
@@ -69,8 +69,9 @@ class OpenedRun:
         By checkpoint, where it is known.
     problem
         Why the reconstruction that is there cannot be shown; or empty.
-    follower, heard
-        Of a run that another process trains: who reads on in its folder, and what was heard of it until now.
+    follower, heard, preview
+        Of a run that another process trains: who reads on in its folder, what was heard of it until now, and the newest
+        picture, if it keeps any.
     """
 
     info: RunInfo
@@ -80,6 +81,7 @@ class OpenedRun:
     problem: str = ""
     follower: Follower | None = None
     heard: RunHistory | None = None
+    preview: PreviewReady | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -115,8 +117,10 @@ def open_run(folder: Path) -> Job:
         if info.status != Status.RUNNING:
             return opened
         follower = Follower(folder)
-        heard = RunHistory.from_events(follower.info, follower.look())
-        return dataclasses.replace(opened, info=follower.info, follower=follower, heard=heard)
+        events = follower.look()
+        heard = RunHistory.from_events(follower.info, events)
+        preview = next((event for event in events if isinstance(event, PreviewReady)), None)
+        return dataclasses.replace(opened, info=follower.info, follower=follower, heard=heard, preview=preview)
 
     return job
 

@@ -7,11 +7,21 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import CheckpointSaved, EpochDone, StageChanged, Status, StopToken
+from ptycho_core.base.events import (
+    CheckpointSaved,
+    EpochDone,
+    PreviewReady,
+    RunFinished,
+    StageChanged,
+    Status,
+    StopToken,
+)
 from ptycho_core.runs.follow import SILENCE_S, Follower, follow
+from ptycho_core.runs.job import Job, JobState
 from ptycho_core.runs.run import start_run
 from tests.helpers.run_folders import COMMAND, SCAN, finish, saved, start
 
@@ -150,3 +160,48 @@ def test_a_record_is_not_read_again_while_nothing_is_new(tmp_path, monkeypatch):
     follower.look()
     monkeypatch.setattr("ptycho_core.runs.follow.read_run", None)
     assert follower.look() == []
+
+
+def test_the_newest_picture_is_told_once(tmp_path):
+    run = start(tmp_path)
+    for step in (1, 2):
+        run.record(PreviewReady(0, step, np.full((4, 4), step, np.complex64), np.ones((2, 2), np.complex64)))
+        run._previews.finish()
+    follower = Follower(tmp_path)
+    (preview,) = follower.look()
+    assert (preview.step, preview.object[0, 0]) == (2, 2)
+    (tmp_path / "previews" / "000009.npz").write_bytes(b"half")
+    assert follower.look() == []
+
+
+def test_a_job_that_has_ended_tells_of_a_silent_process_elsewhere_sooner(tmp_path, monkeypatch):
+    run, clock = start(tmp_path), Clock()
+    run.update(process=dataclasses.replace(run.info.process, host="node17", job="12"))
+    monkeypatch.setattr("ptycho_core.runs.follow.read_job", lambda folder: Job("12", ("sbatch",), run.info.started))
+    state = JobState("RUNNING", False)
+    monkeypatch.setattr("ptycho_core.runs.follow.job_state", lambda job: state)
+    follower = Follower(tmp_path, clock)
+    follower.look()
+    clock.now += 60
+    follower.look()
+    assert follower.info.status == "running"
+    state = JobState("NODE_FAIL", True)
+    clock.now += 6
+    follower.look()
+    assert (follower.info.status, follower.info.reason) == ("interrupted", "its job 12 has ended: NODE_FAIL")
+
+
+def test_a_run_whose_job_waits_again_is_not_over(tmp_path, monkeypatch):
+    run, clock = start(tmp_path), Clock()
+    run.update(process=dataclasses.replace(run.info.process, job="12"))
+    monkeypatch.setattr("ptycho_core.runs.follow.read_job", lambda folder: Job("12", ("sbatch",), run.info.started))
+    state = JobState("PENDING", False)
+    monkeypatch.setattr("ptycho_core.runs.follow.job_state", lambda job: state)
+    follower = Follower(tmp_path, clock)
+    run.record(RunFinished(str(tmp_path), Status.CANCELLED, "cancelled by SIGTERM", None, {}))
+    assert len(follower.look()) == 1
+    assert (follower.info.status, follower.over) == ("cancelled", False)
+    state = JobState("COMPLETED", True)
+    clock.now += 6
+    follower.look()
+    assert follower.over

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
+import numpy as np
 import pytest
 
-from ptycho_core.base.events import EpochDone, RunFinished, RunStarted, StageChanged, Status, StopToken
+from ptycho_core.base.events import EpochDone, PreviewReady, RunFinished, RunStarted, StageChanged, Status, StopToken
 from ptycho_core.runs import requests
 from ptycho_core.runs.job import read_job
 from ptycho_core.runs.requests import reachable
@@ -52,6 +53,7 @@ def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, 
     history = watcher.open(tmp_path / "out")
     assert (history.at_work, history.stage, len(history.epochs)) == (True, "training", 1)
     assert not watcher.session.busy
+    run.record(PreviewReady(1, 11, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64)))
     run.record(StageChanged("validating", 1))
     run.record(EpochDone(1, 20, {"poisson_val_loss": 0.25}, 2.0))
     run.record(saved(tmp_path / "out", "epoch=01.ckpt", 1, 0.25))
@@ -60,6 +62,7 @@ def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, 
     finish(run)
     watcher.qtbot.waitUntil(lambda: not watcher.session.follows)
     assert (history.status, watcher.session.run.info.status) == ("finished", "finished")
+    assert sum(isinstance(event, PreviewReady) for event in watcher.events) == 1
     assert sum(isinstance(event, RunFinished) for event in watcher.events) == 1
 
 
