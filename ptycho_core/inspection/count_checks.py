@@ -25,6 +25,7 @@ _LISTED = 10
 _DARK = 0.1
 """Part of the pixels that is looked at for a pedestal: those with the fewest counts."""
 _SMALLEST_PEDESTAL = 3.0
+_HOT = 10.0
 _FEWEST_AT_LIMIT, _FAR_ABOVE = 8, 20.0
 _LARGEST_LOGARITHM = 25.0
 """Of any number of photons; what is not larger and no counts may be one."""
@@ -47,6 +48,7 @@ def check_counts(scan: Scan, seen: Survey) -> list[Problem]:
         *_unusual(scan, seen),
         *_repeated(scan, seen),
         *_saturated(seen),
+        *_hot(scan, seen),
         *(_normalised(scan, seen) or _pedestal(seen)),
         *_off_centre(scan, seen),
     ]
@@ -154,6 +156,31 @@ def _saturated(seen: Survey) -> Iterator[Problem]:
         "warning",
         (Fix("mask the pixels that reach it", "--saturation", f"{top:.0f}"),),
     )
+
+
+def _hot(scan: Scan, seen: Survey) -> Iterator[Problem]:
+    """Yield what is to say of pixels far from the beam that never hold as little as those around them ever do."""
+    if scan.geometry.propagator == "near" or len(seen.rows) < FEWEST:
+        return
+    from scipy.ndimage import median_filter  # as in grouping
+
+    around = median_filter(np.where(seen.good, seen.highest, np.inf), size=5, mode="nearest")
+    hot = seen.good & (seen.lowest > _HOT * np.maximum(around, 1))
+    if not hot.any():
+        return
+    y, x = np.indices(hot.shape)
+    for row, column in ((scan.size // 2, scan.size // 2), centre_of_mass(seen.mean, seen.good & ~hot)):
+        hot &= np.hypot(y - row, x - column) > _OFF_CENTRE * scan.size
+    if not hot.any():
+        return
+    least, others = float(seen.lowest[hot].min()), float(seen.highest[seen.good & ~hot].max())
+    above_all = least > others
+    fix = ("--saturation", f"{math.sqrt(least * max(others, 1)):.6g}") if above_all else ("--hot-pixels", f"{_HOT:g}")
+    message = (
+        f"{np.count_nonzero(hot)} pixels far from the beam never hold less than {least:.4g}, over {_HOT:g} times the "
+        f"most that those around them do{seen.extent}: they are hot; mask them"
+    )
+    yield Problem("hot", message, "warning", (Fix("mask the hot pixels", *fix),))
 
 
 def _normalised(scan: Scan, seen: Survey) -> list[Problem]:

@@ -252,7 +252,7 @@ def _check_mask(scan: Scan, seen: Survey) -> list[Problem]:
     left = seen.measured.mean() / len(seen.rows)
     if left < _FEWEST_GOOD_PIXELS:
         told = f"the mask leaves {left:.0%} of the pixels; if it is inverted, the file has it the wrong way"
-        of_file = scan.source.path is not None and not scan.source.steps
+        of_file = scan.source.path is not None and not scan.source.steps and "bad_pixels" not in scan.source.settings
         return [Problem("mask", told, "warning", (INVERT, IGNORE) if of_file else ())]
     return []
 

@@ -71,6 +71,16 @@ def test_whole_multiples_of_a_gain_become_photons(tmp_path, factor, dtype):
     np.testing.assert_array_equal(done.patterns[:], COUNTS)
 
 
+def test_hot_pixels_are_masked(tmp_path):
+    counts = COUNTS.astype(np.uint32)
+    counts[:, 1, 2] = 5000 + 10 * (np.arange(N) % 7)
+    done = put_right(opened(tmp_path, counts), "hot")
+    expected = np.ones(counts.shape[1:], bool)
+    expected[1, 2] = False
+    np.testing.assert_array_equal(done.mask, expected)
+    np.testing.assert_array_equal(done.patterns[:][:, expected], COUNTS[:, expected])
+
+
 def test_a_sample_that_absorbs_on_one_side_has_no_dim_patterns(tmp_path):
     part = np.where(POSITIONS[:, 1] > np.median(POSITIONS[:, 1]), 0.3, 1.0)[:, None, None]
     counts = np.random.default_rng(0).binomial(COUNTS, part).astype(COUNTS.dtype)
