@@ -162,9 +162,11 @@ def _hot(scan: Scan, seen: Survey) -> Iterator[Problem]:
     """Yield what is to say of pixels far from the beam that never hold as little as those around them ever do."""
     if scan.geometry.propagator == "near" or len(seen.rows) < FEWEST:
         return
-    from scipy.ndimage import median_filter  # as in grouping
+    from scipy.ndimage import maximum_filter  # as in grouping
 
-    around = median_filter(np.where(seen.good, seen.highest, np.inf), size=5, mode="nearest")
+    beside = np.ones((3, 3), bool)
+    beside[1, 1] = False  # a sharp edge of the beam has others on its inner side
+    around = maximum_filter(np.where(seen.good, seen.highest, np.inf), footprint=beside, mode="nearest")
     hot = seen.good & (seen.lowest > _HOT * np.maximum(around, 1))
     if not hot.any():
         return

@@ -81,6 +81,13 @@ def test_hot_pixels_are_masked(tmp_path):
     np.testing.assert_array_equal(done.patterns[:][:, expected], COUNTS[:, expected])
 
 
+def test_the_sharp_edge_of_a_bright_aperture_has_no_hot_pixels(tmp_path):
+    y, x = np.indices(COUNTS.shape[1:]) - 8
+    counts = np.random.default_rng(0).poisson(300.0, COUNTS.shape) * (np.hypot(y, x) < 6)
+    counts[:, 8:10] = 0
+    assert "hot" not in [problem.field for problem in problems_of(opened(tmp_path, counts.astype(np.uint32)))]
+
+
 def test_a_sample_that_absorbs_on_one_side_has_no_dim_patterns(tmp_path):
     part = np.where(POSITIONS[:, 1] > np.median(POSITIONS[:, 1]), 0.3, 1.0)[:, None, None]
     counts = np.random.default_rng(0).binomial(COUNTS, part).astype(COUNTS.dtype)
