@@ -194,7 +194,7 @@ def _normalised(scan: Scan, seen: Survey) -> list[Problem]:
     mean = float(seen.sums.mean())
     if len(seen.sums) >= FEWEST and seen.sums.std() < _SAME_SUM * mean:
         message = f"all patterns hold the same sum, {mean:.4g}: they were divided by it, one by one, or are no photons"
-        help_ = "take the patterns as they were measured"
+        help_ = "take them as they were measured, or undo it: the step monitor with 1 over each divisor as its reading"
         problems.append(Problem("normalised", f"{message} that were counted; {help_}", "warning"))
     unit = photon_unit(seen)
     if unit is not None and abs(unit - 1) > 1e-4:

@@ -10,7 +10,7 @@ from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
-from ptycho_core.scan.steps import Crop
+from ptycho_core.scan.steps import Crop, Monitor
 from tests.helpers import scan_files as files
 
 N = 40
@@ -140,6 +140,16 @@ def test_patterns_that_were_normalised_one_by_one_are_told(tmp_path):
     (problem,) = problems_of(opened(tmp_path, (COUNTS / sums).astype(np.float32), data="counts"))
     assert "same sum" in problem.message
     assert problem.fixes == ()
+
+
+def test_a_normalisation_one_by_one_is_undone_by_the_step_that_is_named(tmp_path):
+    sums = COUNTS.sum(axis=(1, 2), dtype=np.float64)
+    scan = opened(tmp_path, COUNTS / sums[:, None, None], data="counts")
+    assert "the step monitor with 1 over each divisor" in problems_of(scan)[0].message
+    np.save(tmp_path / "readings.npy", 1 / sums)
+    undone = open_scan(scan.source.then(Monitor(str(tmp_path / "readings.npy"))))
+    done = put_right(undone, "normalised")
+    np.testing.assert_allclose(done.patterns[:], COUNTS, rtol=1e-4, atol=1e-3)
 
 
 def test_the_end_of_a_detectors_range_that_many_values_reach_is_told(tmp_path):
