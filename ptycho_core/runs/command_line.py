@@ -25,6 +25,13 @@ _CPUS = 8
 _SPARE_MEMORY = 2
 """A job that takes more memory than it asked for is killed: so many times the estimate is proposed."""
 
+_QUEUE_AGAIN = (
+    "# A job that ends in good order when it is preempted counts as over: it has to ask to be queued again.",
+    'if [ $code -eq 130 ] && scontrol show job "$SLURM_JOB_ID" | grep -q "PreemptTime=[0-9]"; then',
+    '    scontrol requeue "$SLURM_JOB_ID"',
+    "fi",
+)
+
 _LAST_SECONDS = 180
 """How long before its end a job is asked to stop in good order."""
 
@@ -149,6 +156,9 @@ def submitted_script(command: str, config: Config, site: Site, folder: Path) -> 
         "else",
         f"    {called}{command.removeprefix('ptycho')}",
         "fi",
+        "code=$?",
+        *(_QUEUE_AGAIN if site.slurm else ()),
+        "exit $code",
     ]
     return "\n".join(lines) + "\n"
 

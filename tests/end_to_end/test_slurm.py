@@ -90,11 +90,11 @@ def test_what_slurm_refuses_and_what_it_holds(here, site, capfd):
     assert f"job {job.id} has ended before its run began: CANCELLED" in capfd.readouterr().err
 
 
-def test_a_job_that_is_requeued_resumes_and_is_stopped_through_its_folder(here, site, slurm, capfd):
+def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here, site, slurm, capfd):
     assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 3000") == 0
     job = read_job(here / "out")
     until(lambda: epochs(here / "out") > 0)
-    slurm.call("scontrol", "requeue", job.id)
+    slurm.call("sbatch", "--partition=urgent", "--exclusive", "--wrap=true", f"--output={here / 'urgent.log'}")
     until(lambda: read_run(here / "out").status != "running")
     until(lambda: job_state(job).word == "PENDING")
     slurm.call("scontrol", "update", f"jobid={job.id}", "StartTime=now")  # SLURM would let it wait for two minutes
