@@ -62,7 +62,10 @@ class Slurm:
         return done.stdout.strip()
 
     def close(self) -> None:
-        """End the daemons, which end their jobs."""
+        """End all jobs, then the daemons."""
+        if len(self._daemons) == 3:
+            self.call("scancel", "--user=root")
+            self._wait_for(lambda: not self.call("squeue", "--noheader"))
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
