@@ -11,11 +11,10 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QWhatsThis, QWidget
 from superqt import QElidingLabel
 
-from ptycho_core.base.errors import Fix, Problem, PtychoError
+from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.kit.confirm import confirmed
@@ -82,7 +81,7 @@ class MainWindow(QMainWindow):
         self.results = ResultActions(self.session, self.checkpoints, self.runs, self.curves, preferences, self)
         self.steps = UnappliedSteps(self.prepare, self.session, self)
         self.notice = Notice(self, self.session, self._ending)
-        self.runs_now = RunActions(self.session, self.training, self)
+        self.run_actions = RunActions(self.session, self.training, self.steps, self)
         self._fill_view_menu()
         self._wire_commands()
         self._wire_scan()
@@ -137,6 +136,7 @@ class MainWindow(QMainWindow):
 
     def _wire_commands(self) -> None:
         session, files, results, bind = self.session, self.files, self.results, self.commands.bind
+        begin = self.run_actions
         bind("open", files.open)
         bind("open_positions", files.open_with_positions)
         bind("open_mapped", files.open_mapped)
@@ -144,15 +144,14 @@ class MainWindow(QMainWindow):
         bind("reload", session.loader.reload, self._why_no_scan)
         bind("save_scan", files.save_scan, self._why_no_scan)
         bind("quit", self.close)
-        best_picture = self.runs_now.best_picture
-        bind("best_picture", lambda: self.steps.applied_before("go on", best_picture), self.runs_now.why_not)
-        bind("search_settings", self.runs_now.search_settings, self._why_no_scan)
-        bind("start", self._start, lambda: session.why_not_start() or self._why_no_folder())
+        bind("best_picture", begin.best_picture, begin.why_not)
+        bind("search_settings", begin.search_settings, self._why_no_scan)
+        bind("start", begin.start, begin.why_not_start)
         bind("stop", session.stop, session.why_idle)
-        bind("cancel", self._cancel, session.why_idle)
+        bind("cancel", begin.cancel, session.why_idle)
         bind("resume", session.resume, session.why_not_resume)
-        bind("enqueue", self._enqueue, self._why_not_enqueue)
-        bind("submit", self._submit, lambda: session.draft.reason_not_to_submit() or self._why_no_folder())
+        bind("enqueue", begin.enqueue, begin.why_not_enqueue)
+        bind("submit", begin.submit, begin.why_not_submit)
         bind("apply", results.apply, session.why_busy)
         bind("reconstruct", results.reconstruct_best, lambda: session.why_busy() or results.why_no_checkpoint())
         bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
@@ -177,12 +176,6 @@ class MainWindow(QMainWindow):
 
     def _why_no_scan(self) -> str | None:
         return None if self.session.loader.looked else "Open a scan first."
-
-    def _why_no_folder(self) -> str | None:
-        return None if self.training.output_folder else "Choose an output folder first."
-
-    def _why_not_enqueue(self) -> str | None:
-        return self.session.draft.reason_not_to_start() or self._why_no_folder()
 
     def _wire_scan(self) -> None:
         loader = self.session.loader
@@ -230,7 +223,8 @@ class MainWindow(QMainWindow):
         session.recorded.connect(self.runs.refresh)
         session.idle.connect(self._close_if_asked)
         self.message_bar.log_requested.connect(lambda: self.docks.show("log"))
-        self.queue.add_requested.connect(self._enqueue)
+        self.queue.add_requested.connect(self.run_actions.enqueue)
+        self.run_actions.queued.connect(lambda: self.docks.show("queue"))
         self.queue.run_requested.connect(session.start_queue)
         self.queue.pause_requested.connect(session.pause_queue)
         self.runs.open_requested.connect(self.files.open_run)
@@ -396,22 +390,14 @@ class MainWindow(QMainWindow):
         elif action.field == POLISH:
             self.results.reconstruct_best(action.value)
         elif action.field.startswith("--"):
-            self.session.with_scan_of_picture(lambda: self.session.loader.fix(action, lambda _: self._run_again()))
+            self.session.with_scan_of_picture(
+                lambda: self.session.loader.fix(action, lambda _: self.run_actions.run_again())
+            )
         elif action.field in SETTINGS:
             self.session.with_scan_of_picture(lambda: self.session.loader.fix(action))
             self.docks.show("scan")
         else:
-            self.session.with_scan_of_picture(lambda: self._run_again(action))
-
-    def _run_again(self, *changes: Fix) -> None:
-        """Start a run with the settings of the picture that is shown, and some changes."""
-        self.session.take_settings_of_picture()
-        for change in changes:
-            self.session.draft.set(change.field, change.value)
-        if reason := self.session.why_not_start() or self._why_no_folder():
-            self.message_bar.show_message("warning", reason)
-        else:
-            self._start()
+            self.session.with_scan_of_picture(lambda: self.run_actions.run_again(action))
 
     @Slot(object)
     def _show_problem(self, problem: Problem) -> None:
@@ -428,43 +414,6 @@ class MainWindow(QMainWindow):
         self.docks.show("prepare")
         self.prepare.start_orientation_search()
 
-    @Slot()
-    def _start(self) -> None:
-        if folder := self.training.output_folder:
-            self.steps.applied_before("start", lambda: self.session.start(folder))
-
-    @Slot()
-    def _submit(self) -> None:
-        if folder := self.training.output_folder:
-            self.steps.applied_before("submit", lambda: self.session.submit(folder))
-
-    @Slot()
-    def _enqueue(self) -> None:
-        self.steps.applied_before("add", self._add_to_queue)
-
-    def _add_to_queue(self) -> None:
-        source, folder = self.session.loader.source, self.training.output_folder
-        if source is None or folder is None:
-            return
-        try:
-            self.session.queue.add(QueuedRun(source, self.session.draft.settings(), folder))
-        except PtychoError as error:
-            self.message_bar.show_message("error", str(error))
-        else:
-            self._propose_next_folder()
-            self.docks.show("queue")
-
-    def _propose_next_folder(self) -> None:
-        """Propose a folder for the next run that none of those on their way writes into."""
-        run = self.session.run
-        self.training.renew_output_folder((*self.session.queue.folders, *([run.folder] if run else [])))
-
-    @Slot()
-    def _cancel(self) -> None:
-        text = f"Leave {self.session.to_end} at once? What was saved stays; what was done since is lost."
-        if confirmed(self, "Cancel", text, "&Leave at once", "&Go on"):
-            self.session.cancel()
-
     @Slot(object)
     def _show_run(self, run: ShownRun) -> None:
         self.run_bar.show_state(run.history)
@@ -479,7 +428,7 @@ class MainWindow(QMainWindow):
         if self.session.training:
             self.preferences.set_text(_UNFINISHED, str(run.folder))
             self.preferences.save()
-            self._propose_next_folder()
+            self.run_actions.propose_next_folder()
             for name in ("curves", "object", "checkpoints"):
                 self.docks.show(name)
 
@@ -549,7 +498,7 @@ class MainWindow(QMainWindow):
         self.object.verdict.set_allowed(session.why_busy())
         self.checkpoints.set_busy(session.why_busy())
         self.runs.set_busy(session.why_busy())
-        self.queue.set_allowed(self._why_not_enqueue(), session.why_busy())
+        self.queue.set_allowed(self.run_actions.why_not_enqueue(), session.why_busy())
         self.queue.set_active(session.works_off_queue)
         self.log.set_config(session.draft.config())
 

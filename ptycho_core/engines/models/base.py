@@ -265,6 +265,10 @@ class Model(L.LightningModule, ABC):
             if len(own) == len(known):
                 own.data.copy_(known.data)
 
+    def variation(self) -> tuple[Tensor, Tensor]:
+        """Return coefficients (n, V) of the patterns, and modes (V, N, N, 2) by which their probes differ; or none."""
+        return torch.zeros(0, 0), torch.zeros(0, 0, 0, 2)
+
     @property
     def background(self) -> Tensor:
         """Counts per pixel that do not come from the sample."""

@@ -119,9 +119,14 @@ class Solution(Model):
     def adopt_patterns(self, other: Model) -> None:
         """Go on with what another model of the same scan knows of each pattern."""
         super().adopt_patterns(other)
-        if isinstance(other, Solution) and self.coefficients.shape == other.coefficients.shape:
-            self.coefficients.data.copy_(other.coefficients.data)
-            self.variation_parts.data.copy_(other.variation_parts.data * (other.probe_scale / self.probe_scale))
+        coefficients, modes = other.variation()
+        if len(coefficients) and self.coefficients.shape == coefficients.shape:
+            self.coefficients.data.copy_(coefficients)
+            self.variation_parts.data.copy_(modes * (other.probe_scale / self.probe_scale))
+
+    def variation(self) -> tuple[Tensor, Tensor]:
+        """Return coefficients (n, V) and modes (V, N, N, 2), these in units of the probe's scale."""
+        return self.coefficients.detach(), self.variation_parts.detach()
 
     def _all_modes(self, probe: Tensor) -> Tensor:
         """Return modes (M, N, N), and those of the variation behind them."""

@@ -32,7 +32,7 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
     window.session.draft.load(fast)
     qtbot.waitUntil(lambda: window.training.output_folder is not None)
     window.commands["search_settings"].trigger()
-    dialog = window.runs_now.search
+    dialog = window.run_actions.search
     assert not dialog.start_button.isEnabled()
 
     first = dialog.rows[0]
