@@ -259,7 +259,8 @@ def answering(monkeypatch, agrees):
         assert {verb, otherwise}.isdisjoint({"Yes", "No", "OK"})
         return agrees
 
-    monkeypatch.setattr("ptycho_gui.window.main_window.confirmed", confirmed)
+    for module in ("main_window", "run_actions"):
+        monkeypatch.setattr(f"ptycho_gui.window.{module}.confirmed", confirmed)
     return asked
 
 
