@@ -13,6 +13,7 @@ from ptycho_core.cli.parser import Parser
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
+    parser.usage = "ptycho note OUT [COMMENT] [--sample TEXT]"
     parser.add_argument("folder", type=Path, metavar="OUT", help="the folder of the run or the reconstruction")
     parser.add_argument("comment", nargs="?", metavar="COMMENT", help="write this comment; an empty one removes it")
     parser.add_argument("--sample", metavar="TEXT", help="write the name of the sample; an empty one removes it")

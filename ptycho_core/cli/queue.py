@@ -46,6 +46,8 @@ def _work_off(queue: Queue, quiet: bool) -> int:
     if (other := queue.running) is not None:
         raise PtychoError(f"another program works on the queue: {other.run.folder} is being trained")
     failed = False
+    if not any(entry.state == QueueState.WAITING for entry in queue.entries):
+        say(f"nothing waits in {queue.path}: the window adds runs (Run > Add to queue)")
     with progress(quiet) as events, stopped_by_signals() as stop:
         while not stop.stop_requested and (entry := queue.take()) is not None:
             say(f"begins: {entry.run.source.file} into {entry.run.folder}")

@@ -40,7 +40,7 @@ def configure(parser: Parser) -> None:
         "--checkpoint",
         default="best",
         metavar="WHICH",
-        help="best or last of the run in OUT, or a .ckpt or .zip file [default best]",
+        help="best or last of the run in OUT, or a .ckpt or .zip file, or another run's folder [default best]",
     )
     parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
     parser.add_argument("--polish", default="auto", metavar="N", help=f"{_POLISH.help} [default auto]")

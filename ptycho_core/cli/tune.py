@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptycho_core.base.config import KNOBS, Config, build_config
+from ptycho_core.base.errors import TrainingError
+from ptycho_core.base.events import Status
 from ptycho_core.cli.arguments import add_knobs, add_reading, given_source, refuse_accelerator
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 from ptycho_core.cli.parser import Parser
@@ -74,13 +76,18 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json([_row(outcome) for outcome in outcomes])
     _table(outcomes)
-    if best := ranked(outcomes):
-        config = shlex.quote(str(args.output_dir / BEST))
-        say(f"best: {best[0].trial.in_words}; for a run of it: ptycho train --config {config}")
-    left = sum(not outcome.done for outcome in outcomes)
+    best, left = ranked(outcomes), [one for one in outcomes if one.status is None or one.status == Status.STOPPED]
+    if best:
+        words = ["ptycho", "train", "--train-data-file", args.scan, "--output-dir", "OUT"]
+        command = shlex.join(map(str, [*words, "--config", args.output_dir / BEST]))
+        say(f"best: {best[0].trial.in_words}; for a run of it: {command}")
     if left:
-        say(f"{left} trials are left: the same command goes on with them")
-    return 130 if stop.stop_requested else 0
+        say(f"{len(left)} trials are left: the same command goes on with them")
+    if stop.stop_requested:
+        return 130
+    for reason in {one.reason: None for one in outcomes if one.status == Status.FAILED}:
+        say(f"failed: {reason}")
+    return 0 if best else TrainingError.exit_code
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

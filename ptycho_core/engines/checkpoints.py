@@ -88,6 +88,8 @@ def find_checkpoint(folder: Path | None, which: str) -> Path:
     """
     if which not in ("best", "last"):
         path = Path(which)
+        if path.is_dir():
+            return find_checkpoint(path, "best")
         if not path.is_file():
             raise InputError(f"there is no checkpoint {path}: name best, last, or a .ckpt or .zip file")
         return path

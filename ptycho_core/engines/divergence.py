@@ -140,8 +140,8 @@ class RollBack(L.Callback):
             if not trainer.is_global_zero:
                 raise Cancelled
             raise TrainingError(
-                f"training diverged: {what}, also at a hundredth of the learning rate; the best checkpoint before it "
-                "is kept. Try a smaller learning rate, or look at the scan for wrong values and positions"
+                f"training diverged: {what}, also at a hundredth of the learning rate; what was saved before is kept. "
+                "Look first at what ptycho inspect tells of the scan, then try a smaller learning rate"
             )
         self.done += 1
         self._worse = 0

@@ -15,6 +15,7 @@ from ptycho_core.base.events import EventHandler, PartBegan, StopToken
 from ptycho_core.engines.canvas import middle
 from ptycho_core.engines.training import train
 from ptycho_core.preprocessing import preprocess
+from ptycho_core.runs.recorded_scan import record_scan
 from ptycho_core.runs.trials import BEST, Outcome, outcome, plan, ranked
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Region
@@ -34,7 +35,7 @@ def tune(
     told: Callable[[Outcome], None] = lambda outcome: None,
     command: str = "",
 ) -> list[Outcome]:
-    """Try each combination of some settings; what is done already in the folder is not done again.
+    """Try each combination of some settings; what has finished already in the folder is not done again.
 
     Trials have the same validation patterns, and are ranked by the deviance of these at the best epoch
     (`runs.trials.SCORE`). A trial that fails is noted, and the next one is tried. The settings of the best are written
@@ -73,7 +74,8 @@ def tune(
     """
     token, part = stop or StopToken(), part_of(scan, patterns)
     trials = plan(settings, varied, Path(folder))
-    known = {trial.number: outcome(trial) for trial in trials}
+    seen = record_scan(part)
+    known = {trial.number: outcome(trial, seen) for trial in trials}
     outcomes = []
     for trial in trials:
         found = known[trial.number]
@@ -84,7 +86,7 @@ def tune(
                 train(trial.config, part, trial.folder, events=events, stop=token, command=command)
             except TrainingError as error:
                 _log.warning("trial %d, %s: %s", trial.number, trial.in_words, error)
-            found = outcome(trial)
+            found = outcome(trial, seen)
         outcomes.append(found)
         told(found)
     if best := ranked(outcomes):

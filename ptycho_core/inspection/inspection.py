@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import Problem
+from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.inspection.beam import Beam, beam_of, units_of
 from ptycho_core.inspection.memory import gigabytes, memory_of
 from ptycho_core.inspection.probe_guess import initial_probe
@@ -218,7 +219,10 @@ def plot_scan(scan: Scan, path: Path) -> None:
     image = bottom_right.imshow(visible_phase(probe), cmap="twilight", vmin=-np.pi, vmax=np.pi)
     bottom_right.set_title(f"{name}, phase")
     figure.colorbar(image, ax=bottom_right, label="rad")
-    figure.savefig(path, dpi=110)
+    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{path} must end in .png, .pdf or .svg, or as another picture that Matplotlib writes")
+    with explain_write_errors(path):
+        figure.savefig(path, dpi=110)
 
 
 def visible_phase(probe: NDArray[np.complex64]) -> NDArray[np.float32]:

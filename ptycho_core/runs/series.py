@@ -67,8 +67,10 @@ def read_series(path: Path) -> list[Member]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the list {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read the list {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the list {path} is no text: each line is a folder, a comma, and an angle") from error
     members: list[Member] = []
     for number, row in enumerate(csv.reader(text.splitlines()), start=1):
         cells = [cell.strip() for cell in row]

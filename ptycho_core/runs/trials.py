@@ -19,6 +19,7 @@ from ptycho_core.base.config import KNOBS, Config, build_config
 from ptycho_core.base.errors import InputError, did_you_mean
 from ptycho_core.base.events import Status
 from ptycho_core.runs.record import RECORD, RunInfo, read_metrics, read_run
+from ptycho_core.runs.recorded_scan import RecordedScan
 
 MOST_TRIALS = 200
 BEST = "best.json"
@@ -83,7 +84,7 @@ class Outcome:
     @property
     def done(self) -> bool:
         """Whether nothing would be gained by trying it again."""
-        return self.status in (Status.FINISHED, Status.FAILED)
+        return self.status == Status.FINISHED
 
 
 def parse_varied(texts: Iterable[str]) -> dict[str, list[Any]]:
@@ -157,8 +158,12 @@ def plan(settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], folde
     return trials
 
 
-def folder_for(base: Path, settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]]) -> Path:
+def folder_for(
+    base: Path, settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], scan: RecordedScan
+) -> Path:
     """Return the folder in which a search goes on, or begins where no other one was: ``base``, ``base-2``, ``base-3``.
+
+    ``scan`` is what the trials see.
 
     Raises
     ------
@@ -170,27 +175,33 @@ def folder_for(base: Path, settings: Mapping[str, Any], varied: Mapping[str, Seq
         trials = plan(settings, varied, folder)
         try:
             for trial in trials:
-                outcome(trial)
+                outcome(trial, scan)
         except InputError:
             continue
         return folder
     raise AssertionError("there is no end of numbers")
 
 
-def outcome(trial: Trial) -> Outcome:
-    """Return what the folder of a trial tells; nothing of a run that was made with other settings.
+def outcome(trial: Trial, scan: RecordedScan) -> Outcome:
+    """Return what the folder of a trial on a scan tells.
 
     Raises
     ------
     InputError
-        The run there cannot be read, or is of other settings.
+        The run there cannot be read, or is of other settings, of another scan, or of one that was prepared otherwise.
     """
     if not (trial.folder / RECORD).exists():
         return Outcome(trial)
     info = read_run(trial.folder)
-    if info.config != trial.config:
+    if info.config != trial.config or _seen(info.scan) != _seen(scan):
         raise InputError(f"{trial.folder} is a trial of another search: take another folder")
     return outcome_of(trial, info)
+
+
+def _seen(scan: RecordedScan) -> tuple[Any, ...]:
+    """Return what tells the patterns of one scan, as they are prepared, from those of another."""
+    positions = scan.positions.sha256 if scan.positions else None
+    return scan.sha256, positions, scan.settings, scan.mapping, scan.preprocessing, scan.shape
 
 
 def outcome_of(trial: Trial, info: RunInfo) -> Outcome:

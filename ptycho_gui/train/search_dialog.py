@@ -93,7 +93,7 @@ class SearchDialog(QDialog):
         self.stop_button.setToolTip("End the trial at hand; Start goes on later")
         self.take_button = buttons.addButton("Take &over", action)
         self.take_button.setToolTip("Set what the chosen trial had, or else the best one, in Training")
-        buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        buttons.addButton(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)
         self.start_button.clicked.connect(self._start)
         self.stop_button.clicked.connect(self.stop_requested)
         self.take_button.clicked.connect(self._take_over)
@@ -144,6 +144,8 @@ class SearchDialog(QDialog):
         named = [row.name for row in self.rows if row.name]
         if len(set(named)) < len(named):
             raise InputError("each setting can be varied once")
+        if any(row.name and not row.values.text().strip() for row in self.rows):
+            raise InputError("write the values to try, with commas between")
         return parse_varied(f"{row.name}={row.values.text()}" for row in self.rows if row.name)
 
     def _fill(self) -> None:

@@ -464,10 +464,12 @@ class Session(QObject):
         """Say which trial is best."""
         self.training = False
         best, left = ranked(outcomes), sum(not one.done for one in outcomes)
-        told = "No trial has a result."
         if best:
             told = f"The best of {len(outcomes) - left} trials: {best[0].trial.in_words}."
-        self.message.emit("info", f"{told} {left} are left." if left else told)
+            self.message.emit("info", f"{told} {left} are left." if left else told)
+        else:
+            why = next((one.reason for one in outcomes if one.reason), "")
+            self.message.emit("warning", f"No trial has a result: {why}." if why else "No trial has a result.")
         self.recorded.emit()
 
     def _show_best_picture(self, best: BestPictured) -> None:

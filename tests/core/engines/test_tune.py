@@ -10,6 +10,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import BatchDone, PartBegan, StopToken
 from ptycho_core.engines.tune import part_of, tune
+from ptycho_core.runs.recorded_scan import record_scan
 from ptycho_core.runs.trials import BEST, folder_for, parse_varied
 from ptycho_core.simulation import SimulationSpec, simulate
 
@@ -57,5 +58,10 @@ def test_the_folder_of_another_search_is_refused(scan, tmp_path):
     tune(scan, tmp_path, SHARED, {"max_epochs": [1]}, patterns=25)
     with pytest.raises(InputError, match="is a trial of another search"):
         tune(scan, tmp_path, SHARED, {"max_epochs": [2]}, patterns=25)
-    assert folder_for(tmp_path, SHARED, {"max_epochs": [1]}) == tmp_path
-    assert folder_for(tmp_path, SHARED, {"max_epochs": [2]}) == tmp_path.with_name(f"{tmp_path.name}-2")
+    with pytest.raises(InputError, match="is a trial of another search"):
+        tune(scan, tmp_path, SHARED, {"max_epochs": [1]}, patterns=36)
+    of_25, of_36 = (record_scan(part_of(scan, patterns)) for patterns in (25, 36))
+    second = tmp_path.with_name(f"{tmp_path.name}-2")
+    assert folder_for(tmp_path, SHARED, {"max_epochs": [1]}, of_25) == tmp_path
+    assert folder_for(tmp_path, SHARED, {"max_epochs": [1]}, of_36) == second
+    assert folder_for(tmp_path, SHARED, {"max_epochs": [2]}, of_25) == second
