@@ -295,7 +295,7 @@ def flags(seen: Survey) -> dict[float, int]:
     known = np.concatenate([known, np.sqrt(known)])
     is_flag = np.isin(values, known) & (values > _ABOVE_OTHERS * usual)
     if len(seen.rows) >= _ENOUGH_TO_STICK:
-        is_flag |= values > _ABOVE_OTHERS * float(others.max(initial=0))
+        is_flag |= values.astype(np.float64) > _ABOVE_OTHERS * float(others.max(initial=0))
     return {float(value): int(count) for value, count in zip(values[is_flag], counts[is_flag], strict=True)}
 
 
