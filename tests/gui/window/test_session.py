@@ -203,7 +203,7 @@ def test_a_loss_that_is_not_a_number_fails_with_what_to_try_and_the_next_run_wor
     assert driven.session.run.history.status == "failed"
     (message,) = driven.messages
     assert message[0] == "error"
-    assert "Try a smaller learning rate" in message[1]
+    assert "try a smaller learning rate" in message[1]
     driven.until_idle(lambda: driven.begin("next"))
     assert driven.status("next") == "finished"
 
