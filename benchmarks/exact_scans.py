@@ -97,6 +97,18 @@ CASES = {
     "focus": Case(size=64, side=17, step_px=4, scatter_px=1.5, defocus=0, seed=16, object_seed=7),
     "flat": Case(size=64, side=17, step_px=4, scatter_px=1.5, flat_px=20, seed=17, object_seed=7),
 }
+SMALL_JITTER = Case(
+    size=32,
+    side=11,
+    step_px=4,
+    scatter_px=1,
+    defocus=0.15,
+    error_px=1.5,
+    counts_per_pixel=100,
+    seed=15,
+    object_seed=7,
+)
+"""For tests: recorded positions are 1.5 pixels off; half of the beam's light falls within 25."""
 
 
 @dataclass(frozen=True, eq=False)

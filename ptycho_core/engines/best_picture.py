@@ -16,7 +16,7 @@ from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
 from ptycho_core.engines.training import train
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import open_prepared
-from ptycho_core.preprocessing import preprocess
+from ptycho_core.preprocessing import mended
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -173,7 +173,7 @@ class _Fits:
             config = config.replace(**{fix.field: fix.value for fix in asked if fix.field in KNOBS})
             for fix in asked:
                 if fix.field not in KNOBS:
-                    self.scan = preprocess(self.scan, self.scan.source.fixed(fix).steps[-1:])
+                    self.scan = mended(self.scan, fix)
             what = f"another fit: {', '.join(fix.label for fix in asked)}"
 
     def _train(self, config: Config) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.inspection import Inspection, inspect
-from ptycho_core.preprocessing import open_scan
+from ptycho_core.preprocessing import mended, open_scan
 from ptycho_core.scan.source import ScanSource
 
 SAFE = ("--drop-dead", "--drop-bright", "--drop-repeated", "--saturation", "--region")
@@ -51,11 +51,12 @@ def open_prepared(
         The scan cannot be read, or a step leaves nothing of it.
     """
     done: list[Fix] = []
+    scan = open_scan(source, progress)
     while True:
-        looked = inspect(open_scan(source, progress), progress=progress)
+        looked = inspect(scan, progress=progress)
         known = {fix.field for fix in done}
         fix = next((fix for fix in safe_fixes(looked.problems) if fix.field not in known), None)
         if fix is None:
             return looked, done
         done.append(fix)
-        source = source.fixed(fix)
+        scan = mended(scan, fix)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ptycho_core.base.errors import Fix
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import counts, detector, masks, positions, selection
 from ptycho_core.scan import steps
@@ -100,6 +101,17 @@ def open_scan(source: ScanSource, progress: Callable[[int, int], None] = lambda 
         progress=progress,
     )
     return preprocess(scan, source.steps)
+
+
+def mended(scan: Scan, fix: Fix) -> Scan:
+    """Return a scan with one step more at its end, that which the ``fix`` of a problem names.
+
+    Raises
+    ------
+    InputError
+        It names no step, or as `preprocess`.
+    """
+    return preprocess(scan, scan.source.fixed(fix).steps[len(scan.source.steps) :])
 
 
 def with_steps(scan: Scan, steps: tuple[Step, ...]) -> Scan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from exact_scans import Case, make, write
+from exact_scans import SMALL_JITTER, make, write
 from exact_score import score
 
 from ptycho_core.base.errors import InputError
@@ -14,25 +14,13 @@ from ptycho_core.engines.best_picture import best_picture
 from ptycho_core.runs.record import find_runs
 from ptycho_core.scan.source import ScanSource
 
-JITTER = Case(
-    size=32,
-    side=11,
-    step_px=4,
-    scatter_px=1,
-    defocus=0.15,
-    error_px=1.5,
-    counts_per_pixel=100,
-    seed=15,
-    object_seed=7,
-)
-"""Positions are recorded 1.5 pixels off."""
 BLINDED = [5, 6]
 """Patterns in which the shutter stood open too long."""
 
 
 @pytest.fixture(scope="module")
 def exact():
-    return make(JITTER)
+    return make(SMALL_JITTER)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,7 @@ from PySide6.QtCore import Qt
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import find_runs
 from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.train.best_picture_dialog import BestPictureDialog
-from ptycho_gui.window.main_window import MainWindow
-from ptycho_gui.window.preferences import Preferences
 
 
 @pytest.fixture
@@ -24,16 +21,6 @@ def scan(tmp_path):
     path = tmp_path / "scan.npz"
     write_scan(made.replace(patterns=patterns), path)
     return path
-
-
-@pytest.fixture
-def window(qtbot, tmp_path):
-    bridge = start_logging(tmp_path / "log")
-    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
-    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
-    window.show()
-    yield window
-    bridge.stop()
 
 
 @pytest.mark.timeout(900)

@@ -7,19 +7,6 @@ from PySide6.QtCore import Qt
 
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.simulation import SimulationSpec, simulate
-from ptycho_gui.log.log_bridge import start_logging
-from ptycho_gui.window.main_window import MainWindow
-from ptycho_gui.window.preferences import Preferences
-
-
-@pytest.fixture
-def window(qtbot, tmp_path):
-    bridge = start_logging(tmp_path / "log")
-    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
-    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
-    window.show()
-    yield window
-    bridge.stop()
 
 
 @pytest.mark.timeout(600)

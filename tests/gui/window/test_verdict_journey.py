@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from exact_scans import Case, make, write
+from exact_scans import SMALL_JITTER, make, write
 from exact_score import score
 
 from ptycho_core.base.verdict import Level
 from ptycho_core.runs.record import find_runs
-from ptycho_gui.log.log_bridge import start_logging
-from ptycho_gui.window.main_window import MainWindow
-from ptycho_gui.window.preferences import Preferences
-
-JITTER = Case(
-    size=32,
-    side=11,
-    step_px=4,
-    scatter_px=1,
-    defocus=0.15,
-    error_px=1.5,
-    counts_per_pixel=100,
-    seed=15,
-    object_seed=7,
-)
-"""Positions are recorded 1.5 pixels off; half of the beam's light falls within 25."""
-
-
-@pytest.fixture
-def window(qtbot, tmp_path):
-    bridge = start_logging(tmp_path / "log")
-    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
-    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
-    window.show()
-    yield window
-    bridge.stop()
 
 
 @pytest.mark.fit
 @pytest.mark.timeout(1200)
 def test_a_poor_picture_of_wrong_positions_becomes_a_good_one_by_its_button(window, qtbot, tmp_path):
-    exact = make(JITTER)
+    exact = make(SMALL_JITTER)
     write(tmp_path / "scan.npz", exact.counts, exact.recorded, exact.guess)
     with qtbot.waitSignal(window.session.loader.opened):
         window.open_path(tmp_path / "scan.npz")
