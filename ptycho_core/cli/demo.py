@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ptycho_core.cli.output import print_json, say
+from ptycho_core.cli.output import print_json, say, tell_verdict
 from ptycho_core.cli.parser import Parser
 
 
@@ -20,6 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Go the whole way from a simulated scan to an exported checkpoint; print where everything is."""
     from ptycho_core.base.atomic import explain_write_errors
     from ptycho_core.base.config import build_config
+    from ptycho_core.base.verdict import verdict_in
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct, write_results
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder).files, "checkpoint": model}
     if args.json:
         print_json({"metrics": reconstruction.metrics, "files": files})
+    tell_verdict(verdict_in(reconstruction.metrics))
     for name, path in files.items():
         say(f"{name}: {path}")
     return 130 if stop.stop_requested else 0

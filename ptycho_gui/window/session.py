@@ -16,7 +16,6 @@ from ptycho_core.base.events import PartBegan, PreviewReady, Stage, StageChanged
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
-from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.queue import Entry
 from ptycho_core.runs.record import RunInfo
@@ -32,14 +31,13 @@ from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
 from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
-from ptycho_gui.runs.jobs.follow import ask_job, follow_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
-from ptycho_gui.train.jobs.submit import submit_job, wait_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
+from ptycho_gui.window.elsewhere import Elsewhere
 
 _IN_ORDER = (Status.FINISHED, Status.STOPPED)
 _BUSY = "Another run can be opened when nothing runs any more."
@@ -111,8 +109,7 @@ class Session(QObject):
         self.at_work = ""
         """What computes, or did last, in words."""
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
-        self._following, self._asking = WorkerSlot(self), WorkerSlot(self)
-        self._followed: RunHistory | None = None  # of the run that another process trains
+        self._elsewhere = Elsewhere(self)
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
@@ -123,9 +120,10 @@ class Session(QObject):
         self._compute.ended.connect(self._go_on)
         self._reading.failed.connect(self._fail_reading)
         self._recording.succeeded.connect(self.keep_record)
-        self._following.events.connect(self._hear_elsewhere)
-        self._following.failed.connect(self._lose_sight)
-        self._asking.failed.connect(lambda failure: self.message.emit("error", failure.sentence))
+        self._elsewhere.heard.connect(self._hear_elsewhere)
+        self._elsewhere.ended.connect(self._followed_to_end)
+        self._elsewhere.lost.connect(self._lose_sight)
+        self._elsewhere.message.connect(self.message)
 
     @property
     def busy(self) -> bool:
@@ -139,7 +137,7 @@ class Session(QObject):
     @property
     def follows(self) -> bool:
         """Whether the run that is shown goes on in another process."""
-        return self._followed is not None and self.run is not None and self.run.history is self._followed
+        return self.run is not None and self.run.history is self._elsewhere.history
 
     @property
     def to_end(self) -> str:
@@ -181,13 +179,8 @@ class Session(QObject):
         """Hand the run that the draft describes over, and show it when its job has begun it."""
         looked = self.loader.looked
         if looked is not None and self.draft.reason_not_to_submit() is None:
-            job = submit_job(self.draft.used_settings(), looked.scan.source, folder)
-            self._asking.start(job, lambda job: self._wait_for(folder, job.id))
-
-    def _wait_for(self, folder: Path, number: str) -> None:
-        self.message.emit("info", f"Submitted as job {number}. {folder.name} is shown when its run begins.")
-        self._follow(None, None)
-        self._following.start(wait_job(folder), self.open_run)
+            settings, source = self.draft.used_settings(), looked.scan.source
+            self._elsewhere.submit(settings, source, folder, self.open_run)
 
     def best_picture(self, folder: Path, minutes: float) -> None:
         """Make the best picture of the open scan that some minutes allow; the draft's device alone is asked."""
@@ -251,15 +244,13 @@ class Session(QObject):
 
     def _ask(self, wish: Wish) -> None:
         if self.run is not None and self.follows and not self.busy:
-            self._asking.start(
-                ask_job(self.run.folder, wish), lambda asked: self.message.emit("info", f"{begun(asked)}.")
-            )
+            self._elsewhere.ask(self.run.folder, wish)
 
     def shut_down(self) -> None:
         """End everything, and wait for all threads."""
         self.loader.shut_down()
-        for slot in (self._reading, self._recording, self._following, self._asking, self._compute):
-            slot.shut_down()
+        for part in (self._reading, self._recording, self._elsewhere, self._compute):
+            part.shut_down()
 
     def pixel_size_m(self) -> tuple[float, float] | None:
         """Return the object pixel size (y, x) of the scan that is open."""
@@ -344,7 +335,7 @@ class Session(QObject):
         self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
 
     def _begin(self, run: ShownRun) -> None:
-        self._follow(None, None)
+        self._elsewhere.follow(None, None)
         self.run, self.training, self._scan, self._applied, self.folder = run, True, None, None, run.folder
         if run.info is None:
             self.reconstruction = None
@@ -513,53 +504,41 @@ class Session(QObject):
             self.message.emit("warning", opened.problem)
         elif info.status == Status.FAILED:
             self.message.emit("warning", f"{info.folder.name} has failed: {info.reason}.")
-        self._follow(opened.follower, opened.heard)
+        self._elsewhere.follow(opened.follower, opened.heard)
         if opened.preview is not None:
             self.heard.emit((opened.preview,))
         self.changed.emit()
         if then is not None:
             then(opened)
 
-    def _follow(self, follower: Follower | None, history: RunHistory | None) -> None:
-        """Hear of a run that another process trains, as long as it is shown; None for no such run."""
-        self._following.cancel()
-        self._followed = history
-        if follower is not None:
-            process, name = follower.info.process, follower.info.folder.name
-            told = f"{name} is trained by process {process.pid} on {process.host}: Stop and Cancel end it there."
-            self.message.emit("info", told)
-            self._following.start(follow_job(follower), self._followed_to_end)
-
     @Slot(object)
     def _hear_elsewhere(self, events: tuple[Any, ...]) -> None:
-        for progress in (event for event in events if isinstance(event, Progress)):
-            self.message.emit("info", f"{begun(progress.stage)}.")
         if self.run is None or not self.follows:
             return
-        heard = tuple(event for event in events if not isinstance(event, Progress))
-        for event in heard:
+        for event in events:
             self.run.history.hear(event)
-        self.heard.emit(heard)
+        self.heard.emit(events)
         self.changed.emit()
 
+    @Slot(object)
     def _followed_to_end(self, info: RunInfo) -> None:
         if self.run is None or not self.follows:
             return
-        self._followed = None
+        self._elsewhere.history = None
         self.run = dataclasses.replace(self.run, folder=info.folder)  # a later run may have taken the first
         self.keep_record(info)
         self.recorded.emit()
         if info.status in (Status.FAILED, Status.INTERRUPTED):
             self.message.emit("error", f"{info.folder.name} is {info.status}: {info.reason}.")
 
-    @Slot(object)
-    def _lose_sight(self, failure: Failure) -> None:
+    @Slot(str)
+    def _lose_sight(self, sentence: str) -> None:
         if self.run is not None and self.follows:
-            self._followed = None
-            self.run.history.end(Status.INTERRUPTED, failure.sentence)
+            self._elsewhere.history = None
+            self.run.history.end(Status.INTERRUPTED, sentence)
             self.heard.emit(())
             self.changed.emit()
-        self.message.emit("error", failure.sentence)
+        self.message.emit("error", sentence)
 
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:

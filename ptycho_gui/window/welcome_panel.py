@@ -13,9 +13,9 @@ _STEPS = (
         "Choose a file, or drop it on this window. The program says at once what it holds and whether it is sound.",
     ),
     (
-        "2. Start",
-        "The settings are good as they are. Quick shows a picture after a few minutes, best takes longer. You may "
-        "stop at any time and keep what there is.",
+        "2. Best picture now, or Start",
+        "The first asks for the minutes that you have, and for nothing else. Start trains as Training is set, which is "
+        "good as it is. You may stop at any time and keep what there is; a verdict tells how good it is.",
     ),
     (
         "3. Export",

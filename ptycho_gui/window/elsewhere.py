@@ -1,0 +1,83 @@
+"""`Elsewhere`: the run that another process trains, while it is shown here, and jobs that are handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ptycho_core.runs.follow import Follower
+from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.job import Job
+from ptycho_core.runs.requests import Wish
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.threads.slot import WorkerSlot
+from ptycho_gui.kit.threads.worker import Failure, Progress
+from ptycho_gui.kit.words import begun
+from ptycho_gui.runs.jobs.follow import ask_job, follow_job
+from ptycho_gui.train.jobs.submit import submit_job, wait_job
+
+
+class Elsewhere(QObject):
+    """Follows one run at a time through its folder, and asks there that it end."""
+
+    heard = Signal(object)
+    """Events of the run that is followed, in their order."""
+    ended = Signal(object)
+    """`RunInfo` of the run that was followed."""
+    lost = Signal(str)
+    """Why the run, or the job that is waited for, is no longer seen."""
+    message = Signal(str, str)
+    """Severity and sentence for the operator."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.history: RunHistory | None = None
+        """Of the run that is followed; None for no such run."""
+        self._following, self._asking = WorkerSlot(self), WorkerSlot(self)
+        self._following.events.connect(self._hear)
+        self._following.failed.connect(self._lose)
+        self._asking.failed.connect(lambda failure: self.message.emit("error", failure.sentence))
+
+    def follow(self, follower: Follower | None, history: RunHistory | None) -> None:
+        """Hear of a run that another process trains; None for no such run."""
+        self._following.cancel()
+        self.history = history
+        if follower is not None:
+            process, name = follower.info.process, follower.info.folder.name
+            told = f"{name} is trained by process {process.pid} on {process.host}: Stop and Cancel end it there."
+            self.message.emit("info", told)
+            self._following.start(follow_job(follower), self.ended.emit)
+
+    def ask(self, folder: Path, wish: Wish) -> None:
+        """Ask in the folder of a run that it end."""
+        self._asking.start(ask_job(folder, wish), lambda asked: self.message.emit("info", f"{begun(asked)}."))
+
+    def submit(
+        self, settings: dict[str, Any], source: ScanSource, folder: Path, then: Callable[[Path], object]
+    ) -> None:
+        """Hand a run over as a job, and do something with its folder when the run has begun."""
+        self._asking.start(submit_job(settings, source, folder), partial(self._wait_for, folder, then))
+
+    def shut_down(self) -> None:
+        """Leave off, and wait for the threads."""
+        for slot in (self._following, self._asking):
+            slot.shut_down()
+
+    def _wait_for(self, folder: Path, then: Callable[[Path], object], job: Job) -> None:
+        self.message.emit("info", f"Submitted as job {job.id}. {folder.name} is shown when its run begins.")
+        self.follow(None, None)
+        self._following.start(wait_job(folder), then)
+
+    @Slot(object)
+    def _hear(self, events: tuple[Any, ...]) -> None:
+        for progress in (event for event in events if isinstance(event, Progress)):
+            self.message.emit("info", f"{begun(progress.stage)}.")
+        self.heard.emit(tuple(event for event in events if not isinstance(event, Progress)))
+
+    @Slot(object)
+    def _lose(self, failure: Failure) -> None:
+        self.lost.emit(failure.sentence)
