@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StopToken
+from ptycho_core.formats.writers.cxi_live import write_cxi_live
 from ptycho_core.formats.writers.exports import scan_format_of, write_scan
 from ptycho_core.simulation import Simulation
 
@@ -41,7 +44,29 @@ def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
         A file cannot be written.
     """
     scan_path, truth_path = files_of(path)
-    format = scan_format_of(scan_path)
+    write_scan(sim.scan, scan_path, scan_format_of(scan_path))
+    _write_truth(sim, truth_path)
+    return scan_path, truth_path
+
+
+def write_simulation_live(sim: Simulation, path: str | Path, rate: float, stop: StopToken) -> int:
+    """Write the truth, then the scan as a detector does, `cxi_live.write_cxi_live`; return how many patterns.
+
+    Raises
+    ------
+    InputError
+        The path does not end in .cxi.
+    PtychoError
+        A file cannot be written.
+    """
+    scan_path, truth_path = files_of(path)
+    if scan_format_of(scan_path) != "cxi":
+        raise InputError(f"{scan_path} must end in .cxi: no other file of ours can be read while it is written")
+    _write_truth(sim, truth_path)
+    return write_cxi_live(sim.scan, scan_path, rate, stop)
+
+
+def _write_truth(sim: Simulation, path: Path) -> None:
     arrays: dict[str, Any] = {
         "object": sim.truth.object,
         "probe": sim.truth.probe,
@@ -49,7 +74,5 @@ def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:
         "pixel_size_m": np.array(sim.scan.pixel_size_m),
         "spec": np.array(json.dumps(dataclasses.asdict(sim.spec))),
     }
-    write_scan(sim.scan, scan_path, format)
-    with atomic_write(truth_path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez_compressed(temporary, **arrays)
-    return scan_path, truth_path

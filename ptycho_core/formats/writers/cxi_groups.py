@@ -9,6 +9,7 @@ the probe on it: ``translation = (x, y, 0)`` times the object pixel size.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +19,8 @@ from ptycho_core.scan.scan import Geometry
 from ptycho_core.scan.units import JOULE_PER_EV
 
 CXI_VERSION = 160
+TRANSLATION = "sample_1/geometry_1/translation"
+"""In the entry."""
 PIXEL_IS_INVALID = 0x1
 PIXEL_INSIDE_SUPPORT = 0x10000
 
@@ -70,13 +73,22 @@ def write_translation(entry: h5py.Group, positions_px: NDArray[np.float64], geom
     translation is in object pixels, which the specification allows with the attribute ``units`` ("pixel"); a stated
     pixel size (y, x) goes into the attribute ``object_pixel_m``.
     """
+    values, attributes = translations(positions_px, geometry, size)
+    translation = entry.create_dataset(TRANSLATION, data=values)
+    translation.attrs.update(attributes)
+
+
+def translations(
+    positions_px: NDArray[np.float64], geometry: Geometry, size: int
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Return the values (n, 3) of a translation and its attributes, as `write_translation` writes them."""
     derived = dataclasses.replace(geometry, object_pixel_m=None).pixel_size_m(size)
     stated = geometry.object_pixel_m
     in_metres = derived is not None and (stated is None or np.allclose(derived, stated, rtol=1e-6, atol=0))
     scale = derived if derived is not None and in_metres else (1.0, 1.0)
     xyz = np.zeros((len(positions_px), 3))
     xyz[:, 1], xyz[:, 0] = (positions_px * scale).T
-    translation = entry.create_dataset("sample_1/geometry_1/translation", data=xyz)
-    translation.attrs["units"] = "m" if in_metres else "pixel"
+    attributes: dict[str, Any] = {"units": "m" if in_metres else "pixel"}
     if stated is not None and not in_metres:
-        translation.attrs["object_pixel_m"] = stated
+        attributes["object_pixel_m"] = stated
+    return xyz, attributes

@@ -52,10 +52,10 @@ def write_cxi_scan(scan: Scan, path: Path, *, compress: bool = True) -> None:
         if isinstance(scan.mask, Masks):
             mask = detector.create_dataset("mask", scan.mask.shape, np.uint32, chunks=(1, height, width), **filters)
             for places, good in batches(scan.mask):
-                mask[places] = _as_bits(good)
+                mask[places] = mask_bits(good)
                 disk.raise_error()
         elif scan.mask is not None:
-            detector["mask"] = _as_bits(scan.mask)
+            detector["mask"] = mask_bits(scan.mask)
         if scan.probe is not None:
             entry["instrument_1/source_1/illumination"] = scan.probe
         if scan.indexes is not None:
@@ -65,5 +65,6 @@ def write_cxi_scan(scan: Scan, path: Path, *, compress: bool = True) -> None:
             entry[f"{group}/translation"] = h5py.SoftLink(f"{entry.name}/sample_1/geometry_1/translation")
 
 
-def _as_bits(good: NDArray[np.bool_]) -> NDArray[np.uint32]:
+def mask_bits(good: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Return a mask as CXI has it: 0 where good."""
     return np.where(good, np.uint32(0), np.uint32(PIXEL_IS_INVALID))

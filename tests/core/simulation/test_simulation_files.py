@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StopToken
 from ptycho_core.formats import read_scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
-from ptycho_core.simulation.files import write_simulation
+from ptycho_core.simulation.files import write_simulation, write_simulation_live
+from tests.helpers.commands import PTYCHO
 
 
 @pytest.mark.parametrize("name", ["star.npz", "star.cxi"])
@@ -46,4 +50,51 @@ def test_a_lazy_simulation_streams_into_a_file(tmp_path: Path, tiny_sim: Simulat
 def test_a_simulation_is_not_written_under_an_unknown_ending(tmp_path: Path, tiny_sim: Simulation) -> None:
     with pytest.raises(InputError, match=r"scan\.tif must end in \.npz or \.cxi"):
         write_simulation(tiny_sim, tmp_path / "scan.tif")
+    assert not list(tmp_path.iterdir())
+
+
+SIZES = {
+    "size": 32,
+    "n_patterns": 60,
+    "step_px": 4,
+    "jitter_px": 1,
+    "defocus_m": 2.5e-3,
+    "guess_defocus_error_m": -6e-4,
+}
+"""Of `tiny_sim`, as flags."""
+
+
+def test_a_scan_that_is_written_live_is_read_while_it_grows_and_whole_at_the_end(
+    tmp_path: Path, tiny_sim: Simulation
+) -> None:
+    path, lengths = tmp_path / "live.cxi", set()
+    spec = dataclasses.asdict(tiny_sim.spec)
+    flags = [word for name, value in spec.items() for word in (f"--{name}", str(value).lower())]
+    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "100", *flags]) as writer:
+        while writer.poll() is None:
+            with contextlib.suppress(InputError):  # not there yet, or without any pattern
+                scan = read_scan(path)
+                lengths.add(len(scan))
+                np.testing.assert_array_equal(scan.patterns[:], tiny_sim.scan.patterns[: len(scan)])
+    assert writer.returncode == 0
+    assert len(lengths) > 1
+    whole, at_once = read_scan(path), read_scan(write_simulation(tiny_sim, tmp_path / "a.cxi")[0])
+    assert not whole.growing
+    np.testing.assert_array_equal(whole.patterns[:], at_once.patterns[:])
+    np.testing.assert_array_equal(whole.positions, at_once.positions)
+    np.testing.assert_array_equal(whole.probe, at_once.probe)
+    assert whole.geometry == at_once.geometry
+
+
+def test_a_scan_that_is_written_live_can_be_broken_off(tmp_path: Path, tiny_sim: Simulation) -> None:
+    stop = StopToken()
+    stop.stop()
+    assert write_simulation_live(tiny_sim, tmp_path / "live.cxi", 10.0, stop) == 0
+    with pytest.raises(InputError, match="it holds no patterns"):
+        read_scan(tmp_path / "live.cxi")
+
+
+def test_only_a_cxi_is_written_live(tmp_path: Path, tiny_sim: Simulation) -> None:
+    with pytest.raises(InputError, match=r"must end in \.cxi"):
+        write_simulation_live(tiny_sim, tmp_path / "live.npz", 10.0, StopToken())
     assert not list(tmp_path.iterdir())
