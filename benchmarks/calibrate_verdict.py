@@ -31,8 +31,8 @@ from exact_scans import CASES, Case, ExactScan, make
 from exact_score import score
 from harness import tell, write_between
 
+from ptycho_core.base.build_config import build_config
 from ptycho_core.base.codec import decode
-from ptycho_core.base.config import build_config
 from ptycho_core.base.verdict import Level
 from ptycho_core.quality.verdict import Signs, judge
 

@@ -16,7 +16,8 @@ from harness import Row, main
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 
-from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.base.choices import EPOCH_METRICS, STEP_METRICS
+from ptycho_core.base.config import Config
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.train.curves_panel import CurvesPanel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch.profilers import SimpleProfiler
 
-from ptycho_core.base.config import build_config
+from ptycho_core.base.build_config import build_config
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.scan_data import ScanData

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ptycho_core.base.config import PRESETS
+from ptycho_core.base.choices import PRESETS
 from ptycho_core.cli import COMMANDS
 from ptycho_core.cli.parser import Parser
 

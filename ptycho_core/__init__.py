@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ptycho_core.base import events as events
+    from ptycho_core.base.build_config import build_config as build_config
     from ptycho_core.base.config import Config as Config
-    from ptycho_core.base.config import build_config as build_config
     from ptycho_core.base.errors import InputError as InputError
     from ptycho_core.base.errors import PtychoError as PtychoError
     from ptycho_core.base.errors import TrainingError as TrainingError
@@ -73,7 +73,7 @@ _HOMES = {
     "Stored": "formats.stored:Stored",
     "TrainingError": "base.errors:TrainingError",
     "best_picture": "engines.best_picture:best_picture",
-    "build_config": "base.config:build_config",
+    "build_config": "base.build_config:build_config",
     "events": "base.events",
     "export": "formats.writers.exports:export",
     "export_checkpoint": "engines.checkpoints:export_checkpoint",

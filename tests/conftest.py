@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on e
 
 import pytest
 
-from ptycho_core.base.config import ENGINES
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation

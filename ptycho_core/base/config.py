@@ -7,74 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from ptycho_core.base.codec import decode, decode_fields, encode, read_json
-from ptycho_core.base.errors import Fix, InputError, Problem, did_you_mean
+from ptycho_core.base.choices import ENGINES, METRICS, PRESETS
+from ptycho_core.base.codec import decode, encode
+from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.base.knobs import Knob, knob
-
-STEP_METRICS = (
-    "poisson_train_loss_step",
-    "learning_rate",
-    "physics_weight",
-    "training_stage",
-    "grad_norm",
-    "patterns_per_second",
-)
-"""What is logged after each optimiser step."""
-EPOCH_METRICS = ("poisson_train_loss_epoch", "poisson_val_loss", "mae_train_loss", "mae_val_loss")
-"""What is logged after each epoch."""
-METRICS = (*STEP_METRICS, *EPOCH_METRICS)
-"""Every metric that is logged, and so may be monitored."""
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"max_epochs": 20},
-    "standard": {},
-    "best": {"max_epochs": 80, "model_width": 24, "warm_start_epochs": 60},
-}
-"""Settings that differ from the defaults, by preset."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What is known of an engine without running it.
-
-    Parameters
-    ----------
-    title
-        In tables.
-    help
-        What it is for.
-    serves_one_scan
-        Whether its checkpoint holds the object of the scan that it was trained on, and so serves no other.
-    polish_epochs
-        Epochs of the direct engine in which a reconstruction ends, where nothing else is asked for.
-    """
-
-    title: str
-    help: str
-    serves_one_scan: bool
-    polish_epochs: int
-
-
-ENGINES = {
-    "pinn": Engine(
-        "network",
-        "Trains a network, which then reconstructs this scan and similar ones in seconds.",
-        serves_one_scan=False,
-        polish_epochs=10,
-    ),
-    "direct": Engine(
-        "direct",
-        "Fits object and probe of this scan alone. For a single scan, try it first.",
-        serves_one_scan=True,
-        polish_epochs=0,
-    ),
-}
-"""The engines by name; `engines.models.MODELS` has their classes."""
 
 
 @dataclass(frozen=True)
@@ -178,12 +117,7 @@ class Config:
         maximum=8,
         none="auto",
     )
-    probe_trainable: bool = knob(
-        True,
-        bool,
-        "Model",
-        "Go on improving the probe while training.",
-    )
+    probe_trainable: bool = knob(True, bool, "Model", "Go on improving the probe while training.")
     probe_search: bool = knob(
         True,
         bool,
@@ -220,10 +154,7 @@ class Config:
         engines=("direct",),
     )
     background: bool = knob(
-        False,
-        bool,
-        "Model",
-        "Fit a constant background, in counts per pixel, beside object and probe.",
+        False, bool, "Model", "Fit a constant background, in counts per pixel, beside object and probe."
     )
     positions: str = knob(
         "check",
@@ -308,12 +239,7 @@ class Config:
         engines=("pinn",),
     )
     accumulate_grad_batches: int = knob(
-        1,
-        int,
-        "Optimisation",
-        "Batches whose gradients are added up before each step.",
-        minimum=1,
-        maximum=65536,
+        1, int, "Optimisation", "Batches whose gradients are added up before each step.", minimum=1, maximum=65536
     )
     gradient_clip_val: float | None = knob(
         None,
@@ -359,23 +285,8 @@ class Config:
         basic=True,
         resumable=True,
     )
-    devices: int | str = knob(
-        1,
-        int,
-        "Execution",
-        "Devices per node.",
-        minimum=1,
-        choices=("auto",),
-        resumable=True,
-    )
-    num_nodes: int = knob(
-        1,
-        int,
-        "Execution",
-        "Nodes of a cluster job.",
-        minimum=1,
-        resumable=True,
-    )
+    devices: int | str = knob(1, int, "Execution", "Devices per node.", minimum=1, choices=("auto",), resumable=True)
+    num_nodes: int = knob(1, int, "Execution", "Nodes of a cluster job.", minimum=1, resumable=True)
     strategy: str = knob(
         "auto",
         str,
@@ -394,20 +305,9 @@ class Config:
         resumable=True,
     )
     deterministic: bool = knob(
-        True,
-        bool,
-        "Execution",
-        "Two runs on one machine and device give the same numbers.",
-        basic=True,
+        True, bool, "Execution", "Two runs on one machine and device give the same numbers.", basic=True
     )
-    seed: int = knob(
-        42,
-        int,
-        "Execution",
-        "Seed of everything that is drawn.",
-        minimum=0,
-        maximum=2**32 - 1,
-    )
+    seed: int = knob(42, int, "Execution", "Seed of everything that is drawn.", minimum=0, maximum=2**32 - 1)
     num_workers: int = knob(
         0,
         int,
@@ -461,13 +361,7 @@ class Config:
         maximum=86400.0,
         resumable=True,
     )
-    quiet: bool = knob(
-        False,
-        bool,
-        "Logging",
-        "Print nothing but results and errors.",
-        resumable=True,
-    )
+    quiet: bool = knob(False, bool, "Logging", "Print nothing but results and errors.", resumable=True)
 
     enable_checkpointing: bool = knob(
         True, bool, "Checkpoints", "Save checkpoints; without them nothing can be resumed."
@@ -490,11 +384,7 @@ class Config:
         choices=("val_loss", *METRICS),
     )
     checkpoint_mode: str = knob(
-        "min",
-        str,
-        "Checkpoints",
-        "Whether the smallest or the largest value is best.",
-        choices=("min", "max"),
+        "min", str, "Checkpoints", "Whether the smallest or the largest value is best.", choices=("min", "max")
     )
     early_stop_patience: int = knob(
         20,
@@ -507,12 +397,7 @@ class Config:
         resumable=True,
     )
     early_stop_min_delta: float = knob(
-        0.0,
-        float,
-        "Checkpoints",
-        "Smallest change that counts as an improvement.",
-        minimum=0.0,
-        resumable=True,
+        0.0, float, "Checkpoints", "Smallest change that counts as an improvement.", minimum=0.0, resumable=True
     )
 
     def __post_init__(self) -> None:
@@ -560,49 +445,3 @@ class Config:
 
 KNOBS: dict[str, Knob] = {f.name: f.metadata["knob"] for f in dataclasses.fields(Config)}
 """Every setting's declaration, in order."""
-
-
-def check_used(names: Iterable[str], engine: str) -> list[Problem]:
-    """Return a warning for each of these settings that an engine does not use."""
-    return [
-        Problem(name, f"{name} changes nothing: the {engine} engine does not use it", "warning")
-        for name in names
-        if not KNOBS[name].serves(engine)
-    ]
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Return the settings that a JSON file names, checked; it need not name all of them."""
-    return decode_fields(Config, read_json(path, "the config file"), str(path))
-
-
-def build_config(*layers: dict[str, Any], **settings: Any) -> Config:
-    """Return the config of layers of settings, later ones winning; the preset that they choose lies below them all.
-
-    Parameters
-    ----------
-    layers
-        Settings by name.
-    settings
-        The last layer.
-
-    Raises
-    ------
-    InputError
-        A name is unknown, or a value is not valid.
-    """
-    merged: dict[str, Any] = {}
-    for layer in (*layers, settings):
-        merged.update(layer)
-    for name in merged:
-        if name not in KNOBS:
-            raise InputError(f"there is no setting {name!r}; {did_you_mean(name, KNOBS, 'see docs/commands.md')}")
-    preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
-    return Config(**{**PRESETS[preset], **merged})
-
-
-def fewest_settings(config: Config) -> dict[str, Any]:
-    """Return the settings that are not as preset and defaults have them: `build_config` makes ``config`` of these."""
-    plain = build_config({"preset": config.preset})
-    beyond = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(plain, name)}
-    return beyond if config.preset == Config().preset else {"preset": config.preset, **beyond}

@@ -19,7 +19,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Go the whole way from a simulated scan to an exported checkpoint; print where everything is."""
     from ptycho_core.base.atomic import explain_write_errors
-    from ptycho_core.base.config import build_config
+    from ptycho_core.base.build_config import build_config
     from ptycho_core.base.verdict import verdict_in
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.engines.checkpoints import export_checkpoint, find_checkpoint

@@ -68,7 +68,7 @@ def _work_off(queue: Queue, quiet: bool) -> int:
 def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState, str]:
     """Train and reconstruct, as the window does; return what became of it."""
     from ptycho_core.base.atomic import write_json
-    from ptycho_core.base.config import build_config
+    from ptycho_core.base.build_config import build_config
     from ptycho_core.engines.reconstruct import reconstruct, write_results
     from ptycho_core.engines.training import train
     from ptycho_core.preprocessing import open_scan

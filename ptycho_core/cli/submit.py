@@ -19,7 +19,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the job script of a run into its folder and hand it over."""
-    from ptycho_core.base.config import build_config
+    from ptycho_core.base.build_config import build_config
     from ptycho_core.base.errors import InputError
     from ptycho_core.runs.job import log_of, submit
     from ptycho_core.runs.run import resumable, resumed_config

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.config import KNOBS, Config, build_config, check_used, read_settings
+from ptycho_core.base.build_config import build_config, check_used, read_settings
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import (
     add_knobs,

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptycho_core.base.config import KNOBS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import TrainingError
 from ptycho_core.base.events import Status
 from ptycho_core.cli.arguments import add_knobs, add_reading, given_source, refuse_accelerator

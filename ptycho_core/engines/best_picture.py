@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ptycho_core.base.config import KNOBS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, StopToken
 from ptycho_core.engines.reconstruct import Written, reconstruct, write_results

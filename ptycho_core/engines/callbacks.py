@@ -13,7 +13,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from ptycho_core.base import events
-from ptycho_core.base.config import METRICS
+from ptycho_core.base.choices import METRICS
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ptycho_core.base.atomic import atomic_write
-from ptycho_core.base.config import ENGINES, KNOBS, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import write_json
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.codec import encode
-from ptycho_core.base.config import ENGINES
 from ptycho_core.base.errors import InputError, TrainingError, raise_errors
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.canvas import LIT, Canvas

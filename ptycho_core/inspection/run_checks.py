@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptycho_core.base.config import ENGINES, KNOBS, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.base.file_state import changed_since
 from ptycho_core.inspection.memory import check_memory

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
+from ptycho_core.base.build_config import build_config, fewest_settings
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.runs.record import CHECKPOINTS, JOB
 from ptycho_core.runs.site import Site

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base import events
-from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.base.choices import EPOCH_METRICS, STEP_METRICS
+from ptycho_core.base.config import Config
 from ptycho_core.base.verdict import Verdict
 from ptycho_core.runs.growing_table import Column, GrowingTable
 from ptycho_core.runs.record import RunInfo, checkpoint_table

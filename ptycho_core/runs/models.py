@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.suitability import check_suitability

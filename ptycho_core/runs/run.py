@@ -26,7 +26,8 @@ from typing import Any
 
 from ptycho_core.base import events
 from ptycho_core.base.atomic import explain_write_errors, write_json
-from ptycho_core.base.config import EPOCH_METRICS, KNOBS, Config
+from ptycho_core.base.choices import EPOCH_METRICS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.environment import versions
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.process import ProcessMark

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ptycho_core.base.config import KNOBS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError, did_you_mean
 from ptycho_core.base.events import Status
 from ptycho_core.runs.record import RECORD, RunInfo, read_metrics, read_run

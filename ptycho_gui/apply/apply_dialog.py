@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
-from ptycho_core.base.config import ENGINES, KNOBS
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import KNOBS
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.model_choice import ModelChoice
 from ptycho_gui.kit.checked_dialog import CheckedDialog

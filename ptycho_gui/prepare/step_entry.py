@@ -11,7 +11,6 @@ import numpy as np
 
 from ptycho_core.preprocessing.preview import Look
 from ptycho_core.scan.steps import (
-    STEPS,
     Bin,
     Centre,
     Crop,
@@ -77,14 +76,6 @@ def _words(name: str, text: str) -> str:
 def title(kind: type[Step]) -> str:
     """Return what the window calls a kind of step: ``Mask rectangle``."""
     return " ".join(re.findall("[A-Z][a-z]*", kind.__name__)).capitalize()
-
-
-def sections() -> dict[str, list[type[Step]]]:
-    """Return the kinds of steps by the heading under which they are offered."""
-    found: dict[str, list[type[Step]]] = {}
-    for kind in STEPS.values():
-        found.setdefault(kind.section(), []).append(kind)
-    return found
 
 
 def new_entry(kind: type[Step], look: Look, highest: float) -> StepEntry:

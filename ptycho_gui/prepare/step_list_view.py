@@ -8,9 +8,10 @@ from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QListView, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from ptycho_core.scan.steps import SECTIONS
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.prepare.step_entry import sections, title
+from ptycho_gui.prepare.step_entry import title
 from ptycho_gui.prepare.step_list import StepList
 from ptycho_gui.prepare.steps_menu import StepsMenu
 
@@ -109,7 +110,7 @@ class StepListView(QWidget):
 
     def _kinds(self) -> QMenu:
         menu = QMenu(self)
-        for heading, kinds in sections().items():
+        for heading, kinds in SECTIONS.items():
             submenu = menu.addMenu(f"&{heading}")
             submenu.setToolTipsVisible(True)
             for kind in kinds:

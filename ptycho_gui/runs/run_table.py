@@ -11,7 +11,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QPixmap
 
-from ptycho_core.base.config import ENGINES
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.events import Status
 from ptycho_core.base.verdict import Level
 from ptycho_core.runs.record import BrokenRun, RunInfo

@@ -7,7 +7,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from ptycho_core.base.config import KNOBS, Config, build_config, fewest_settings
+from ptycho_core.base.build_config import build_config, fewest_settings
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.inspection import Inspection

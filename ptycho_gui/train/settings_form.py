@@ -7,7 +7,9 @@ import math
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
 
-from ptycho_core.base.config import ENGINES, KNOBS, PRESETS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.choices import ENGINES, PRESETS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_gui.kit.labels import label_of, mnemonics
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields

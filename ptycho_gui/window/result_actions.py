@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from ptycho_core.base.config import ENGINES
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.errors import Problem
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory

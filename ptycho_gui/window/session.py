@@ -11,7 +11,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from ptycho_core.base.config import KNOBS, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.config import KNOBS
 from ptycho_core.base.events import PartBegan, PreviewReady, Stage, StageChanged, Status
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection

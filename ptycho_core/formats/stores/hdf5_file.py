@@ -210,3 +210,10 @@ def _open_item(group: h5py.Group, name: str) -> Any:
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_efile_prefix(b"${ORIGIN}")
     return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
+
+
+def virtual_sources(dataset: h5py.Dataset) -> dict[str, Path]:
+    """Return the files that a virtual dataset is put together from, by the names that it has for them."""
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
+    names = sorted({source.file_name for source in sources} - {"."})
+    return {name: beside(Path(dataset.file.filename), name) for name in names if "%" not in name}

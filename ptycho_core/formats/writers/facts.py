@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ptycho_core.base.config import ENGINES
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.scan.reconstruction import Reconstruction
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.atomic import atomic_write
-from ptycho_core.base.config import KNOBS, Config, fewest_settings
+from ptycho_core.base.build_config import fewest_settings
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.verdict import Level, Verdict, verdict_in
 from ptycho_core.formats.writers.facts import facts_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.base.events import Status, StopToken
 from ptycho_core.formats import format_of

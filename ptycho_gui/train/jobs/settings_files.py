@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.base.atomic import atomic_write, write_json
-from ptycho_core.base.config import read_settings
+from ptycho_core.base.build_config import read_settings
 from ptycho_core.base.events import StopToken
 from ptycho_core.inspection.disk import free_bytes
 from ptycho_gui.kit.threads.worker import Job

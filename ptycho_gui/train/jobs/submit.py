@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.config import build_config
+from ptycho_core.base.build_config import build_config
 from ptycho_core.base.events import StopToken
 from ptycho_core.runs.command_line import command_line
 from ptycho_core.runs.follow import wait_for_run

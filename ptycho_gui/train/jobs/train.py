@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ptycho_core.base.atomic import write_json
-from ptycho_core.base.config import build_config
+from ptycho_core.base.build_config import build_config
 from ptycho_core.base.events import StopToken
 from ptycho_core.runs.command_line import command_line
 from ptycho_core.runs.record import RunInfo, read_run

@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptycho_core.base.config import (
-    ENGINES,
-    KNOBS,
-    METRICS,
-    PRESETS,
-    Config,
-    build_config,
-    check_used,
-    fewest_settings,
-    read_settings,
-)
+from ptycho_core.base.build_config import build_config, check_used, fewest_settings, read_settings
+from ptycho_core.base.choices import ENGINES, METRICS, PRESETS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 
 

@@ -14,7 +14,9 @@ import pytest
 
 from ptycho_core import __version__, cli
 from ptycho_core.base import events
-from ptycho_core.base.config import KNOBS, PRESETS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.choices import PRESETS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.cli import arguments, output, parser, train
 from ptycho_core.runs import run as runs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ptycho_core.base.config import build_config
+from ptycho_core.base.build_config import build_config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
 from ptycho_core.engines.training import resume, train

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptycho_core.base.config import build_config
+from ptycho_core.base.build_config import build_config
 from ptycho_core.engines.training import train
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.assemble import assemble

@@ -16,7 +16,8 @@ import pytest
 import torch
 import yaml
 
-from ptycho_core.base.config import METRICS, STEP_METRICS, Config
+from ptycho_core.base.choices import METRICS, STEP_METRICS
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import (
     BatchDone,

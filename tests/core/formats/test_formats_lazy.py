@@ -15,7 +15,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.stores import store
-from ptycho_core.formats.stores.hdf5_store import Hdf5Source
+from ptycho_core.formats.stores.hdf5_source import Hdf5Source
 from ptycho_core.formats.stores.npz_store import MappedArray
 from ptycho_core.scan import survey as survey_module
 from tests.helpers import scan_files as files

@@ -13,7 +13,8 @@ import pytest
 
 from ptycho_core import cli
 from ptycho_core.base.atomic import write_json
-from ptycho_core.base.config import Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptycho_core.base.config import METRICS, Config
+from ptycho_core.base.choices import METRICS
+from ptycho_core.base.config import Config
 from ptycho_core.base.events import BatchDone, EpochDone
 from ptycho_core.runs.curves import CHARTS, Curve, charts_of, curves_of, overlaid, smoothed
 from ptycho_core.runs.history import RunHistory

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ptycho_core.base.config import EPOCH_METRICS, STEP_METRICS, Config
+from ptycho_core.base.choices import EPOCH_METRICS, STEP_METRICS
+from ptycho_core.base.config import Config
 from ptycho_core.base.events import BatchDone, EpochDone, RunFailed, RunFinished, RunStarted, StageChanged
 from ptycho_core.runs.growing_table import GrowingTable
 from ptycho_core.runs.history import Best, RunHistory

@@ -239,15 +239,6 @@ def test_steps_that_hold_commas_have_no_flags(step):
         steps_to_flags([step])
 
 
-def test_steps_are_offered_under_the_heading_of_their_own_settings():
-    assert [kind.section() for kind in (Crop, STEPS["dark"], MaskFile, Region)] == [
-        "Detector",
-        "Counts",
-        "Mask",
-        "Selection",
-    ]
-
-
 @pytest.mark.parametrize("command", ["train", "reconstruct", "inspect", "convert", "orient"])
 def test_every_command_that_reads_a_scan_takes_steps_in_the_order_given(command, tmp_path):
     (tmp_path / "steps.json").write_text(json.dumps(steps_to_dict([Crop(32), Bin(2)])))

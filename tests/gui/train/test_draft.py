@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ptycho_core.base.config import PRESETS, Config, build_config
+from ptycho_core.base.build_config import build_config
+from ptycho_core.base.choices import PRESETS
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.inspection.inspection import inspect
 from ptycho_gui.train.draft import Draft

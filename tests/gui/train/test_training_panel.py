@@ -11,7 +11,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
 from ptycho_core import cli
-from ptycho_core.base.config import KNOBS, Config, build_config, read_settings
+from ptycho_core.base.build_config import build_config, read_settings
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.cli import train
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import inspect

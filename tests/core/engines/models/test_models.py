@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ptycho_core.base.config import ENGINES, Config
+from ptycho_core.base.choices import ENGINES
+from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes
