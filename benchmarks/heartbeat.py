@@ -77,7 +77,7 @@ def journey(heart: Heart, scan: Path, folder: Path, beside: str) -> Iterator[Row
     window.resize(1280, 800)
     window.show()
     session, began, pictures = window.session, times(), []
-    window.object.jobs.succeeded.connect(lambda ready: pictures.append(times() - began))
+    window.panels.object.jobs.succeeded.connect(lambda ready: pictures.append(times() - began))
     yield from heart.during(f"opening{beside}", lambda: window.open_path(scan), session.loader.opened)
     for engine, settings in (
         ("solver", {"engine": "direct", "max_epochs": SOLVER_EPOCHS}),

@@ -115,7 +115,7 @@ class _Opening:
         self._wait(_PATIENCE_MS)
         source = self.window.session.loader.source
         for index in (7, 30, 59) if source is not None and source.file == path else ():
-            self.window.data.select(index)
+            self.window.panels.data.select(index)
             self._wait(_LOOK_MS)
 
     def _wait(self, milliseconds: int) -> None:

@@ -158,11 +158,11 @@ def _show_scan(camera: Photographer, path: Path) -> None:
     size = window.session.loader.looked.scan.patterns.shape[-1]
     steps = (MaskRectangle(size // 2 - 4, 0, size // 2 + 4, size // 4), Crop(size * 3 // 4 // 2 * 2))
     for row, step in enumerate(steps):
-        window.prepare.model.insert(row, StepEntry.of(step))
+        window.panels.prepare.model.insert(row, StepEntry.of(step))
     camera.wait(2)
     camera.take("prepare", "prepare", "before_after")
-    while window.prepare.model.entries:
-        window.prepare.model.remove(0)
+    while window.panels.prepare.model.entries:
+        window.panels.prepare.model.remove(0)
     camera.wait(1)
 
 
@@ -180,7 +180,7 @@ def _show_settings(camera: Photographer) -> None:
 
 def _show_runs(camera: Photographer, folder: Path) -> None:
     window, session = camera.window, camera.window.session
-    window.training.output_folder = folder / "star-network"
+    window.panels.training.output_folder = folder / "star-network"
     camera.until(lambda: window.commands["start"].isEnabled(), "the run can be started")
     window.commands["start"].trigger()
     camera.until(lambda: session.run and session.run.history.epoch >= EPOCHS // 2, "half of the epochs are done")
@@ -188,28 +188,28 @@ def _show_runs(camera: Photographer, folder: Path) -> None:
     camera.take("curves", "curves")
     camera.until(lambda: not session.busy and session.reconstruction, "the run is reconstructed")
     camera.take("finished", "object", "checkpoints")
-    early = next(row.path for row in window.checkpoints.table.rows if row.saved.epoch == EARLY_EPOCH)
+    early = next(row.path for row in window.panels.checkpoints.table.rows if row.saved.epoch == EARLY_EPOCH)
     session.compare(session.run.history.best_checkpoint, early)
     camera.until(lambda: not session.busy, "two checkpoints are reconstructed")
-    window.object.rings.setChecked(True)
+    window.panels.object.rings.setChecked(True)
     camera.wait(2)
     camera.take("compare", "object")
     session.draft.load({"engine": "direct", "loss": "mae", "max_epochs": EPOCHS})
-    window.training.output_folder = folder / "star-direct"
+    window.panels.training.output_folder = folder / "star-direct"
     camera.until(lambda: window.commands["start"].isEnabled(), "the next run can be started")
     window.commands["start"].trigger()
     camera.until(lambda: not session.busy and session.reconstruction, "the next run is reconstructed")
-    window.runs.overlay_requested.emit(folder / "star-network")
+    window.panels.runs.overlay_requested.emit(folder / "star-network")
     camera.wait(2)
     camera.take("overlay", "curves")
 
 
 def _show_results(camera: Photographer, folder: Path) -> None:
     window = camera.window
-    window.runs.set_folder(folder)
+    window.panels.runs.set_folder(folder)
     camera.wait(2)
     select = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
-    window.runs.view.selectionModel().select(window.runs.view.model().index(0, 0), select)
+    window.panels.runs.view.selectionModel().select(window.panels.runs.view.model().index(0, 0), select)
     camera.take("runs", "runs", "object")
     camera.take("log", "log")
     for name, trigger in (

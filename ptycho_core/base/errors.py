@@ -96,6 +96,13 @@ def raise_errors(problems: Iterable[Problem]) -> None:
         raise InputError("; ".join(errors))
 
 
+def sentence_of(error: BaseException) -> str:
+    """Return the sentence of an error of ours; of any other its kind and what it says, on one line."""
+    if isinstance(error, PtychoError):
+        return str(error)
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return the end of a sentence on a name that is not ``known``: the one most like it, or else which there are.
 

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from ptycho_core import __version__
-from ptycho_core.base.errors import InputError, PtychoError, did_you_mean
+from ptycho_core.base.errors import InputError, PtychoError, did_you_mean, sentence_of
 from ptycho_core.cli.output import say
 from ptycho_core.cli.parser import Parser, dashed
 
@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             flags = error.by_command if isinstance(error, InputError) else ""
             say(f"error: {error}{f'; {flags}' if flags else ''}")
             return error.exit_code
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"error: internal error: {what}; run again with --debug for its traceback")
+        say(f"error: {sentence_of(error)}; run again with --debug for its traceback")
         return 3
 
 

@@ -18,7 +18,7 @@ import torch
 from ptycho_core.base import events as happenings
 from ptycho_core.base.codec import decode_fields
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError, PtychoError, TrainingError, raise_errors
+from ptycho_core.base.errors import InputError, TrainingError, raise_errors, sentence_of
 from ptycho_core.base.events import Cancelled, Event, EventHandler, Status, StopToken
 from ptycho_core.base.file_state import changed_since
 from ptycho_core.engines.callbacks import (
@@ -34,6 +34,7 @@ from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.divergence import RollBack, no_picture
+from ptycho_core.engines.failures import explained
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
 from ptycho_core.engines.mode_count import choose_modes
 from ptycho_core.engines.models import MODELS
@@ -231,8 +232,8 @@ class _Training:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 self._finish(Status.INTERRUPTED, "interrupted by Ctrl-C")
                 raise KeyboardInterrupt from error
-            failure = _explained(error)
-            self.emit(happenings.RunFailed(str(self.folder), _sentence(failure)))
+            failure = explained(error)
+            self.emit(happenings.RunFailed(str(self.folder), sentence_of(failure)))
             if failure is error:
                 raise
             raise failure from error
@@ -392,39 +393,3 @@ class _Training:
             reason = f"{reason}; {changed}"
         best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
         self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
-
-
-def _sentence(failure: BaseException) -> str:
-    if isinstance(failure, PtychoError):
-        return str(failure)
-    return " ".join(f"internal error: {type(failure).__name__}: {failure}".split())
-
-
-def _explained(error: BaseException) -> BaseException:
-    """Return the failure in a sentence for the operator, or the error itself where it has one or is none of ours."""
-    if isinstance(error, TrainingError):
-        return error
-    text = str(error)
-    if text.startswith("Caught ") and "DataLoader worker" in text:  # a traceback, and the sentence at its end
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    if isinstance(error, PtychoError):
-        return TrainingError(text)
-    if (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "not enough memory" in text
-        or "out of memory" in text
-    ):
-        return TrainingError(
-            "training ran out of memory; checkpoints so far are kept. Try a smaller batch_size, gridsize or "
-            "model_width, or another accelerator"
-        )
-    if "DataLoader worker" in text:
-        return TrainingError(
-            f"a process that reads patterns died; checkpoints so far are kept. Try num_workers 0 ({text})"
-        )
-    if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in text:
-        return TrainingError("another of the processes that train together ended; checkpoints so far are kept")
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return TrainingError(f"training stopped: {error.strerror or text}{where}; checkpoints so far are kept")
-    return error

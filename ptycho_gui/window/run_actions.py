@@ -41,6 +41,7 @@ class RunActions(QObject):
         self._session, self._training, self._steps, self._window = session, training, steps, window
         self.search: SearchDialog | None = None
         session.changed.connect(self._follow)
+        session.run_shown.connect(self._propose_another_folder)
 
     def why_not(self) -> str | None:
         """Say why neither a best picture nor a search can begin now; None where both can."""
@@ -110,11 +111,6 @@ class RunActions(QObject):
         self.search.show()
         self.search.raise_()
 
-    def propose_next_folder(self) -> None:
-        """Propose a folder for the next run that none of those on their way writes into."""
-        run = self._session.run
-        self._training.renew_output_folder((*self._session.queue.folders, *([run.folder] if run else [])))
-
     def _why_no_folder(self) -> str | None:
         return None if self._training.output_folder else "Choose an output folder first."
 
@@ -135,7 +131,7 @@ class RunActions(QObject):
         except PtychoError as error:
             self._session.message.emit("error", str(error))
         else:
-            self.propose_next_folder()
+            self._propose_next_folder()
             self.queued.emit()
 
     @Slot(object, int)
@@ -145,6 +141,16 @@ class RunActions(QObject):
             base = folder.with_name(f"{source.file.stem}-search")
             search = self._session.search_settings
             self._steps.applied_before("start", lambda: search(base, varied, patterns))
+
+    @Slot()
+    def _propose_another_folder(self) -> None:
+        if self._session.training:
+            self._propose_next_folder()
+
+    def _propose_next_folder(self) -> None:
+        """Propose a folder for the next run that none of those on their way writes into."""
+        run = self._session.run
+        self._training.renew_output_folder((*self._session.queue.folders, *([run.folder] if run else [])))
 
     @Slot()
     def _follow(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
-from ptycho_core.runs.queue import Entry
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.runs.requests import Wish
@@ -39,25 +37,10 @@ from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
 from ptycho_gui.window.elsewhere import Elsewhere
+from ptycho_gui.window.queue_turn import QueueTurn
+from ptycho_gui.window.shown_run import IN_ORDER, ShownRun, shortcomings
 
-_IN_ORDER = (Status.FINISHED, Status.STOPPED)
 _BUSY = "Another run can be opened when nothing runs any more."
-
-
-@dataclass(frozen=True, eq=False)
-class ShownRun:
-    """The run that the window shows: where it is, of which scan, its numbers, and its record once that was read."""
-
-    folder: Path
-    scan: Path | None
-    history: RunHistory
-    info: RunInfo | None = None
-
-
-def shortcomings(info: RunInfo) -> list[str]:
-    """Return what an operator has to know of a run that has ended, beside the reason why it did."""
-    missing = info.why_no_picture if info.status in _IN_ORDER else ""
-    return [*([f"there is no picture, as {missing}"] if missing else []), *info.rollbacks]
 
 
 class Session(QObject):
@@ -102,11 +85,10 @@ class Session(QObject):
         self.folder: Path | None = None
         """Of the run that is shown, or of the picture where that is of none."""
         self.training = False
-        self._queued: Entry | None = None  # of the queue, is being trained
-        self._pictured: Entry | None = None  # has been trained, and is being reconstructed
         self._scan: Scan | None = None  # of the run that is shown, where it is at hand
         self._applied: ScanSource | None = None  # the scan of the picture, where that is of no run
-        self.works_off_queue = self.closing = False
+        self.turn = QueueTurn(self.queue)
+        self.closing = False
         self.at_work = ""
         """What computes, or did last, in words."""
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
@@ -199,7 +181,7 @@ class Session(QObject):
 
     def start_queue(self) -> None:
         """Train what waits, one run after another."""
-        self.works_off_queue = True
+        self.turn.active = True
         if not self.busy:
             self._go_on()
 
@@ -216,7 +198,7 @@ class Session(QObject):
 
     def pause_queue(self) -> None:
         """Begin no other run of the queue when the present one has ended."""
-        self.works_off_queue = False
+        self.turn.active = False
         self.changed.emit()
 
     def resume_run(self, folder: Path) -> None:
@@ -231,7 +213,7 @@ class Session(QObject):
 
     def stop(self) -> None:
         """End what runs in good order, here or else in the process whose run is shown; the queue waits."""
-        self.works_off_queue = False
+        self.turn.active = False
         self._ask(Wish.STOP)
         self._compute.stop()
         if self.training:
@@ -239,7 +221,7 @@ class Session(QObject):
 
     def cancel(self) -> None:
         """End what runs at once, here or else in the process whose run is shown; the queue waits."""
-        self.works_off_queue = False
+        self.turn.active = False
         self._ask(Wish.CANCEL)
         self._compute.cancel()
 
@@ -391,15 +373,14 @@ class Session(QObject):
         """Keep the record, and show what the best checkpoint makes of the scan."""
         self._end_training(info.status, info.reason, "; ".join([info.reason, *shortcomings(info)]))
         self.keep_record(info)
-        if info.status in _IN_ORDER and not info.why_no_picture and not self.closing:
+        if info.status in IN_ORDER and not info.why_no_picture and not self.closing:
             self.reconstruct(info.best_checkpoint or info.last_checkpoint)
         self.trained.emit(info)
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
         self.message.emit("error", failure.sentence)
-        if self._pictured is not None:
-            self.queue.failed(self._pictured, f"trained, but not reconstructed: {failure.sentence}")
+        self.turn.fail_picture(failure.sentence)
         self._break_off(Status.FAILED, failure.sentence)
 
     @Slot()
@@ -419,10 +400,7 @@ class Session(QObject):
             return
         self.run.history.end(status, reason)
         self.heard.emit(())
-        if (queued := self._queued) is not None:
-            over = {Status.FAILED: self.queue.failed, Status.CANCELLED: self.queue.skipped}.get(status, self.queue.done)
-            over(queued, remark or reason)
-            self._pictured, self._queued = queued, None
+        self.turn.end_training(status, remark or reason)
         self.recorded.emit()
 
     @Slot(object)
@@ -442,15 +420,12 @@ class Session(QObject):
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
         self.planned.emit(None)
-        self._pictured = None
-        queued = self.queue.next() if self.works_off_queue else None
-        if queued is None:
-            self.works_off_queue = False
+        run = self.turn.next()
+        if run is None:
             self.changed.emit()
             self.idle.emit()
-            return
-        self._queued, run = queued, queued.run
-        self._train(run.settings, run.folder, run.source, lambda: open_scan(run.source))
+        else:
+            self._train(run.settings, run.folder, run.source, lambda: open_scan(run.source))
 
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""

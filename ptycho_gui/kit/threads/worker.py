@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from ptycho_core.base.errors import Fix, InputError, PtychoError
+from ptycho_core.base.errors import Fix, InputError, sentence_of
 from ptycho_core.base.events import BatchDone, Cancelled, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
@@ -78,7 +78,7 @@ class Worker(QThread):
             self.cancelled.emit()
         except Exception as error:
             bundle.flush()
-            sentence = str(error) if isinstance(error, PtychoError) else _internal(error)
+            sentence = sentence_of(error)
             _log.error("%s", sentence)
             _log.debug("how it came to the failure above:", exc_info=True)
             fixes = error.fixes if isinstance(error, InputError) else ()
@@ -106,7 +106,3 @@ class _Bundle:
             self.emit(tuple(self.held))
         self.held = []
         self.due = time.monotonic() + _EVERY_S
-
-
-def _internal(error: BaseException) -> str:
-    return " ".join(f"internal error: {type(error).__name__}: {error}".split())

@@ -33,7 +33,7 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     qtbot.waitUntil(action.isEnabled)
     window.session.draft.set("accelerator", "cpu")
     parts = []
-    window.session.planned.connect(lambda part: parts.append((part and part.what, window.run_bar.state)))
+    window.session.planned.connect(lambda part: parts.append((part and part.what, window.panels.run_bar.state)))
 
     action.trigger()
     dialog = window.findChild(BestPictureDialog)
@@ -48,8 +48,8 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     assert told[-2:] == ["the picture of all patterns", None]
     assert "The first fit. " in parts[1][1]
     assert len(window.session.reconstruction.positions_px) == 48
-    assert "Before that: leave out the bright patterns." in window.message_bar.text
-    qtbot.waitUntil(lambda: bool(window.object.verdict.text))
+    assert "Before that: leave out the bright patterns." in window.panels.message_bar.text
+    qtbot.waitUntil(lambda: bool(window.panels.object.verdict.text))
     run = find_runs(tmp_path)[0]
     assert run.folder == window.session.run.folder
     assert (run.reconstruction / "metrics.json").exists()

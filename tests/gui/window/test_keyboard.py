@@ -50,7 +50,7 @@ def focus_on(window, name, qtbot):
 
 
 def test_each_menu_opens_by_its_letter_and_the_first_by_f10_whichever_panel_has_the_focus(window, qtbot):
-    window.training.form.unfold.setChecked(True)
+    window.panels.training.form.unfold.setChecked(True)
     for dock in ("training", "prepare", "curves", "object", "before_after", "runs", "queue"):
         focus_on(window, dock, qtbot)
         for name, letter in (("File", "F"), ("Result", "E"), ("View", "V"), ("Help", "H"), ("Run", "R")):
@@ -68,7 +68,7 @@ def test_no_letter_is_that_of_two_things_in_a_panel_or_of_one_and_a_menu(window,
         action.text()[action.text().index("&") + 1].lower() for action in window.menuBar().actions()
     }
     seen = set()
-    window.training.form.unfold.setChecked(True)
+    window.panels.training.form.unfold.setChecked(True)
     for name in window.docks.names:
         window.docks.show(name)
         qtbot.waitUntil(window.docks.panel(name).isVisible)
@@ -83,10 +83,10 @@ def test_no_letter_is_that_of_two_things_in_a_panel_or_of_one_and_a_menu(window,
 def test_a_letter_is_that_of_the_panel_that_has_the_focus(window, qtbot):
     focus_on(window, "runs", qtbot)
     qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
-    assert window.runs.field.isAncestorOf(QApplication.focusWidget())
+    assert window.panels.runs.field.isAncestorOf(QApplication.focusWidget())
     focus_on(window, "training", qtbot)
     qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
-    qtbot.waitUntil(window.training.form.unfold.isChecked)
+    qtbot.waitUntil(window.panels.training.form.unfold.isChecked)
 
 
 def test_tab_leads_through_the_panels_in_sight_and_into_none_behind_a_tab(window, qtbot):
@@ -113,10 +113,13 @@ def test_the_object_fills_the_screen_and_the_window_is_afterwards_as_before(wind
     qtbot.waitUntil(lambda: window.docks["object"].size() == window.size())
     assert window.isFullScreen()
     qtbot.keyClick(window, key)
-    qtbot.waitUntil(window.training.isVisible)
+    qtbot.waitUntil(window.panels.training.isVisible)
     assert not window.isFullScreen()
     assert {name for name in window.docks.names if window.docks[name].isHidden()} == before
-    assert all(bar.isVisible() for bar in (window.menuBar(), window.run_bar, window.message_bar, window.object))
+    assert all(
+        bar.isVisible()
+        for bar in (window.menuBar(), window.panels.run_bar, window.panels.message_bar, window.panels.object)
+    )
 
 
 def test_nothing_is_cut_off_in_a_small_window_with_all_settings_unfolded(window, qtbot):
@@ -124,7 +127,7 @@ def test_nothing_is_cut_off_in_a_small_window_with_all_settings_unfolded(window,
     window.resize(1280, 800)
     window.docks.arrange()
     window.docks.share_room()
-    window.training.form.unfold.setChecked(True)
+    window.panels.training.form.unfold.setChecked(True)
     assert window.minimumSizeHint().width() <= 1280
     for name in window.docks.names:
         window.docks.show(name)

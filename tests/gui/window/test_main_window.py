@@ -62,22 +62,22 @@ def with_scan(window, qtbot, scan_path):
 
 def run_to_the_end(window, qtbot, folder, **settings):
     window.session.draft.load({**DIRECT, **settings})
-    window.training.output_folder = folder
+    window.panels.training.output_folder = folder
     qtbot.waitUntil(lambda: window.commands["start"].isEnabled())
     with qtbot.waitSignal(window.session.idle):
         window.commands["start"].trigger()
 
 
 def test_at_first_it_shows_the_three_steps_and_says_why_nothing_can_start(window):
-    assert window.welcome.isVisible()
+    assert window.panels.welcome.isVisible()
     assert not window.commands["start"].isEnabled()
     assert "Open a scan first" in window.commands["start"].toolTip()
 
 
 def test_an_open_scan_can_be_started(with_scan):
     assert with_scan.commands["start"].isEnabled()
-    assert not with_scan.welcome.isVisible()
-    assert with_scan.data.isVisible()
+    assert not with_scan.panels.welcome.isVisible()
+    assert with_scan.panels.data.isVisible()
 
 
 def test_an_invalid_grouping_disables_start_with_the_reason_and_its_fix_enables_it(with_scan):
@@ -86,23 +86,23 @@ def test_an_invalid_grouping_disables_start_with_the_reason_and_its_fix_enables_
     start = with_scan.commands["start"]
     assert not start.isEnabled()
     assert "neighbor count must be at least 9 (it is 4)" in start.toolTip()
-    with_scan.scan.fix_requested.emit(Fix("neighbor count 9", "neighbor_count", 9))
+    with_scan.panels.scan.fix_requested.emit(Fix("neighbor count 9", "neighbor_count", 9))
     assert start.isEnabled()
 
 
 def test_an_assumption_is_answered_in_the_scan_panel(with_scan, qtbot):
     with qtbot.waitSignal(with_scan.session.loader.opened):
-        with_scan.scan.setting_chosen.emit("energy_ev", "8800")
+        with_scan.panels.scan.setting_chosen.emit("energy_ev", "8800")
     assert with_scan.session.loader.looked.scan.geometry.energy_ev == 8800
 
 
 def test_a_scan_that_is_opened_shows_its_data_and_the_run_of_another_one_is_named_as_such(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=1)
-    qtbot.waitUntil(with_scan.object.isVisible)
-    assert with_scan.shown.text() == "Open scan: scan.npz   Run shown: run"
+    qtbot.waitUntil(with_scan.panels.object.isVisible)
+    assert with_scan.panels.shown.text() == "Open scan: scan.npz   Run shown: run"
     with_scan.open_path(Path(shutil.copy(with_scan.session.loader.source.path, tmp_path / "other.npz")))
-    qtbot.waitUntil(with_scan.data.isVisible)
-    assert with_scan.shown.text() == "Open scan: other.npz   Run shown: run, of scan.npz"
+    qtbot.waitUntil(with_scan.panels.data.isVisible)
+    assert with_scan.panels.shown.text() == "Open scan: other.npz   Run shown: run, of scan.npz"
 
 
 def steps_not_applied(window, monkeypatch, agrees):
@@ -111,8 +111,8 @@ def steps_not_applied(window, monkeypatch, agrees):
         "ptycho_gui.window.unapplied_steps.confirmed",
         lambda parent, title, question, verb, otherwise: bool(asked.append((question, verb))) or agrees,
     )
-    window.prepare.model.insert(0, StepEntry.of(Crop(12)))
-    assert window.prepare.unapplied
+    window.panels.prepare.model.insert(0, StepEntry.of(Crop(12)))
+    assert window.panels.prepare.unapplied
     return asked
 
 
@@ -125,7 +125,7 @@ def test_steps_that_are_not_applied_are_asked_about_before_they_are_lost(with_sc
     assert [verb for _, verb in asked] == ["&Lose the steps"] * 3
     assert "not applied to scan.npz" in asked[0][0]
     assert with_scan.session.loader.source.path.name == "scan.npz"
-    with_scan.prepare.model.remove(0)
+    with_scan.panels.prepare.model.remove(0)
     with qtbot.waitSignal(with_scan.session.loader.opened):
         with_scan.open_path(Path(other))
     assert len(asked) == 3
@@ -134,7 +134,7 @@ def test_steps_that_are_not_applied_are_asked_about_before_they_are_lost(with_sc
 def test_a_run_starts_with_the_steps_that_are_seen_or_not_at_all(with_scan, qtbot, monkeypatch, tmp_path):
     asked = steps_not_applied(with_scan, monkeypatch, agrees=True)
     with_scan.session.draft.load({**DIRECT, "max_epochs": 1})
-    with_scan.training.output_folder = tmp_path / "run"
+    with_scan.panels.training.output_folder = tmp_path / "run"
     qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["start"].trigger()
@@ -147,9 +147,9 @@ def test_a_file_that_is_no_scan_is_explained_and_the_window_goes_on(with_scan, q
     bad.write_bytes(b"no HDF5")
     with qtbot.waitSignal(with_scan.session.loader.failed):
         with_scan.open_path(bad)
-    assert with_scan.scan.isVisible()
-    assert any(str(bad) in label.text() for label in with_scan.scan.findChildren(QLabel) if label.isVisible())
-    assert with_scan.message_bar.text == ""
+    assert with_scan.panels.scan.isVisible()
+    assert any(str(bad) in label.text() for label in with_scan.panels.scan.findChildren(QLabel) if label.isVisible())
+    assert with_scan.panels.message_bar.text == ""
     assert with_scan.commands["start"].isEnabled()
 
 
@@ -179,18 +179,18 @@ def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(wi
     assert with_scan.session.run.history.best_checkpoint == read_run(tmp_path / "run").best_checkpoint
     for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
-    assert "Finished" in with_scan.run_bar.state
+    assert "Finished" in with_scan.panels.run_bar.state
     assert with_scan.windowTitle() == "Open scan: scan.npz; Run shown: run"
-    qtbot.waitUntil(lambda: "free misfit" in with_scan.object.title.text())
+    qtbot.waitUntil(lambda: "free misfit" in with_scan.panels.object.title.text())
 
 
 def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
-    first = with_scan.training.output_folder
+    first = with_scan.panels.training.output_folder
     with_scan.session.draft.load(DIRECT)
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["start"].trigger()
     assert with_scan.session.run.folder == first
-    qtbot.waitUntil(lambda: with_scan.training.output_folder not in (None, first))
+    qtbot.waitUntil(lambda: with_scan.panels.training.output_folder not in (None, first))
 
 
 def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp_path):
@@ -208,24 +208,24 @@ def test_a_resumption_that_is_refused_leaves_the_picture_and_the_state(with_scan
     with_scan.session.draft.load({**DIRECT, "max_epochs": 5, "learning_rate": 0.5})
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
-    assert "Learning rate cannot change" in with_scan.message_bar.text
+    assert "Learning rate cannot change" in with_scan.panels.message_bar.text
     assert with_scan.session.reconstruction is shown
-    qtbot.waitUntil(lambda: with_scan.run_bar.state.startswith("Finished"))
+    qtbot.waitUntil(lambda: with_scan.panels.run_bar.state.startswith("Finished"))
 
 
 def test_a_message_moves_and_covers_nothing_and_goes_when_something_new_begins(with_scan, qtbot):
     with_scan.resize(1280, 800)
     with_scan.docks.show("training")
-    qtbot.waitUntil(with_scan.training.isVisible)
-    before = with_scan.data.rect(), with_scan.training.rect()
-    with_scan.message_bar.show_message("error", "something " * 60)
-    qtbot.waitUntil(lambda: with_scan.message_bar.text != "")
-    assert (with_scan.data.rect(), with_scan.training.rect()) == before
-    for button in with_scan.training.findChildren(QPushButton):
+    qtbot.waitUntil(with_scan.panels.training.isVisible)
+    before = with_scan.panels.data.rect(), with_scan.panels.training.rect()
+    with_scan.panels.message_bar.show_message("error", "something " * 60)
+    qtbot.waitUntil(lambda: with_scan.panels.message_bar.text != "")
+    assert (with_scan.panels.data.rect(), with_scan.panels.training.rect()) == before
+    for button in with_scan.panels.training.findChildren(QPushButton):
         assert not button.isVisible() or with_scan.childAt(button.mapTo(with_scan, button.rect().center())) is button
     with qtbot.waitSignal(with_scan.session.loader.opened):
         with_scan.commands["reload"].trigger()
-    assert with_scan.message_bar.text == ""
+    assert with_scan.panels.message_bar.text == ""
 
 
 def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_scan, qtbot, tmp_path):
@@ -236,7 +236,7 @@ def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_sc
     record.write_text(json.dumps(body))
     with_scan.preferences.set_text("unfinished_run", str(tmp_path / "run"))
     with_scan.open_unfinished()
-    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.message_bar.text)
+    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.panels.message_bar.text)
     assert with_scan.commands["resume"].isEnabled()
 
 
@@ -265,7 +265,7 @@ def answering(monkeypatch, agrees):
 
 
 def test_closing_in_the_middle_asks_and_stays_when_told_to(with_scan, monkeypatch, tmp_path):
-    asked, folder = answering(monkeypatch, False), with_scan.training.output_folder
+    asked, folder = answering(monkeypatch, False), with_scan.panels.training.output_folder
     with_scan.session.draft.load(LONG)
     with_scan.commands["start"].trigger()
     assert not with_scan.close()
@@ -275,7 +275,7 @@ def test_closing_in_the_middle_asks_and_stays_when_told_to(with_scan, monkeypatc
 
 def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_scan, qtbot, monkeypatch, tmp_path):
     answering(monkeypatch, True)
-    with_scan.training.output_folder = tmp_path / "run"
+    with_scan.panels.training.output_folder = tmp_path / "run"
     with_scan.session.draft.load(LONG)
     saved = []
     with_scan.session.heard.connect(lambda events: saved.extend(e for e in events if isinstance(e, CheckpointSaved)))
@@ -291,11 +291,11 @@ def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_sc
 
 def test_a_change_of_the_scans_file_is_told_in_the_window_until_it_is_opened_again(with_scan, qtbot, scan_path):
     with_scan.session.loader.changed.emit(f"{scan_path} was written into since the scan was opened: open it again")
-    assert "was written into" in with_scan.message_bar.text
-    assert with_scan.scan.open_again.isVisibleTo(with_scan.scan)
+    assert "was written into" in with_scan.panels.message_bar.text
+    assert with_scan.panels.scan.open_again.isVisibleTo(with_scan.panels.scan)
     with qtbot.waitSignal(with_scan.session.loader.opened):
-        with_scan.scan.open_again.click()
-    assert not with_scan.scan.open_again.isVisibleTo(with_scan.scan)
+        with_scan.panels.scan.open_again.click()
+    assert not with_scan.panels.scan.open_again.isVisibleTo(with_scan.panels.scan)
 
 
 def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
@@ -305,17 +305,17 @@ def test_a_cancel_asks_first(with_scan, qtbot, monkeypatch):
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["cancel"].trigger()
     assert asked[0].startswith("Leave the run ")
-    assert with_scan.run_bar.state.startswith("Cancelled")
+    assert with_scan.panels.run_bar.state.startswith("Cancelled")
 
 
 def test_what_is_queued_runs_with_the_settings_it_was_queued_with(with_scan, qtbot, tmp_path):
     with_scan.session.draft.load({**DIRECT, "max_epochs": 1})
-    with_scan.training.output_folder = tmp_path / "queued"
+    with_scan.panels.training.output_folder = tmp_path / "queued"
     qtbot.waitUntil(lambda: with_scan.commands["enqueue"].isEnabled())
     with_scan.commands["enqueue"].trigger()
     with_scan.session.draft.load({**DIRECT, "max_epochs": 7})
     with qtbot.waitSignal(with_scan.session.idle):
-        with_scan.queue.run_requested.emit()
+        with_scan.panels.queue.run_requested.emit()
     assert read_run(tmp_path / "queued").config.max_epochs == 1
 
 
@@ -431,8 +431,8 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     monkeypatch.setattr("ptycho_core.engines.training.check_refinement", lambda *arguments: found)
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert with_scan.session.reconstruction is not None
-    assert with_scan.message_bar.text == ""
-    bar = with_scan.object.verdict
+    assert with_scan.panels.message_bar.text == ""
+    bar = with_scan.panels.object.verdict
     qtbot.waitUntil(lambda: "refined positions would explain the patterns better" in bar.text)
     assert [button.text() for button in bar.buttons][:2] == ["Refine positions", "Refine brightness"]
     with qtbot.waitSignal(with_scan.session.idle):
@@ -445,38 +445,38 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", enable_checkpointing=False)
     assert with_scan.session.reconstruction is None
-    assert with_scan.message_bar.text.startswith("Warning: ")
-    assert "there is no picture, as no checkpoint was kept" in with_scan.message_bar.text
+    assert with_scan.panels.message_bar.text.startswith("Warning: ")
+    assert "there is no picture, as no checkpoint was kept" in with_scan.panels.message_bar.text
 
 
 def test_a_fit_that_went_back_to_its_best_state_is_told_while_it_goes_on_and_at_its_end(with_scan, trained):
     said = "The loss is not a number: back to the start"
     with_scan.session.heard.emit((RolledBack(3, 12, said),))
-    assert said in with_scan.message_bar.text
-    with_scan.message_bar.clear()
+    assert said in with_scan.panels.message_bar.text
+    with_scan.panels.message_bar.clear()
     with_scan.session.trained.emit(dataclasses.replace(trained.info, rollbacks=(said,)))
-    assert with_scan.message_bar.text.startswith("Warning: ")
-    assert said in with_scan.message_bar.text
+    assert with_scan.panels.message_bar.text.startswith("Warning: ")
+    assert said in with_scan.panels.message_bar.text
 
 
 def test_a_check_that_asks_for_nothing_offers_nothing(with_scan, trained):
     told = RefinementChecked("positions", 0.5, 0.5, False, "Refined positions would not help")
     with_scan.session.trained.emit(dataclasses.replace(trained.info, checks={"positions": dataclasses.asdict(told)}))
-    assert with_scan.message_bar.text == ""
+    assert with_scan.panels.message_bar.text == ""
 
 
 def test_the_probe_panel_has_the_open_scan_and_the_result_that_is_shown(with_scan):
-    probe, scan = with_scan.probe, with_scan.session.loader.source.file.name
+    probe, scan = with_scan.panels.probe, with_scan.session.loader.source.file.name
     assert probe.of.currentText() == f"Scan {scan}"
-    with_scan.object.show_reconstruction("run1", reconstruction())
+    with_scan.panels.object.show_reconstruction("run1", reconstruction())
     assert probe.of.currentText() == "Result run1"
-    with_scan.object.clear()
+    with_scan.panels.object.clear()
     assert [probe.of.itemText(i) for i in range(probe.of.count())] == [f"Scan {scan}"]
 
 
 def test_the_scan_tab_counts_the_problems_of_the_scan(with_scan):
     looked = with_scan.session.loader.looked
     problems = (Problem("mask", "it is odd", "warning"), Problem("probe", "it is broken"))
-    with_scan.scan.show_scan(dataclasses.replace(looked, problems=problems))
+    with_scan.panels.scan.show_scan(dataclasses.replace(looked, problems=problems))
     assert with_scan.docks["scan"].windowTitle() == "Scan (2)"
     assert with_scan.docks["scan"].accessibleName() == "Scan: 1 prevents a reconstruction, 1 warning"

@@ -63,7 +63,7 @@ def accepting(monkeypatch, dialog, change=lambda dialog: None):
 
 
 def said(window, qtbot, text):
-    qtbot.waitUntil(lambda: text in window.message_bar.text)
+    qtbot.waitUntil(lambda: text in window.panels.message_bar.text)
 
 
 def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_says_where(
@@ -147,7 +147,7 @@ def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
             window.commands["note"].trigger()
     assert read_note(folder) == Note("Ni foil", "sharp\nat last")
     assert proposed == [Note(), Note("Ni foil", "sharp\nat last")]
-    assert str(folder) in window.message_bar.text
+    assert str(folder) in window.panels.message_bar.text
 
 
 def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window, qtbot, trained, tmp_path, qapp):
@@ -157,8 +157,8 @@ def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window
     with qtbot.waitSignal(window.session.reconstructed):
         window.results.reconstruct_best(0)
     write_note(folder, Note("Ni foil", "sharp at last"))
-    qtbot.waitUntil(window.object.page.isEnabled)
-    window.object.page.click()
+    qtbot.waitUntil(window.panels.object.page.isEnabled)
+    window.panels.object.page.click()
     said(window, qtbot, f"Wrote page.pdf and page.png to {folder / 'reconstruction'}; the page is on the clipboard.")
     with Image.open(folder / "reconstruction/page.png") as image:
         assert (image.text["Sample"], image.text["Run"]) == ("Ni foil", "night-3")
@@ -173,10 +173,10 @@ def test_the_course_of_a_run_that_is_opened_is_played_back_and_exported(window, 
         keeper.finish()
     with qtbot.waitSignal(window.session.run_opened):
         window.open_path(folder)
-    window.object.course.click()
-    qtbot.waitUntil(lambda: "night-4, epoch 3" in window.object.title.text())
+    window.panels.object.course.click()
+    qtbot.waitUntil(lambda: "night-4, epoch 3" in window.panels.object.title.text())
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(target), ""))
-    window.object.playback.export.click()
+    window.panels.object.playback.export.click()
     said(window, qtbot, f"Wrote course.gif to {tmp_path}.")
     with Image.open(target) as image:
         assert image.n_frames >= 3
@@ -185,42 +185,42 @@ def test_the_course_of_a_run_that_is_opened_is_played_back_and_exported(window, 
 def test_the_curves_of_several_runs_are_overlaid_and_taken_away(window, qtbot, trained, tmp_path):
     others = [shutil.copytree(trained, tmp_path / name) for name in ("one", "two")]
     for other in others:
-        window.runs.overlay_requested.emit(other)
-    qtbot.waitUntil(lambda: len(window.curves.overlays) == 2)
-    window.runs.remove_overlay_requested.emit(others[0])
-    assert [label.rpartition("/")[2] for label in window.curves.overlays] == ["two"]
+        window.panels.runs.overlay_requested.emit(other)
+    qtbot.waitUntil(lambda: len(window.panels.curves.overlays) == 2)
+    window.panels.runs.remove_overlay_requested.emit(others[0])
+    assert [label.rpartition("/")[2] for label in window.panels.curves.overlays] == ["two"]
 
 
 def test_an_overlay_that_is_removed_beside_the_curves_is_no_longer_marked_in_the_list(window, qtbot, trained, tmp_path):
     shutil.copytree(trained, tmp_path / "one")
-    window.runs.set_folder(tmp_path)
-    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1)
-    window.runs.view.selectRow(0)
-    window.runs.overlay.trigger()
-    qtbot.waitUntil(lambda: len(window.curves.overlays) == 1)
-    assert window.runs.overlay.text() == "Remove over&lay"
-    window.curves.overlaid.menu().actions()[0].trigger()
-    assert window.runs.overlay.text() == "Over&lay"
+    window.panels.runs.set_folder(tmp_path)
+    qtbot.waitUntil(lambda: len(window.panels.runs.table.runs) == 1)
+    window.panels.runs.view.selectRow(0)
+    window.panels.runs.overlay.trigger()
+    qtbot.waitUntil(lambda: len(window.panels.curves.overlays) == 1)
+    assert window.panels.runs.overlay.text() == "Remove over&lay"
+    window.panels.curves.overlaid.menu().actions()[0].trigger()
+    assert window.panels.runs.overlay.text() == "Over&lay"
 
 
 def test_a_run_whose_curves_cannot_be_read_is_not_marked_as_overlaid(window, qtbot, trained, tmp_path):
     gone = shutil.copytree(trained, tmp_path / "one")
-    window.runs.set_folder(tmp_path)
-    qtbot.waitUntil(lambda: len(window.runs.table.runs) == 1)
-    window.runs.view.selectRow(0)
+    window.panels.runs.set_folder(tmp_path)
+    qtbot.waitUntil(lambda: len(window.panels.runs.table.runs) == 1)
+    window.panels.runs.view.selectRow(0)
     shutil.rmtree(gone)
-    window.runs.overlay.trigger()
-    qtbot.waitUntil(lambda: "there is no run in" in window.message_bar.text)
-    assert window.runs.overlay.text() == "Over&lay"
+    window.panels.runs.overlay.trigger()
+    qtbot.waitUntil(lambda: "there is no run in" in window.panels.message_bar.text)
+    assert window.panels.runs.overlay.text() == "Over&lay"
 
 
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "copy")
     with qtbot.waitSignal(window.session.run_opened):
         window.open_path(folder)
-    worst = window.checkpoints.table.rows[1].path
-    window.checkpoints.delete_requested.emit(worst)
-    qtbot.waitUntil(lambda: worst not in [row.path for row in window.checkpoints.table.rows])
+    worst = window.panels.checkpoints.table.rows[1].path
+    window.panels.checkpoints.delete_requested.emit(worst)
+    qtbot.waitUntil(lambda: worst not in [row.path for row in window.panels.checkpoints.table.rows])
     assert not worst.exists()
     assert str(worst) not in [saved.path for saved in window.session.run.info.checkpoints]
     assert str(worst) not in [saved.path for saved in window.session.run.history.checkpoints]

@@ -17,7 +17,7 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
         window.open_path(scan)
     fast = {"engine": "direct", "accelerator": "cpu", "probe_search": False, "preview_seconds": 0}
     window.session.draft.load(fast)
-    qtbot.waitUntil(lambda: window.training.output_folder is not None)
+    qtbot.waitUntil(lambda: window.panels.training.output_folder is not None)
     window.commands["search_settings"].trigger()
     dialog = window.run_actions.search
     assert not dialog.start_button.isEnabled()
@@ -40,5 +40,5 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
     assert (tmp_path / "scan-search" / "trial-002" / "run.json").exists()
     qtbot.mouseClick(dialog.take_button, Qt.MouseButton.LeftButton)
     assert window.session.draft.value("max_epochs") == 6
-    assert "The best of 2 trials: Epochs 6." in window.message_bar.text
+    assert "The best of 2 trials: Epochs 6." in window.panels.message_bar.text
     dialog.grab().save(str(tmp_path / "search.png"))

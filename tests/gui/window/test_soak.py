@@ -36,7 +36,7 @@ def held() -> tuple[int, int]:
 
 def test_a_scan_that_another_one_replaced_leaves_no_memory_no_thread_and_no_open_file(window, qtbot, tmp_path):
     paths = [files.write(tmp_path, name) for name in ("cxi", "nexus", "ptypy")]
-    loader, panel, scans, before = window.session.loader, window.data, [], (0, 0)
+    loader, panel, scans, before = window.session.loader, window.panels.data, [], (0, 0)
     for number, path in enumerate(itertools.islice(itertools.cycle(paths), OPENS)):
         with qtbot.waitSignal(loader.opened, timeout=30_000):
             window.open_path(path)
