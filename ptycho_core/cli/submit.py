@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     settings = train.settings(args)
     config = resumed_config(resumable(folder), settings) if args.resume else build_config(settings)
     words = [word for word in args.words[2:] if word not in ("--json", "--debug")]
-    job = submit(folder, shlex.join(["ptycho", "train", *words]), config, read_site(os.environ))
+    command = shlex.join(["ptycho", "train", *words])
+    job = submit(folder, command, config, read_site(os.environ), resumes=bool(args.resume))
     if args.json:
         print_json({"folder": folder.absolute(), "job": job.id})
     say(f"submitted as job {job.id}, which prints into {log_of(folder, job)}")

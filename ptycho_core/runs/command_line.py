@@ -118,7 +118,7 @@ def job_script(command: str, config: Config, limits: JobLimits) -> str:
     return "\n".join(lines) + "\n"
 
 
-def submitted_script(command: str, config: Config, site: Site, folder: Path) -> str:
+def submitted_script(command: str, config: Config, site: Site, folder: Path, *, resumes: bool = False) -> str:
     """Return the script of a job that is handed over as a site does it.
 
     A job that begins again, as after it was preempted, resumes the run.
@@ -131,6 +131,8 @@ def submitted_script(command: str, config: Config, site: Site, folder: Path) -> 
         How jobs are run.
     folder
         Of the run.
+    resumes
+        Whether the command goes on with the run in the folder.
 
     Raises
     ------
@@ -143,6 +145,8 @@ def submitted_script(command: str, config: Config, site: Site, folder: Path) -> 
     own = ["--requeue", "--open-mode=append", *([f"--cpus-per-task={site.cpus}"] if site.cpus else []), *site.options]
     last, out = (shlex.quote(str(path)) for path in (folder / CHECKPOINTS / "last.ckpt", folder))
     called = f"srun {site.called}" if site.slurm else site.called
+    begins = f"{called}{command.removeprefix('ptycho')}"
+    goes_on = begins if resumes else f"{called} train --resume {out}"
     lines = [
         "#!/bin/bash",
         f"#SBATCH --output={log}",
@@ -153,9 +157,9 @@ def submitted_script(command: str, config: Config, site: Site, folder: Path) -> 
         *(f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()),
         *site.setup,
         f"if [ -e {last} ]; then",
-        f"    {called} train --resume {out}",
+        f"    {goes_on}",
         "else",
-        f"    {called}{command.removeprefix('ptycho')}",
+        f"    {begins}",
         "fi",
         "code=$?",
         *(_QUEUE_AGAIN if site.slurm else ()),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.command_line import submitted_script
 from ptycho_core.runs.record import JOB, read_run
-from ptycho_core.runs.run import refuse_folder, resumable, set_aside
+from ptycho_core.runs.run import put_back, refuse_folder, resumable, set_aside
 from ptycho_core.runs.site import Site, is_slurm
 
 _RECORD, _SCRIPT = "job.json", "ptycho.sh"
@@ -70,13 +69,21 @@ class JobState:
     over: bool
 
 
-def submit(folder: Path, command: str, config: Config, site: Site, files: Mapping[Path, Any] | None = None) -> Job:
-    """Write a run's job script into its folder and hand it over; an earlier run there is set aside.
+def submit(
+    folder: Path,
+    command: str,
+    config: Config,
+    site: Site,
+    files: Mapping[Path, Any] | None = None,
+    *,
+    resumes: bool = False,
+) -> Job:
+    """Write a run's job script into its folder and hand it over; an earlier run there is set aside, once it is taken.
 
     Parameters
     ----------
     folder
-        Of the run, new or, where the command resumes it, there already.
+        Of the run, new or, where it is resumed, there already.
     command
         Quoted for a shell, as of `command_line`.
     config
@@ -85,6 +92,8 @@ def submit(folder: Path, command: str, config: Config, site: Site, files: Mappin
         How jobs are run.
     files
         What the command reads beside the scan, as of `ScanSource.needed_files`.
+    resumes
+        Whether the command goes on with the run in the folder.
 
     Raises
     ------
@@ -97,26 +106,32 @@ def submit(folder: Path, command: str, config: Config, site: Site, files: Mappin
     refuse_folder(folder)
     if (job := read_job(folder)) is not None and (state := job_state(job)) is not None and not state.over:
         raise InputError(f"job {job.id} of {folder} is {state.word}: stop it, or take another folder")
-    resumes = "--resume" in shlex.split(command)
     resumptions = len(resumable(folder).resumed) if resumes else None
     place, script = folder / JOB, folder / JOB / _SCRIPT
-    text = submitted_script(command, config, site, folder)
+    text = submitted_script(command, config, site, folder, resumes=resumes)
     with explain_write_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     for path, body in (files or {}).items():
         write_json(path, body)
     with atomic_write(script) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    if not resumes:
-        set_aside(folder)
-    if site.slurm:
-        number = _ask([*site.command, "--parsable", str(script)]).partition(";")[0]
-        job = Job(number, site.command, datetime.now(UTC), resumptions)
-    else:
-        process = _start([*site.command, str(script)], place)
-        job = Job(str(process.pid), site.command, datetime.now(UTC), resumptions, process)
+    earlier = None if resumes else set_aside(folder)
+    try:
+        job = _hand_over(script, site, resumptions)
+    except PtychoError:
+        if earlier is not None:
+            put_back(earlier, folder)
+        raise
     write_json(place / _RECORD, encode(job))
     return job
+
+
+def _hand_over(script: Path, site: Site, resumptions: int | None) -> Job:
+    if site.slurm:
+        number = _ask([*site.command, "--parsable", str(script)]).partition(";")[0]
+        return Job(number, site.command, datetime.now(UTC), resumptions)
+    process = _start([*site.command, str(script)], script.parent)
+    return Job(str(process.pid), site.command, datetime.now(UTC), resumptions, process)
 
 
 def read_job(folder: Path) -> Job | None:
@@ -181,7 +196,8 @@ def cancel_job(job: Job) -> None:
     if job.process is None:
         _ask(_beside(job, "scancel", job.id))
     elif job.process.here and job.process.alive(job.submitted):
-        os.killpg(job.process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(job.process.pid, signal.SIGTERM)
 
 
 def log_of(folder: Path, job: Job) -> Path:

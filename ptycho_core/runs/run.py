@@ -57,6 +57,7 @@ __all__ = [
     "RunInfo",
     "checkpoint_table",
     "find_runs",
+    "put_back",
     "read_metrics",
     "read_run",
     "refuse_alive",
@@ -361,3 +362,11 @@ def set_aside(folder: Path) -> Path | None:
             raise InputError(f"{target / path.name} is in the way of an earlier run's: take another folder")
         os.rename(path, target / path.name)
     return target
+
+
+def put_back(earlier: Path, folder: Path) -> None:
+    """Move what `set_aside` moved away back into its folder, where no other run came."""
+    for name in OWNED:
+        if (earlier / name).exists():
+            os.rename(earlier / name, folder / name)
+    earlier.rmdir()

@@ -14,6 +14,7 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.runs.command_line import submitted_script
 from ptycho_core.runs.follow import wait_for_run
 from ptycho_core.runs.job import Job, job_state, read_job, submit, waits
+from ptycho_core.runs.record import read_run
 from ptycho_core.runs.requests import Wish, ask
 from ptycho_core.runs.site import Site, read_site
 from tests.helpers.run_folders import COMMAND, finished_run, start
@@ -97,6 +98,15 @@ def test_a_script_says_what_the_site_asks_for_and_resumes_what_has_begun(tmp_pat
     assert again.splitlines() == ["module load cuda/12", f"ran train --resume {folder}"]
 
 
+def test_a_job_that_goes_on_with_a_run_does_so_with_what_is_to_change(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    command = f"ptycho train --resume={tmp_path} --max_epochs=100"
+    script = submitted_script(command, Config(), Site(command=("bash",), program="echo"), tmp_path, resumes=True)
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True).stdout
+    assert told == f"train --resume={tmp_path} --max_epochs=100\n"
+
+
 def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
     finished_run(tmp_path / "out")
     job = submit(tmp_path / "out", COMMAND, Config(), HERE)
@@ -126,7 +136,7 @@ def test_a_run_that_has_begun_is_waited_for_no_more(tmp_path, ended):
 def test_a_job_that_is_to_resume_a_run_waits_until_it_has(tmp_path, ended):
     run = finished_run(tmp_path / "out")
     resume = f"ptycho train --resume {tmp_path / 'out'}"
-    ended.append(submit(tmp_path / "out", resume, run.info.config, HERE))
+    ended.append(submit(tmp_path / "out", resume, run.info.config, HERE, resumes=True))
     assert (tmp_path / "out" / "run.json").exists()
     assert waits(tmp_path / "out") == ended[0]
     run.update(resumed=({"at": run.info.started.isoformat()},))
@@ -139,6 +149,12 @@ def test_what_cannot_be_handed_over_is_said_and_leaves_no_job(tmp_path):
     with pytest.raises(InputError, match="a job asks for a number of devices"):
         submit(tmp_path / "out", COMMAND, Config(devices="auto"), HERE)
     assert read_job(tmp_path / "out") is None
+    earlier = finished_run(tmp_path / "earlier").info
+    with pytest.raises(PtychoError, match="cannot be called"):
+        submit(tmp_path / "earlier", COMMAND, Config(), Site(command=("/nosuch-sbatch/sbatch",)))
+    assert read_run(tmp_path / "earlier").started == earlier.started
+    assert earlier.last_checkpoint.is_file()
+    assert not list((tmp_path / "earlier" / "previous").iterdir())
     start(tmp_path / "busy")
     with pytest.raises(InputError, match="is still training"):
         submit(tmp_path / "busy", COMMAND, Config(), HERE)
