@@ -114,6 +114,8 @@ def figures(metrics: dict[str, float]) -> str:
 def stopped_by_signals(first: bool = True) -> Iterator[events.StopToken]:
     """Give a token that Ctrl-C and SIGTERM stop, a second one cancels, and a third one leaves at once.
 
+    What was cancelled ends as what was interrupted does.
+
     Of several processes that train together only the first one obeys, and tells the others.
     """
     token = events.StopToken()
@@ -135,6 +137,8 @@ def stopped_by_signals(first: bool = True) -> Iterator[events.StopToken]:
     before = {number: signal.signal(number, obey) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield token
+    except events.Cancelled:
+        raise KeyboardInterrupt from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptycho_core.base.errors import PtychoError
+from ptycho_core.base.errors import PtychoError, sentence_of
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
     from ptycho_core.base.events import EventHandler, StopToken
     from ptycho_core.runs.queue import Entry, Queue, QueueState
+
+_log = logging.getLogger(__name__)
 
 
 def configure(parser: Parser) -> None:
@@ -40,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _work_off(queue: Queue, quiet: bool) -> int:
     """Do what waits; return 0 when all ended well, 3 when one did not, 130 when it was interrupted."""
+    from ptycho_core.base.events import Cancelled
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.runs.queue import QueueState
 
@@ -54,8 +58,11 @@ def _work_off(queue: Queue, quiet: bool) -> int:
             state, reason = QueueState.SKIPPED, "interrupted"
             try:
                 state, reason = _do(entry, events, stop)
-            except PtychoError as error:
-                state, reason = QueueState.FAILED, str(error)
+            except Cancelled:
+                raise
+            except Exception as error:  # one that fails does not stop the rest
+                state, reason = QueueState.FAILED, sentence_of(error)
+                _log.debug("how it came to this:", exc_info=True)
             finally:
                 queue.end(entry.key, state, reason)
             failed = failed or state == QueueState.FAILED
@@ -73,7 +80,7 @@ def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState
     from ptycho_core.engines.training import train
     from ptycho_core.preprocessing import open_scan
     from ptycho_core.runs.command_line import command_line
-    from ptycho_core.runs.queue import QueueState
+    from ptycho_core.runs.queue import QueueState, state_after
 
     queued = entry.run
     scan = open_scan(queued.source)
@@ -82,7 +89,7 @@ def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState
     command = command_line(queued.settings, queued.source, queued.folder)
     info = train(build_config(queued.settings), scan, queued.folder, events=events, stop=stop, command=command)
     if stop.stop_requested or info.why_no_picture:
-        return QueueState.DONE, info.why_no_picture or info.reason
+        return state_after(info.status), info.why_no_picture or info.reason
     found = reconstruct(scan, info.best_checkpoint or info.last_checkpoint, events=events, stop=stop)
     write_results(found, info.folder)
     return QueueState.DONE, info.reason

@@ -99,12 +99,12 @@ def _read_new(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan
 
     if first:  # the others find the run of the first one there
         refuse_folder(args.output_dir)
-    scan = open_scan(_as_set(given_source(args, args.train_data_file, args.positions), config))
-    test = open_scan(_as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
+    scan = open_scan(as_set(given_source(args, args.train_data_file, args.positions), config))
+    test = open_scan(as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
     return config, scan, test
 
 
-def _as_set(source: ScanSource, config: Config) -> ScanSource:
+def as_set(source: ScanSource, config: Config) -> ScanSource:
     """Return how a scan is read, in the field of the config, where that names one."""
     if config.propagator is None:
         return source

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptycho_core.base.atomic import write_json
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import TrainingError
@@ -16,7 +17,7 @@ from ptycho_core.base.events import Status
 from ptycho_core.cli.arguments import add_knobs, add_reading, given_source, refuse_accelerator
 from ptycho_core.cli.output import duration, print_json, report_problems, say
 from ptycho_core.cli.parser import Parser
-from ptycho_core.cli.train import settings
+from ptycho_core.cli.train import as_set, settings
 
 if TYPE_CHECKING:
     from ptycho_core.runs.trials import Outcome
@@ -50,20 +51,20 @@ def run(args: argparse.Namespace) -> int:
 
     varied, shared = parse_varied(args.vary), settings(args)
     trials = plan(shared, varied, args.output_dir)
-    refuse_accelerator(build_config(shared).accelerator)
+    config, source = build_config(shared), given_source(args, args.scan, args.positions)
+    refuse_accelerator(config.accelerator)
     from ptycho_core.inspection.run_checks import check_run
     from ptycho_core.preprocessing import open_scan
 
-    scan = open_scan(given_source(args, args.scan, args.positions))
-    problems = {problem: None for trial in trials for problem in check_run(trial.config, scan, None)}
+    scan = open_scan(as_set(source, config))
+    problems = {problem: None for trial in trials for problem in check_run(trial.config, scan)}
     if report_problems(problems):
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.engines.tune import tune
 
-    quiet = build_config(shared).quiet
-    with progress(quiet) as events, stopped_by_signals() as stop:
+    with progress(config.quiet) as events, stopped_by_signals() as stop:
         outcomes = tune(
             scan,
             args.output_dir,
@@ -77,11 +78,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json([_row(outcome) for outcome in outcomes])
     _table(outcomes)
-    best, left = ranked(outcomes), [one for one in outcomes if one.status is None or one.status == Status.STOPPED]
+    best, left = ranked(outcomes), [one for one in outcomes if one.left]
     if best:
+        for path, body in source.needed_files(args.output_dir).items():
+            write_json(path, body)
         words = ["ptycho", "train", "--train-data-file", args.scan, "--output-dir", "OUT"]
-        command = shlex.join(map(str, [*words, "--config", args.output_dir / BEST]))
-        say(f"best: {best[0].trial.in_words}; for a run of it: {command}")
+        words += [*source.to_flags(args.output_dir), "--config", args.output_dir / BEST]
+        say(f"best: {best[0].trial.in_words}; for a run of it: {shlex.join(map(str, words))}")
     if left:
         say(f"{len(left)} trials are left: the same command goes on with them")
     if stop.stop_requested:

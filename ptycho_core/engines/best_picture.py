@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS, Config
-from ptycho_core.base.errors import Fix, InputError, TrainingError, raise_errors
+from ptycho_core.base.errors import Fix, InputError, PtychoError, raise_errors
 from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, StopToken
 from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
 from ptycho_core.engines.training import train
@@ -161,7 +161,7 @@ class _Fits:
             self.events(PartBegan(what, left, str(self.folder), config))
             try:
                 self._train(config)
-            except TrainingError as error:
+            except PtychoError as error:
                 if not self.done:
                     raise
                 _log.warning("%s failed, so the one before it stays: %s", what, error)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.base.atomic import write_json
-from ptycho_core.base.errors import TrainingError
+from ptycho_core.base.errors import TrainingError, raise_errors
 from ptycho_core.base.events import EventHandler, PartBegan, StopToken
 from ptycho_core.engines.canvas import middle
 from ptycho_core.engines.training import train
+from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.runs.recorded_scan import record_scan
 from ptycho_core.runs.trials import BEST, Outcome, outcome, plan, ranked
@@ -70,10 +71,12 @@ def tune(
     Raises
     ------
     InputError
-        The search cannot be made as it is asked for.
+        The search cannot be made as it is asked for; nothing was begun.
     """
     token, part = stop or StopToken(), part_of(scan, patterns)
     trials = plan(settings, varied, Path(folder))
+    for trial in trials:
+        raise_errors(check_run(trial.config, part))
     seen = record_scan(part)
     known = {trial.number: outcome(trial, seen) for trial in trials}
     outcomes = []

@@ -109,7 +109,7 @@ def _read(path: Path) -> KnownModel:
     try:
         parts = bundle.tensors["probe_parts"]
         probe = np.ascontiguousarray(parts[..., 0] + 1j * parts[..., 1], dtype=np.complex64)
-        int(bundle.scan_summary["size"]), float(bundle.scan_summary["brightest"])
+        int(bundle.scan_summary["size"]), float(bundle.scan_summary["brightest"]), int(bundle.scan_summary["patterns"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{path} does not say what its model was trained on") from error
     return KnownModel(

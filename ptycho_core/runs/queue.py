@@ -21,7 +21,9 @@ from filelock import FileLock, Timeout
 from ptycho_core.base.atomic import explain_write_errors, write_json
 from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.events import Status
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.mapping import Mapping as ScanMapping
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
@@ -39,6 +41,11 @@ class QueueState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+def state_after(status: Status) -> QueueState:
+    """Return what becomes of a run in the queue whose training has ended: one that was stopped is done."""
+    return {Status.FAILED: QueueState.FAILED, Status.CANCELLED: QueueState.SKIPPED}.get(status, QueueState.DONE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class Queue:
         self.read()
 
     def read(self) -> None:
-        """Read the entries again. One whose process is gone was interrupted.
+        """Read the entries again. One whose process is gone, or gives no sign of life elsewhere, was interrupted.
 
         Raises
         ------
@@ -126,7 +133,7 @@ class Queue:
         if self.path is None or not self.path.exists():
             return
         kept = decode(_File, read_json(self.path, _WHAT), str(self.path)).runs
-        self.entries = tuple(map(_entry, kept))
+        self.entries = tuple(_interrupted_if_gone(_entry(each), self.path) for each in kept)
 
     @property
     def running(self) -> Entry | None:
@@ -157,11 +164,11 @@ class Queue:
             entries[:] = [entry for entry in entries if entry.key != key or entry.state == QueueState.RUNNING]
 
     def move(self, key: str, to: int) -> None:
-        """Put a run into another place."""
+        """Put a run into another place, if it is still there."""
         with self._changing() as entries:
-            (moved,) = (entry for entry in entries if entry.key == key)
-            entries.remove(moved)
-            entries.insert(to, moved)
+            for moved in [entry for entry in entries if entry.key == key]:
+                entries.remove(moved)
+                entries.insert(to, moved)
 
     def take(self) -> Entry | None:
         """Take the first run that waits: it counts as running in this process. None if none waits, or one runs."""
@@ -213,11 +220,21 @@ def _entry(kept: _Kept) -> Entry:
         mapping=None if kept.mapping is None else ScanMapping.from_dict(kept.mapping, _WHAT),
         steps=() if kept.steps is None else steps_from_dict(kept.steps, _WHAT),
     )
-    entry = Entry(QueuedRun(source, kept.settings, kept.folder), kept.key, kept.state, kept.reason, kept.process)
-    gone = entry.process is not None and not entry.process.alive(datetime.now(UTC))
-    if entry.state == QueueState.RUNNING and gone:
-        return dataclasses.replace(entry, state=QueueState.FAILED, reason=_INTERRUPTED, process=None)
-    return entry
+    return Entry(QueuedRun(source, kept.settings, kept.folder), kept.key, kept.state, kept.reason, kept.process)
+
+
+def _interrupted_if_gone(entry: Entry, queue: Path) -> Entry:
+    if entry.state != QueueState.RUNNING or entry.process is None or entry.process.alive(_last_sign(entry, queue)):
+        return entry
+    return dataclasses.replace(entry, state=QueueState.FAILED, reason=_INTERRUPTED, process=None)
+
+
+def _last_sign(entry: Entry, queue: Path) -> datetime:
+    """Return when a run that goes on was heard of: a process renews its record; before, it has written the queue."""
+    for path in (entry.run.folder / RECORD, queue):
+        with contextlib.suppress(OSError):
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return datetime.fromtimestamp(0, UTC)
 
 
 def _kept(entry: Entry) -> _Kept:

@@ -141,10 +141,15 @@ def _line(member: Member, recon: Reconstruction) -> Line:
         member,
         verdict=str(verdict.level) if verdict else "",
         reasons="; ".join(verdict.reasons) if verdict else "",
-        free_misfit=float(told.get("free_misfit", math.nan)),
-        resolution_px=float(told.get("half_scans_resolution_px") or math.nan),
+        free_misfit=_figure(told.get("free_misfit")),
+        resolution_px=_figure(told.get("half_scans_resolution_px")),
         pixel_m=math.nan if pixel is None else max(pixel),
     )
+
+
+def _figure(value: float | None) -> float:
+    """Return a figure; NaN where JSON has none, as for a misfit without patterns that were kept apart."""
+    return math.nan if value is None else float(value)
 
 
 def _write_stack(lines: list[Line], shape: tuple[int, int], pixel: float, in_metres: bool, target: Path) -> None:

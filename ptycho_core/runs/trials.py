@@ -29,7 +29,10 @@ SCORE = "poisson_val_loss"
 """By which trials are ranked, whatever loss they train: the deviance of the validation patterns at the best epoch."""
 _DECIDE_WHO_JUDGES = ("seed", "val_fraction", "free_fraction")
 _READ_THE_SCAN = ("propagator",)
-_RUN_WHERE_AND_HOW_LONG = ("accelerator", "devices", "num_nodes", "strategy", "logger", "quiet", "preview_seconds")
+_RUN_WHERE_AND_HOW = (
+    *("accelerator", "devices", "num_nodes", "strategy", "num_workers", "pin_memory", "persistent_workers"),
+    *("prefetch_factor", "logger", "quiet", "preview_seconds", "enable_checkpointing", "checkpoint_save_top_k"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,14 @@ class Outcome:
         """Whether nothing would be gained by trying it again."""
         return self.status == Status.FINISHED
 
+    @property
+    def left(self) -> bool:
+        """Whether the search was broken off before it, or in it: it goes on there."""
+        return self.status not in (Status.FINISHED, Status.FAILED)
+
 
 def parse_varied(texts: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the values to try by setting, of words such as ``learning_rate=1e-3,3e-3``.
+    """Return the values to try by setting, of words such as ``learning_rate=1e-3,3e-3``; each value is tried once.
 
     Raises
     ------
@@ -103,7 +111,8 @@ def parse_varied(texts: Iterable[str]) -> dict[str, list[Any]]:
         if not equals:
             raise InputError(f"say what to vary as NAME=VALUE,VALUE (it is {text!r})")
         refuse_varied(name)
-        varied[name] = [KNOBS[name].parse(name, value) for value in values.split(",")]
+        parsed = [KNOBS[name].parse(name, value) for value in values.split(",")]
+        varied[name] = list(dict.fromkeys([*varied.get(name, []), *parsed]))
     return varied
 
 
@@ -113,7 +122,7 @@ def refuse_varied(name: str) -> None:
         raise InputError(f"there is no setting {name!r}; {did_you_mean(name, KNOBS, 'see docs/commands.md')}")
     if name in _DECIDE_WHO_JUDGES:
         raise InputError(f"{name} decides which patterns judge, so that runs which differ in it cannot be compared")
-    if name in (*_READ_THE_SCAN, *_RUN_WHERE_AND_HOW_LONG) or KNOBS[name].kind is tuple:
+    if name in (*_READ_THE_SCAN, *_RUN_WHERE_AND_HOW) or KNOBS[name].kind is tuple:
         raise InputError(f"{name} says how a scan is read or a run is made, not how good it gets: vary another setting")
 
 

@@ -53,6 +53,8 @@ class RunQueue(QAbstractTableModel):
 
     changed = Signal()
     """Something in it is other than before."""
+    refused = Signal(str)
+    """Why a change could not be made, in a sentence."""
 
     def __init__(self, parent: QObject | None = None, path: Path | None = None) -> None:
         super().__init__(parent)
@@ -104,7 +106,11 @@ class RunQueue(QAbstractTableModel):
         """Take a run out, whatever became of it; not the one that runs."""
         if self.state(row) == QueueState.RUNNING:
             return
-        self._queue.remove(self._shown[row].key)
+        try:
+            self._queue.remove(self._shown[row].key)
+        except PtychoError as error:
+            self.refused.emit(str(error))
+            return
         self.beginRemoveRows(_NOWHERE, row, row)
         self._shown = self._shown[:row] + self._shown[row + 1 :]
         self.endRemoveRows()
@@ -119,7 +125,11 @@ class RunQueue(QAbstractTableModel):
         """Put the run in a row into another, if `may_move`."""
         if not self.may_move(row, to):
             return
-        self._queue.move(self._shown[row].key, to)
+        try:
+            self._queue.move(self._shown[row].key, to)
+        except PtychoError as error:
+            self.refused.emit(str(error))
+            return
         self.beginMoveRows(_NOWHERE, row, row, _NOWHERE, to + 1 if to > row else to)
         entries = list(self._shown)
         entries.insert(to, entries.pop(row))
@@ -128,24 +138,17 @@ class RunQueue(QAbstractTableModel):
         self._show()
 
     def next(self) -> Entry | None:
-        """Take the first run that waits: it counts as running from now on. None if none does, or one runs."""
-        taken = self._queue.take()
+        """Take the first run that waits: it counts as running from now on. None if none does, one runs, or none can."""
+        taken = None
+        try:
+            taken = self._queue.take()
+        except PtychoError as error:
+            self.refused.emit(str(error))
         self._show()
         return taken
 
-    def done(self, entry: Entry, remark: str = "") -> None:
-        """Say that a run ended well, or was stopped in good order."""
-        self._end(entry, QueueState.DONE, remark)
-
-    def failed(self, entry: Entry, reason: str) -> None:
-        """Say that a run failed, and why."""
-        self._end(entry, QueueState.FAILED, reason)
-
-    def skipped(self, entry: Entry, reason: str) -> None:
-        """Say that a run was cancelled, or could not begin, and why."""
-        self._end(entry, QueueState.SKIPPED, reason)
-
-    def _end(self, entry: Entry, state: QueueState, reason: str) -> None:
+    def end(self, entry: Entry, state: QueueState, reason: str) -> None:
+        """Say what became of a run that was taken, and why."""
         try:
             self._queue.end(entry.key, state, reason)
         except PtychoError as error:  # the run itself is recorded in its folder

@@ -120,8 +120,8 @@ class SearchDialog(QDialog):
         self._follow()
 
     def show_outcome(self, outcome: Outcome) -> None:
-        """Show what came of a trial."""
-        if self._outcomes and set(next(iter(self._outcomes.values())).trial.settings) != set(outcome.trial.settings):
+        """Show what came of a trial; a search tells of all its trials, in their order."""
+        if outcome.trial.number == 1:
             self._outcomes = {}
         self._outcomes[outcome.trial.number] = outcome
         self._fill()

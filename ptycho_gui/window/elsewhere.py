@@ -37,10 +37,11 @@ class Elsewhere(QObject):
         super().__init__(parent)
         self.history: RunHistory | None = None
         """Of the run that is followed; None for no such run."""
-        self._following, self._asking = WorkerSlot(self), WorkerSlot(self)
+        self._following, self._asking, self._submitting = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self._following.events.connect(self._hear)
         self._following.failed.connect(self._lose)
-        self._asking.failed.connect(lambda failure: self.message.emit("error", failure.sentence))
+        for slot in (self._asking, self._submitting):
+            slot.failed.connect(self._tell_failure)
 
     def follow(self, follower: Follower | None, history: RunHistory | None) -> None:
         """Hear of a run that another process trains; None for no such run."""
@@ -60,11 +61,11 @@ class Elsewhere(QObject):
         self, settings: dict[str, Any], source: ScanSource, folder: Path, then: Callable[[Path], object]
     ) -> None:
         """Hand a run over as a job, and do something with its folder when the run has begun."""
-        self._asking.start(submit_job(settings, source, folder), partial(self._wait_for, folder, then))
+        self._submitting.start(submit_job(settings, source, folder), partial(self._wait_for, folder, then))
 
     def shut_down(self) -> None:
         """Leave off, and wait for the threads."""
-        for slot in (self._following, self._asking):
+        for slot in (self._following, self._asking, self._submitting):
             slot.shut_down()
 
     def _wait_for(self, folder: Path, then: Callable[[Path], object], job: Job) -> None:
@@ -77,6 +78,10 @@ class Elsewhere(QObject):
         for progress in (event for event in events if isinstance(event, Progress)):
             self.message.emit("info", f"{begun(progress.stage)}.")
         self.heard.emit(tuple(event for event in events if not isinstance(event, Progress)))
+
+    @Slot(object)
+    def _tell_failure(self, failure: Failure) -> None:
+        self.message.emit("error", failure.sentence)
 
     @Slot(object)
     def _lose(self, failure: Failure) -> None:

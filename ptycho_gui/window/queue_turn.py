@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptycho_core.base.events import Status
-from ptycho_core.runs.queue import Entry, QueuedRun
+from ptycho_core.runs.queue import Entry, QueuedRun, QueueState, state_after
 from ptycho_gui.runs.queue import RunQueue
 
 
@@ -35,11 +35,10 @@ class QueueTurn:
         """Tell the queue how the training of the run has ended whose turn it is, if it is one's."""
         if (entry := self._trains) is None:
             return
-        ends = {Status.FAILED: self._queue.failed, Status.CANCELLED: self._queue.skipped}
-        ends.get(status, self._queue.done)(entry, remark)
+        self._queue.end(entry, state_after(status), remark)
         self._pictured, self._trains = entry, None
 
     def fail_picture(self, sentence: str) -> None:
         """Tell the queue that a run of it was trained and has no picture, if the failure is of such a run."""
         if self._pictured is not None:
-            self._queue.failed(self._pictured, f"trained, but not reconstructed: {sentence}")
+            self._queue.end(self._pictured, QueueState.FAILED, f"trained, but not reconstructed: {sentence}")

@@ -97,6 +97,7 @@ class Session(QObject):
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
         self.draft.changed.connect(self.changed)
+        self.queue.refused.connect(partial(self.message.emit, "error"))
         self._compute.events.connect(self._hear)
         self._compute.failed.connect(self._fail)
         self._compute.cancelled.connect(self._leave)
@@ -430,7 +431,7 @@ class Session(QObject):
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""
         self.training = False
-        best, left = ranked(outcomes), sum(not one.done for one in outcomes)
+        best, left = ranked(outcomes), sum(one.left for one in outcomes)
         if best:
             told = f"The best of {len(outcomes) - left} trials: {best[0].trial.in_words}."
             self.message.emit("info", f"{told} {left} are left." if left else told)

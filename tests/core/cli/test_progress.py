@@ -79,6 +79,11 @@ def test_ctrl_c_stops_then_cancels_then_leaves(capfd):
     assert "stopping in good order" in capfd.readouterr().err
 
 
+def test_what_was_cancelled_ends_as_what_was_interrupted():
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals():
+        raise events.Cancelled
+
+
 def test_a_batch_system_that_asks_to_end_is_obeyed(capfd):
     with stopped_by_signals() as token:
         os.kill(os.getpid(), signal.SIGTERM)

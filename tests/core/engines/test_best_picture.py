@@ -7,10 +7,11 @@ import pytest
 from exact_scans import SMALL_JITTER, make, write
 from exact_score import score
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.base.events import PartBegan, RunFinished, StopToken
 from ptycho_core.base.verdict import Level, verdict_in
 from ptycho_core.engines.best_picture import best_picture
+from ptycho_core.engines.training import train
 from ptycho_core.runs.record import find_runs
 from ptycho_core.scan.source import ScanSource
 
@@ -71,6 +72,23 @@ def test_a_fit_that_runs_out_of_time_leaves_its_best_state(scan, tmp_path):
     made = best_picture(ScanSource(scan), tmp_path / "out", minutes=0.5, accelerator="cpu", events=heard.append)
     assert made.run.epochs_done >= 1
     assert all(event.status == "finished" for event in heard if isinstance(event, RunFinished))
+    assert np.isfinite(made.reconstruction.object).all()
+
+
+def test_another_fit_that_cannot_be_made_leaves_the_picture_of_the_one_before(scan, tmp_path, monkeypatch):
+    begun = []
+
+    def train_shortly(config, *arguments, **more):
+        begun.append(config)
+        if len(begun) > 1:
+            raise InputError("the disk has no room for it")
+        return train(config.replace(max_epochs=2, probe_search=False), *arguments, **more)
+
+    monkeypatch.setattr("ptycho_core.engines.best_picture.train", train_shortly)
+    monkeypatch.setattr("ptycho_core.engines.best_picture._asked_for", lambda info: [Fix("more", "probe_modes", 2)])
+    made = best_picture(ScanSource(scan), tmp_path / "out", accelerator="cpu")
+    assert [config.probe_modes for config in begun] == [1, 2]
+    assert made.run.folder == tmp_path / "out"
     assert np.isfinite(made.reconstruction.object).all()
 
 

@@ -65,3 +65,9 @@ def test_the_folder_of_another_search_is_refused(scan, tmp_path):
     assert folder_for(tmp_path, SHARED, {"max_epochs": [1]}, of_25) == tmp_path
     assert folder_for(tmp_path, SHARED, {"max_epochs": [1]}, of_36) == second
     assert folder_for(tmp_path, SHARED, {"max_epochs": [2]}, of_25) == second
+
+
+def test_a_search_of_which_one_trial_cannot_be_made_on_the_part_is_refused_before_the_first(scan, tmp_path):
+    with pytest.raises(InputError, match="gridsize 6"):
+        tune(scan, tmp_path, {**SHARED, "engine": "pinn"}, {"gridsize": [1, 6]}, patterns=25)
+    assert not list(tmp_path.iterdir())

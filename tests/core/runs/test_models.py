@@ -24,14 +24,14 @@ def scan(beam: float, step: float = 3.0) -> Scan:
     return Scan(Patterns(np.full((16, 64, 64), 0.25, np.float32)), grid, probe, geometry=geometry)
 
 
-def bundle(path, trained_on: Scan, loss: float, engine: str = "pinn"):
+def bundle(path, trained_on: Scan, loss: float, engine: str = "pinn", patterns: int | None = 16):
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = np.stack([trained_on.probe.real, trained_on.probe.imag], axis=-1)
     return write_bundle(
         path,
         tensors={"probe_parts": parts},
         config=Config(engine=engine).to_dict(),
-        scan_summary={"patterns": 16, "size": 64, "brightest": 1024.0, **conditions_of(trained_on)},
+        scan_summary={"patterns": patterns, "size": 64, "brightest": 1024.0, **conditions_of(trained_on)},
         metrics={"poisson_val_loss": loss},
         environment={"trained": "2026-11-27T20:00:00+00:00", "note": "gold star"},
         command="",
@@ -45,14 +45,16 @@ def folder(tmp_path):
     bundle(tmp_path / "wide" / "better.zip", scan(40), 0.3)
     bundle(tmp_path / "fitted.zip", scan(40), 0.1, "direct")
     (tmp_path / "photos.zip").write_bytes(b"PK")
+    bundle(tmp_path / "untold.zip", scan(40), 0.2, patterns=None)
     return tmp_path
 
 
 def test_what_serves_more_than_its_own_scan_is_listed_and_what_is_broken_is_named(folder):
     found = find_models(folder)
-    assert [model.path.name for model in found] == ["narrow.zip", "photos.zip", "better.zip", "good.zip"]
+    assert [model.path.name for model in found] == ["narrow.zip", "photos.zip", "untold.zip", "better.zip", "good.zip"]
     broken = [model for model in found if isinstance(model, BrokenModel)]
     assert "photos.zip" in broken[0].reason
+    assert broken[1].reason.endswith("untold.zip does not say what its model was trained on")
     known = next(model for model in found if isinstance(model, KnownModel))
     assert known.summary["energy_ev"] == 8000
     assert (known.score, known.date[:10], known.note) == (0.5, "2026-11-27", "gold star")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.process import SILENCE
 from ptycho_core.cli import main
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.queue import Queue, QueuedRun, QueueState, queue_path
@@ -55,6 +59,30 @@ def test_a_run_whose_process_was_killed_is_interrupted_and_the_rest_waits(path):
     assert second.state == QueueState.WAITING
 
 
+def test_a_run_of_another_machine_that_gives_no_sign_of_life_was_interrupted(path, tmp_path):
+    for name in "ab":
+        Queue(path).add(QueuedRun(ScanSource(Path(f"/data/{name}.h5")), {}, tmp_path / name))
+    Queue(path).take()
+    record = tmp_path / "a" / "run.json"
+    record.parent.mkdir()
+    record.write_text("{}")
+    path.write_text(path.read_text().replace(platform.node(), "another-machine"))
+    assert states(path) == ["running", "waiting"]
+    long_ago = time.time() - 2 * SILENCE.total_seconds()
+    os.utime(record, (long_ago, long_ago))
+    assert states(path) == ["failed", "waiting"]
+    assert Queue(path).take().run.folder == tmp_path / "b"
+
+
+def test_a_run_that_another_program_took_out_meanwhile_is_not_moved(path):
+    for name in "ab":
+        Queue(path).add(QueuedRun(ScanSource(Path(f"/data/{name}.h5")), {}, Path(f"/out/{name}")))
+    here = Queue(path)
+    Queue(path).remove(here.entries[0].key)
+    here.move(here.entries[0].key, 1)
+    assert [entry.run.folder for entry in here.entries] == [Path("/out/b")]
+
+
 def test_one_run_is_done_at_a_time_whoever_takes_it(path):
     for name in "ab":
         Queue(path).add(QueuedRun(ScanSource(Path(f"/data/{name}.h5")), {}, Path(f"/out/{name}")))
@@ -93,6 +121,20 @@ def test_the_command_does_what_waits_and_goes_on_after_a_failure(path, tmp_path,
     said = capsys.readouterr().err
     assert "gone.npz" in said
     assert "all 2 epochs are done" in said
+
+
+def test_a_run_that_a_fault_of_the_program_ends_does_not_stop_the_rest(path, tmp_path, monkeypatch):
+    scan = write_scan(SCAN, tmp_path / "scan.npz", "ptychopinn")
+    for name in ("first", "second"):
+        Queue(path).add(QueuedRun(ScanSource(scan), SMALL, tmp_path / name))
+
+    def fail(config, scan, folder, **more):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("ptycho_core.engines.training.train", fail)
+    assert main(["queue", "run", "--file", str(path), "--quiet"]) == 3
+    told = {(entry.state, entry.reason) for entry in Queue(path).entries}
+    assert told == {(QueueState.FAILED, "internal error: ZeroDivisionError: by zero")}
 
 
 def test_the_command_leaves_a_queue_alone_that_another_program_works_on(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 
 import h5py
 import numpy as np
@@ -57,7 +58,11 @@ def _pixel(recon):
 def series(tmp_path):
     _, recon = bump()
     coarse = dataclasses.replace(recon, geometry=dataclasses.replace(GEOMETRY, distance_m=4.0))
-    judged = {**recon.metrics, "verdict": {"level": "poor", "reasons": ["halves differ"], "actions": []}}
+    judged = {
+        **recon.metrics,
+        "free_misfit": math.nan,
+        "verdict": {"level": "poor", "reasons": ["halves differ"], "actions": []},
+    }
     for name, one in (("first", recon), ("second", dataclasses.replace(coarse, metrics=judged))):
         (tmp_path / name / "reconstruction").mkdir(parents=True)
         export(one, tmp_path / name / "reconstruction" / "reconstruction.npz")
@@ -88,7 +93,7 @@ def test_a_failed_projection_is_marked_and_the_others_share_pixels(series):
     with open(series / "stack.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[1]["remarks"].startswith("failed: ")
-    assert (rows[2]["verdict"], rows[2]["remarks"]) == ("poor", "halves differ")
+    assert (rows[2]["verdict"], rows[2]["remarks"], rows[2]["free_misfit"]) == ("poor", "halves differ", "")
 
 
 def test_the_command_says_what_is_thought_of_each(series, capsys):

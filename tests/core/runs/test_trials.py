@@ -7,6 +7,7 @@ import math
 import pytest
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import Status
 from ptycho_core.runs.trials import Outcome, can_be_varied, parse_varied, plan, ranked
 
 
@@ -34,11 +35,22 @@ def test_each_combination_is_a_trial_in_the_order_in_which_it_was_said(tmp_path)
         ("free_fraction=0.1,0.2", "decides which patterns judge"),
         ("logger=csv,none", "vary another setting"),
         ("propagator=far,near", "vary another setting"),
+        ("checkpoint_save_top_k=1,3", "vary another setting"),
     ],
 )
 def test_what_cannot_be_tried_is_refused_in_a_sentence(text, sentence):
     with pytest.raises(InputError, match=sentence):
         parse_varied([text])
+
+
+def test_each_value_is_tried_once_however_it_is_said():
+    assert parse_varied(["max_epochs=1,2,1", "max-epochs=2,3"]) == {"max_epochs": [1, 2, 3]}
+
+
+def test_what_was_broken_off_is_left_and_what_has_an_end_is_not(tmp_path):
+    (trial,) = plan({}, {"max_epochs": [1]}, tmp_path)
+    left = {status: Outcome(trial, status).left for status in (None, *Status)}
+    assert {status for status, is_left in left.items() if not is_left} == {Status.FINISHED, Status.FAILED}
 
 
 def test_too_many_trials_and_none_are_refused(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, Qt
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.runs.queue import Queue, QueuedRun, QueueState
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.runs.queue import RunQueue
@@ -67,16 +67,16 @@ def test_runs_are_taken_one_at_a_time_in_their_order(queue):
     first = queue.next()
     assert first.run == queued("a")
     assert queue.next() is None
-    queue.done(first, "all epochs are done")
+    queue.end(first, QueueState.DONE, "all epochs are done")
     assert queue.next().run == queued("b")
     assert states(queue) == ["done", "running", "waiting"]
 
 
 def test_a_failure_is_marked_with_its_reason_and_the_rest_goes_on(queue):
-    queue.failed(queue.next(), "the scan has gone")
+    queue.end(queue.next(), QueueState.FAILED, "the scan has gone")
     assert queue.index(0, 0).data() == "Failed"
     assert queue.index(0, 4).data() == "the scan has gone"
-    queue.skipped(queue.next(), "cancelled by the operator")
+    queue.end(queue.next(), QueueState.SKIPPED, "cancelled by the operator")
     assert queue.next().run == queued("c")
     assert states(queue) == ["failed", "skipped", "running"]
 
@@ -84,7 +84,7 @@ def test_a_failure_is_marked_with_its_reason_and_the_rest_goes_on(queue):
 def test_two_runs_that_are_to_be_done_cannot_share_an_output_folder(queue):
     with pytest.raises(InputError, match="another run in the queue writes into /out/a"):
         queue.add(queued("a"))
-    queue.done(queue.next())
+    queue.end(queue.next(), QueueState.DONE, "")
     queue.add(queued("a"))
     assert states(queue) == ["done", "waiting", "waiting", "waiting"]
 
@@ -147,7 +147,7 @@ def test_running_and_pausing_are_offered_when_they_make_sense(queue, panel, qtbo
         panel.pause.trigger()
     panel.set_active(False)
     for _ in range(3):
-        queue.done(queue.next())
+        queue.end(queue.next(), QueueState.DONE, "")
     assert panel.run.toolTip().endswith("Not now: No run waits.")
 
 
@@ -176,3 +176,18 @@ def test_a_damaged_queue_is_said_and_left_as_it_is(tmp_path):
     assert "is not JSON" in model.problem
     model.add(queued("a"))
     assert (tmp_path / "queue.json").read_text() == "{"
+
+
+def test_a_change_that_cannot_be_written_is_said_and_not_made(queue, monkeypatch):
+    def refuse(*arguments):
+        raise PtychoError("the queue is held by another program: try again")
+
+    said, before = [], names(queue)
+    queue.refused.connect(said.append)
+    for name in ("move", "remove", "take"):
+        monkeypatch.setattr(Queue, name, refuse)
+    queue.move(0, 1)
+    queue.remove(0)
+    assert queue.next() is None
+    assert said == ["the queue is held by another program: try again"] * 3
+    assert names(queue) == before

@@ -1,0 +1,36 @@
+"""The dialog of a search: what it shows of trials. Searches that are made: tests/gui/window/test_search_settings.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptycho_core.base.events import Status
+from ptycho_core.runs.trials import Outcome, plan
+from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.search_dialog import SearchDialog
+
+
+@pytest.fixture
+def dialog(qtbot):
+    dialog = SearchDialog(Draft())
+    qtbot.addWidget(dialog)
+    return dialog
+
+
+def tell(dialog, epochs):
+    for trial in plan({}, {"max_epochs": epochs}, Path("out")):
+        dialog.show_outcome(Outcome(trial, Status.FINISHED, deviance=1 / trial.config.max_epochs))
+
+
+def listed(dialog):
+    model = dialog.table.model()
+    return [model.index(row, 1).data() for row in range(model.rowCount())]
+
+
+def test_trials_are_listed_the_best_first_and_those_of_another_search_take_their_place(dialog):
+    tell(dialog, [10, 30, 20])
+    assert listed(dialog) == ["30", "20", "10"]
+    tell(dialog, [5, 7])
+    assert listed(dialog) == ["7", "5"]
