@@ -73,7 +73,7 @@ def inspect(
     seen = survey_of(scan, everything, progress)
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
-    problems = [*check_scan(scan, seen, step_px), *check_overlap(scan, step_px, probe_diameter(probe))]
+    problems = [*check_scan(scan, seen, step_px), *check_overlap(scan, step_px, probe)]
     focused = scan.probe is not None and scan.geometry.propagator == "far"
     beam = beam_of(probe, units_of(scan.geometry, scan.size)) if focused else None
     return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(problems), beam)

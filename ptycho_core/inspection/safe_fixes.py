@@ -9,8 +9,8 @@ from ptycho_core.inspection.inspection import Inspection, inspect
 from ptycho_core.preprocessing import mended, open_scan
 from ptycho_core.scan.source import ScanSource
 
-SAFE = ("--drop-dead", "--drop-bright", "--drop-repeated", "--saturation", "--region")
-"""Steps that leave out dark, blinded, repeated and stray patterns, and mask pixels where the detector stopped counting.
+SAFE = ("--drop-dead", "--drop-bright", "--drop-repeated", "--saturation", "--dead-pixels", "--region")
+"""Steps that leave out dark, blinded, repeated and stray patterns, and mask pixels where the detector does not count.
 
 What changes the meaning of a number (a unit, a mask turned over, a scale) is never among them.
 """

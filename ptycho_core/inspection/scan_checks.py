@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.formats.masks import COMMON, IGNORE, INVERT
-from ptycho_core.inspection.count_checks import check_counts, listed
+from ptycho_core.inspection.count_checks import check_counts
+from ptycho_core.inspection.outlier_checks import drop, listed
+from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.plausible import implausible, slips
 from ptycho_core.scan.scan import Geometry, Scan, asked_for
 from ptycho_core.scan.survey import Survey, survey_of
@@ -24,8 +27,10 @@ SMALLEST_STEP_M = 1e-10
 """Steps of a ptychographic scan lie between these, whatever the radiation."""
 _COLLINEAR = 1e-3
 _STRAY_STEPS, _STRAY_VIEWS = 20.0, 2.0
-_NOT_OVERLAPPING, _NOT_OVERLAPPING_GUESS = 1.5, 4.0
-"""Steps in diameters of a probe, or of a guessed one, from which on nothing overlaps, however they are measured."""
+_SHARED = 0.06
+"""Part of the light of a probe that neighbouring views have to share."""
+_APART_GUESS = 4.0
+"""Steps in diameters of a guessed probe, which may be far narrower than the beam, from which on nothing overlaps."""
 _FEWEST_GOOD_PIXELS = 0.5
 _LIGHT_AT_EDGE = 0.05
 """Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
@@ -162,11 +167,15 @@ def _repeated_places(positions: NDArray[np.float64], stray: NDArray[np.int64]) -
     repeated = np.setdiff1d(np.setdiff1d(np.arange(len(places)), first), stray)
     if counts.min() > 1 or not len(repeated):
         return []
-    message = (
-        f"{len(repeated)} positions repeat an earlier one exactly: {listed(repeated)}; if the stage did not stand "
-        "still, they were not recorded: leave them out of the scan"
-    )
     fix = Fix("leave out what repeats a place", "--drop-duplicates", "")
+    told = f"{len(repeated)} positions repeat an earlier one exactly: {listed(repeated)}"
+    at_zero = np.flatnonzero(places == 0)
+    if len(at_zero) > 1:  # what a program writes that knows no better
+        message = (
+            f"{told}, {len(at_zero)} lie at (0, 0): if these were not recorded, leave out all of them, the first too"
+        )
+        return [Problem("places", message, "warning", (drop(at_zero), fix))]
+    message = f"{told}; if the stage did not stand still, they were not recorded: leave them out of the scan"
     return [Problem("places", message, "warning", (fix,))]
 
 
@@ -271,10 +280,31 @@ def _implausible(scan: Scan, step: float) -> list[Problem]:
     return implausible(scan.geometry, fits)
 
 
-def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
-    """Look whether neighbouring views overlap, with a probe of this diameter in pixels."""
-    apart = _NOT_OVERLAPPING_GUESS if scan.probe is None else _NOT_OVERLAPPING
-    if not 0 < apart * diameter < step <= scan.size:
+def shared_light(probe: NDArray[np.complexfloating[Any, Any]], step: float) -> float:
+    """Return the part of the light of a probe (M, N, N) that falls where the same probe does a step away.
+
+    That is ``sum min(I(r), I(r + d)) / sum I``, the mean of steps along y and along x. A narrow beam with wide skirts
+    shares more than its diameter tells.
+    """
+    intensity = (np.abs(probe).astype(np.float64) ** 2).sum(axis=0)
+
+    def at(pixels: int) -> float:
+        if pixels >= len(intensity):
+            return 0.0
+        shared = np.minimum(intensity[pixels:], intensity[: len(intensity) - pixels]).sum()
+        shared += np.minimum(intensity[:, pixels:], intensity[:, : len(intensity) - pixels]).sum()
+        return float(shared / 2 / intensity.sum())
+
+    whole = math.floor(step)
+    return (whole + 1 - step) * at(whole) + (step - whole) * at(whole + 1)
+
+
+def check_overlap(scan: Scan, step: float, probe: NDArray[np.complexfloating[Any, Any]]) -> list[Problem]:
+    """Look whether neighbouring views overlap, with the scan's probe (M, N, N) or a guess of it."""
+    if not probe.any() or not 0 < step <= scan.size:
+        return []
+    shared, diameter = shared_light(probe, step), probe_diameter(probe)
+    if step <= _APART_GUESS * diameter if scan.probe is None else shared >= _SHARED:
         return []
     unit = _unit_of(scan)
     units = _units_that_fit(scan, unit, step, (SMALLEST_USUAL_STEP_PX, diameter))
@@ -286,7 +316,8 @@ def check_overlap(scan: Scan, step: float, diameter: float) -> list[Problem]:
     if scan.probe is not None:
         fixes.append(Fix("guess the probe from the patterns", "probe", "ignore"))
     message = (
-        f"neighbouring views do not overlap: they lie {step:.3g} px apart, and the probe is {diameter:.3g} px wide. "
+        f"neighbouring views do not overlap: they lie {step:.3g} px apart, the probe is {diameter:.3g} px wide, and "
+        f"they share {shared:.1%} of its light. "
         "Perhaps the patterns were taken in the near field, where they show the sample itself; or the positions are "
         "in another unit; or energy, distance or pixel; or the probe is another"
     )

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.conversions import SubtractDark
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
+from ptycho_core.scan.photon_units import unit_of_pattern
 from ptycho_core.scan.scan import Patterns, Scan
-from ptycho_core.scan.steps import Dark, Monitor, Pedestal, Scale
+from ptycho_core.scan.steps import Dark, Monitor, Pedestal, Photons, Scale
+from ptycho_core.scan.survey import batches, survey_of
 
 _ROUNDING = 1e-6
 """Of a number that was divided and multiplied again in float32."""
+_ROUNDING_OF_UNIT = 1e-4
+"""Of a number over a unit that was found in such numbers."""
+_DARK = 0.1
+"""Part of the pixels that no photon reached, for a pedestal that differs from pattern to pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +101,60 @@ class Multiplied:
     """Multiply by a number."""
 
     factor: float
+    rounding: float = _ROUNDING
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the scaled batch, whole where it is so but for rounding."""
         scaled = batch * np.float32(self.factor)
         whole = np.rint(scaled)
-        return np.where(abs(scaled - whole) <= _ROUNDING * whole, whole, scaled)
+        return np.where(abs(scaled - whole) <= self.rounding * whole, whole, scaled)
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredEach:
+    """Subtract from each pattern what the median of its ``dark`` pixels (y, x) holds, but not below zero."""
+
+    dark: NDArray[np.bool_]
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the lowered batch."""
+        values = batch[:, self.dark]
+        lowered: NDArray[Any] = np.maximum(batch - np.median(values, axis=1).astype(np.float32)[:, None, None], 0)
+        return lowered
 
 
 def pedestal(step: Pedestal, scan: Scan) -> Scan:
-    """Subtract a constant."""
-    note = f"subtracted a pedestal of {step.level:g} from all pixels, clipped at zero"
-    return scan.replace(note, patterns=scan.patterns.then(Lowered(step.level)))
+    """Subtract a constant, or from each pattern its own."""
+    if step.level is not None:
+        note = f"subtracted a pedestal of {step.level:g} from all pixels, clipped at zero"
+        return scan.replace(note, patterns=scan.patterns.then(Lowered(step.level)))
+    seen = survey_of(scan)
+    dark = seen.good & (seen.mean <= np.quantile(seen.mean[seen.good], _DARK))
+    note = f"subtracted from each pattern the median of the {np.count_nonzero(dark)} darkest pixels, clipped at zero"
+    return scan.replace(note, patterns=scan.patterns.then(LoweredEach(dark)))
+
+
+def photons(step: Photons, scan: Scan) -> Scan:
+    """Multiply each pattern by one over the number of which its values are whole multiples: one pass over all."""
+    units = np.ones(len(scan))
+    unknown = []
+    for places, batch in batches(scan.patterns):
+        good = scan.good_pixels(places)
+        for row, pattern in zip(
+            range(*places.indices(len(scan))), batch if good is None else batch * good, strict=True
+        ):
+            unit = unit_of_pattern(pattern) if pattern.any() else 1.0
+            if unit is None:
+                unknown.append(row)
+            units[row] = unit or 1.0
+    if unknown:
+        raise InputError(
+            f"photons: the values of {len(unknown)} patterns are no whole multiples of anything, the first is "
+            f"{unknown[0]}; leave these patterns out first, or the step"
+        )
+    note = f"multiplied each pattern by what makes its values whole, {1 / units.max():.4g} to {1 / units.min():.4g}"
+    scaled = Patterns(Scaled(scan.patterns, (1 / units).astype(np.float32)))
+    return scan.replace(note, patterns=scaled.then(Multiplied(1.0, _ROUNDING_OF_UNIT)))
 
 
 def scale(step: Scale, scan: Scan) -> Scan:

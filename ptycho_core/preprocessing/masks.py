@@ -7,8 +7,18 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
+from ptycho_core.scan.dead_pixels import dead_pixels as dead_pixels_of
 from ptycho_core.scan.scan import Scan, both_good
-from ptycho_core.scan.steps import HotPixels, MaskBrush, MaskFile, MaskPolygon, MaskRectangle, MaskThreshold, Saturation
+from ptycho_core.scan.steps import (
+    DeadPixels,
+    HotPixels,
+    MaskBrush,
+    MaskFile,
+    MaskPolygon,
+    MaskRectangle,
+    MaskThreshold,
+    Saturation,
+)
 from ptycho_core.scan.survey import batches, ever_good, survey_of
 
 _SIGMAS = 5.0
@@ -93,6 +103,11 @@ def hot_pixels(step: HotPixels, scan: Scan) -> Scan:
     noise = np.sqrt((median + 1 / len(seen.rows)) / len(seen.rows))
     bad = (seen.mean > step.factor * median) & (seen.mean > median + _SIGMAS * noise)
     return _masked(scan, bad, f"that hold more than {step.factor:g} times the median of their neighbours")
+
+
+def dead_pixels(step: DeadPixels, scan: Scan) -> Scan:
+    """Mask what never counts, between pixels that do."""
+    return _masked(scan, dead_pixels_of(survey_of(scan)), "that hold nothing between others that many photons reach")
 
 
 def _side(outside: bool) -> str:

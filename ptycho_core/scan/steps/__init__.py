@@ -6,9 +6,10 @@ written, in `ptycho_core.scan.steps_json`.
 
 from __future__ import annotations
 
-from ptycho_core.scan.steps.counts import Dark, Monitor, Pedestal, Scale
+from ptycho_core.scan.steps.counts import Dark, Monitor, Pedestal, Photons, Scale
 from ptycho_core.scan.steps.detector import Bin, Centre, Crop, Orient, Pad
 from ptycho_core.scan.steps.masks import (
+    DeadPixels,
     HotPixels,
     MaskBrush,
     MaskFile,
@@ -31,8 +32,8 @@ from ptycho_core.scan.steps.step import FromFile, Step
 
 SECTIONS: dict[str, tuple[type[Step], ...]] = {
     "Detector": (Centre, Crop, Pad, Bin, Orient),
-    "Counts": (Dark, Monitor, Pedestal, Scale),
-    "Mask": (MaskFile, MaskRectangle, MaskPolygon, MaskBrush, MaskThreshold, Saturation, HotPixels),
+    "Counts": (Dark, Monitor, Pedestal, Scale, Photons),
+    "Mask": (MaskFile, MaskRectangle, MaskPolygon, MaskBrush, MaskThreshold, Saturation, HotPixels, DeadPixels),
     "Positions": (OrientPositions, TurnPositions),
     "Selection": (Region, Every, DropDead, DropBright, DropRepeated, DropDuplicates, DropPatterns),
 }
@@ -48,6 +49,7 @@ __all__ = [
     "Centre",
     "Crop",
     "Dark",
+    "DeadPixels",
     "DropBright",
     "DropDead",
     "DropDuplicates",
@@ -66,6 +68,7 @@ __all__ = [
     "OrientPositions",
     "Pad",
     "Pedestal",
+    "Photons",
     "Region",
     "Saturation",
     "Scale",

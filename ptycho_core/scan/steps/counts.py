@@ -27,7 +27,13 @@ class Pedestal(Step):
     """Subtract a constant from all pixels, such as a detector's offset; what falls below zero becomes zero."""
 
     name: ClassVar[str] = "pedestal"
-    level: float = setting(MISSING, float, "What a pixel holds that no photon reached", above=0)
+    level: float | None = setting(
+        MISSING,
+        float,
+        "What a pixel holds that no photon reached; of each pattern what its darkest tenth of the pixels holds",
+        above=0,
+        none="each",
+    )
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,10 @@ class Scale(Step):
 
     name: ClassVar[str] = "scale"
     factor: float = setting(MISSING, float, "What the values are multiplied by", above=0)
+
+
+@dataclass(frozen=True)
+class Photons(Step):
+    """Multiply each pattern by what makes its values whole: where each was divided by a number of its own."""
+
+    name: ClassVar[str] = "photons"

@@ -102,6 +102,13 @@ class HotPixels(Step):
     factor: float = setting(10.0, float, "How many times the median is too much", above=1)
 
 
+@dataclass(frozen=True)
+class DeadPixels(Step):
+    """Mask the pixels that hold nothing in any pattern and lie between others that many photons reach."""
+
+    name: ClassVar[str] = "dead_pixels"
+
+
 def _points(name: str, text: str) -> tuple[tuple[float, float], ...]:
     try:
         pairs = [tuple(map(float, pair.split(","))) for pair in text.split()]

@@ -9,7 +9,7 @@ import pytest
 
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px, stray_rows
-from ptycho_core.preprocessing import preprocess
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.scan.scan import Geometry, Patterns, Scan
 from ptycho_core.scan.settings import Assumption
 from ptycho_core.scan.steps import Region
@@ -91,7 +91,7 @@ def test_a_slip_of_what_gives_the_pixel_size_is_offered_where_steps_are_not_usua
     told = Assumption("position_unit", "m", (), "")
     odd = scan(positions=files.positions() / pixel, geometry=geometry, assumptions=(told,))
     step = median_step_px(odd.positions)
-    problems = [*check_scan(odd, step_px=step), *check_overlap(odd, step, 6.0)]
+    problems = [*check_scan(odd, step_px=step), *check_overlap(odd, step, files.probe()[None])]
     fixes = {fix.field: fix.value for problem in problems for fix in problem.fixes if fix.field in right}
     assert fixes == right
 
@@ -174,7 +174,22 @@ def test_a_place_that_comes_again_is_told_unless_all_of_them_do():
 
 
 def test_views_that_do_not_overlap_are_told_with_the_likely_causes():
-    problem = check_overlap(scan(), step=14.0, diameter=6.0)[0]
+    disc = (np.hypot(*(np.indices((16, 16)) - 8)) < 3).astype(np.complex64)[None]
+    problem = check_overlap(scan(), step=5.5, probe=disc)[0]
     assert problem.severity == "warning"
     assert all(cause in problem.message for cause in ("near field", "another unit", "the probe is another"))
-    assert check_overlap(scan(), step=6.1, diameter=6.0) == []
+    assert check_overlap(scan(), step=4.0, probe=disc) == []
+    skirts = disc + 0.15  # half of the light far around: views share that
+    assert check_overlap(scan(), step=7.0, probe=skirts.astype(np.complex64)) == []
+
+
+def test_places_that_come_again_at_zero_are_left_out_with_the_first(tmp_path):
+    positions = files.positions(40) - 20
+    positions[[7, 23]] = 0
+    arrays = {"patterns": files.counts(40), "positions": positions, "probe": files.probe()}
+    unread = read_scan(files.npz(tmp_path / "a.npz", **arrays))
+    problem = only_problem(unread)
+    done = open_scan(unread.source.fixed(problem.fixes[0]))
+    assert "2 lie at (0, 0)" in problem.message
+    np.testing.assert_array_equal(done.positions, np.delete(positions, [7, 23], axis=0))
+    np.testing.assert_array_equal(done.patterns[:], np.delete(files.counts(40), [7, 23], axis=0))

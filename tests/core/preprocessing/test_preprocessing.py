@@ -21,6 +21,7 @@ from ptycho_core.scan.steps import (
     Centre,
     Crop,
     Dark,
+    DeadPixels,
     DropBright,
     DropDead,
     DropDuplicates,
@@ -38,6 +39,7 @@ from ptycho_core.scan.steps import (
     OrientPositions,
     Pad,
     Pedestal,
+    Photons,
     Region,
     Saturation,
     Scale,
@@ -89,6 +91,8 @@ def save(folder, array, name="array.npy"):
 
 def all_steps(folder):
     return [
+        Photons(),
+        Photons(),
         Dark(save(folder, np.ones((16, 16), np.float32), "dark.npy")),
         Monitor(save(folder, np.linspace(1, 2, 12), "monitor.npy")),
         Pedestal(0.5),
@@ -100,6 +104,7 @@ def all_steps(folder):
         MaskThreshold(above=1000),
         Saturation(1000),
         HotPixels(),
+        DeadPixels(),
         Centre("given", 9, 8),
         Orient("+x-y"),
         Pad(24),
@@ -143,7 +148,7 @@ def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
 
 def test_steps_read_only_the_patterns_that_are_asked_for(tmp_path):
     source = Recorded(COUNTS)
-    looking = (MaskThreshold, Saturation, HotPixels, Crop, DropDead, DropBright, DropRepeated)
+    looking = (Photons, MaskThreshold, Saturation, HotPixels, DeadPixels, Crop, DropDead, DropBright, DropRepeated)
     lazy = [step for step in all_steps(tmp_path) if type(step) not in looking]
     done = preprocess(scan(source), lazy)
     assert source.n_read == 0
