@@ -279,19 +279,21 @@ class _Training:
         self._finish(*self._outcome(trainer, model))
 
     def _check(self, fitted: Model, amplitudes: Amplitudes) -> None:
-        """Hold the best state against the validation patterns: is there a picture, and would refinement help."""
+        """Hold the best state against the validation patterns: which picture is kept, is it one, what would help."""
         rows = middle(self.scan, self.parts.validation, CHECKED_PATTERNS)
         if self.run is None or self.token.stop_requested or not len(rows):
             return
         self.roll_back.take_best(fitted)
         canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
         seen = canvas.only(middle(self.scan, self.parts.train, SEEN_PATTERNS))
-        object = fitted.object_of(seen)
+        object, epochs = fitted.object_of(seen), fitted.current_epoch + fitted.warm_start_epochs
         if fitted.warm_start_epochs and (solver := solver_of(self.folder, canvas)):
-            self.emit(choose_picture(fitted, object, solver, canvas))
+            chosen = choose_picture(fitted, object, solver, canvas)
+            self.emit(chosen)
+            if not chosen.network:
+                fitted, object = solver, solver.object.detach()[None]
         for told in check_refinement(fitted, object, canvas):
             self.emit(told)
-        epochs = fitted.current_epoch + fitted.warm_start_epochs
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             raise TrainingError(why)
         signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import PictureChosen
+from ptycho_core.base.events import Judged, PictureChosen
+from ptycho_core.base.verdict import Level
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
-from ptycho_core.simulation import Simulation
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from tests.helpers.training_runs import SMALL
 from tests.helpers.truth import whole_canvas
 
@@ -43,3 +44,14 @@ def test_a_run_says_which_picture_is_better_and_reconstructing_keeps_it(tiny_sim
     solver = solver_of(info.folder, whole_canvas(tiny_sim))
     assert solver is not None
     assert np.array_equal(found.object, solver.object.detach()) == said.startswith("the solver's")
+
+
+def test_a_run_is_judged_by_the_picture_that_is_kept(tmp_path):
+    """A network that has hardly begun to learn is no reason to doubt what the warm start found."""
+    heard: list[object] = []
+    scan = simulate(SimulationSpec(size=32, n_patterns=100, step_px=4.0, defocus_m=2.5e-3, counts_per_pixel=100.0)).scan
+    config = CONFIG.replace(warm_start_epochs=20, val_fraction=0.2, learning_rate=1e-9)
+    train(config, scan, tmp_path / "run", events=heard.append)
+    (chosen,) = (event for event in heard if isinstance(event, PictureChosen))
+    (judged,) = (event for event in heard if isinstance(event, Judged))
+    assert (chosen.network, judged.verdict.level) == (False, Level.GOOD)
