@@ -151,7 +151,8 @@ def report(info: RunInfo, as_json: bool) -> None:
         say(message)
     tell_verdict(info.verdict)
     if info.best_checkpoint:
-        say(f"best checkpoint: {info.best_checkpoint}")
+        epochs = [saved.epoch for saved in info.checkpoints if Path(saved.path) == info.best_checkpoint]
+        say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch + 1})" for epoch in epochs))
     folder = shlex.quote(str(info.folder))
     if last and info.epochs_done < info.config.max_epochs:
         say(f"resume with: ptycho train --resume {folder}")

@@ -225,10 +225,26 @@ def read_run(folder: str | Path) -> RunInfo:
             raise InputError(f"there is no run in {folder} (no {RECORD})") from None
         raise
     info = RunInfo.from_dict(body, folder, f"the run's record {path}")
-    if info.status == Status.RUNNING and not info.process.alive(max(info.updated, _changed(path))):
+    if info.status == Status.RUNNING and folder in _untold:
+        status, reason = _untold[folder]
+        info = dataclasses.replace(info, status=status, reason=reason, ended=info.updated)
+    elif info.status == Status.RUNNING and not info.process.alive(max(info.updated, _changed(path))):
         reason = f"its process ({info.process.pid} on {info.process.host}) ended without a word"
         info = dataclasses.replace(info, status=Status.INTERRUPTED, reason=reason, ended=info.updated)
     return info
+
+
+_untold: dict[Path, tuple[Status, str]] = {}
+
+
+def note_untold_end(folder: Path, end: tuple[Status, str] | None) -> None:
+    """Keep in mind how a run of this process has ended whose record cannot be written, as on a full disk; None forgets.
+
+    The process goes on in the window, and its being there would be taken for the run's.
+    """
+    _untold.pop(folder, None)
+    if end is not None:
+        _untold[folder] = end
 
 
 def _changed(path: Path) -> datetime:

@@ -29,7 +29,7 @@ from ptycho_core.base.atomic import explain_write_errors, write_json
 from ptycho_core.base.choices import EPOCH_METRICS
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.environment import versions
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.previews import PreviewKeeper
 from ptycho_core.runs.record import (
@@ -46,6 +46,7 @@ from ptycho_core.runs.record import (
     RunInfo,
     checkpoint_table,
     find_runs,
+    note_untold_end,
     read_metrics,
     read_run,
 )
@@ -94,6 +95,7 @@ class Run:
         self._unwritten: list[str] = []
         self._written = -math.inf
         self._previews = PreviewKeeper(info.folder)
+        note_untold_end(info.folder, None)
         self.update()
 
     def update(self, **changes: Any) -> None:
@@ -102,7 +104,22 @@ class Run:
         write_json(self.info.folder / RECORD, self.info.to_dict())
 
     def record(self, event: events.Event) -> None:
-        """Write down what an event tells. Call it before anyone else hears of the event."""
+        """Write down what an event tells. Call it before anyone else hears of the event.
+
+        Raises
+        ------
+        PtychoError
+            It cannot be written; of a failure that is no error, as whoever tells of it raises the failure itself.
+        """
+        try:
+            self._write(event)
+        except PtychoError:
+            if isinstance(event, events.RunFinished | events.RunFailed):
+                note_untold_end(self.info.folder, (self.info.status, self.info.reason))
+            if not isinstance(event, events.RunFailed):
+                raise
+
+    def _write(self, event: events.Event) -> None:
         if isinstance(event, events.PreviewReady):  # up to 3 MB as a line
             self._previews.keep(event)
             return

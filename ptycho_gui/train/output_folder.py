@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ptycho_gui.kit.forms.path_field import PathField
@@ -13,6 +13,7 @@ from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.train.jobs.settings_files import Folder, check_folder_job, propose_folder_job
 
+_AGAIN_MS = 2000
 _HELP = "Folder for all that the run makes: checkpoints, metrics, reconstruction. It is made when the run starts."
 
 
@@ -42,6 +43,8 @@ class OutputFolder(QWidget):
             column.addWidget(widget)
         self._checks = WorkerSlot(self)
         self._checks.succeeded.connect(self._show)
+        self._again = QTimer(self, interval=_AGAIN_MS)
+        self._again.timeout.connect(self._look_again)
 
     @property
     def path(self) -> Path | None:
@@ -70,8 +73,14 @@ class OutputFolder(QWidget):
         if self._scan_path is not None and not self._by_hand:
             self._checks.start(propose_folder_job(self._scan_path, taken))
 
+    def look_again(self, wrong: bool) -> None:
+        """Look every now and then whether what is wrong with the folder, such as a full disk, is so still."""
+        if wrong != self._again.isActive():
+            (self._again.start if wrong else self._again.stop)()
+
     def shut_down(self) -> None:
         """Wait for the present check."""
+        self._again.stop()
         self._checks.shut_down()
 
     @Slot(Path)
@@ -82,6 +91,11 @@ class OutputFolder(QWidget):
             self._checks.cancel()
             self.looked_at.emit(Folder(path, "name a folder for the run"))
         else:
+            self._checks.start(check_folder_job(self.path))
+
+    @Slot()
+    def _look_again(self) -> None:
+        if self.path is not None and not self._checks.busy:
             self._checks.start(check_folder_job(self.path))
 
     @Slot(object)

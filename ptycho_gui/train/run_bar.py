@@ -200,10 +200,13 @@ class RunBar(QFrame):
             words += f" epoch {history.epoch + 1} of {history.max_epochs}"
         elif history.at_work and history.stage_epochs:
             words += f", {history.epoch + 1} of at most {history.stage_epochs} epochs"
-        if history.verdict and history.status in (Status.FINISHED, Status.STOPPED):
-            picture, words = LEVEL_ICONS[history.verdict.level], f"{words}, {history.verdict.level} picture"
         if not history.at_work and history.reason and history.status != Status.FAILED:  # of which the message tells
-            words += f": {worded(history.reason)}"
+            reason = worded(history.reason)
+            told_already = reason.startswith(str(history.status))  # "stopped by the operator"
+            words = begun(reason) if told_already else f"{words}: {reason}"
+        if history.verdict and history.status in (Status.FINISHED, Status.STOPPED):
+            picture = LEVEL_ICONS[history.verdict.level]
+            words += f". The picture is {history.verdict.level}"
         return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words
 
     def _progress(self) -> tuple[bool, float | None]:

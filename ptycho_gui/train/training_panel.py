@@ -137,7 +137,9 @@ class TrainingPanel(QWidget):
         self.note.show_problems([])
         self.done.hide()
         looked = self._draft.looked
-        self.output.note.show_problems(self._draft.problems_of("output_folder"))
+        wrong_with_folder = self._draft.problems_of("output_folder")
+        self.output.note.show_problems(wrong_with_folder)
+        self.output.look_again(bool(wrong_with_folder))
         self.output.show_scan(looked.scan.source.path if looked else None)
         wrong = "" if self._draft.config() else "Put right first what is marked as wrong."
         nothing = "" if self._draft.settings() or wrong else "Nothing is changed."

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
+from tests.helpers.driven_window import BIN, SLOW_S, epoch, is_enabled, state
 
 pytestmark = pytest.mark.xdist_group("one screen at a time")
-
-BIN = Path(sys.executable).parent
-SLOW_S = 120.0
 
 
 @pytest.fixture
 def scan_path(tmp_path):
     spec = SimulationSpec(size=24, n_patterns=49, step_px=3.0, jitter_px=1.0)
     return write_simulation(simulate(spec), tmp_path / "star.npz")[0]
-
-
-def is_enabled(program, name):
-    return any(widget.enabled for widget in program.find(name, kind="QToolButton", within="Main"))
-
-
-def state(program):
-    return program.widget("State").text
-
-
-def epoch(program):
-    found = re.search(r"epoch (\d+) of", state(program))
-    return int(found[1]) if found else 0
 
 
 def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_path, scan_path):
@@ -55,7 +37,8 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
     program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
     desktop.screenshot("the scan")
 
-    for keys, entry in (("alt+f", "Quit"), ("alt+v", "Full-screen picture"), ("F10", "Quit")):
+    menus = {"alt+f": "Quit", "alt+e": "Logbook page", "alt+v": "Full-screen picture", "alt+h": "About", "F10": "Quit"}
+    for keys, entry in menus.items():
         program.press(keys)
         program.wait_until(lambda entry=entry: program.find(entry, kind="action"), f"{keys} opens a menu", SLOW_S)
         program.press("Escape")

@@ -36,6 +36,7 @@ SEARCH_EVERY = 8
 """Epochs between searches for the held-out patterns."""
 FINAL_EPOCHS = 8
 """With all patterns, those that validated or that nothing saw too, for the picture alone."""
+_SETTLED = "the fit has settled"
 _PRIOR_UNIT = 3.0
 _EDGE = 0.02
 
@@ -341,7 +342,7 @@ class DirectModel(Solution):
         if rung is not None:
             self._judge_prior(rung, unit)
         if self.course.end <= done < min(self.course.end + 1, self.course.epochs) and not self.ended:
-            self.ended = "the fit has settled"
+            self.ended = _SETTLED
         if self.ended:
             self.trainer.should_stop = True
 
@@ -356,7 +357,7 @@ class DirectModel(Solution):
                 self._next_prior = RUNGS[rung] * unit
         elif self._kept[1]:
             self.load_state_dict({**self.state_dict(), **self._kept[1]})
-            self.ended = "a stronger prior explains the validation patterns worse"
+            self.ended = _SETTLED
 
     def _noise_unit(self, epoch_light: Tensor) -> float:
         """Return the prior's gradient that noise of the object is worth: the root of the light, in the loss' units."""

@@ -16,9 +16,10 @@ import pytest
 import torch
 import yaml
 
+from ptycho_core.base.atomic import write_json
 from ptycho_core.base.choices import METRICS, STEP_METRICS
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError, TrainingError
+from ptycho_core.base.errors import InputError, PtychoError, TrainingError
 from ptycho_core.base.events import (
     BatchDone,
     CheckpointRemoved,
@@ -266,6 +267,22 @@ def test_a_full_disk_ends_the_run_and_leaves_no_part_of_a_file(training, monkeyp
     assert read_run(training.folder).status == "failed"
     assert [name[:8] for name in training.checkpoints] == ["epoch=00", "last.ckp"]
     assert training.last["epoch"] == 0
+
+
+def test_a_run_whose_end_cannot_be_written_down_has_failed_all_the_same_and_goes_on(training, monkeypatch):
+    def fill(path, value):
+        if (training.folder / "checkpoints/last.ckpt").exists():
+            raise PtychoError("no room")
+        write_json(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ptycho_core.runs.run.write_json", fill)
+        with pytest.raises(PtychoError, match="no room"):
+            training.go()
+        info = read_run(training.folder)
+        assert (info.status, info.reason, info.epochs_done) == ("failed", "no room", 1)
+    training.go(resume=True)
+    assert read_run(training.folder).status == "finished"
 
 
 def test_a_checkpoint_that_does_not_read_back_never_replaces_a_good_one(training, monkeypatch):

@@ -9,6 +9,7 @@ from PySide6.QtCore import QTimer
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import BatchDone, RunFailed, RunFinished, RunStarted, StageChanged, Status
+from ptycho_core.base.verdict import Level, Verdict
 from ptycho_core.runs.history import RunHistory
 from ptycho_gui.train.run_bar import RunBar
 
@@ -48,6 +49,7 @@ def test_without_a_run_it_is_idle_and_no_clock_ticks(bar):
         (StageChanged("validating", 2), "Validating epoch 3 of 50"),
         (StageChanged("stopping"), "Stopping"),
         (RunFinished("out", "finished", "all 50 epochs are done", None, {}), "Finished: all 50 epochs are done"),
+        (RunFinished("out", "stopped", "stopped by the operator", None, {}), "Stopped by the operator"),
         (RunFinished("out", "cancelled", "", None, {}), "Cancelled"),
         (RunFailed("out", "training diverged"), "Failed"),
     ],
@@ -57,6 +59,13 @@ def test_every_state_is_said_in_words(bar, history, event, state):
     bar.show_state(history)
     assert bar.state == state
     assert timer(bar).isActive() == history.at_work
+
+
+def test_the_verdict_on_the_picture_is_a_sentence_of_its_own_and_its_sign_is_shown(bar, history):
+    history.hear(RunFinished("out", "finished", "the fit has settled", None, {}))
+    history.verdict = Verdict(Level.POOR, ("in places patterns are missed by 40%",))
+    bar.show_state(history)
+    assert bar.state == "Finished: the fit has settled. The picture is poor"
 
 
 def test_a_warm_start_or_a_polish_tells_its_own_epochs_and_what_is_left_of_it(qtbot, history):
