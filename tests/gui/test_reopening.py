@@ -1,8 +1,9 @@
-"""Whoever reads a scan again gets the same scan: every format and a mapped scan, as read and with steps."""
+"""Whoever reads a scan again gets the same scan: every format, mapped scans, as read and with steps."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 
 import h5py
@@ -14,7 +15,7 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import StopToken
 from ptycho_core.cli.arguments import given_source
-from ptycho_core.formats import read_scan
+from ptycho_core.formats import READERS, read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.runs.command_line import JobLimits, command_line, job_script
@@ -28,11 +29,17 @@ from ptycho_gui.kit.jobs.load import load
 from ptycho_gui.prepare.jobs.orientation import orientation_job
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.train.jobs.train import train_job
+from tests.helpers import microscope_files
 from tests.helpers import scan_files as files
+from tests.helpers.beamline_files import BEAMLINES
 from tests.helpers.run_folders import through_json
 
 MAPPING = Mapping("frames", Positions(Coordinate("motors", "um", 0), Coordinate("motors", "um", 1), separate_file=True))
 STEPS = (Every(2), Crop(12), Orient("-y+x"), MaskPolygon("1,2 3,4.5 6,1"))
+
+
+def written(folder, name):
+    return ScanSource(files.write(folder, name), settings={"energy_ev": "8500"})
 
 
 def mapped(folder):
@@ -51,15 +58,45 @@ def two_files(folder):
     return ScanSource(folder / "patterns.h5", folder / "product.npz", {"energy_ev": "8500"})
 
 
-@pytest.fixture(params=[*files.WRITERS, "two files", "mapped"])
+def empad(folder):
+    return ScanSource(microscope_files.write_empad(folder), settings=microscope_files.ANSWERS)
+
+
+def merlin(folder):
+    microscope_files.write_mib(folder / "scan.mib")
+    microscope_files.write_hdr(folder / "scan.hdr")
+    step = {"step_m": str(microscope_files.STEP_M)}
+    return ScanSource(folder / "scan.mib", settings={**microscope_files.ANSWERS, **step})
+
+
+def shipped(name):
+    """A file of a mapping that comes with the program."""
+
+    def write(folder):
+        beamline = BEAMLINES[name]
+        path, positions = beamline.write(folder, files.TINY)
+        return ScanSource(path, positions, beamline.answers)
+
+    return write
+
+
+SOURCES = {
+    **{name: functools.partial(written, name=name) for name in files.WRITERS},
+    "empad": empad,
+    "merlin": merlin,
+    "two files": two_files,
+    "mapped": mapped,
+    **{name: shipped(name) for name in ("dectris", "dectris-raster", "max4-nanomax (lines)", "ptychonn-npz")},
+}
+
+
+@pytest.fixture(params=SOURCES)
 def source(request, tmp_path):
-    match request.param:
-        case "mapped":
-            return mapped(tmp_path)
-        case "two files":
-            return two_files(tmp_path)
-        case name:
-            return ScanSource(files.write(tmp_path, name), settings={"energy_ev": "8500"})
+    return SOURCES[request.param](tmp_path)
+
+
+def test_no_format_is_left_out():
+    assert set(READERS) <= set(SOURCES)
 
 
 @pytest.fixture(params=[(), STEPS], ids=["as read", "with steps"])
