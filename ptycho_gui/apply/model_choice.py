@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from ptycho_core.runs.models import Fit
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.apply.jobs.models import find_fitting_job
+from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
@@ -64,7 +65,7 @@ class ModelChoice(QWidget):
     def _say(self, words: str) -> None:
         self.models.clear()
         self.models.addItem(words)
-        self.models.setEnabled(False)
+        allow(self.models, words)
 
     @Slot(object)
     def _show(self, fits: list[Fit]) -> None:
@@ -72,7 +73,7 @@ class ModelChoice(QWidget):
             self._say(_NONE)
             return
         self.models.clear()
-        self.models.setEnabled(True)
+        allow(self.models, None)
         self.models.addItem("choose a model, or name a checkpoint below", None)
         for fit in fits:
             told = "suits the scan" if fit.suits else f"differs in {len(fit.differences)} respects"

@@ -239,7 +239,7 @@ class _Varied(QWidget):
 
     @Slot()
     def _follow(self) -> None:
-        self.values.setEnabled(bool(self.name))
+        allow(self.values, None if self.name else "Choose a setting to vary first.")
         hint = ""
         if self.name:
             declared = KNOBS[self.name]

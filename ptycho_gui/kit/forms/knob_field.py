@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVB
 
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.base.knobs import Knob
-from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.editors import Editor, NumberEditor, editor_of
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.icons import icon
@@ -50,7 +49,7 @@ class KnobField(QWidget):
         self.editor.setAccessibleName(label_of(name))
         self._default: Any = MISSING
         self._value: Any = MISSING
-        self._error = self._blocked = ""
+        self._error = ""
         self._problems: Sequence[Problem] = ()
         self._reset = QToolButton(autoRaise=True)
         self._reset.setIcon(icon("reset"))
@@ -80,11 +79,6 @@ class KnobField(QWidget):
         if value == self._default:
             return
         self._default = value
-        self._mark()
-
-    def set_blocked(self, reason: str) -> None:
-        """Disable the field for a reason, as `allow` does; enable it if empty."""
-        self._blocked = reason
         self._mark()
 
     def set_label(self, text: str) -> None:
@@ -184,8 +178,8 @@ class KnobField(QWidget):
             tip += f"\nChanged; the default is {default}." if changed else f"\nThis is the default, {default}."
             reset = f"Reset to the default, {default}"
         for widget in (self.label, self.editor):
-            allow(widget, self._blocked, tip)
-        allow(self._reset, self._blocked, reset)
+            widget.setToolTip(tip)
+        self._reset.setToolTip(reset)
         self._show_what_is_wrong()
 
     def _show_what_is_wrong(self) -> None:

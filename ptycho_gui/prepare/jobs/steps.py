@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.atomic import write_json
 from ptycho_core.base.events import StopToken
 from ptycho_core.preprocessing.preview import StepsPreview
 from ptycho_core.scan.steps import Step
@@ -33,8 +32,7 @@ def save_steps_job(steps: tuple[Step, ...], path: Path) -> Job:
     """Write a file of steps. Result: its path."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Path:
-        with atomic_write(path, check=read_steps) as temporary:
-            temporary.write_text(json.dumps(steps_to_dict(steps), indent=1), encoding="utf-8")
+        write_json(path, steps_to_dict(steps))
         return path
 
     return job

@@ -220,17 +220,6 @@ def test_the_wheel_changes_nothing_that_was_not_clicked(make):
         assert heard.values == []
 
 
-def test_a_blocked_field_says_why(make):
-    field, _ = make("gridsize")
-    field.set_blocked("The direct engine groups nothing.")
-    assert not field.editor.isEnabled()
-    assert field.editor.toolTip().endswith("\nNot now: The direct engine groups nothing.")
-    field.set_blocked("")
-    assert field.editor.isEnabled()
-    assert KNOBS["gridsize"].help in field.editor.toolTip()
-    assert "Not now" not in field.editor.toolTip()
-
-
 def test_labels_say_units_and_no_two_settings_share_one():
     assert label_of("max_time") == "Time limit (min)"
     assert len({label_of(name) for name in KNOBS}) == len(KNOBS)
