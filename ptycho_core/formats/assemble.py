@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Fix, InputError
 from ptycho_core.formats import conversions
-from ptycho_core.formats.conversions import lost_counts
+from ptycho_core.formats.conversions import lost_counts, say_lost
 from ptycho_core.formats.geometry import positions_px, settle_geometry
 from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.formats.stored import Stored
@@ -72,7 +72,7 @@ def assemble(
     geometry = settle_geometry(stored.geometry, settings, path, notes)
     if geometry.propagator == "far" or settings.get("dc"):  # a shadow has no centre, unless the operator says so
         patterns, mask, seen = _centre(patterns, mask, looked.values.mean, seen, settings, notes)
-    patterns, mask, seen, size = _make_square(patterns, mask, seen, settings, path, notes)
+    patterns, mask, seen, size, lost = _make_square(patterns, mask, seen, settings, path, notes)
     zoom = [geometry.zoom(length, size) for length in shape]
     positions = positions_px(stored, geometry, shape, settings, path, notes)[kept] * zoom
     if (farthest := abs(positions).max(initial=0)) > LARGEST_POSITION_PX:
@@ -96,6 +96,7 @@ def assemble(
         history=tuple(notes),
         assumptions=tuple(settings.assumptions),
         growing=stored.growing,
+        lost=lost,
     )
     if seen is not None:
         remember(scan, seen, looked.everything)
@@ -201,12 +202,12 @@ def _make_square(
     settings: Settings,
     path: Path,
     notes: list[str],
-) -> tuple[Patterns, GoodPixels | None, Survey | None, int]:
-    """Return square patterns, their mask, their survey where it is known, and their width."""
+) -> tuple[Patterns, GoodPixels | None, Survey | None, int, float]:
+    """Return square patterns, their mask, survey (where known) and width, and which part of the counts is lost."""
     _, height, width = patterns.shape
     how = settings.get("square")
     if height == width:
-        return patterns, mask, seen, width
+        return patterns, mask, seen, width, 0.0
     if how is None:
         raise InputError(
             f"{path}: patterns are {height} x {width} pixels, not square; set square=crop for {min(height, width)} "
@@ -217,10 +218,10 @@ def _make_square(
     fit = conversions.FitTo(size)
     if mask is not None or how == "pad":
         mask = where_good(np.ones((height, width), bool) if mask is None else mask, fit)
-    lost = "" if how == "pad" or seen is None else lost_counts(seen.mean, size)
+    lost = 0.0 if how == "pad" or seen is None else lost_counts(seen.mean, fit(seen.mean))
     told = f"{how}ped the patterns from {height} x {width} to {size} x {size} pixels".replace("padped", "padded")
-    notes.append(told + lost)
-    return patterns.then(fit), mask, None if seen is None or how == "crop" else _images(seen, fit), size
+    notes.append(told + say_lost(lost))
+    return patterns.then(fit), mask, None if seen is None or how == "crop" else _images(seen, fit), size, lost
 
 
 def _settle_probe(

@@ -130,7 +130,11 @@ def resample(probe: NDArray[Any], size: int) -> NDArray[Any]:
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(fitted, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
 
 
-def lost_counts(mean: NDArray[np.float64], size: int) -> str:
-    """Return the end of a sentence: which part of the counts of a mean pattern (y, x) a crop to ``size`` takes away."""
-    lost = 1 - FitTo(size)(mean).sum() / (mean.sum() or 1.0)
-    return f"; {lost:.2%} of the counts lay outside" if lost > 1e-3 else ""
+def lost_counts(mean: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
+    """Return which part of the counts of a mean pattern is not in what is kept of it."""
+    return max(0.0, 1 - float(kept.sum()) / (float(mean.sum()) or 1.0))
+
+
+def say_lost(part: float) -> str:
+    """Return the end of a sentence about what takes a part of the counts away."""
+    return f"; {part:.2%} of the counts lay outside" if part > 1e-3 else ""

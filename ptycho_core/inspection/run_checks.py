@@ -9,7 +9,8 @@ from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.base.file_state import changed_since
 from ptycho_core.inspection.memory import check_memory
-from ptycho_core.inspection.scan_checks import check_scan
+from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
 
@@ -29,7 +30,14 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
     test_scan
         To validate on, or None to validate on a part of ``scan``.
     """
-    return check_scan(scan) + _check_files(scan, test_scan) + check_settings(config, scan, test_scan)
+    probe = initial_probe(scan) if scan.probe is None else scan.probe
+    step = median_step_px(scan.positions)
+    return [
+        *check_scan(scan, step_px=step),
+        *check_overlap(scan, step, probe),
+        *_check_files(scan, test_scan),
+        *check_settings(config, scan, test_scan),
+    ]
 
 
 def _check_files(*scans: Scan | None) -> list[Problem]:

@@ -32,6 +32,8 @@ _SHARED = 0.06
 _APART_GUESS = 4.0
 """Steps in diameters of a guessed probe, which may be far narrower than the beam, from which on nothing overlaps."""
 _FEWEST_GOOD_PIXELS = 0.5
+_LOST = 0.05
+"""Part of the counts that nobody crops or masks away unseen."""
 _LIGHT_AT_EDGE = 0.05
 """Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
 
@@ -59,6 +61,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
         *_check_growth(scan),
         *_check_pairing(scan),
         *check_counts(scan, seen),
+        *_check_lost(scan),
         *_check_positions(scan, step),
         *_check_probe(scan),
         *_check_mask(scan, seen),
@@ -87,6 +90,16 @@ def _check_growth(scan: Scan) -> list[Problem]:
         "to see what has been added; a run on them cannot be resumed once the file has changed"
     )
     return [Problem("growing", message, "warning")]
+
+
+def _check_lost(scan: Scan) -> list[Problem]:
+    if scan.lost < _LOST:
+        return []
+    message = (
+        f"{scan.lost:.0%} of the counts that the file holds were cropped away, or lie in blocks with a bad pixel: "
+        "where that is not what was meant, centre the patterns first, or crop or bin them less"
+    )
+    return [Problem("lost", message, "warning")]
 
 
 def _check_pairing(scan: Scan) -> list[Problem]:

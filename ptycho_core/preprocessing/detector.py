@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.conversions import FitTo, lost_counts, resample
+from ptycho_core.formats.conversions import FitTo, lost_counts, resample, say_lost
 from ptycho_core.preprocessing.centring import best_probe, centre_of_mass, mean_pattern, symmetry_centre
 from ptycho_core.scan.orientation import axes_of
 from ptycho_core.scan.scan import Geometry, GoodPixels, Masks, PatternStep, Scan, where_good
@@ -94,13 +94,13 @@ def centre(step: Centre, scan: Scan) -> Scan:
     """
     if scan.geometry.propagator == "near":
         raise InputError("centre: patterns of the near field are shadows, which have no centre; leave the step out")
-    middle, last = scan.size // 2, scan.size - 1
+    middle, last, mean = scan.size // 2, scan.size - 1, mean_pattern(scan)
     if step.how == "given":
         found = (float(step.y or 0), float(step.x or 0))
         if max(found) > last:
             raise InputError(f"centre: y and x must be from 0 to {last} (they are {found[0]:g} and {found[1]:g})")
     else:
-        found = (centre_of_mass if step.how == "mass" else symmetry_centre)(mean_pattern(scan), ever_good(scan))
+        found = (centre_of_mass if step.how == "mass" else symmetry_centre)(mean, ever_good(scan))
     up, left = (int(np.floor(place + 0.5)) - middle for place in found)
     how = {"mass": "centre of mass", "symmetry": "centre of symmetry", "given": "given centre"}[step.how]
     note = f"found the patterns centred: their {how} is at pixel ({found[0]:.5g}, {found[1]:.5g})"
@@ -109,7 +109,13 @@ def centre(step: Centre, scan: Scan) -> Scan:
     shift = Shift(up, left)
     _check_good(shift(ever_good(scan)), "centre")
     note = f"moved the patterns' {how} from pixel ({found[0]:.5g}, {found[1]:.5g}) to pixel ({middle}, {middle})"
-    moved = scan.replace(note, patterns=scan.patterns.then(shift), mask=_mask_after(shift, scan))
+    lost = lost_counts(mean, shift(mean))
+    moved = scan.replace(
+        note + say_lost(lost),
+        patterns=scan.patterns.then(shift),
+        mask=_mask_after(shift, scan),
+        lost=scan.without(lost),
+    )
     if scan.probe is None:
         return moved
     probe = _probe_of(scan, scan.probe)
@@ -140,8 +146,9 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
     object_guess = scan.object_guess if zoom == 1 else None
     if scan.object_guess is not object_guess:
         note += "; left out the object guess, which is in the old ones"
-    if size < scan.size:
-        note += lost_counts(mean_pattern(scan), size)
+    mean = mean_pattern(scan) if size < scan.size else None
+    lost = 0.0 if mean is None else lost_counts(mean, fit(mean))
+    note += say_lost(lost)
     _check_good(fit(ever_good(scan)), "crop")
     pixel = scan.geometry.object_pixel_m
     return scan.replace(
@@ -152,6 +159,7 @@ def _resize(scan: Scan, size: int, what: str) -> Scan:
         probe=scan.probe if scan.probe is None else _c64(_resized(scan, _probe_of(scan, scan.probe), size)),
         geometry=dataclasses.replace(scan.geometry, object_pixel_m=pixel and (pixel[0] / zoom, pixel[1] / zoom)),
         object_guess=object_guess,
+        lost=scan.without(lost),
     )
 
 
@@ -174,7 +182,13 @@ def bin(step: Bin, scan: Scan) -> Scan:
         raise InputError(f"bin: patterns of {scan.size} pixels do not divide into 8 blocks or more of {factor}; {hint}")
     note = f"summed blocks of {factor} x {factor} detector pixels: patterns of {scan.size} became {size} pixels wide"
     whole = AllOfBlocks(factor)
-    _check_good(whole(ever_good(scan)), "bin")
+    left = whole(ever_good(scan))
+    _check_good(left, "bin")
+    lost = 0.0
+    if scan.mask is not None:
+        mean = mean_pattern(scan)
+        lost = lost_counts(mean, SumBlocks(factor)(mean[None])[0] * left)
+        note += f"; {lost:.2%} of the counts lay in blocks with a bad pixel" if lost > 1e-3 else ""
     probe = scan.probe
     near = scan.geometry.propagator == "near"
     off = (size // 2) * factor + (factor - 1) / 2 - scan.size // 2
@@ -183,8 +197,8 @@ def bin(step: Bin, scan: Scan) -> Scan:
     elif probe is not None:
         tilted = _tilted(_probe_of(scan, probe), off, off)
         probe = _c64(FitTo(size)(tilted))
-        lost = 1 - (abs(probe) ** 2).sum() / ((abs(tilted) ** 2).sum() or 1.0)
-        note += f"; {lost:.2%} of the probe's light lay outside the new field of view" if lost > 1e-3 else ""
+        outside = 1 - (abs(probe) ** 2).sum() / ((abs(tilted) ** 2).sum() or 1.0)
+        note += f"; {outside:.2%} of the probe's light lay outside the new field of view" if outside > 1e-3 else ""
     pitch, pixel = scan.geometry.detector_pixel_m, scan.geometry.object_pixel_m
     if near:
         note += ", and so did the object's; left out the object guess" if scan.object_guess is not None else ""
@@ -201,6 +215,7 @@ def bin(step: Bin, scan: Scan) -> Scan:
             object_pixel_m=pixel,
         ),
         object_guess=None if near else scan.object_guess,
+        lost=scan.without(lost),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.formats.conversions import lost_counts
 from ptycho_core.preprocessing.array_files import fingerprint, read_array
 from ptycho_core.scan.dead_pixels import dead_pixels as dead_pixels_of
 from ptycho_core.scan.scan import Scan, both_good
@@ -78,7 +79,7 @@ def mask_threshold(step: MaskThreshold, scan: Scan) -> Scan:
     if step.below is not None:
         bad |= mean < step.below
         limits.append(f"below {step.below:g}")
-    return _masked(scan, bad, f"whose mean count is {' or '.join(limits)}")
+    return _masked(scan, bad, f"whose mean count is {' or '.join(limits)}", mean)
 
 
 def saturation(step: Saturation, scan: Scan) -> Scan:
@@ -87,7 +88,7 @@ def saturation(step: Saturation, scan: Scan) -> Scan:
     for places, counts in batches(scan.patterns):
         good = scan.good_pixels(places)
         reached |= ((counts >= step.level) & (True if good is None else good)).any(axis=0)
-    return _masked(scan, reached, f"that reach {step.level:g} counts in a pattern")
+    return _masked(scan, reached, f"that reach {step.level:g} counts in a pattern", survey_of(scan).mean)
 
 
 def hot_pixels(step: HotPixels, scan: Scan) -> Scan:
@@ -102,7 +103,7 @@ def hot_pixels(step: HotPixels, scan: Scan) -> Scan:
     median = median_filter(seen.mean, size=5, mode="nearest")
     noise = np.sqrt((median + 1 / len(seen.rows)) / len(seen.rows))
     bad = (seen.mean > step.factor * median) & (seen.mean > median + _SIGMAS * noise)
-    return _masked(scan, bad, f"that hold more than {step.factor:g} times the median of their neighbours")
+    return _masked(scan, bad, f"that hold more than {step.factor:g} times the median of their neighbours", seen.mean)
 
 
 def dead_pixels(step: DeadPixels, scan: Scan) -> Scan:
@@ -114,10 +115,14 @@ def _side(outside: bool) -> str:
     return "outside" if outside else "in"
 
 
-def _masked(scan: Scan, bad: NDArray[np.bool_], which: str) -> Scan:
-    """Return the scan with these pixels bad, too."""
+def _masked(scan: Scan, bad: NDArray[np.bool_], which: str, mean: NDArray[np.float64] | None = None) -> Scan:
+    """Return the scan with these pixels bad, too, and say what they held of the ``mean`` pattern, where it is known."""
     before = ever_good(scan)
     if not (before & ~bad).any():
         raise InputError(f"masking the pixels {which} leaves no good one")
     more = np.count_nonzero(before & bad)
-    return scan.replace(f"masked {more} more pixels {which}", mask=both_good(scan.mask, ~bad) if more else scan.mask)
+    if not more:
+        return scan.replace(f"masked 0 more pixels {which}")
+    lost = 0.0 if mean is None else lost_counts(mean * before, mean * (before & ~bad))
+    note = f"masked {more} more pixels {which}" + (f"; they held {lost:.2%} of the counts" if lost > 1e-3 else "")
+    return scan.replace(note, mask=both_good(scan.mask, ~bad))

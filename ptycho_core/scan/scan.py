@@ -322,6 +322,8 @@ class Scan:
         Whether the file was still being written: it may hold more by now.
     files
         Those that it was read from, as they were then.
+    lost
+        Part of the counts that crops and the like have taken away since they were read.
     """
 
     patterns: Patterns
@@ -336,6 +338,7 @@ class Scan:
     assumptions: tuple[Assumption, ...] = ()
     growing: bool = False
     files: tuple[FileState, ...] = ()
+    lost: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.mask, Masks) and self.mask.shape != self.patterns.shape:
@@ -368,6 +371,10 @@ class Scan:
         if note:
             changes["history"] = (*self.history, note)
         return dataclasses.replace(self, **changes)
+
+    def without(self, part: float) -> float:
+        """Return what is ``lost`` once a part of the counts that are left is taken away too."""
+        return 1 - (1 - self.lost) * (1 - part)
 
     def take(self, index: Sequence[int] | NDArray[Any]) -> Scan:
         """Return the scan of these patterns only, in this order."""

@@ -10,7 +10,7 @@ from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
-from ptycho_core.scan.steps import Crop, Monitor
+from ptycho_core.scan.steps import Bin, Centre, Crop, MaskFile, Monitor
 from tests.helpers import scan_files as files
 
 N = 40
@@ -227,6 +227,19 @@ def test_a_crop_says_which_part_of_the_counts_it_loses(tmp_path):
     cropped = open_scan(ScanSource(path, steps=(Crop(16),)))
     lost = COUNTS[:, :, 8:].sum() / COUNTS.sum()
     assert f"; {lost:.2%} of the counts lay outside" in cropped.history[-1]
+    assert f"{lost:.0%} of the counts" in {problem.field: problem.message for problem in problems_of(cropped)}["lost"]
+
+
+def test_steps_say_which_part_of_the_counts_they_take_out_of_the_frame(tmp_path):
+    scan = opened(tmp_path, COUNTS)
+    moved = open_scan(scan.source.then(Centre("given", 3, 12)))
+    assert moved.lost == pytest.approx(1 - COUNTS[:, :11, 4:].sum() / COUNTS.sum())
+    np.save(tmp_path / "bad.npy", np.arange(256).reshape(16, 16) % 64 != 0)  # one pixel in four rows
+    binned = open_scan(scan.source.then(MaskFile(str(tmp_path / "bad.npy"))).then(Bin(2)))
+    lost = sum(COUNTS[:, row : row + 2, :2].sum() for row in range(0, 16, 4))
+    good = COUNTS.sum() - COUNTS[:, ::4, 0].sum()
+    assert binned.lost == pytest.approx(1 - (COUNTS.sum() - lost) / good)
+    assert f"; {binned.lost:.2%} of the counts lay in blocks with a bad pixel" in binned.history[-1]
 
 
 @pytest.mark.parametrize("logarithm", [np.log, np.log10, np.log2])

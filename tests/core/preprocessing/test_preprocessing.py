@@ -148,7 +148,8 @@ def test_preprocessed_scans_pickle_and_read_the_same_in_any_batch(tmp_path):
 
 def test_steps_read_only_the_patterns_that_are_asked_for(tmp_path):
     source = Recorded(COUNTS)
-    looking = (Photons, MaskThreshold, Saturation, HotPixels, DeadPixels, Crop, DropDead, DropBright, DropRepeated)
+    masks = (MaskThreshold, Saturation, HotPixels, DeadPixels)
+    looking = (Photons, *masks, Centre, Crop, Bin, DropDead, DropBright, DropRepeated)
     lazy = [step for step in all_steps(tmp_path) if type(step) not in looking]
     done = preprocess(scan(source), lazy)
     assert source.n_read == 0
