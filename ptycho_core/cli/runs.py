@@ -13,8 +13,8 @@ from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
+    from ptycho_core.runs.listing import Found
     from ptycho_core.runs.results import Result
-    from ptycho_core.runs.run import BrokenRun, RunInfo
 
 
 def configure(parser: Parser) -> None:
@@ -23,23 +23,29 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a table of the runs in a folder, and of reconstructions that were made of other scans with their models."""
+    """Print tables of the runs in a folder and of what their models made of other scans; then of parts of runs."""
     refuse_missing(args.folder)
+    from ptycho_core.runs.listing import Kind, find_listed
     from ptycho_core.runs.results import find_applied
-    from ptycho_core.runs.run import find_runs
 
-    rows = [_row(found) for found in find_runs(args.folder)]
+    rows = [_row(found) for found in find_listed(args.folder)]
     rows += [_applied(found) for found in find_applied(args.folder)]
     if args.json:
         print_json(rows)
         return 0
     if not rows:
         say(f"there are no runs in {args.folder}")
-        return 0
+    for kind, title in ((Kind.RUN, ""), (Kind.TRIAL, "Trials of searches"), (Kind.EARLIER, "Earlier versions")):
+        if listed := [row for row in rows if row["kind"] == kind]:
+            _print_table(listed, title)
+    return 0
+
+
+def _print_table(rows: list[dict[str, Any]], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for heading in ("run", "status", "verdict", "started", "scan", "preset", "epochs", "best", "note"):
         table.add_column(heading, overflow="fold")
     for row in rows:
@@ -53,30 +59,32 @@ def run(args: argparse.Namespace) -> int:
         note = str(row.get("note", ""))
         table.add_row(row["folder"], row["status"], verdict, started, scan, row.get("preset", ""), epochs, best, note)
     Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)
-    return 0
 
 
 def _applied(found: Result) -> dict[str, Any]:
+    from ptycho_core.runs.listing import kind_of
     from ptycho_core.runs.note import read_note
 
-    told = found.metrics
+    told, folder = found.metrics, found.folder.parent
     return {
-        "folder": str(found.folder.parent),
+        "folder": str(folder),
+        "kind": kind_of(folder),
         "status": "applied",
         "reason": f"of {told.get('checkpoint')}",
         "free_misfit": told.get("free_misfit"),
         "verdict": told.get("verdict"),
-        "note": read_note(found.folder.parent),
+        "note": read_note(folder),
     }
 
 
-def _row(found: RunInfo | BrokenRun) -> dict[str, Any]:
-    row: dict[str, Any] = {"folder": str(found.folder), "status": found.status, "reason": found.reason}
+def _row(found: Found) -> dict[str, Any]:
+    from ptycho_core.runs.listing import kind_of
     from ptycho_core.runs.note import read_note
+    from ptycho_core.runs.record import RunInfo
     from ptycho_core.runs.results import find_results, verdict_of
-    from ptycho_core.runs.run import BrokenRun
 
-    if isinstance(found, BrokenRun):
+    row = {"folder": str(found.folder), "kind": kind_of(found.folder), "status": found.status, "reason": found.reason}
+    if not isinstance(found, RunInfo):
         return row
     return row | {
         "started": found.started.isoformat(),

@@ -24,7 +24,7 @@ from ptycho_core.base.events import (
     StopToken,
     from_json,
 )
-from ptycho_core.runs.job import JobState, job_state, log_of, read_job, waits
+from ptycho_core.runs.job import JobState, ended_unbegun, job_state, read_job, waits
 from ptycho_core.runs.previews import newest_preview
 from ptycho_core.runs.record import CHECKPOINTS, EVENTS, PREVIOUS, RECORD, RunInfo, read_run
 
@@ -191,8 +191,7 @@ def wait_for_run(folder: Path, token: StopToken, tell: Callable[[str], object], 
         if time.monotonic() - asked >= _JOB_EVERY_S:
             state, asked = job_state(job), time.monotonic()
             if state is not None and state.over and waits(folder) is not None:
-                log = log_of(folder, job)
-                raise PtychoError(f"job {job.id} has ended before its run began: {state.word}; {log} tells more")
+                raise PtychoError(ended_unbegun(folder, job, state))
             if state is not None and state.word != told:
                 tell(f"job {job.id} is {state.word}")
                 told = state.word

@@ -25,11 +25,12 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.command_line import submitted_script
-from ptycho_core.runs.record import JOB, read_run
+from ptycho_core.runs.record import JOB, RECORD, folders_with, read_run
 from ptycho_core.runs.run import put_back, refuse_folder, resumable, set_aside
 from ptycho_core.runs.site import Site, is_slurm
 
-_RECORD, _SCRIPT = "job.json", "ptycho.sh"
+JOB_RECORD = f"{JOB}/job.json"
+_SCRIPT = "ptycho.sh"
 _WAIT_S = 30.0
 _GOES_ON = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STOPPED")
 
@@ -67,6 +68,15 @@ class JobState:
 
     word: str
     over: bool
+
+
+@dataclass(frozen=True)
+class WaitingRun:
+    """A run directory whose job has not begun the run yet, what is known of the job, and ``failed`` once it is over."""
+
+    folder: Path
+    reason: str
+    status: str = "waiting"
 
 
 def submit(
@@ -122,7 +132,7 @@ def submit(
         if earlier is not None:
             put_back(earlier, folder)
         raise
-    write_json(place / _RECORD, encode(job))
+    write_json(folder / JOB_RECORD, encode(job))
     return job
 
 
@@ -142,7 +152,7 @@ def read_job(folder: Path) -> Job | None:
     InputError
         Its record is damaged.
     """
-    path = folder / JOB / _RECORD
+    path = folder / JOB_RECORD
     return decode(Job, read_json(path, "the job"), str(path)) if path.exists() else None
 
 
@@ -183,6 +193,32 @@ def waits(folder: Path) -> Job | None:
         return job
     begun = job.resumptions is None or len(info.resumed) > job.resumptions
     return None if begun else job
+
+
+def ended_unbegun(folder: Path, job: Job, state: JobState) -> str:
+    """Return what to say of a job that has ended before its run began."""
+    return f"job {job.id} has ended before its run began: {state.word}; {log_of(folder, job)} tells more"
+
+
+def find_waiting(root: Path, depth: int) -> list[WaitingRun]:
+    """Return the runs in ``root`` and up to ``depth`` folders below that their jobs have not begun."""
+    found = []
+    for folder in folders_with(JOB_RECORD, root, depth):
+        if (folder / RECORD).exists():
+            continue
+        try:
+            job = read_job(folder)
+        except InputError as error:
+            found.append(WaitingRun(folder, str(error), "failed"))
+            continue
+        if job is not None:
+            state = job_state(job)
+            if state is not None and state.over:
+                found.append(WaitingRun(folder, ended_unbegun(folder, job, state), "failed"))
+            else:
+                told = f"job {job.id}, submitted {job.submitted.astimezone():%Y-%m-%d %H:%M}"
+                found.append(WaitingRun(folder, f"{told}, is {state.word}" if state else told))
+    return found
 
 
 def cancel_job(job: Job) -> None:

@@ -25,6 +25,8 @@ from ptycho_core.runs.recorded_scan import RecordedScan
 MOST_TRIALS = 200
 BEST = "best.json"
 """In the folder of a search: the settings of its best trial, for `ptycho train --config`."""
+TRIAL = "trial-"
+"""Folder of a trial, before its number."""
 SCORE = "poisson_val_loss"
 """By which trials are ranked, whatever loss they train: the deviance of the validation patterns at the best epoch."""
 _DECIDE_WHO_JUDGES = ("seed", "val_fraction", "free_fraction")
@@ -164,7 +166,7 @@ def plan(settings: Mapping[str, Any], varied: Mapping[str, Sequence[Any]], folde
     for place, values in enumerate(itertools.product(*varied.values()), start=1):
         chosen = dict(zip(varied, values, strict=True))
         config = build_config(dict(settings), chosen, {"checkpoint_save_top_k": 1})
-        trials.append(Trial(place, chosen, config, folder / f"trial-{place:03}"))
+        trials.append(Trial(place, chosen, config, folder / f"{TRIAL}{place:03}"))
     return trials
 
 

@@ -14,9 +14,9 @@ from PySide6.QtGui import QPixmap
 from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.events import Status
 from ptycho_core.base.verdict import Level
-from ptycho_core.runs.record import BrokenRun, RunInfo
+from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.icons import LEVEL_ICONS, icon
-from ptycho_gui.kit.words import UNKNOWN, figure, minute, span
+from ptycho_gui.kit.words import UNKNOWN, begun, figure, minute, span
 from ptycho_gui.runs.jobs.runs import ListedRun
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -29,6 +29,7 @@ STATUS_ICONS = {
     Status.FAILED: "error",
     Status.INTERRUPTED: "warning",
     "broken": "error",
+    "waiting": "queue",
 }
 
 PICTURE_HEIGHT = 26
@@ -107,7 +108,7 @@ _COLUMNS = (
     _Column("Note", "Sample and comment, as the operator wrote them", lambda _, run: str(run.note)),
 )
 STATUS, NAME, REASON, PICTURE, NOTE = 0, 1, 2, 4, 10
-"""Where the status, the folder, the reason why a run is broken (over all to the right), verdict and note are."""
+"""Where the status, the folder, what there is instead of a record (over all to the right), verdict and note are."""
 
 
 class RunTable(QAbstractTableModel):
@@ -128,11 +129,17 @@ class RunTable(QAbstractTableModel):
         return self._runs
 
     def show_runs(self, root: Path, runs: Iterable[ListedRun]) -> None:
-        """Show the runs of a folder in the place of those before."""
-        self.beginResetModel()
-        self._root, self._runs = root, list(runs)
-        self._pictures = [_small(run) for run in self._runs]
-        self.endResetModel()
+        """Show the runs of a folder in the place of those before; where they are the same ones, nothing moves."""
+        listed = list(runs)
+        same = root == self._root and [run.found.folder for run in listed] == [run.found.folder for run in self._runs]
+        if not same:
+            self.beginResetModel()
+        self._root, self._runs = root, listed
+        self._pictures = [_small(run) for run in listed]
+        if not same:
+            self.endResetModel()
+        elif listed:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(listed) - 1, len(_COLUMNS) - 1))
 
     def mark_overlaid(self, folders: Iterable[Path]) -> None:
         """Say in words which runs' curves are shown beside those of the present run."""
@@ -140,9 +147,9 @@ class RunTable(QAbstractTableModel):
         if self._runs:
             self.dataChanged.emit(self.index(0, NAME), self.index(len(self._runs) - 1, NAME))
 
-    def is_broken(self, row: int) -> bool:
-        """Whether the record of a run cannot be read."""
-        return isinstance(self._runs[row].found, BrokenRun)
+    def has_record(self, row: int) -> bool:
+        """Whether there is a record of a run to read: there is none of one that is broken or waits."""
+        return isinstance(self._runs[row].found, RunInfo)
 
     def rowCount(self, parent: _Index = _NOWHERE) -> int:
         """Qt: one row for each run."""
@@ -177,7 +184,7 @@ class RunTable(QAbstractTableModel):
                 return self._pictures[index.row()]
             case Qt.ItemDataRole.DecorationRole if index.column() == PICTURE and run.verdict:
                 return self._level_icons[run.verdict.level]
-            case Qt.ItemDataRole.SizeHintRole if self.is_broken(index.row()) and index.column() == REASON:
+            case Qt.ItemDataRole.SizeHintRole if not self.has_record(index.row()) and index.column() == REASON:
                 return QSize(0, 0)  # it reaches over the columns to the right
             case _ if role == SORT_ROLE and column.worth:
                 return column.worth(run.found, run) if isinstance(run.found, RunInfo) else math.inf
@@ -193,16 +200,16 @@ class RunTable(QAbstractTableModel):
             inside = found.folder.is_relative_to(self._root) and found.folder != self._root
             name = str(found.folder.relative_to(self._root)) if inside else found.folder.name
             return f"{name}  (overlaid)" if found.folder in self._overlaid else name
-        if isinstance(found, BrokenRun):
-            return {STATUS: "Broken", REASON: found.reason}.get(column, "")
+        if not isinstance(found, RunInfo):
+            return {STATUS: found.status.capitalize(), REASON: found.reason}.get(column, "")
         return _COLUMNS[column].text(found, run)
 
     @staticmethod
     def _tip(run: ListedRun, column: int) -> str:
         found = run.found
         if column == NAME:
-            return str(found.folder)
-        if column == STATUS or isinstance(found, BrokenRun):
+            return f"{found.folder}\n{begun(run.kind)}"
+        if column == STATUS or not isinstance(found, RunInfo):
             return found.reason or found.status
         if column == PICTURE and run.verdict:
             return "\n".join(run.verdict.reasons)

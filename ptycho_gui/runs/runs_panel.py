@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QItemSelectionModel, QRegularExpression, QSortFilterProxyModel, Qt, Signal, Slot
-from PySide6.QtGui import QPixmap, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import QItemSelectionModel, QRegularExpression, QSortFilterProxyModel, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QPixmap, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from ptycho_core.base.events import Status
+from ptycho_core.runs.listing import Kind
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.table import Table, TableActions
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
-from ptycho_gui.runs.jobs.runs import ListedRun, list_runs, trash_run
+from ptycho_gui.runs.jobs.runs import ListedRun, RunList, list_runs, stamp_of_runs, trash_run
 from ptycho_gui.runs.run_table import FIND_ROLE, PICTURE_HEIGHT, REASON, SORT_ROLE, RunTable
 from ptycho_gui.runs.settings_comparison import SettingsComparison
 
 _PICTURE_FROM_WIDTH = 900
 _ONE_ROW_FROM_WIDTH = 700
+_LOOK_EVERY_MS = 5000
 _NO_RUNS = "There are no runs in this folder yet. Start one, or choose another folder."
 _NONE_FOUND = "No run has all of the words in Find: clear it to see every run."
 
@@ -44,6 +45,7 @@ class RunsPanel(QWidget):
         self._folder: Path | None = None
         self._busy: str | None = None
         self._overlaid: set[Path] = set()
+        self._list = RunList([], frozenset())
         self.table, self._sorted = RunTable(self), QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.table)
         self._sorted.setSortRole(SORT_ROLE)
@@ -60,6 +62,10 @@ class RunsPanel(QWidget):
         self.search.setMinimumWidth(16 * self.fontMetrics().averageCharWidth())
         self.search.setMaximumWidth(28 * self.fontMetrics().averageCharWidth())
         self.search.textChanged.connect(self._filter)
+        self.all = QCheckBox()
+        self.all.setToolTip("List the trials of searches and earlier versions of runs, too")
+        self.all.toggled.connect(self._fill)
+        self.all.hide()
         self.field = PathField("folder", "Folder whose runs are listed", "&Choose…")
         self.field.path_entered.connect(self._choose)
         self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
@@ -71,7 +77,10 @@ class RunsPanel(QWidget):
             "<b>Runs</b> lists what was trained in a folder. Open a run to see its curves, its object and its "
             "checkpoints again; resume one that was stopped; overlay the curves of others to compare them."
         )
-        self._listing, self._trashing = WorkerSlot(self), WorkerSlot(self)
+        self._listing, self._trashing, self._looking = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self._looking.succeeded.connect(self._compare_stamps)
+        self._watch = QTimer(self, interval=_LOOK_EVERY_MS)  # network drives tell nobody of what is written there
+        self._watch.timeout.connect(self._look)
         self._listing.failed.connect(self._show_failure)
         self._trashing.succeeded.connect(self._show_trashed)
         self._trashing.failed.connect(self._tell_failure)
@@ -136,6 +145,7 @@ class RunsPanel(QWidget):
         where = QHBoxLayout()
         where.addWidget(find)
         where.addWidget(self.search)
+        where.addWidget(self.all)
         where.addWidget(label)
         where.addWidget(self.field, 1)
         self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
@@ -154,6 +164,7 @@ class RunsPanel(QWidget):
     def set_folder(self, folder: Path) -> None:
         """List the runs of a folder and below it."""
         if folder != self._folder:
+            self._list = RunList([], frozenset())
             self.table.show_runs(folder, [])
         self._folder = folder
         self.field.set_path(folder)
@@ -164,9 +175,8 @@ class RunsPanel(QWidget):
         """Look into the folder again."""
         if self._folder is None:
             return
-        selected = {run.found.folder for run in self._runs()}
         self._say("Looking for runs…")
-        self._listing.start(list_runs(self._folder), partial(self._show, self._folder, selected))
+        self._listing.start(list_runs(self._folder), self._show)
 
     def set_busy(self, reason: str | None) -> None:
         """Say why no run can be opened or resumed now; None if one can."""
@@ -181,7 +191,9 @@ class RunsPanel(QWidget):
 
     def shut_down(self) -> None:
         """Cancel what reads the disk and wait for it."""
+        self._watch.stop()
         self._listing.shut_down()
+        self._looking.shut_down()
         self._trashing.shut_down()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -190,6 +202,26 @@ class RunsPanel(QWidget):
         self._top.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
         self.picture.setVisible(self.width() >= _PICTURE_FROM_WIDTH)
         super().resizeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: other processes begin and end runs; look while somebody sees it."""
+        super().showEvent(event)
+        self._watch.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Qt: nobody sees the list."""
+        super().hideEvent(event)
+        self._watch.stop()
+
+    @Slot()
+    def _look(self) -> None:
+        if self._folder is not None and not self._listing.busy and not self._looking.busy:
+            self._looking.start(stamp_of_runs(self._folder))
+
+    @Slot(object)
+    def _compare_stamps(self, stamp: frozenset[tuple[Path, int]]) -> None:
+        if stamp != self._list.stamp or any(run.goes_on for run in self._list.runs):
+            self.refresh()
 
     def _runs(self) -> list[ListedRun]:
         indexes = self.view.selectionModel().selectedRows()
@@ -204,8 +236,20 @@ class RunsPanel(QWidget):
         self.set_folder(folder)
         self.folder_chosen.emit(folder)
 
-    def _show(self, folder: Path, selected: set[Path], runs: list[ListedRun]) -> None:
-        self.table.show_runs(folder, runs)
+    def _show(self, found: RunList) -> None:
+        self._list = found
+        parts = sum(run.kind != Kind.RUN for run in found.runs)
+        self.all.setText(f"Show &all ({parts} more)")
+        self.all.setVisible(parts > 0)
+        self._fill()
+
+    @Slot()
+    def _fill(self) -> None:
+        """Show the runs of the list, and their parts where these are asked for; what was selected stays so."""
+        assert self._folder is not None
+        selected = {run.found.folder for run in self._runs()}
+        runs = [run for run in self._list.runs if run.kind == Kind.RUN or self.all.isChecked()]
+        self.table.show_runs(self._folder, runs)
         self.table.mark_overlaid(self._overlaid)
         self._filter()
         flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
@@ -226,15 +270,16 @@ class RunsPanel(QWidget):
 
     @Slot()
     def _stretch_reasons(self) -> None:
-        """Let the reason why a run is broken reach to the right edge, wherever the run is sorted to."""
+        """Let what there is instead of a record reach to the right edge, wherever the run is sorted to."""
         self.view.clearSpans()
         for row in range(self._sorted.rowCount()):
-            if self.table.is_broken(self._sorted.mapToSource(self._sorted.index(row, 0)).row()):
+            if not self.table.has_record(self._sorted.mapToSource(self._sorted.index(row, 0)).row()):
                 self.view.setSpan(row, REASON, 1, self.table.columnCount() - REASON)
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
         assert self._folder is not None
+        self._list = RunList([], frozenset())
         self.table.show_runs(self._folder, [])
         self._say(failure.sentence)
 
@@ -254,7 +299,10 @@ class RunsPanel(QWidget):
     def _why_not_read(self) -> str | None:
         if len(self._runs()) != 1:
             return "Select one run first."
-        return None if self._whole() else "The record of this run cannot be read."
+        if self._whole():
+            return None
+        waits = self._runs()[0].found.status == "waiting"
+        return "The run has not begun yet." if waits else "The record of this run cannot be read."
 
     def _why_not_change(self) -> str | None:
         if reason := self._why_not_read():

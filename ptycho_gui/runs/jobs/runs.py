@@ -18,8 +18,9 @@ from ptycho_core.base.events import PreviewReady, Status, StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.listing import Found, Kind, find_listed, kind_of, stamp_of
 from ptycho_core.runs.note import Note, read_note, write_note
-from ptycho_core.runs.record import BrokenRun, RunInfo, find_runs, read_metrics, read_run
+from ptycho_core.runs.record import RunInfo, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
 from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, read_newest, verdict_of
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -35,7 +36,7 @@ class ListedRun:
     Parameters
     ----------
     found
-        Its record, or why there is none.
+        Its record, or why there is none: it waits for its job, or is broken.
     free_misfit
         Of its newest reconstruction, where that is of its own scan.
     picture
@@ -46,11 +47,29 @@ class ListedRun:
         Of the operator.
     """
 
-    found: RunInfo | BrokenRun
+    found: Found
     free_misfit: float | None = None
     picture: QImage | None = None
     verdict: Verdict | None = None
     note: Note = field(default_factory=Note)
+
+    @property
+    def kind(self) -> Kind:
+        """What it is to its operator."""
+        return kind_of(self.found.folder)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is told of it may be another the next moment."""
+        return self.found.status in (Status.RUNNING, "waiting")
+
+
+@dataclass(frozen=True, eq=False)
+class RunList:
+    """The runs of a folder, what waits first and then the newest, and the `stamp_of` the folder before it was read."""
+
+    runs: list[ListedRun]
+    stamp: frozenset[tuple[Path, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +110,23 @@ class OpenedRun:
 
 
 def list_runs(folder: Path) -> Job:
-    """Find the runs in a folder and below it, with their pictures. Result: list of `ListedRun`, newest first."""
+    """Find the runs in a folder and below it, with their pictures. Result: `RunList`."""
 
-    def job(emit: Callable[[Any], None], token: StopToken) -> list[ListedRun]:
+    def job(emit: Callable[[Any], None], token: StopToken) -> RunList:
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}")
-        listed = []
-        for found in find_runs(folder):
+        stamp, listed = stamp_of(folder), []
+        for found in find_listed(folder):
             token.leave_if_cancelled()
             listed.append(_listed(found))
-        return listed
+        return RunList(listed, stamp)
 
     return job
+
+
+def stamp_of_runs(folder: Path) -> Job:
+    """Find out whether anything in the runs of a folder is another. Result: as `RunList.stamp`."""
+    return lambda emit, token: stamp_of(folder)
 
 
 def open_run(folder: Path) -> Job:
@@ -163,8 +187,8 @@ def trash_run(folder: Path) -> Job:
     return job
 
 
-def _listed(found: RunInfo | BrokenRun) -> ListedRun:
-    if isinstance(found, BrokenRun):
+def _listed(found: Found) -> ListedRun:
+    if not isinstance(found, RunInfo):
         return ListedRun(found)
     results = find_results(found.folder)
     verdict, note = verdict_of(found, results), read_note(found.folder)

@@ -61,10 +61,10 @@ def test_a_damaged_reconstruction_does_not_keep_a_run_from_opening(folder):
 
 
 def test_a_listed_run_has_its_picture_and_free_misfit(folder):
-    (before,) = do(list_runs(folder.parent))
+    (before,) = do(list_runs(folder.parent)).runs
     assert (before.picture, before.free_misfit) == (None, None)
     made = reconstruct_best(folder)
-    (listed,) = do(list_runs(folder.parent))
+    (listed,) = do(list_runs(folder.parent)).runs
     assert listed.free_misfit == made.reconstruction.metrics["free_misfit"]
     assert max(listed.picture.width(), listed.picture.height()) == 320
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +12,10 @@ import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtGui import QImage
 
+from ptycho_core.base.atomic import write_json
+from ptycho_core.base.codec import encode
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.job import Job
 from ptycho_core.runs.note import Note, write_note
 from ptycho_core.runs.run import BrokenRun, Run, read_run
 from ptycho_gui.runs import runs_panel
@@ -145,6 +148,44 @@ def test_looking_again_keeps_the_selection_and_finds_what_is_new(listed, root, q
     with qtbot.waitSignal(listed.resume_requested) as asked:
         listed.resume.trigger()
     assert asked.args == [root / "first"]
+
+
+def test_a_run_that_another_process_begins_is_seen_while_the_list_is_and_nothing_moves(listed, root, qtbot):
+    select(listed, "first")
+    listed._watch.setInterval(20)
+    shutil.copytree(root / "first", root / "third")
+    listed.show()
+    qtbot.waitUntil(lambda: listed.table.rowCount() == 4)
+    assert [run.found.folder.name for run in listed._runs()] == ["first"]
+    listed.hide()
+    assert not listed._watch.isActive()
+
+
+def test_trials_and_earlier_versions_are_shown_when_they_are_asked_for(listed, root, qtbot):
+    shutil.copytree(root / "first", root / "scan-search/trial-001")
+    shutil.copytree(root / "first", root / "first/previous/version_0")
+    listed.refresh()
+    qtbot.waitUntil(lambda: not listed.all.isHidden())
+    assert listed.all.text() == "Show &all (2 more)"
+    assert listed.table.rowCount() == 3
+    select(listed, "second")
+    listed.all.setChecked(True)
+    assert set(column(listed)) == {"second", "first", "damaged", "scan-search/trial-001", "first/previous/version_0"}
+    assert [run.found.folder.name for run in listed._runs()] == ["second"]
+
+
+def test_a_run_that_waits_for_its_job_is_listed_first(listed, root, qtbot):
+    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")  # so that nobody can tell what became of it
+    job = Job("77", ("sh",), datetime(2026, 11, 27, 12, tzinfo=UTC), process=mark)
+    (root / "night/job").mkdir(parents=True)
+    write_json(root / "night/job/job.json", encode(job))
+    listed.refresh()
+    qtbot.waitUntil(lambda: listed.table.rowCount() == 4)
+    assert cells(listed, 0)[:2] == ["Waiting", "night"]
+    assert cells(listed, 0)[2].startswith("job 77, submitted 2026-11-27")
+    select(listed, "night")
+    assert not listed.open.isEnabled()
+    assert "has not begun yet" in listed.open.toolTip()
 
 
 def test_a_broken_run_can_be_neither_opened_nor_resumed(listed):
