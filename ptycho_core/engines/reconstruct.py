@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,132 +103,196 @@ def reconstruct(
     for name, number, least in (("polish_epochs", polish_epochs, 0), ("tile", tile, 1)):
         if number is not None and number < least:
             raise InputError(f"{name} must be a whole number from {least} (it is {number})")
-    times = [time.perf_counter()]
-    events(happenings.StageChanged(happenings.Stage.LOADING))
-    checkpoint_path = checkpoint_at(checkpoint_path)
-    checkpoint = load_checkpoint(checkpoint_path)
-    trained = checkpoint.model()
-    device = device_of(accelerator)
-    raise_errors(check_memory(trained.config, scan) + check_device_memory(trained.config, scan, device))
-    if polish_epochs is None:
-        polish_epochs = ENGINES[trained.config.engine].polish_epochs
-    parts = split(len(scan), trained.config)
-    rows = parts.train if polish_epochs else np.sort(np.concatenate([parts.train, parts.validation]))
-    amplitudes = Amplitudes(scan, home_of_patterns(trained.config, scan, device))
-    canvas = Canvas.of_scan(scan, amplitudes, rows, device, trained.config)
-    summary = scan_summary(scan)
-    times.append(time.perf_counter())
+    making = _Making(scan, checkpoint_path, polish_epochs, accelerator, tile or TILE, events, stop or StopToken())
+    making.picture()
+    making.polish()
+    making.score()
+    if halves:
+        making.compare_halves()
+    making.judge()
+    if final_pass:
+        making.take_all()
+    return making.result()
 
-    events(happenings.StageChanged(happenings.Stage.RECONSTRUCTING))
-    model, taken = trained.adapt(scan, canvas, summary)
-    object = model.object_of(canvas, tile or TILE)
-    history = [*scan.history, taken, f"reconstructed with {checkpoint_path.name} ({model.config.engine} engine)"]
-    run, same_scan = _run_of(checkpoint_path), is_same_scan(checkpoint.scan, summary)
-    history += [f"while it was trained: {what[0].lower()}{what[1:]}" for what in (run.rollbacks if run else ())]
-    times.append(time.perf_counter())
 
-    token, final, polished_epochs, cleaned = stop or StopToken(), model, 0, False
-    if polish_epochs and not token.stop_requested:
-        events(happenings.StageChanged(happenings.Stage.POLISHING))
-        better, polished_epochs, cleaned = polish(
-            model, scan, canvas, parts, object, polish_epochs, accelerator, events, token, gently=True
+class _Making:
+    """One call of `reconstruct`, whose steps are its methods, in their order."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        checkpoint_path: str | Path,
+        polish_epochs: int | None,
+        accelerator: str,
+        tile: int,
+        events: EventHandler,
+        token: StopToken,
+    ) -> None:
+        self.scan, self.accelerator, self.tile, self.events, self.token = scan, accelerator, tile, events, token
+        self.seconds = dict.fromkeys(_PARTS_OF_TIME, 0.0)
+        self.polished_epochs, self.cleaned = 0, False
+        with self._part("load_seconds", happenings.Stage.LOADING):
+            self.path = checkpoint_at(checkpoint_path)
+            self.checkpoint = load_checkpoint(self.path)
+            self.model = self.checkpoint.model()
+            config, device = self.model.config, device_of(accelerator)
+            raise_errors(check_memory(config, scan) + check_device_memory(config, scan, device))
+            own = ENGINES[config.engine].polish_epochs
+            self.polish_epochs = own if polish_epochs is None else polish_epochs
+            self.parts = split(len(scan), config)
+            fitted_and_validating = np.sort(np.concatenate([self.parts.train, self.parts.validation]))
+            self.rows = self.parts.train if self.polish_epochs else fitted_and_validating
+            amplitudes = Amplitudes(scan, home_of_patterns(config, scan, device))
+            self.canvas = Canvas.of_scan(scan, amplitudes, self.rows, device, config)
+            self.summary = scan_summary(scan)
+            self.run, self.same_scan = _run_of(self.path), is_same_scan(self.checkpoint.scan, self.summary)
+
+    @contextlib.contextmanager
+    def _part(self, takes: str, stage: happenings.Stage | None = None) -> Iterator[None]:
+        """Tell the stage, and add the time that is taken to one of `_PARTS_OF_TIME`."""
+        if stage is not None:
+            self.events(happenings.StageChanged(stage))
+        began = time.perf_counter()
+        yield
+        self.seconds[takes] += time.perf_counter() - began
+
+    def picture(self) -> None:
+        """Make the picture that the model has of the scan."""
+        with self._part("reconstruct_seconds", happenings.Stage.RECONSTRUCTING):
+            self.model, taken = self.model.adapt(self.scan, self.canvas, self.summary)
+            self.final = self.model
+            self.object = self.model.object_of(self.canvas, self.tile)
+        by = f"reconstructed with {self.path.name} ({self.model.config.engine} engine)"
+        rollbacks = self.run.rollbacks if self.run else ()
+        told = [f"while it was trained: {what[0].lower()}{what[1:]}" for what in rollbacks]
+        self.history = [*self.scan.history, taken, by, *told]
+
+    def polish(self) -> None:
+        """Let the direct engine go on from there, and take its picture, or the warm start's, where that is better."""
+        if not self.polish_epochs or self.token.stop_requested:
+            return
+        with self._part("polish_seconds", happenings.Stage.POLISHING):
+            better, self.polished_epochs, self.cleaned = polish(
+                self.model,
+                self.scan,
+                self.canvas,
+                self.parts,
+                self.object,
+                self.polish_epochs,
+                self.accelerator,
+                self.events,
+                self.token,
+                gently=True,
+            )
+            if self.polished_epochs:  # else the pass is the best picture, and stays what it is
+                self.final, self.object = better, better.object_of(self.canvas)
+            also = " and cleaned once more" if self.cleaned else ""
+            self.history.append(f"polished by the direct engine for {self.polished_epochs} epochs{also}")
+            self._choose()
+
+    def _choose(self) -> None:
+        if not (self.run and self.same_scan and len(self.parts.validation)):
+            return
+        if (solver := solver_of(self.run.folder, self.canvas)) is None:
+            return
+        chosen = choose_picture(self.final, self.object, solver, self.canvas.only(self.parts.validation))
+        self.history.append(chosen.why)
+        if not chosen.network:
+            self.final, self.object, self.cleaned = solver, solver.object_of(self.canvas), False
+
+    def score(self) -> None:
+        """Say how well the picture explains the patterns, the free ones above all."""
+        with self._part("metrics_seconds"):
+            self.canvas = self.canvas.moved(self.final.shifts)
+            moved, how = _moved(self.canvas)
+            if how:
+                self.history.append(how)
+                _log.info("%s", how)
+            self.metrics: dict[str, Any] = {
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "run": self.run.folder.name if self.run else None,
+                "checkpoint": str(self.path.absolute()),
+                "checkpoint_epoch": self.checkpoint.epoch,
+                "same_scan": self.same_scan,
+                "polish_epochs": self.polished_epochs,
+                **_figures(self.final, self.object, self.canvas, self.parts.free),
+                **moved,
+                # What the run found of knobs at ``check``.
+                **({f"{knob}_check": told for knob, told in self.run.checks.items()} if self.run else {}),
+            }
+
+    def compare_halves(self) -> None:
+        """Say by how much two halves of the scan differ, each reconstructed on its own."""
+        if self.token.stop_requested:
+            return
+        with self._part("halves_seconds", happenings.Stage.COMPARING_HALVES):
+            there = self.scan.replace(positions=self.scan.positions + self.canvas.positions - self.canvas.recorded)
+            self.metrics |= compare_halves(self.final, there, self.parts, self.accelerator, self.token)
+
+    def judge(self) -> None:
+        """Say what all that comes to."""
+        with self._part("metrics_seconds"):
+            fitted, config = self._fitted, self.model.config
+            apart = np.setdiff1d(np.arange(len(self.scan)), fitted)
+            signs = dataclasses.replace(
+                signs_of(self.final, self.object, self.canvas, fitted, apart),
+                halves=self.metrics.get("half_scans_difference"),
+                polished=bool(self.polish_epochs or not ENGINES[config.engine].polish_epochs),
+                **(signs_of_run(self.run) if self.run and self.same_scan else {}),
+            )
+            self.verdict = judge(signs, config)
+            self.metrics |= {"signs": encode(signs), "verdict": encode(self.verdict)}
+
+    @property
+    def _fitted(self) -> NDArray[np.int64]:
+        """The patterns that the picture was fitted to, before all of them are."""
+        return self.parts.train if self.final.final_epochs else self.rows
+
+    def take_all(self) -> None:
+        """Let all patterns take part, now that all that they can tell is told."""
+        if len(self._fitted) == len(self.scan) or self.token.stop_requested:
+            return
+        with self._part("final_pass_seconds", happenings.Stage.FINAL_PASS):
+            try:
+                how = self._with_all(np.arange(len(self.scan)))
+            except (Cancelled, TrainingError) as error:
+                how = f"left out: {error or 'cancelled'}"
+        self.metrics["final_pass"] = how
+        self.history.append(f"final pass: {how}")
+
+    def _with_all(self, rows: NDArray[np.int64]) -> str:
+        """Make the picture of all patterns, and return what was done; where that fails nothing is changed."""
+        canvas, final, by = self.canvas.only(rows), self.final, ""
+        if final.final_epochs:
+            final, epochs = join(final, self.scan, canvas, self.object, self.accelerator, self.events, self.token)
+            by = f", {epochs} epochs"
+        object = final.object_of(canvas, self.tile)
+        if self.cleaned:
+            object = self.model.cleaned(object, canvas, final.probe.detach())
+        self.final, self.object, self.rows, self.canvas = final, object, rows, canvas.moved(final.shifts)
+        return f"all {len(self.scan)} patterns{by}; scores are from before it"
+
+    def result(self) -> Reconstruction:
+        """Return the picture with all that is known of it."""
+        canvas, rows, probe = self.canvas, self.rows, order_modes(self.final.probe.detach())
+        misfits = self.metrics["misfit"], self.metrics["free_misfit"]
+        _log.info("%s: misfit %.4f, free misfit %.4f", self.history[-1], *misfits)
+        self.history.append(f"the picture is {self.verdict}")
+        _log.info("%s", self.history[-1])
+        return Reconstruction(
+            object=self.object[0].cpu().numpy(),
+            probe=probe.cpu().numpy(),
+            coverage=canvas.light(probe)[0].cpu().numpy(),
+            positions_px=canvas.positions[rows],
+            pattern_index=rows,
+            geometry=self.scan.geometry,
+            metrics={**self.metrics, **self.seconds},
+            config=self.model.config.to_dict(),
+            history=tuple(self.history),
+            name=self.scan.source.path.stem if self.scan.source.path else "",
+            loss_history=_loss_history(self.path),
+            recorded_positions_px=None if canvas.positions is canvas.recorded else canvas.recorded[rows],
         )
-        if polished_epochs:  # else the pass is the best picture, and stays what it is
-            final, object = better, better.object_of(canvas)
-        also = " and cleaned once more" if cleaned else ""
-        history.append(f"polished by the direct engine for {polished_epochs} epochs{also}")
-        validation = canvas.only(parts.validation)
-        if run and same_scan and len(parts.validation) and (s := solver_of(run.folder, canvas)):
-            chosen = choose_picture(final, object, s, validation)
-            history.append(chosen.why)
-            if not chosen.network:
-                final, object, cleaned = s, s.object_of(canvas), False
-    times.append(time.perf_counter())
-
-    canvas = canvas.moved(final.shifts)
-    moved, how = _moved(canvas)
-    if how:
-        history.append(how)
-        _log.info("%s", how)
-    metrics = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": run.folder.name if run else None,
-        "checkpoint": str(checkpoint_path.absolute()),
-        "checkpoint_epoch": checkpoint.epoch,
-        "same_scan": same_scan,
-        "polish_epochs": polished_epochs,
-        **_figures(final, object, canvas, parts.free),
-        **moved,
-        # What the run found of knobs at ``check``.
-        **({f"{knob}_check": told for knob, told in run.checks.items()} if run else {}),
-    }
-    times.append(time.perf_counter())
-    if halves and not token.stop_requested:
-        events(happenings.StageChanged(happenings.Stage.COMPARING_HALVES))
-        there = scan.replace(positions=scan.positions + canvas.positions - canvas.recorded)
-        metrics |= compare_halves(final, there, parts, accelerator, token)
-    times.append(time.perf_counter())
-    fitted = parts.train if final.final_epochs else rows
-    signs = dataclasses.replace(
-        signs_of(final, object, canvas, fitted, np.setdiff1d(np.arange(len(scan)), fitted)),
-        halves=metrics.get("half_scans_difference"),
-        polished=bool(polish_epochs or not ENGINES[model.config.engine].polish_epochs),
-        **(signs_of_run(run) if run and same_scan else {}),
-    )
-    verdict = judge(signs, model.config)
-    metrics |= {"signs": encode(signs), "verdict": encode(verdict)}
-    if final_pass and len(fitted) < len(scan) and not token.stop_requested:
-        events(happenings.StageChanged(happenings.Stage.FINAL_PASS))
-        every = np.arange(len(scan))
-        try:
-            final, object, how = _with_all(final, scan, canvas.only(every), object, tile, accelerator, events, token)
-            if cleaned:
-                object = model.cleaned(object, canvas.only(every), final.probe.detach())
-            rows, canvas = every, canvas.only(every).moved(final.shifts)
-        except (Cancelled, TrainingError) as error:
-            how = f"left out: {error or 'cancelled'}"
-        metrics["final_pass"] = how
-        history.append(f"final pass: {how}")
-    times.append(time.perf_counter())
-    probe = order_modes(final.probe.detach())
-    cover = canvas.light(probe)
-    spent = [later - earlier for earlier, later in itertools.pairwise(times)]
-    metrics |= dict(zip(_PARTS_OF_TIME, spent, strict=True))
-    _log.info("%s: misfit %.4f, free misfit %.4f", history[-1], metrics["misfit"], metrics["free_misfit"])
-    history.append(f"the picture is {verdict}")
-    _log.info("%s", history[-1])
-    return Reconstruction(
-        object=object[0].cpu().numpy(),
-        probe=probe.cpu().numpy(),
-        coverage=cover[0].cpu().numpy(),
-        positions_px=canvas.positions[rows],
-        pattern_index=rows,
-        geometry=scan.geometry,
-        metrics=metrics,
-        config=model.config.to_dict(),
-        history=tuple(history),
-        name=scan.source.path.stem if scan.source.path else "",
-        loss_history=_loss_history(checkpoint_path),
-        recorded_positions_px=None if canvas.positions is canvas.recorded else canvas.recorded[rows],
-    )
-
-
-def _with_all(
-    model: Model,
-    scan: Scan,
-    canvas: Canvas,
-    object: Tensor,
-    tile: int | None,
-    accelerator: str,
-    events: EventHandler,
-    stop: StopToken,
-) -> tuple[Model, Tensor, str]:
-    """Return the model and the object of all patterns of a scan, on whose canvas they are, and what was done."""
-    by = ""
-    if model.final_epochs:
-        model, epochs = join(model, scan, canvas, object, accelerator, events, stop)
-        by = f", {epochs} epochs"
-    return model, model.object_of(canvas, tile or TILE), f"all {len(scan)} patterns{by}; scores are from before it"
 
 
 def _moved(canvas: Canvas) -> tuple[dict[str, Any], str]:
