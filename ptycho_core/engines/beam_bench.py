@@ -13,8 +13,9 @@ from ptycho_core.engines.beams import Family, Terms
 from ptycho_core.engines.data import canvas_around
 from ptycho_core.engines.descent import calm
 from ptycho_core.engines.models.solution import vacuum
+from ptycho_core.engines.one_pass import Patterns, Unknowns, look
 from ptycho_core.engines.physics import place, scale_probe
-from ptycho_core.engines.solver import Patterns, Unknowns, expected_counts, look
+from ptycho_core.engines.solver import expected_counts
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 

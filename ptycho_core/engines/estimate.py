@@ -15,8 +15,8 @@ from torch import Tensor
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import REGION, Amplitudes
 from ptycho_core.engines.descent import LightDescent, calm
+from ptycho_core.engines.one_pass import Light, Patterns, Unknowns, look
 from ptycho_core.engines.propagators import Propagator
-from ptycho_core.engines.solver import Light, Patterns, Unknowns, look
 from ptycho_core.scan.grouping import patterns_per_step
 
 MOMENTUM = 0.7

@@ -21,8 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ptycho_core.engines.one_pass import gradients_of_object
 from ptycho_core.engines.physics import Windows, add_patches, place, read_patches, squared_modulus
-from ptycho_core.engines.solver import gradients_of_object, uphill
+from ptycho_core.engines.solver import uphill
 from ptycho_core.quality.displacements import columns_of_drift, columns_of_stretch
 from ptycho_core.scan.grouping import probe_diameter
 

@@ -17,9 +17,10 @@ from ptycho_core.engines.course import RUNGS, Course
 from ptycho_core.engines.data import REGION, Batch, scan_canvas
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.solution import LARGEST_COEFFICIENT, LARGEST_GAIN, SINCE, Solution
+from ptycho_core.engines.one_pass import Light
 from ptycho_core.engines.physics import squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
-from ptycho_core.engines.solver import Light, asked_of_all, misfit
+from ptycho_core.engines.solver import asked_of_all, misfit
 from ptycho_core.engines.stage import Asked, Overlap, Stage, carried
 from ptycho_core.engines.variation import canonical
 

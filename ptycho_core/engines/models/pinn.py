@@ -30,9 +30,10 @@ from ptycho_core.engines.estimate import Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
+from ptycho_core.engines.one_pass import Patterns, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
-from ptycho_core.engines.solver import Patterns, Unknowns, misfit
+from ptycho_core.engines.solver import misfit
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)

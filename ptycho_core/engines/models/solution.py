@@ -30,14 +30,10 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import is_same_scan, starting_probe
+from ptycho_core.engines.one_pass import Patterns, Unknowns
 from ptycho_core.engines.physics import Windows, capped, place
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
-from ptycho_core.engines.solver import (
-    Patterns,
-    Unknowns,
-    expected_counts,
-    steps_of_patterns,
-)
+from ptycho_core.engines.solver import expected_counts, steps_of_patterns
 from ptycho_core.engines.stage import LARGEST_SHIFT, STEP, inside, limited
 from ptycho_core.scan.scan import Scan
 

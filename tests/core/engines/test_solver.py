@@ -7,16 +7,10 @@ import math
 import pytest
 import torch
 
+from ptycho_core.engines.one_pass import Light, Patterns, Unknowns, envelope
 from ptycho_core.engines.physics import place
 from ptycho_core.engines.propagators import FAR_FIELD, NearField, Propagator
-from ptycho_core.engines.solver import (
-    Light,
-    Patterns,
-    Unknowns,
-    envelope,
-    expected_counts,
-    misfit,
-)
+from ptycho_core.engines.solver import expected_counts, misfit
 from ptycho_core.engines.subpixel import mix, to_knots, weights
 
 N, SHAPE = 12, (24, 27)

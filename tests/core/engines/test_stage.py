@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ptycho_core.engines.one_pass import Patterns, Unknowns
 from ptycho_core.engines.physics import place, squared_modulus
-from ptycho_core.engines.solver import Patterns, Unknowns, asked_of_all, expected_counts
+from ptycho_core.engines.solver import asked_of_all, expected_counts
 from ptycho_core.engines.stage import STEP, Asked, Overlap, Stage, carried, inside
 from ptycho_core.simulation import SimulationSpec, simulate
 

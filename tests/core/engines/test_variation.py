@@ -15,8 +15,9 @@ from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.one_pass import Patterns, Unknowns
 from ptycho_core.engines.physics import place
-from ptycho_core.engines.solver import Patterns, Unknowns, expected_counts, misfit, steps_of_patterns
+from ptycho_core.engines.solver import expected_counts, misfit, steps_of_patterns
 from ptycho_core.engines.training import train
 from ptycho_core.engines.variation import canonical, unvary, vary
 from ptycho_core.inspection.run_checks import check_settings
