@@ -95,6 +95,40 @@ def good_pixels(
     return masks
 
 
+def named_mask(store: Store, patterns: ArraySource, settings: Settings, notes: list[str]) -> GoodPixels | None:
+    """Return the mask of a file whose format has no key for one, but which has an array of such a name.
+
+    ``good_pixels`` and ``bad_pixels`` say their sense; of a ``mask`` it is that in which most pixels are good. What is
+    of another size is left out, and the history says so.
+    """
+    n, *frame = patterns.shape
+    for key in ("good_pixels", "bad_pixels", "mask"):
+        if key not in store or store.header(key).dtype.kind not in "biuf":
+            continue
+        shape = drop_leading(store.header(key).shape, 2)
+        if shape not in (tuple(frame), (n, *frame)):
+            notes.append(f"left out '{key}' of shape {shape}: it is none of the detector's")
+            continue
+        is_good: IsGood = _is_nonzero if key == "good_pixels" else _is_zero
+        if key == "mask":
+            first = store.read(key) if len(shape) == 2 else store.patterns(key)[0:1]
+            most = np.count_nonzero(first) > first.size / 2
+            is_good = _is_nonzero if most else _is_zero
+            notes.append(f"took '{key}' as {'0' if most else 'not 0'} where a pixel is bad, as most are good then")
+        return good_pixels(store, [key], is_good, settings, notes, patterns=patterns, any_number=True)
+    return None
+
+
+def _is_nonzero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = values != 0
+    return good
+
+
+def _is_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    good: NDArray[np.bool_] = values == 0
+    return good
+
+
 def _of_all(
     store: Store, marked: NDArray[np.int64], n: int, bad: str, settings: Settings, notes: list[str]
 ) -> NDArray[np.bool_]:

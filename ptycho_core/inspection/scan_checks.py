@@ -32,6 +32,7 @@ _SHARED = 0.06
 _APART_GUESS = 4.0
 """Steps in diameters of a guessed probe, which may be far narrower than the beam, from which on nothing overlaps."""
 _FEWEST_GOOD_PIXELS = 0.5
+_HARDLY_ANY_PIXELS = 0.1
 _LOST = 0.05
 """Part of the counts that nobody crops or masks away unseen."""
 _LIGHT_AT_EDGE = 0.05
@@ -60,15 +61,21 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     return [
         *_check_growth(scan),
         *_check_pairing(scan),
-        *check_counts(scan, seen),
+        *_check_values(scan, seen),
         *_check_lost(scan),
         *_check_positions(scan, step),
         *_check_probe(scan),
-        *_check_mask(scan, seen),
         *_implausible(scan, step),
         *_check_source(scan),
         *_check_near_field(scan, seen),
     ]
+
+
+def _check_values(scan: Scan, seen: Survey) -> list[Problem]:
+    """Look at mask and counts: at these only where the mask is none that hides nearly all of them."""
+    of_mask = _check_mask(scan, seen)
+    hidden = any(problem.severity == "error" for problem in of_mask)
+    return of_mask if hidden else [*check_counts(scan, seen), *of_mask]
 
 
 def median_step_px(positions: NDArray[np.float64]) -> float:
@@ -273,9 +280,16 @@ def _check_mask(scan: Scan, seen: Survey) -> list[Problem]:
         return [Problem("mask", of_single[0], "warning", (COMMON, IGNORE))]
     left = seen.measured.mean() / len(seen.rows)
     if left < _FEWEST_GOOD_PIXELS:
-        told = f"the mask leaves {left:.0%} of the pixels; if it is inverted, the file has it the wrong way"
-        of_file = scan.source.path is not None and not scan.source.steps and "bad_pixels" not in scan.source.settings
-        return [Problem("mask", told, "warning", (INVERT, IGNORE) if of_file else ())]
+        told = f"the mask leaves {left:.0%} of the pixels"
+        if scan.source.path is None or scan.source.steps or "bad_pixels" in scan.source.settings:
+            return [Problem("mask", f"{told}; it may be inverted", "warning")]
+        if left < _HARDLY_ANY_PIXELS and "mask" not in scan.source.settings:
+            told += (
+                "; it is the wrong way round, or of another detector: invert it, do without, or say that it is right"
+            )
+            return [Problem("mask", told, "error", (INVERT, IGNORE, Fix("it is right", "mask", "file")))]
+        told += "; if it is inverted, the file has it the wrong way"
+        return [Problem("mask", told, "warning", (INVERT, IGNORE))]
     return []
 
 

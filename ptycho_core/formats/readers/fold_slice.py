@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, units
 from ptycho_core.formats.conversions import exchange_axes
+from ptycho_core.formats.masks import named_mask
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.radiation import SOURCES
-from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.scan import Geometry, where_good
 from ptycho_core.scan.settings import Settings
 
 _PATTERNS, _X, _Y, _PIXELS = "dp", "ppX", "ppY", "outputs/probe_positions"
@@ -58,13 +59,16 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
     else:
         vectors = [fields.vector(product, product.require(key), source.shape[0], settings) for key in (_Y, _X)]
         places = np.stack(vectors, axis=1)
+    transposed = _is_transposed(store, product, settings, notes)
+    mask = named_mask(store, source, settings, notes)
     return Stored(
         source=source,
-        steps=(exchange_axes,) if _is_transposed(store, product, settings, notes) else (),
+        steps=(exchange_axes,) if transposed else (),
         positions=places,
         unit="px" if in_pixels else "m",
         unit_reason=f"fold_slice stores '{_PIXELS}' in pixels" if in_pixels else "fold_slice stores metres",
         probe=probe,
+        mask=where_good(mask, exchange_axes) if mask is not None and transposed else mask,
         geometry=_geometry(product, settings),
         object_guess=object_guess,
         notes=notes,

@@ -6,6 +6,7 @@ Layout of tike's: https://github.com/AdvancedPhotonSource/tike, module ``tike.pt
 from __future__ import annotations
 
 from ptycho_core.formats import fields
+from ptycho_core.formats.masks import named_mask
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.settings import Settings
@@ -28,6 +29,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         source=source,
         positions=fields.points(store, position_key, source.shape[0], settings),
         probe=fields.probe_modes(store, store.first("probe"), source.shape[1:], settings, notes),
+        mask=named_mask(store, source, settings, notes),
         object_guess=fields.object_image(store, store.first("object", "psi"), notes),
         notes=notes,
     )

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.formats import fields
-from ptycho_core.formats.masks import good_pixels
+from ptycho_core.formats.masks import named_mask
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.scan.radiation import SOURCES
-from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
+from ptycho_core.scan.scan import ArraySource, Geometry
 from ptycho_core.scan.settings import Settings
 
 PATTERNS = ("diffraction", "diff3d")
@@ -45,7 +45,7 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
         values="amplitude",
         rows=rows,
         indexes=rows,
-        mask=_good_pixels(store, source, settings, notes),
+        mask=named_mask(store, source, settings, notes),
         geometry=_geometry(metadata),
         probe=fields.probe_modes(store, store.first("probeGuess"), source.shape[1:], settings, notes),
         object_guess=fields.object_image(store, store.first("objectGuess"), notes),
@@ -88,14 +88,6 @@ def _rows_of_scan(store: Store, n_patterns: int, settings: Settings, notes: list
         return None
     notes.append(f"took the patterns of scan_index {chosen}")
     return np.flatnonzero(numbers == float(chosen))
-
-
-def _good_pixels(store: Store, patterns: ArraySource, settings: Settings, notes: list[str]) -> GoodPixels | None:
-    """Return the mask that `write_ptychopinn`, or ptychodus, adds to the contract, which has no key for bad pixels."""
-    for key, is_good in (("good_pixels", np.asarray), ("bad_pixels", np.logical_not)):
-        if key in store and store.header(key).dtype.kind == "b":
-            return good_pixels(store, [key], is_good, settings, notes, patterns=patterns)
-    return None
 
 
 def _geometry(metadata: dict[str, Any]) -> Geometry:

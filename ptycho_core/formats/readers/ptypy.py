@@ -17,7 +17,7 @@ from ptycho_core.formats import fields
 from ptycho_core.formats.chunks import go_on, one_after_another
 from ptycho_core.formats.masks import good_pixels
 from ptycho_core.formats.stored import Stored
-from ptycho_core.formats.stores.store import Store
+from ptycho_core.formats.stores.store import Store, drop_leading
 from ptycho_core.scan.scan import ArraySource, Geometry, GoodPixels
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.units import ENERGIES_EV
@@ -79,7 +79,9 @@ def _mask(
 ) -> GoodPixels | None:
     """Return where weights are above 0. Without those of each pattern, those of ``meta`` count for all."""
     keys = [f"{chunk}/weights" for chunk in chunks]
-    keys = [key for key in keys if key in store and len(store.header(key).shape) == 3 and store.header(key).nbytes]
+    keys = [key for key in keys if key in store and len(store.header(key).shape) > 1 and store.header(key).nbytes]
+    if keys and len(drop_leading(store.header(keys[0]).shape, 2)) == 2:
+        keys = keys[:1]  # the same for all patterns
     if not keys:
         common = store.first("meta/weight2d", "info/weight2d")
         keys = [] if common is None or len(store.header(common).shape) != 2 else [common]

@@ -155,9 +155,31 @@ def test_a_mask_is_one_in_any_type_and_with_axes_of_length_one(tmp_path, name, m
 def test_a_mask_with_true_for_good_is_inverted_by_the_button_beside_it(tmp_path):
     path = edited(tmp_path, "cxi", **{f"{DETECTOR}/mask": BAD == 0})
     (problem,) = [one for one in check_scan(read_scan(path)) if one.field == "mask"]
-    assert [(fix.field, fix.value) for fix in problem.fixes] == [("mask", "invert"), ("mask", "ignore")]
+    assert [(fix.field, fix.value) for fix in problem.fixes] == [
+        ("mask", word) for word in ("invert", "ignore", "file")
+    ]
+    assert problem.severity == "error"
     source = ScanSource(path).fixed(problem.fixes[0])
     np.testing.assert_array_equal(read_scan(path, settings=source.settings).mask, BAD == 0)
+    meant = [one for one in check_scan(read_scan(path, settings={"mask": "file"})) if one.field == "mask"]
+    assert [one.severity for one in meant] == ["warning"]
+
+
+@pytest.mark.parametrize("name", ["plain-npz", "ptychopinn-npz", "fold-slice"])
+def test_a_mask_of_a_format_that_has_no_key_for_one_is_taken_by_its_name(tmp_path, name):
+    good = BAD == 0
+    for key, mask in (("mask", BAD), ("mask", good), ("good_pixels", good.astype(np.uint8)), ("bad_pixels", BAD)):
+        path = files.write(tmp_path, name)
+        if name in files.HDF5:
+            with h5py.File(path, "a") as file:
+                file[key] = mask
+        else:
+            with np.load(path) as stored:
+                arrays = {**stored, key: mask}
+            with path.open("wb") as file:
+                np.savez(file, **arrays)
+        np.testing.assert_array_equal(read_scan(path).mask, good)
+    assert read_scan(path, settings={"mask": "ignore"}).mask is None
 
 
 def faults_of_single_patterns(folder, part, n=64):

@@ -229,11 +229,13 @@ def test_ptypy_weights_of_single_frames_leave_a_pixel_out_of_these(tmp_path):
     assert [tuple(p) for p in np.argwhere(~mask[:])] == [(9, 3, 4)]  # 7 patterns are in the first chunk
 
 
-def test_ptypy_weights_for_all_frames(tmp_path):
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_ptypy_weights_for_all_frames(tmp_path, in_chunks):
     def edit(file):
         for chunk in "01":
-            replace(file, f"chunks/{chunk}/weights", np.zeros(0))
-        file["meta/weight2d"] = 1.0 - np.eye(16)
+            replace(file, f"chunks/{chunk}/weights", 1.0 - np.eye(16) if in_chunks else np.zeros(0))
+        if not in_chunks:
+            file["meta/weight2d"] = 1.0 - np.eye(16)
 
     np.testing.assert_array_equal(read_scan(edited(tmp_path, "ptypy", edit)).mask, ~np.eye(16, dtype=bool))
 
