@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import StopToken
@@ -54,53 +55,33 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
         be had, ``half_scans_reason``, a sentence. In the near field ``half_scans_coarsest_px``: half a period from
         which on they are compared, as coarser phases are hardly seen.
     """
+    try:
+        return _compared(model, scan, parts, accelerator, stop)
+    except _NotComparableError as reason:
+        return {"half_scans_reason": str(reason)}
+
+
+class _NotComparableError(Exception):
+    """Why there is no comparison, in a sentence."""
+
+
+def _compared(model: Model, scan: Scan, parts: Split, accelerator: str, stop: StopToken) -> dict[str, Any]:
     rows = middle(scan, np.sort(np.concatenate([parts.train, parts.validation])), PATTERNS)
     validates = np.isin(rows, parts.validation)
     train, validation = np.flatnonzero(~validates), np.flatnonzero(validates)
     halves = train[::2], train[1::2]
     if len(halves[1]) < _FEWEST_PATTERNS:
-        return _none(f"{len(train)} patterns are too few: each half needs {_FEWEST_PATTERNS} or more")
-    scan = scan.take(rows)
-    config = model.config.replace(probe_trainable=True, positions="off", preview_seconds=0.0)
+        raise _NotComparableError(f"{len(train)} patterns are too few: each half needs {_FEWEST_PATTERNS} or more")
+    scan, config = scan.take(rows), model.config.replace(probe_trainable=True, positions="off", preview_seconds=0.0)
     device = device_of(accelerator)
     whole = Canvas.of_scan(scan, Amplitudes(scan, home_of_patterns(config, scan, device)), train, device)
-    try:
-        box = scanned_box(whole.shape, whole.positions[train])
-    except InputError as error:
-        return _none(str(error))
-    lit = [whole.only(half).light(model.probe.detach())[0].cpu().numpy() for half in halves]
-    covered = np.minimum(*lit) >= WELL_COVERED * np.median(np.maximum(*lit)[box])
-    window = soft_window(covered & box)
-    if covered[box].mean() < _COMMON or not window.any():
-        return _none(
-            f"the two halves both light only {covered[box].mean():.0%} of the scan: patterns lie too far apart"
-        )
+    window = _window(whole, halves, model)
     epochs = min(EPOCHS[1], max(EPOCHS[0], -(-VIEWS // len(train))))
     objects = []
     for half in halves:
-        start = vacuum(whole.shape)
-        own = DirectModel.from_model(model, config, start)
+        own = DirectModel.from_model(model, config, vacuum(whole.shape))
         split = Split(half, validation, half[:0])
-        try:
-            fitted, epoch, _ = polish(
-                own,
-                scan,
-                whole.only(half),
-                split,
-                start[None],
-                epochs,
-                accelerator,
-                lambda event: None,
-                stop,
-                from_afar=True,
-            )
-        except TrainingError:
-            return _none("the fit of half the patterns diverged")
-        if stop.stop_requested:
-            return _none("the comparison was stopped")
-        if not epoch:
-            return _none("half the patterns explain the rest no better than an empty picture does")
-        objects.append(fitted.object.detach().cpu().numpy())
+        objects.append(_fitted(own, scan, whole.only(half), split, epochs, accelerator, stop))
     aligned = register(objects[1], objects[0], window).aligned
     lowest = model.propagator.lowest_frequency
     apart, common = (window * (objects[0] - aligned)), window * (objects[0] + aligned)
@@ -111,5 +92,34 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
     return {**found, "half_scans_coarsest_px": 0.5 / lowest} if lowest else found
 
 
-def _none(reason: str) -> dict[str, Any]:
-    return {"half_scans_reason": reason}
+def _window(whole: Canvas, halves: tuple[NDArray[np.int64], NDArray[np.int64]], model: Model) -> NDArray[Any]:
+    """Return the window (H, W) on what both halves light well, of what was scanned."""
+    try:
+        box = scanned_box(whole.shape, whole.positions[whole.rows])
+    except InputError as error:
+        raise _NotComparableError(str(error)) from error
+    lit = [whole.only(half).light(model.probe.detach())[0].cpu().numpy() for half in halves]
+    covered = np.minimum(*lit) >= WELL_COVERED * np.median(np.maximum(*lit)[box])
+    window = soft_window(covered & box)
+    if covered[box].mean() < _COMMON or not window.any():
+        both = f"{covered[box].mean():.0%} of the scan"
+        raise _NotComparableError(f"the two halves both light only {both}: patterns lie too far apart")
+    return window
+
+
+def _fitted(
+    own: DirectModel, scan: Scan, half: Canvas, split: Split, epochs: int, accelerator: str, stop: StopToken
+) -> NDArray[np.complex64]:
+    """Return the object (H, W) that half of the patterns make from vacuum."""
+    start = vacuum(half.shape)[None]
+    try:
+        fitted, epoch, _ = polish(
+            own, scan, half, split, start, epochs, accelerator, lambda event: None, stop, from_afar=True
+        )
+    except TrainingError as error:
+        raise _NotComparableError("the fit of half the patterns diverged") from error
+    if stop.stop_requested:
+        raise _NotComparableError("the comparison was stopped")
+    if not epoch:
+        raise _NotComparableError("half the patterns explain the rest no better than an empty picture does")
+    return fitted.object.detach().cpu().numpy()
