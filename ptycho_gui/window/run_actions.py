@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -84,7 +85,7 @@ class RunActions(QObject):
     def submit(self) -> None:
         """Hand a run on the open scan to what the site's file names."""
         if folder := self._training.output_folder:
-            self._steps.applied_before("submit", lambda: self._session.submit(folder))
+            self._steps.applied_before("submit", lambda: self._submit(folder))
 
     def cancel(self) -> None:
         """Ask, and leave at once what is going on."""
@@ -147,10 +148,14 @@ class RunActions(QObject):
         if self._session.training:
             self._propose_next_folder()
 
-    def _propose_next_folder(self) -> None:
+    def _submit(self, folder: Path) -> None:
+        self._session.submit(folder)
+        self._propose_next_folder(folder)
+
+    def _propose_next_folder(self, *taken: Path) -> None:
         """Propose a folder for the next run that none of those on their way writes into."""
         run = self._session.run
-        self._training.renew_output_folder((*self._session.queue.folders, *([run.folder] if run else [])))
+        self._training.renew_output_folder((*taken, *self._session.queue.folders, *([run.folder] if run else [])))
 
     @Slot()
     def _follow(self) -> None:

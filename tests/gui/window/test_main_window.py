@@ -193,6 +193,16 @@ def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
     qtbot.waitUntil(lambda: with_scan.panels.training.output_folder not in (None, first))
 
 
+def test_no_other_run_is_proposed_the_folder_of_one_that_was_submitted(with_scan, qtbot, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(with_scan.session, "submit", submitted.append)
+    qtbot.waitUntil(lambda: with_scan.commands["submit"].isEnabled())
+    first = with_scan.panels.training.output_folder
+    with_scan.commands["submit"].trigger()
+    assert submitted == [first]
+    qtbot.waitUntil(lambda: with_scan.panels.training.output_folder not in (None, first))
+
+
 def test_a_run_whose_epochs_are_all_done_says_how_to_go_on(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert "raise Epochs in Training" in with_scan.commands["resume"].toolTip()
