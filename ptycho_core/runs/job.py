@@ -227,11 +227,13 @@ def cancel_job(job: Job) -> None:
     Raises
     ------
     PtychoError
-        The batch system refuses.
+        The batch system refuses, or the process is on another machine.
     """
     if job.process is None:
         _ask(_beside(job, "scancel", job.id))
-    elif job.process.here and job.process.alive(job.submitted):
+    elif not job.process.here:
+        raise PtychoError(f"job {job.id} is a process on {job.process.host}: take it back there")
+    elif job.process.alive(job.submitted):
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
             os.killpg(job.process.pid, signal.SIGTERM)
 

@@ -38,6 +38,18 @@ def qtbot(qapp, request):
     return PatientBot(request)
 
 
+@pytest.fixture
+def shown(qtbot):
+    """Returns a function that shows a dialog; the bot closes it."""
+
+    def show(dialog):
+        qtbot.addWidget(dialog)
+        dialog.show()
+        return dialog
+
+    return show
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_running(qapp, monkeypatch):
     """Fail a test that leaves a QThread or a repeating QTimer running, and say where it was started."""

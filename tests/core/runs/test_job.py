@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import time
 
@@ -124,6 +125,15 @@ def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
         wait_for_run(tmp_path / "out", StopToken(), print, every_s=0)
     with pytest.raises(InputError, match="there is no run in"):
         ask(tmp_path / "out", Wish.STOP)
+
+
+def test_a_job_of_another_machine_is_not_said_to_be_taken_back(tmp_path, ended):
+    job = submit(tmp_path / "out", COMMAND, Config(), HERE)
+    ended.append(job)
+    record = tmp_path / "out" / "job" / "job.json"
+    record.write_text(record.read_text().replace(f'"{platform.node()}"', '"another-machine"'))
+    with pytest.raises(PtychoError, match="is a process on another-machine: take it back there"):
+        ask(tmp_path / "out", Wish.CANCEL)
 
 
 def test_a_run_that_has_begun_is_waited_for_no_more(tmp_path, ended):

@@ -1,102 +1,18 @@
-"""The dialogs that ask what to export and what to apply, on a real run and real files."""
+"""The dialog that asks what to apply to which scan, on a real run and real files."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QLabel
-
 from ptycho_core.engines.checkpoints import export_checkpoint
 from ptycho_core.formats import read_scan
-from ptycho_core.formats.writers.exports import EXPORTERS
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Bin
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.apply.model_choice import ModelChoice
-from ptycho_gui.kit.forms.path_field import PathField
-from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
-from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from tests.helpers.dialogs import type_into, wait
 from tests.helpers.training_runs import Training
-
-
-@pytest.fixture
-def shown(qtbot):
-    """Returns a function that shows a dialog; the bot closes it."""
-
-    def show(dialog):
-        qtbot.addWidget(dialog)
-        dialog.show()
-        return dialog
-
-    return show
-
-
-def wait(qtbot, dialog, allowed):
-    qtbot.waitUntil(
-        lambda: dialog.accept_button.isEnabled() == allowed and "being looked" not in (dialog.why_not() or "")
-    )
-
-
-def type_into(qtbot, path, text):
-    path.field.line.clear()
-    qtbot.keyClicks(path.field.line, str(text))
-
-
-def test_what_an_export_replaces_is_said_before(shown, qtbot, tmp_path):
-    (tmp_path / "phase.png").write_text("")
-    dialog = shown(ExportReconstructionDialog(tmp_path, ["png", "npz"]))
-    assert dialog.formats == ["npz", "png"]
-    wait(qtbot, dialog, True)
-    assert dialog.target.said == "phase.png is there already and will be replaced."
-    dialog.boxes["png"].click()
-    wait(qtbot, dialog, True)
-    assert dialog.target.said == ""
-    assert (dialog.folder, dialog.formats) == (tmp_path, ["npz"])
-
-
-def test_nothing_is_exported_without_a_format_or_into_a_file(shown, qtbot, tmp_path):
-    dialog = shown(ExportReconstructionDialog(tmp_path, []))
-    wait(qtbot, dialog, False)
-    assert dialog.accept_button.toolTip().endswith("Not now: Tick a format first.")
-    dialog.accept()
-    assert dialog.isVisible()
-    dialog.boxes["cxi"].click()
-    wait(qtbot, dialog, True)
-    (tmp_path / "file").write_text("")
-    type_into(qtbot, dialog.target, tmp_path / "file")
-    wait(qtbot, dialog, False)
-    assert "is a file: choose a folder" in dialog.target.said
-
-
-def test_every_format_of_the_core_can_be_ticked_and_says_its_files(shown, tmp_path):
-    dialog = shown(ExportReconstructionDialog(tmp_path))
-    assert list(dialog.boxes) == list(EXPORTERS)
-    words = {label.text() for label in dialog.findChildren(QLabel)}
-    assert {", ".join(exporter.files) for exporter in EXPORTERS.values()} <= words
-
-
-def test_the_ending_of_a_checkpoints_target_follows_the_kind_and_the_other_way_round(shown, qtbot, trained, tmp_path):
-    dialog = shown(ExportCheckpointDialog(trained.info.best_checkpoint, tmp_path / "model.zip"))
-    wait(qtbot, dialog, True)
-    dialog.ckpt.click()
-    assert dialog.target() == tmp_path / "model.ckpt"
-    type_into(qtbot, dialog.file, tmp_path / "other.zip")
-    assert dialog.bundle.isChecked()
-    wait(qtbot, dialog, True)
-    assert dialog.target() == tmp_path / "other.zip"
-    type_into(qtbot, dialog.file, tmp_path / "model.pt")
-    wait(qtbot, dialog, False)
-    assert dialog.file.said == "The file's name must end in .zip or .ckpt."
-
-
-def test_a_checkpoint_that_would_be_replaced_is_named(shown, qtbot, trained, tmp_path):
-    (tmp_path / "model.zip").write_text("")
-    dialog = shown(ExportCheckpointDialog(trained.info.best_checkpoint, tmp_path / "model.zip"))
-    wait(qtbot, dialog, True)
-    assert dialog.file.said == "model.zip is there already and will be replaced."
 
 
 def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, scan_path, tmp_path):
@@ -170,17 +86,3 @@ def test_a_message_of_any_length_is_shown_whole(shown, qtbot, trained, tmp_path)
     type_into(qtbot, dialog.scan, "/" + "/".join(["a-long-name-of-a-folder"] * 12) + "/scan.npz")
     qtbot.waitUntil(lambda: "a-long-name" in dialog.scan.said and bool(dialog.checkpoint.said))
     qtbot.waitUntil(lambda: dialog.height() >= dialog.layout().totalHeightForWidth(dialog.width()) > before)
-
-
-def test_a_path_is_entered_by_return_and_by_choosing_once_each(qtbot, tmp_path, monkeypatch):
-    field = PathField("folder", "Folder")
-    qtbot.addWidget(field)
-    entered = []
-    field.path_entered.connect(entered.append)
-    qtbot.keyClicks(field.line, "~/runs")
-    qtbot.keyClick(field.line, Qt.Key.Key_Return)
-    qtbot.keyClick(field.line, Qt.Key.Key_Return)
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *words: str(tmp_path))
-    field.button.click()
-    assert entered == [Path.home() / "runs", tmp_path]
-    assert field.path == tmp_path
