@@ -25,6 +25,8 @@ _TITLES = {"amplitude": "Amplitude", "phase": "Phase (rad)"}
 _TURN = [(-math.pi, "−π"), (-math.pi / 2, "−π/2"), (0.0, "0"), (math.pi / 2, "π/2"), (math.pi, "π")]
 _MOST_POSITIONS = 5000
 _PROFILE_EVERY_MS = 30
+_RIGHT_AFTER_MS = 40
+"""At first, the left picture is painted meanwhile: all at once would hold the window up."""
 
 Slots = tuple[tuple[int, str], tuple[int, str]]
 """What the left and the right picture show: which object, and "amplitude" or "phase"."""
@@ -58,6 +60,8 @@ class ComplexView(QWidget):
         self._mirrored = pg.PlotCurveItem()
         self._mirrored.setZValue(10)
         self._mirrored.hide()
+        self._right = QTimer(self, singleShot=True, interval=_RIGHT_AFTER_MS)
+        self._right.timeout.connect(self._fill_right)
         self._sampling = QTimer(self, singleShot=True, interval=_PROFILE_EVERY_MS)
         self._sampling.timeout.connect(self._sample)
         row = QHBoxLayout(self)
@@ -95,7 +99,12 @@ class ComplexView(QWidget):
             pane.set_pixel_size(subject.pixel_size_m)
             pane.set_box(picture.box)
         self._place_dots()
-        self.arrange(self._slots if len(shown) > 1 else BOTH)
+        self._slots = self._slots if len(shown) > 1 else BOTH
+        self._fill(0)
+        if same:
+            self._fill(1)
+        else:
+            self._right.start()
         if not same or not self._moved:
             self.fit()
         self._sampling.start()
@@ -112,14 +121,8 @@ class ComplexView(QWidget):
     def arrange(self, slots: Slots) -> None:
         """Say what the left and the right picture show."""
         self._slots = slots
-        for pane, (which, quantity) in zip(self.panes, slots, strict=True):
-            if which < len(self._shown):
-                picture = self._shown[which].object
-                self._apply_style(pane, quantity)
-                pane.show_pyramid(picture.images[quantity], picture.dark)
-                letter = self._names[which] if len(self._shown) > 1 else ""
-                pane.header.set_title(f"{letter}: {_TITLES[quantity]}" if letter else _TITLES[quantity])
-                pane.write(self._notes(picture, quantity), letter)
+        for place in (0, 1):
+            self._fill(place)
 
     def fit(self) -> None:
         """Show the whole of what there was light on."""
@@ -180,6 +183,21 @@ class ComplexView(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._apply_colours()
+
+    def _fill(self, place: int) -> None:
+        """Show in the left (0) or right (1) pane what it is to show."""
+        pane, (which, quantity) = self.panes[place], self._slots[place]
+        if which < len(self._shown):
+            picture = self._shown[which].object
+            self._apply_style(pane, quantity)
+            pane.show_pyramid(picture.images[quantity], picture.dark)
+            letter = self._names[which] if len(self._shown) > 1 else ""
+            pane.header.set_title(f"{letter}: {_TITLES[quantity]}" if letter else _TITLES[quantity])
+            pane.write(self._notes(picture, quantity), letter)
+
+    @Slot()
+    def _fill_right(self) -> None:
+        self._fill(1)
 
     def _notes(self, picture: Picture, quantity: str) -> str:
         notes = [picture.options.note] if quantity == "phase" and picture.options.note else []

@@ -36,6 +36,8 @@ from ptycho_gui.result.playback_bar import PlaybackBar
 from ptycho_gui.result.profile_plot import ProfilePlot
 from ptycho_gui.result.verdict_bar import VerdictBar
 
+_BESIDE_AFTER_MS = 120
+"""The pictures are painted before what stands beside them: all at once would hold the window up."""
 _NOTHING = (
     "No object yet. While a run trains, its object appears here and grows sharper with every epoch; the reconstruction "
     "follows when it has ended."
@@ -65,7 +67,7 @@ class ObjectPanel(QWidget):
         self._outdated = False
         self._run: tuple[Path, tuple[float, float] | None] | None = None
         self._before_playback: Content | None = None
-        self._beside = QTimer(self, singleShot=True, interval=0)
+        self._beside = QTimer(self, singleShot=True, interval=_BESIDE_AFTER_MS)
         self._beside.timeout.connect(self._show_beside)
         self.jobs = WorkerSlot(self)
         self.jobs.succeeded.connect(self._show)
@@ -182,7 +184,7 @@ class ObjectPanel(QWidget):
         self._allow(ready)
         names = LETTERS if found else content.names
         self.view.show_objects(names, ready.pictures)
-        if before is not ready.subjects:
+        if before is not ready.subjects and not self._beside.isActive():
             self._beside.start()
         self._show_lower()
         self.view.show_line(self.line.isChecked())
@@ -190,7 +192,7 @@ class ObjectPanel(QWidget):
 
     @Slot()
     def _show_beside(self) -> None:
-        """Show what stands beside the pictures, once these are painted, so that both do not hold the window up."""
+        """Show what stands beside the pictures."""
         if self.ready is None:
             return
         content, (subjects, found) = self.ready.content, self.ready.subjects

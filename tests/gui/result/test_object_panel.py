@@ -31,7 +31,7 @@ def panel(qtbot):
 @pytest.fixture
 def settle(qtbot, qapp, panel):
     def settle(title: str) -> None:
-        qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy)
+        qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy and not panel._beside.isActive())
         qapp.processEvents()  # what became visible gets its size
 
     return settle
@@ -81,6 +81,16 @@ def test_the_first_preview_is_shown_as_far_as_there_was_light(panel, settle):
     panel.show_preview(preview(), PIXEL)
     settle("Live")
     assert shows_all(panel)
+
+
+def test_the_right_picture_comes_once_the_left_one_had_time_to_be_painted(panel, qtbot):
+    panel.show_preview(preview(), PIXEL)
+    left, right = panel.view.panes
+    with qtbot.waitSignal(panel.jobs.succeeded):
+        pass
+    assert left.image.pyramid is not None
+    assert right.image.pyramid is None
+    qtbot.waitUntil(lambda: right.image.pyramid is not None)
 
 
 def test_zoom_and_pan_stay_from_preview_to_preview_and_to_the_reconstruction(panel, settle):
