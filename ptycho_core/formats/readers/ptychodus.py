@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.masks import good_pixels
+from ptycho_core.formats.readers import plain_npz
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store
 from ptycho_core.scan.scan import Geometry
@@ -27,8 +28,10 @@ ENERGIES_EV = ("photon_energy_eV", "probe_energy_eV")
 
 def sniff(store: Store, positions: Store | None) -> bool:
     """Tell whether this is the format."""
-    patterns = "patterns" in store and (store.first("indexes", "bad_pixels", _X) or (positions and _X in positions))
-    return bool(patterns) or _X in store
+    if _X in store or (positions is not None and _X in positions and "patterns" in store):
+        return True
+    plain = positions is None and store.first(*plain_npz.POSITIONS) is not None
+    return "patterns" in store and store.first("indexes", "bad_pixels") is not None and not plain
 
 
 def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
