@@ -31,6 +31,7 @@ from ptycho_gui.kit.threads.worker import Worker
 from ptycho_gui.log.log_bridge import start_logging
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from ptycho_gui.prepare.step_entry import StepEntry
+from ptycho_gui.train.best_picture_dialog import BestPictureDialog
 from ptycho_gui.window.garbage import GarbageKeeper
 from ptycho_gui.window.guide_window import GuideWindow
 from ptycho_gui.window.main_window import MainWindow
@@ -188,6 +189,7 @@ def _show_runs(camera: Photographer, folder: Path) -> None:
     camera.take("curves", "curves")
     camera.until(lambda: not session.busy and session.reconstruction, "the run is reconstructed")
     camera.take("finished", "object", "checkpoints")
+    camera.take("probe", "probe")
     early = next(row.path for row in window.panels.checkpoints.table.rows if row.saved.epoch == EARLY_EPOCH)
     session.compare(session.run.history.best_checkpoint, early)
     camera.until(lambda: not session.busy, "two checkpoints are reconstructed")
@@ -218,6 +220,10 @@ def _show_results(camera: Photographer, folder: Path) -> None:
         ("apply", window.results.apply),
     ):
         camera.take_dialog(name, trigger)
+    window.run_actions.best_picture()
+    _take_and_close(camera, "best-picture", window.findChild(BestPictureDialog))
+    window.run_actions.search_settings()
+    _take_and_close(camera, "search", window.run_actions.search)
     dialog = MappingDialog(_foreign(window.session.loader.looked.scan, folder / "scan_0042.h5"), window, folder)
     dialog.resize(*DIALOG)
     dialog.show()
@@ -230,7 +236,15 @@ def _show_results(camera: Photographer, folder: Path) -> None:
     guide.close()
     _resize(window, LARGE)
     camera.take("large", "runs", "object", "curves", "training")
+    camera.take("large-probe", "probe", "scan")
     camera.until(lambda: not window.findChildren(Worker), "all is at rest")
+
+
+def _take_and_close(camera: Photographer, name: str, dialog: QWidget | None) -> None:
+    assert dialog is not None
+    camera.wait(1)
+    camera.take(name, widget=dialog)
+    dialog.close()
 
 
 def _foreign(scan: Scan, path: Path) -> Path:

@@ -91,6 +91,12 @@ class ScanLoader(QObject):
         if source := self._latest:
             self.open(dataclasses.replace(source, settings={**source.settings, key: value}))
 
+    def withdraw(self, key: str) -> None:
+        """Open the scan again without the answer to one of `scan.settings.SETTINGS`."""
+        if source := self._latest:
+            left = {name: value for name, value in source.settings.items() if name != key}
+            self.open(dataclasses.replace(source, settings=left))
+
     def fix(self, fix: Fix, then: Callable[[Inspection], object] | None = None) -> None:
         """Open the scan that is open again, with an answer or a step more; ``then`` as for `open`."""
         if source := self._latest:

@@ -34,6 +34,7 @@ class ScanPanel(QWidget):
     open_requested = Signal()
     cancel_requested = Signal()
     setting_chosen = Signal(str, str)
+    setting_withdrawn = Signal(str)
     """Key and value of `scan.settings.SETTINGS`: the scan is to be read again with it."""
     fix_requested = Signal(object)
     """`errors.Fix` of a problem."""
@@ -145,6 +146,7 @@ class ScanPanel(QWidget):
         self.problems.fix_requested.connect(self.fix_requested)
         self.problems.show_requested.connect(self.show_requested)
         self._assumed.chosen.connect(self.setting_chosen)
+        self._assumed.withdrawn.connect(self.setting_withdrawn)
         self._assumed.search_requested.connect(self.orientation_search_requested)
         content = QWidget()
         column = QVBoxLayout(content)

@@ -56,6 +56,7 @@ class Assumed(QGroupBox):
     """What the file left open, and what the operator answered; hidden while there is nothing."""
 
     chosen = Signal(str, str)
+    withdrawn = Signal(str)
     search_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -77,8 +78,9 @@ class Assumed(QGroupBox):
         asked = _asked(scan)
         labels = mnemonics([ANSWERS[one.key] for one in asked], _TAKEN)
         for place, one in enumerate(asked):
-            field = SettingField(one)
+            field = SettingField(one, one.key in scan.source.settings)
             field.chosen.connect(self.chosen)
+            field.withdrawn.connect(self.withdrawn)
             self._fields.append(field)
             self._rows.addRow(labels[place], field)
             if one.key in typed:

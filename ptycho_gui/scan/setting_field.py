@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QLocale, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QDoubleValidator
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 
 from ptycho_core.scan.orientation import ORIENTATIONS, in_words
 from ptycho_core.scan.settings import HELP, NUMBER, WHOLE, Assumption
 from ptycho_gui.kit.allow import allow
+from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.labels import ANSWERS
 
 _SHOWN_IN = {
@@ -32,12 +33,16 @@ class SettingField(QWidget):
     ----------
     assumed
         Key, present value and choices.
+    answered
+        Whether the operator gave the value, and may withdraw it.
     """
 
     chosen = Signal(str, str)
     """Key and value of `scan.settings.SETTINGS`."""
+    withdrawn = Signal(str)
+    """Key of an answer that counts no longer."""
 
-    def __init__(self, assumed: Assumption, parent: QWidget | None = None) -> None:
+    def __init__(self, assumed: Assumption, answered: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.key = assumed.key
         self._line: QLineEdit | None = None
@@ -47,6 +52,13 @@ class SettingField(QWidget):
             self._make_number(assumed.value)
         else:
             self._make_choice(assumed)
+        if answered:
+            withdraw = QToolButton(autoRaise=True)
+            withdraw.setIcon(icon("reset"))
+            withdraw.setToolTip("Withdraw this answer: the scan is read again as if nobody had given it")
+            withdraw.setAccessibleName(f"Withdraw {ANSWERS[self.key].lower()}")
+            withdraw.clicked.connect(lambda: self.withdrawn.emit(self.key))
+            self._row.addWidget(withdraw)
         self.setToolTip(HELP[self.key])
 
     def _make_choice(self, assumed: Assumption) -> None:

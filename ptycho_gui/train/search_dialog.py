@@ -36,7 +36,19 @@ from ptycho_gui.train.draft import Draft
 _SETTINGS = 3
 _USUAL_PATTERNS, _FEWEST_PATTERNS = 200, 25
 _DOT_PX = 10
-_NOTHING = "nothing"
+_NOTHING, _MORE = "nothing", "More settings…"
+_OFTEN = (
+    "positions",
+    "intensity",
+    "probe_modes",
+    "probe_variation",
+    "engine",
+    "learning_rate",
+    "prior",
+    "loss",
+    "max_epochs",
+)
+"""What is often worth varying, and listed at once."""
 
 
 class SearchDialog(QDialog):
@@ -220,8 +232,10 @@ class _Varied(QWidget):
         self.setting = QComboBox()
         self.setting.setAccessibleName(f"Setting {number}")
         self.setting.addItem(_NOTHING, "")
-        for name in sorted(can_be_varied(), key=label_of):
+        for name in _OFTEN:
             self.setting.addItem(label_of(name), name)
+        self.setting.addItem(_MORE, "")
+        self.setting.activated.connect(self._list_all)
         self.values = QLineEdit()
         self.values.setAccessibleName(f"Values of setting {number}")
         self.setting.currentIndexChanged.connect(self._follow)
@@ -236,6 +250,15 @@ class _Varied(QWidget):
     def name(self) -> str:
         """The setting; empty for none."""
         return str(self.setting.currentData())
+
+    @Slot(int)
+    def _list_all(self, row: int) -> None:
+        """List the other settings, too, where these are asked for."""
+        if self.setting.itemText(row) == _MORE:
+            self.setting.removeItem(row)
+            for name in sorted(set(can_be_varied()) - set(_OFTEN), key=label_of):
+                self.setting.addItem(label_of(name), name)
+            self.setting.showPopup()
 
     @Slot()
     def _follow(self) -> None:

@@ -72,6 +72,7 @@ class ScanView(QObject):
         scan.reload_requested.connect(loader.reload)
         scan.cancel_requested.connect(loader.cancel)
         scan.setting_chosen.connect(loader.answer)
+        scan.setting_withdrawn.connect(loader.withdraw)
         scan.fix_requested.connect(self._fix)
         scan.retry_requested.connect(loader.try_again)
         scan.show_requested.connect(self._show_problem)

@@ -131,6 +131,9 @@ def test_a_beamlines_file_opens_at_once_and_the_panel_has_what_it_leaves_open(qt
     with qtbot.waitSignal(loader.opened):
         loader.answer("scan_index", "2.1")
     np.testing.assert_array_equal(loader.looked.scan.patterns[:], files.counts()[::-1])
+    with qtbot.waitSignal(loader.opened):
+        loader.withdraw("scan_index")
+    assert loader.source.settings == {key: value for key, value in beamline.answers.items() if key != "scan_index"}
 
 
 def test_a_master_without_positions_offers_a_mapping_and_the_step_of_a_raster(qtbot, loader, panel, tmp_path):

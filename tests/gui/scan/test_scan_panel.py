@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QToolButton
 
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.formats import read_scan
@@ -276,3 +276,20 @@ def test_a_problem_follows_light_and_dark(qtbot, panel, tiny_scan):
         assert edge == theme.colours().warning
     finally:
         theme.choose("system")
+
+
+def withdrawals(panel):
+    return [one for one in visible(panel, QToolButton) if one.accessibleName().startswith("Withdraw")]
+
+
+def test_what_the_operator_answered_can_be_withdrawn_and_nothing_else(qtbot, panel, tmp_path):
+    arrays = {"patterns": files.counts(), "scan": files.positions(), "probe": files.probe()}
+    path = files.npz(tmp_path / "a.npz", **arrays)
+    panel.show_scan(inspect(read_scan(path)))
+    assert not withdrawals(panel)
+    panel.show_scan(inspect(read_scan(path, settings={"energy_ev": "8000"})))
+    (withdraw,) = withdrawals(panel)
+    assert withdraw.accessibleName() == "Withdraw energy"
+    with qtbot.waitSignal(panel.setting_withdrawn) as told:
+        withdraw.click()
+    assert told.args == ["energy_ev"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptycho_core.base.events import Status
-from ptycho_core.runs.trials import Outcome, plan
+from ptycho_core.runs.trials import Outcome, can_be_varied, plan
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.search_dialog import SearchDialog
 
@@ -34,3 +34,17 @@ def test_trials_are_listed_the_best_first_and_those_of_another_search_take_their
     assert listed(dialog) == ["30", "20", "10"]
     tell(dialog, [5, 7])
     assert listed(dialog) == ["7", "5"]
+
+
+def test_few_settings_are_listed_at_first_and_all_that_can_be_varied_behind_more(dialog):
+    setting = dialog.rows[0].setting
+    texts = [setting.itemText(row) for row in range(setting.count())]
+    assert texts[-1] == "More settings…"
+    assert len(texts) < 12
+    setting.setCurrentIndex(len(texts) - 1)
+    assert dialog.rows[0].name == ""
+    setting.activated.emit(len(texts) - 1)
+    names = [setting.itemData(row) for row in range(setting.count())]
+    assert sorted(filter(None, names)) == sorted(can_be_varied())
+    assert setting.findText("More settings…") == -1
+    setting.hidePopup()
