@@ -122,9 +122,11 @@ class SearchDialog(QDialog):
         self._follow()
 
     def show_scan(self, patterns: int) -> None:
-        """Say how many patterns the open scan has."""
-        self.patterns.setMaximum(max(_FEWEST_PATTERNS, patterns))
-        self.patterns.setValue(min(_USUAL_PATTERNS, patterns))
+        """Say how many patterns the open scan has; of as many as before, as many as were chosen are used."""
+        most = max(_FEWEST_PATTERNS, patterns)
+        if most != self.patterns.maximum():
+            self.patterns.setMaximum(most)
+            self.patterns.setValue(min(_USUAL_PATTERNS, patterns))
 
     def set_running(self, running: bool, why_not: str | None) -> None:
         """Say whether the trials run, and why none can be begun; None where they can."""

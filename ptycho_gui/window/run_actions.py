@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.errors import Fix, PtychoError
+from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import safe_fixes
 from ptycho_core.runs.queue import QueuedRun
 from ptycho_gui.kit.confirm import confirmed
@@ -43,6 +44,7 @@ class RunActions(QObject):
         self.search: SearchDialog | None = None
         session.changed.connect(self._follow)
         session.run_shown.connect(self._propose_another_folder)
+        session.loader.opened.connect(self._show_scan_to_search)
 
     def why_not(self) -> str | None:
         """Say why neither a best picture nor a search can begin now; None where both can."""
@@ -107,7 +109,7 @@ class RunActions(QObject):
             self.search.start_requested.connect(self._search)
             self.search.stop_requested.connect(self._session.stop)
             self._session.tried.connect(self.search.show_outcome)
-        self.search.show_scan(len(looked.scan))
+        self._show_scan_to_search(looked)
         self._follow()
         self.search.show()
         self.search.raise_()
@@ -134,6 +136,11 @@ class RunActions(QObject):
         else:
             self._propose_next_folder()
             self.queued.emit()
+
+    @Slot(object)
+    def _show_scan_to_search(self, looked: Inspection) -> None:
+        if self.search is not None:
+            self.search.show_scan(len(looked.scan))
 
     @Slot(object, int)
     def _search(self, varied: dict[str, list[Any]], patterns: int) -> None:

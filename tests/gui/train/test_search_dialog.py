@@ -48,3 +48,13 @@ def test_few_settings_are_listed_at_first_and_all_that_can_be_varied_behind_more
     assert sorted(filter(None, names)) == sorted(can_be_varied())
     assert setting.findText("More settings…") == -1
     setting.hidePopup()
+
+
+def test_the_number_of_patterns_stays_as_chosen_until_the_scan_has_another(dialog):
+    dialog.show_scan(1000)
+    assert (dialog.patterns.value(), dialog.patterns.maximum()) == (200, 1000)
+    dialog.patterns.setValue(300)
+    dialog.show_scan(1000)
+    assert dialog.patterns.value() == 300
+    dialog.show_scan(64)
+    assert (dialog.patterns.value(), dialog.patterns.maximum()) == (64, 64)
