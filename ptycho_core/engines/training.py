@@ -50,6 +50,7 @@ from ptycho_core.engines.trainer import build_trainer, choose_accelerator, preci
 from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.quality.verdict import judge
+from ptycho_core.runs.job import refuse_job
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
 from ptycho_core.runs.requests import reachable
@@ -112,6 +113,7 @@ def train(
         Training failed; what was saved stays.
     """
     folder = Path(output_dir).absolute()
+    refuse_job(folder)
     problems = check_run(config, scan, test_scan) + check_disk(config, scan, folder)
     raise_errors(problems)
     for problem in problems:

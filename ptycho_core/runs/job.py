@@ -61,6 +61,13 @@ class Job:
     resumptions: int | None = None
     process: ProcessMark | None = None
 
+    @property
+    def is_this(self) -> bool:
+        """Whether this process is part of it: of SLURM's job, or of the session that runs its script."""
+        if self.process is None:
+            return ProcessMark.current().job == self.id
+        return self.process.here and os.getsid(0) == self.process.pid
+
 
 @dataclass(frozen=True)
 class JobState:
@@ -114,8 +121,7 @@ def submit(
     """
     folder = folder.absolute()
     refuse_folder(folder)
-    if (job := read_job(folder)) is not None and (state := job_state(job)) is not None and not state.over:
-        raise InputError(f"job {job.id} of {folder} is {state.word}: stop it, or take another folder")
+    refuse_job(folder)
     resumptions = len(resumable(folder).resumed) if resumes else None
     place, script = folder / JOB, folder / JOB / _SCRIPT
     text = submitted_script(command, config, site, folder, resumes=resumes)
@@ -154,6 +160,15 @@ def read_job(folder: Path) -> Job | None:
     """
     path = folder / JOB_RECORD
     return decode(Job, read_json(path, "the job"), str(path)) if path.exists() else None
+
+
+def refuse_job(folder: Path) -> None:
+    """Raise `InputError` where another job than this one is to train in a folder, or still does."""
+    job = read_job(folder)
+    if job is None or job.is_this:
+        return
+    if (state := job_state(job)) is not None and not state.over:
+        raise InputError(f"job {job.id} of {folder} is {state.word}: stop it, or take another folder")
 
 
 def job_state(job: Job) -> JobState | None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 import time
 
 import pytest
 
+from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import StopToken
+from ptycho_core.engines.training import train
 from ptycho_core.runs.command_line import submitted_script
 from ptycho_core.runs.follow import wait_for_run
-from ptycho_core.runs.job import Job, job_state, read_job, submit, waits
+from ptycho_core.runs.job import Job, job_state, log_of, read_job, refuse_job, submit, waits
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.requests import Wish, ask
 from ptycho_core.runs.site import Site, read_site
 from tests.helpers.run_folders import COMMAND, finished_run, start
+from tests.helpers.training_runs import SCAN as TRAINED_SCAN
 
 HERE = Site(command=("bash",), program="sleep 60 #")
 
@@ -125,6 +130,18 @@ def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
         wait_for_run(tmp_path / "out", StopToken(), print, every_s=0)
     with pytest.raises(InputError, match="there is no run in"):
         ask(tmp_path / "out", Wish.STOP)
+
+
+def test_nobody_trains_where_a_job_is_to_but_that_job_itself(tmp_path, ended):
+    code = f"from pathlib import Path; from ptycho_core.runs.job import *; refuse_job(Path({str(tmp_path / 'out')!r}))"
+    asks = f"sleep 1; {sys.executable} -c {shlex.quote(code)} && echo allowed #"
+    job = submit(tmp_path / "out", COMMAND, Config(), Site(command=("bash",), program=asks))
+    ended.append(job)
+    with pytest.raises(InputError, match=rf"job {job.id} of .*out is RUNNING: stop it, or take another folder"):
+        train(build_config(accelerator="cpu"), TRAINED_SCAN, tmp_path / "out")
+    until_over(job)
+    assert log_of(tmp_path / "out", job).read_text() == "allowed\n"
+    refuse_job(tmp_path / "out")
 
 
 def test_a_job_of_another_machine_is_not_said_to_be_taken_back(tmp_path, ended):
