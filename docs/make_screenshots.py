@@ -184,7 +184,7 @@ def _show_runs(camera: Photographer, folder: Path) -> None:
     window.panels.training.output_folder = folder / "star-network"
     camera.until(lambda: window.commands["start"].isEnabled(), "the run can be started")
     window.commands["start"].trigger()
-    camera.until(lambda: session.run and session.run.history.epoch >= EPOCHS // 2, "half of the epochs are done")
+    camera.until(lambda: session.run and len(session.run.history.epochs["epoch"]) >= EPOCHS // 2, "half of it is done")
     camera.take("training", "training", "object")
     camera.take("curves", "curves")
     camera.until(lambda: not session.busy and session.reconstruction, "the run is reconstructed")
@@ -251,7 +251,8 @@ def _foreign(scan: Scan, path: Path) -> Path:
     """Write a scan as no program does, and return the path."""
     pixel, known = scan.pixel_size_m or (1e-8, 1e-8), scan.geometry
     with h5py.File(path, "w") as file:
-        file["entry/detector/frames"] = scan.patterns[:]
+        good = 1.0 if scan.mask is None else scan.mask
+        file["entry/detector/frames"] = scan.patterns[:] * good
         for key, value, unit in (
             ("entry/motors/piezo_y", 1e6 * pixel[0] * scan.positions[:, 0], "um"),
             ("entry/motors/piezo_x", 1e6 * pixel[1] * scan.positions[:, 1], "um"),

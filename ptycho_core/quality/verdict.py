@@ -184,7 +184,7 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield Level.DOUBTFUL, f"{kept} patterns were kept apart, too few to judge by"
         if not signs.patterns:
             return
-    missed = f"patterns that were kept apart are missed by {signs.error:.0%} beyond photon noise"
+    missed = f"patterns that the fit has not seen are missed by {signs.error:.0%}, photon noise aside"
     if signs.error > POOR:
         yield Level.POOR, missed
     elif signs.error > GOOD:
@@ -192,30 +192,31 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
     elif signs.uncertain > (GOOD if signs.halves is None else POOR):
         yield Level.DOUBTFUL, "too few photons were counted to tell how far the patterns are missed"
     if signs.error > GOOD and signs.explained < EXPLAINS_LITTLE:
-        yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one leaves unexplained"
+        yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one does not"
     if signs.halves is not None and signs.halves > GOOD:
         level = Level.POOR if signs.halves > POOR else Level.DOUBTFUL
-        yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%} of the picture"
+        yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%}"
     if signs.stray:
         count = f"{len(signs.stray)} patterns are" if len(signs.stray) > 1 else "one pattern is"
         yield Level.DOUBTFUL, f"{count} missed far more than the others: {' '.join(map(str, signs.stray[:TOLD]))}"
     if signs.worst > UNEVEN * max(signs.error, GOOD):
-        yield Level.DOUBTFUL, f"in places patterns are missed by {signs.worst:.0%}, far more than elsewhere"
+        yield Level.DOUBTFUL, f"some places are far worse than others: there, patterns are missed by {signs.worst:.0%}"
     if "positions" in signs.helps:
-        yield Level.DOUBTFUL, "refined positions would explain the patterns better; until then the picture may be bent"
+        yield Level.DOUBTFUL, "refined positions would explain the patterns better: the picture may be bent"
     if "intensity" in signs.helps and signs.largest > GOOD:
-        yield Level.DOUBTFUL, "one factor of brightness per pattern would explain them better"
+        yield Level.DOUBTFUL, "the light varies from pattern to pattern: refined brightness would explain them better"
     if signs.edge_light > SCATTERED and not signs.near_field:
         yield Level.DOUBTFUL, f"{signs.edge_light:.0%} of the beam lies at the edge of its frame, as no lens makes it"
     if signs.largest > GOOD and signs.overlap < LITTLE_OVERLAP:
-        yield Level.DOUBTFUL, f"neighbouring views overlap by {signs.overlap:.0%} of the beam: smaller steps tell more"
+        yield Level.DOUBTFUL, f"neighbouring views overlap by {signs.overlap:.0%} of the beam: smaller steps would help"
     if signs.rolled_back:
         yield Level.DOUBTFUL, "the run diverged, and went on from its best state"
 
 
 def _praise(signs: Signs) -> str:
-    missed = f"patterns that were kept apart are met to {max(signs.error, signs.uncertain):.1%} beyond photon noise"
-    return missed if signs.halves is None else f"{missed}, and two halves of the scan agree to {signs.halves:.1%}"
+    error = max(signs.error, signs.uncertain)
+    met = f"patterns that the fit has not seen are met to {error:.1%}, photon noise aside"
+    return met if signs.halves is None else f"{met}, and two halves of the scan agree to {signs.halves:.1%}"
 
 
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:

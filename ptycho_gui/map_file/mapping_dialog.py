@@ -34,6 +34,7 @@ from ptycho_core.formats.mapping.saved_mappings import SavedMapping
 from ptycho_core.scan.mapping import Mapping
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.icons import icon
+from ptycho_gui.kit.labels import worded
 from ptycho_gui.kit.plots.pattern_view import PatternView
 from ptycho_gui.kit.plots.position_map import PositionMap
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -350,14 +351,18 @@ class MappingDialog(QDialog):
     def _show_preview(self, partial_mapping: jobs.PartialMapping, preview: jobs.Preview) -> None:
         if self._settled.isActive():  # the fields have changed since
             return
-        self._answer = None if preview.problem else partial_mapping.mapping
+        by_fields = bool(preview.problem) and self.form.show_problem(preview.problem)
+        asks = preview.answers and not by_fields
+        self._answer = partial_mapping.mapping if asks or not preview.problem else None
         self._allow_answer()
         self._show_pictures(preview)
         self.remarks.setPlainText("\n".join(preview.remarks))
-        if self._answer is not None:
+        if asks:
+            self._say("warning", f"The scan can be opened, and the panel Scan asks then: {worded(preview.problem)}.")
+        elif self._answer is not None:
             self._say("ok", f"The scan can be opened: {preview.summary}.")
-        elif preview.problem and not self.form.show_problem(preview.problem):
-            self._say("error", preview.problem)
+        elif preview.problem and not by_fields:
+            self._say("error", worded(preview.problem))
         else:
             self._say("warning", "Not a scan yet: see below the fields.")
 

@@ -26,7 +26,7 @@ class CausticPlot(QWidget):
         self.plot = Plot()
         self.plot.setAccessibleName("Width of the beam along the axis")
         item = self.plot.plot_item
-        item.addLegend(offset=(-8, 8), labelTextSize=f"{self.font().pointSize()}pt", colCount=2)
+        item.addLegend(offset=(-8, -8), labelTextSize=f"{self.font().pointSize()}pt", colCount=2)
         self.widths = [item.plot(name=f"along {axis}") for axis in _AXES]
         self.foci = [self._line(f"focus {axis}", place) for axis, place in zip(_AXES, (0.7, 0.5), strict=True)]
         self.sample = self._line("sample", 0.9)

@@ -115,7 +115,7 @@ def compared_content(first: tuple[str, Reconstruction], second: tuple[str, Recon
     return Content(title, (first[0], second[0]), subjects, one_run=len(places) == 1 and places != {Path()})
 
 
-_FIGURES = (("free deviance", "free_deviance"), ("free misfit", "free_misfit"))
+_FIGURES = (("free misfit", "free_misfit"), ("free deviance", "free_deviance"))
 
 
 def quality(recon: Reconstruction) -> str:
@@ -126,7 +126,7 @@ def quality(recon: Reconstruction) -> str:
     if halves is None:
         return _figures(recon)
     length = length_text(halves * max(pixel), True) if pixel else length_text(halves, False)
-    return f"{_figures(recon)}, half scans agree down to {length}"
+    return f"half scans agree down to {length}, {_figures(recon)}"
 
 
 def _figures(recon: Reconstruction) -> str:

@@ -92,6 +92,7 @@ class SearchDialog(QDialog):
         self.plot.plot_item.setLabel("bottom", "Trial")
         self._dots = pg.ScatterPlotItem(size=_DOT_PX)
         self.plot.plot_item.addItem(self._dots)
+        self.plot.hide()  # until there is a trial
         results = QSplitter()
         results.addWidget(self.table)
         results.addWidget(self.plot)
@@ -164,6 +165,7 @@ class SearchDialog(QDialog):
 
     def _fill(self) -> None:
         """Fill the table, the best trial first."""
+        self.plot.show()
         listed = sorted(self._outcomes.values(), key=lambda one: (one.deviance, one.trial.number))
         names = list(listed[0].trial.settings)
         self._model.clear()

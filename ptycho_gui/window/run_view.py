@@ -136,6 +136,7 @@ class RunView(QObject):
 
     @Slot(object, object)
     def _show_both(self, first: Any, second: Any) -> None:
+        self._panels.object.end_live()  # what was shown meanwhile is of no run that goes on
         self._panels.object.compare(first, second)
         self._docks.show("object")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class Preview:
         Object pixel (y, x), where it is known.
     problem
         Why the scan cannot be read; empty where it can.
+    answers
+        Whether answers would put that right, for which the scan panel asks.
     summary
         How much there is, where it can.
     remarks
@@ -90,6 +93,7 @@ class Preview:
     positions: NDArray[np.float64] | None = None
     pixel_size_m: tuple[float, float] | None = None
     problem: str = ""
+    answers: bool = False
     summary: str = ""
     remarks: tuple[str, ...] = ()
 
@@ -139,7 +143,7 @@ def preview(partial: PartialMapping) -> Job:
                 remarks=(*(problem.message for problem in check_scan(scan, seen)), *scan.history[2:]),
             )
         except InputError as error:
-            return _parts(partial, str(error))
+            return dataclasses.replace(_parts(partial, str(error)), answers=bool(error.fixes))
 
     return job
 

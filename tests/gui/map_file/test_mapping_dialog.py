@@ -120,6 +120,18 @@ def test_problem_is_said_below_the_fields_that_it_is_about(qtbot, dialog):
     assert problems(dialog) == ""
 
 
+def test_what_an_answer_puts_right_is_asked_about_once_the_scan_is_opened(qtbot, make, path):
+    with h5py.File(path, "r+") as file:
+        counts = file["entry/eiger/frames"][:].astype(np.float32)
+        counts[0, 0, 2, 3] = np.nan
+        del file["entry/eiger/frames"]
+        file["entry/eiger/frames"] = counts
+    dialog = make(path)
+    settle(qtbot, dialog, "and the panel Scan asks then")
+    assert "Bad values" in dialog.status.text()
+    assert dialog.open_button.isEnabled()
+
+
 def test_multiplier_that_is_no_number_is_a_problem(qtbot, dialog):
     dialog.form.coordinates["y"].multiplier.setText("minus one")
     qtbot.waitUntil(lambda: "positions.y.multiplier must be a number" in problems(dialog))

@@ -10,7 +10,7 @@ from ptycho_gui.result.verdict_bar import VerdictBar
 
 POOR = Verdict(
     Level.POOR,
-    ("patterns are missed by 30% beyond photon noise", "refined positions would explain the patterns better"),
+    ("patterns are missed by 30%, photon noise aside", "refined positions would explain the patterns better"),
     (Fix("refine positions", "positions", "refine"), Fix("search the orientation", "search_orientation", None)),
 )
 
