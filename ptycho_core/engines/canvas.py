@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import REGION, Amplitudes, Placed, scan_canvas
+from ptycho_core.engines.data import REGION, Amplitudes, Placed, Split, scan_canvas
 from ptycho_core.engines.physics import Windows, light_on, place, squared_modulus
 from ptycho_core.scan.scan import Scan
 
 LIT = 0.1
 """A pixel counts as lit that got this part of the light of the probe's brightest pixel."""
+_AMID = 0.8
+"""Of the patterns nearest to a middle, the part around which all others are among them too."""
 _PATTERNS_AT_ONCE = 64
 
 
@@ -141,3 +143,13 @@ def middle(scan: Scan, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]
         return rows
     offset = scan.positions[rows] - np.median(scan.positions[rows], axis=0)
     return np.sort(rows[np.argsort(np.square(offset).sum(axis=1), kind="stable")[:count]])
+
+
+def middle_parts(scan: Scan, parts: Split, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return those that train, of the ``count`` patterns nearest to the middle, and those that validate amid them."""
+    both = np.sort(np.concatenate([parts.train, parts.validation]))
+    if len(both) <= count:
+        return parts.train, parts.validation
+    inner = middle(scan, both, count)
+    amid = middle(scan, inner, round(_AMID * count))
+    return np.intersect1d(parts.train, inner), np.intersect1d(parts.validation, amid)

@@ -91,7 +91,7 @@ def warm_start(
         The solver as it ended. Its object lies on the canvas of the whole scan, vacuum where nothing was fitted.
     """
     each = max(len(model.shifts), len(model.log_gain))
-    rows = parts.train if each else middle(scan, parts.train, WARM_START_PATTERNS)
+    rows = parts.train if warms_up_on_all(model, parts) else middle(scan, parts.train, WARM_START_PATTERNS)
     part = scan if len(rows) == len(parts.train) else scan.take(rows)  # else a canvas that is larger than it need be
     config = _short(model.config, probe_trainable=True, max_epochs=model.warm_start_epochs)
     placed = scan_canvas(part, config)
@@ -113,6 +113,11 @@ def warm_start(
     if keep_as is not None:
         trainer.save_checkpoint(keep_as, weights_only=True)
     return direct
+
+
+def warms_up_on_all(model: Model, parts: Split) -> bool:
+    """Say whether a warm start fits all training patterns, so that its object is a picture of the whole scan."""
+    return len(model.shifts) > 0 or len(model.log_gain) > 0 or len(parts.train) <= WARM_START_PATTERNS
 
 
 def _short(config: Config, **changes: Any) -> Config:

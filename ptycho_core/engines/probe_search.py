@@ -61,7 +61,7 @@ _TRIALS = (40, 25, 25)
 """Of the simplexes from the best, the second best and the scan's own probe."""
 _FIRST_STEP = 1.0
 """Radians, of a simplex."""
-_PRECISE = 0.05
+_PRECISE = 0.15
 """Radians at which a simplex has converged."""
 _LEAST_GAIN = 0.03
 """Part of the deviance that a higher aberration has to take off before all of them are searched."""

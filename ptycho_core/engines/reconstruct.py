@@ -30,7 +30,7 @@ from ptycho_core.engines.device_memory import check_device_memory, home_of_patte
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.start import is_same_scan, scan_summary
-from ptycho_core.engines.polish import join, polish
+from ptycho_core.engines.polish import join, polish, warms_up_on_all
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.signs import signs_of, signs_of_run
 from ptycho_core.engines.trainer import device_of
@@ -191,7 +191,7 @@ class _Making:
             self._choose()
 
     def _choose(self) -> None:
-        if not (self.run and self.same_scan and len(self.parts.validation)):
+        if not (self.run and self.same_scan and len(self.parts.validation) and warms_up_on_all(self.model, self.parts)):
             return
         if (solver := solver_of(self.run.folder, self.canvas)) is None:
             return

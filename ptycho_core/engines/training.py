@@ -28,7 +28,7 @@ from ptycho_core.engines.callbacks import (
     Report,
     StopEarly,
 )
-from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.canvas import Canvas, middle, middle_parts
 from ptycho_core.engines.checkpoints import initial_model
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
@@ -40,7 +40,7 @@ from ptycho_core.engines.mode_count import choose_modes
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.start import scan_summary
-from ptycho_core.engines.polish import warm_start
+from ptycho_core.engines.polish import warm_start, warms_up_on_all
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
@@ -61,8 +61,9 @@ _log = logging.getLogger(__name__)
 
 FEWEST_EPOCHS = 6
 """Before a picture may be missed, those of the warm start counted: a fit that was cut short is none that failed."""
-CHECKED_PATTERNS, SEEN_PATTERNS = 64, 512
-"""Validation patterns that judge at the end, and patterns that a network then sees, at most: those in the middle."""
+CHECKED_PATTERNS, SEEN_PATTERNS = 64, 1024
+"""Validation patterns that judge at the end, at most, and patterns among which these and those lie that a network then
+sees: those in the middle."""
 
 
 def train(
@@ -282,14 +283,16 @@ class _Training:
 
     def _check(self, fitted: Model, amplitudes: Amplitudes) -> None:
         """Hold the best state against the validation patterns: which picture is kept, is it one, what would help."""
-        rows = middle(self.scan, self.parts.validation, CHECKED_PATTERNS)
+        seen_rows, rows = middle_parts(self.scan, self.parts, SEEN_PATTERNS)
+        rows = middle(self.scan, rows, CHECKED_PATTERNS)
         if self.run is None or self.token.stop_requested or not len(rows):
             return
         self.roll_back.take_best(fitted)
         canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
-        seen = canvas.only(middle(self.scan, self.parts.train, SEEN_PATTERNS))
+        seen = canvas.only(seen_rows)
         object, epochs = fitted.object_of(seen), fitted.current_epoch + fitted.warm_start_epochs
-        if fitted.warm_start_epochs and (solver := solver_of(self.folder, canvas)):
+        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, self.parts)
+        if whole and (solver := solver_of(self.folder, canvas)):
             chosen = choose_picture(fitted, object, solver, canvas)
             self.emit(chosen)
             if not chosen.network:

@@ -13,7 +13,7 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.engines import canvas as canvas_module
 from ptycho_core.engines import data
-from ptycho_core.engines.canvas import Canvas, middle
+from ptycho_core.engines.canvas import Canvas, middle, middle_parts
 from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.models import base
 from ptycho_core.engines.models.direct import DirectModel
@@ -138,6 +138,21 @@ def test_middle_are_the_nearest_patterns(tiny_scan: Scan):
     found = middle(tiny_scan, rows, 10)
     assert list(found) == sorted(rows[np.argsort(away[rows])[:10]])
     assert np.array_equal(middle(tiny_scan, rows, 55), rows)
+
+
+def test_what_validates_amid_what_is_seen_has_all_its_neighbours_there():
+    side = 40
+    positions = np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2).astype(np.float64)
+    scan = Scan(np.zeros((side**2, 8, 8), np.float32), positions)
+    parts = data.split(side**2, Config(val_fraction=0.1, free_fraction=0.05))
+    seen, validating = middle_parts(scan, parts, 500)
+    assert set(seen) <= set(parts.train)
+    assert set(validating) <= set(parts.validation)
+    assert (len(seen), len(validating)) == (pytest.approx(445, abs=30), pytest.approx(42, abs=15))
+    for row in validating:
+        near = np.abs(positions - positions[row]).max(axis=1) <= 1
+        assert set(np.flatnonzero(near)) & set(parts.train) <= set(seen)
+    assert middle_parts(scan, parts, 1600) == (parts.train, parts.validation)
 
 
 def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):

@@ -9,6 +9,7 @@ import torch
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import Judged, PictureChosen
 from ptycho_core.base.verdict import Level
+from ptycho_core.engines import polish, training
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
@@ -55,3 +56,16 @@ def test_a_run_is_judged_by_the_picture_that_is_kept(tmp_path):
     (chosen,) = (event for event in heard if isinstance(event, PictureChosen))
     (judged,) = (event for event in heard if isinstance(event, Judged))
     assert (chosen.network, judged.verdict.level) == (False, Level.GOOD)
+
+
+def test_the_middle_of_a_large_scan_judges_its_run(monkeypatch, tmp_path):
+    """Patterns beyond those that the network sees at the end would say that there is no picture."""
+    monkeypatch.setattr(training, "SEEN_PATTERNS", 60)
+    monkeypatch.setattr(polish, "WARM_START_PATTERNS", 60)
+    heard: list[object] = []
+    scan = simulate(SimulationSpec(size=32, n_patterns=225, step_px=4.0, defocus_m=2.5e-3, counts_per_pixel=100.0)).scan
+    config = CONFIG.replace(warm_start_epochs=20, val_fraction=0.2, max_epochs=8)
+    train(config, scan, tmp_path / "run", events=heard.append)
+    assert not any(isinstance(event, PictureChosen) for event in heard)  # that of the warm start is not of all
+    (judged,) = (event for event in heard if isinstance(event, Judged))
+    assert judged.verdict.level != Level.POOR
