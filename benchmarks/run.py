@@ -32,6 +32,7 @@ BENCHMARKS = (
     "object_view",
     "orientation",
     "scan_views",
+    "watching",
 )
 LONG = ("pinn_presets", "orientation", "huge_scan", "soak")
 """Only run when named."""

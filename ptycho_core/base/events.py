@@ -27,6 +27,7 @@ class Stage(StrEnum):
     """What goes on, in words for the operator."""
 
     LOADING = "loading"
+    MEASURING = "being measured"
     SEARCHING = "searching for the beam"
     CHOOSING_MODES = "choosing the number of probe modes"
     WARMING_UP = "warming up the probe"
@@ -184,6 +185,31 @@ class PreviewReady:
 
 
 @dataclass(frozen=True)
+class ScanGrew:
+    """More of a scan that is being measured is in its picture.
+
+    ``patterns`` are in it, ``covered_pixels`` of the object lit, ``median_coverage`` times as much as the probe's
+    brightest pixel lights one; ``free_misfit`` is that of the patterns kept out so far, None before the first.
+    """
+
+    scan: str
+    patterns: int
+    covered_pixels: int
+    median_coverage: float
+    free_misfit: float | None
+
+
+@dataclass(frozen=True)
+class ScanOver:
+    """A watched scan was reconstructed, with what ``verdict``, into which ``folder``; or ``failed`` says why not."""
+
+    scan: str
+    folder: str
+    verdict: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True)
 class RolledBack:
     """A fit diverged, and goes on from its best state at a lower rate. ``message`` says in a sentence what was seen."""
 
@@ -241,6 +267,8 @@ Event = (
     | CheckpointSaved
     | CheckpointRemoved
     | PreviewReady
+    | ScanGrew
+    | ScanOver
     | RolledBack
     | RefinementChecked
     | Judged

@@ -23,6 +23,7 @@ COMMANDS = {
     "stop": "end a run that another process trains",
     "tune": "try settings on a part of a scan, and tell which are best",
     "reconstruct": "reconstruct a scan with a checkpoint",
+    "watch": "reconstruct the scans that arrive in a folder, and show them while they are measured",
     "export": "export a checkpoint or a reconstruction",
     "inspect": "say what a scan file holds and what is wrong with it",
     "orient": "find out how a scan's patterns have to be turned to fit its positions",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import InputError
@@ -43,6 +43,13 @@ def configure(parser: Parser) -> None:
         help="best or last of the run in OUT, or a .ckpt or .zip file, or another run's folder [default best]",
     )
     parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
+    add_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
+    add_reading(parser)
+
+
+def add_options(parser: Parser) -> None:
+    """Add the flags that say how a scan is reconstructed."""
     parser.add_argument("--polish", default="auto", metavar="N", help=f"{_POLISH.help} [default auto]")
     parser.add_argument(
         "--no-halves",
@@ -58,15 +65,24 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--tile", type=int, metavar="N", help="width in pixels of the tiles that the network sees")
     add_accelerator(parser)
-    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
-    add_reading(parser)
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the flags of `add_options` say, as `engines.reconstruct.reconstruct` takes it."""
+    accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
+    refuse_accelerator(accelerator)
+    return {
+        "polish_epochs": _POLISH.parse("polish", args.polish),
+        "halves": args.halves,
+        "final_pass": args.final_pass,
+        "accelerator": accelerator,
+        "tile": args.tile,
+    }
 
 
 def run(args: argparse.Namespace) -> int:
     """Reconstruct, write the results, print where they are."""
-    accelerator = KNOBS["accelerator"].parse("accelerator", args.accelerator)
-    refuse_accelerator(accelerator)
-    polish_epochs = _POLISH.parse("polish", args.polish)
+    options = given_options(args)
     scan = _read(args)
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
@@ -76,17 +92,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = find_checkpoint(args.folder if (args.folder / "run.json").exists() else None, args.checkpoint)
     report_problems(check_checkpoint(load_checkpoint(checkpoint), scan))
     with progress(args.quiet) as events, stopped_by_signals() as stop:
-        reconstruction = reconstruct(
-            scan,
-            checkpoint,
-            polish_epochs=polish_epochs,
-            halves=args.halves,
-            final_pass=args.final_pass,
-            accelerator=accelerator,
-            tile=args.tile,
-            events=events,
-            stop=stop,
-        )
+        reconstruction = reconstruct(scan, checkpoint, **options, events=events, stop=stop)
     written = write_results(reconstruction, args.folder)
     if args.json:
         print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})

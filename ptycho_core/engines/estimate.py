@@ -112,6 +112,22 @@ class Thinning:
         return counts.round() - self.first(counts, rows)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What patterns that are not looked at again say of an object: a parabola about what they gave.
+
+    Parameters
+    ----------
+    object
+        (H, W) as they gave it, 1 where they saw nothing.
+    light
+        (H, W) counts that they sent through each pixel.
+    """
+
+    object: Tensor
+    light: Tensor
+
+
 def solve(
     canvas: Canvas,
     held: Held,
@@ -120,6 +136,7 @@ def solve(
     *,
     thinning: Thinning | None = None,
     seed: int = 0,
+    earlier: Earlier | None = None,
 ) -> Tensor:
     """Return an object (H, W) that explains the patterns of a canvas.
 
@@ -132,15 +149,20 @@ def solve(
     epochs
         Times that every pattern is looked at; 0 gives the object back.
     object
-        To go on from, with the likelihood and shorter steps; None begins with vacuum and amplitudes.
+        To go on from, with the likelihood and shorter steps; None begins with vacuum, or what is known from earlier
+        patterns, and amplitudes.
     thinning
         Whose first part of the counts is taken; None takes all.
     seed
         Of the order of the patterns.
+    earlier
+        What other patterns, which have been looked at, say of the same canvas.
     """
     from_afar = object is None
     rate, rho = (1.0, 0.0) if from_afar else (LATER, LIKELIHOOD)
-    now = torch.ones(canvas.shape, dtype=torch.complex64, device=canvas.device) if object is None else object.clone()
+    vacuum = torch.ones(canvas.shape, dtype=torch.complex64, device=canvas.device)
+    start = (vacuum if earlier is None else earlier.object) if object is None else object
+    now = start.clone()
     if thinning is not None:
         held = held.dimmed(thinning.part)
     count = len(canvas.rows)
@@ -159,6 +181,10 @@ def solve(
         patterns = Patterns(counts, windows, weight, rho, rows, seen=None, propagator=held.propagator)
         found = look(unknowns, patterns, {"object"})
         now.grad, light = found.gradients["object"], found.light
+        if earlier is not None:  # in the units of `look`; each step has its part of the patterns, and of what is known
+            weight = earlier.light * (2 / (count * canvas.size**2))
+            now.grad += weight * (now - earlier.object)
+            light.object = light.object + weight
         part = 0.5 + 0.5 * math.cos(math.pi * step / (epochs * batches))
         optimizer.param_groups[0]["lr"] = rate * (LAST_RATE + (RATE - LAST_RATE) * part)
         optimizer.step()

@@ -133,6 +133,7 @@ def read_scan(
             if theirs:
                 stored.notes.insert(0, _whose(name, store, positions))
             scan = assemble(stored, chosen, path, name, progress)
+        has_all = store.stated is not None and stored.source.shape[0] >= store.stated
         files = tuple(state for file in (store, positions) if file is not None for state in file.states)
     if spare := chosen.check_all_asked():
         told = " and ".join(f"{key}={chosen.given[key]}" for key in spare)
@@ -141,7 +142,7 @@ def read_scan(
     _log.info("%s", "\n".join([*scan.history, *assumed]))
     positions_path = None if positions_file is None else Path(positions_file)
     source = ScanSource(path, positions_path, dict(settings or {}), name, mapping)
-    return scan.replace(source=source, files=files)
+    return scan.replace(source=source, files=files, has_all=has_all)
 
 
 def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, settings: Settings) -> Stored:

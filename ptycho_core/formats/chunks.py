@@ -90,7 +90,9 @@ def stated_count(store: Store, key: str) -> tuple[int, str] | None:
             triggers = _whole(store, f"{folder}/ntrigger") if name == "nimages" else None
             if count:
                 found.append((count * (triggers or 1), other))
-    return max(found, key=lambda one: one[0], default=None)
+    stated = max(found, key=lambda one: one[0], default=None)
+    store.stated = None if stated is None else stated[0]
+    return stated
 
 
 def _whole(store: Store, key: str) -> int | None:

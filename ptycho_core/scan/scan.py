@@ -320,6 +320,8 @@ class Scan:
         What the file left open.
     growing
         Whether the file was still being written: it may hold more by now.
+    has_all
+        Whether the file says how many patterns there will be, and they were there.
     files
         Those that it was read from, as they were then.
     lost
@@ -337,6 +339,7 @@ class Scan:
     history: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     growing: bool = False
+    has_all: bool = False
     files: tuple[FileState, ...] = ()
     lost: float = 0.0
 
@@ -346,6 +349,11 @@ class Scan:
 
     def __len__(self) -> int:
         return len(self.patterns)
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(n,) numbers of the patterns: the file's own, or their places where it has none."""
+        return np.arange(len(self)) if self.indexes is None else self.indexes
 
     @property
     def size(self) -> int:
@@ -379,7 +387,7 @@ class Scan:
     def take(self, index: Sequence[int] | NDArray[Any]) -> Scan:
         """Return the scan of these patterns only, in this order."""
         rows = np.arange(len(self))[np.asarray(index)]
-        numbers = self.indexes[rows] if self.indexes is not None else rows
+        numbers = self.numbers[rows]
         mask = self.mask.take(rows) if isinstance(self.mask, Masks) else self.mask
         patterns = self.patterns.take(rows)
         return self.replace(patterns=patterns, mask=mask, positions=self.positions[rows], indexes=numbers)

@@ -206,11 +206,8 @@ class Model(L.LightningModule, ABC):
     @torch.inference_mode()
     def preview(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
         """Return a picture of the object as it is now, its first probe mode and the picture's binning."""
-        object = self.pictured(scan, amplitudes, rows)
-        binning = max(1, math.ceil(max(object.shape) / PREVIEW_SIDE))
-        height, width = (side // binning for side in object.shape)
-        blocks = object[: height * binning, : width * binning].view(height, binning, width, binning)
-        return blocks.mean(dim=(1, 3)).cpu().numpy(), self.probe[0].detach().cpu().numpy(), binning
+        object, binning = binned(self.pictured(scan, amplitudes, rows))
+        return object, self.probe[0].detach().cpu().numpy(), binning
 
     @torch.inference_mode()
     def misfit_of(self, object: Tensor, canvas: Canvas, *, held_out: bool = False, settled: bool = False) -> Misfit:
@@ -348,6 +345,14 @@ class Model(L.LightningModule, ABC):
         checkpoint["state_dict"].pop("weight", None)
         for name in ("shifts", "log_gain", "propagation"):
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
+
+
+def binned(object: Tensor) -> tuple[NDArray[Any], int]:
+    """Return an object (H, W) reduced to what a preview shows of it, and its binning."""
+    binning = max(1, math.ceil(max(object.shape) / PREVIEW_SIDE))
+    height, width = (side // binning for side in object.shape)
+    blocks = object[: height * binning, : width * binning].reshape(height, binning, width, binning)
+    return blocks.mean(dim=(1, 3)).cpu().numpy(), binning
 
 
 def patterns_of(state: dict[str, Tensor]) -> tuple[int, dict[str, Tensor]]:

@@ -26,7 +26,7 @@ from ptycho_core.engines.data import (
     corners_of,
     scan_canvas,
 )
-from ptycho_core.engines.estimate import Held, Thinning, solve
+from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
@@ -175,7 +175,7 @@ class PinnModel(Model):
         part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
         thinning = Thinning(part, int(rng.integers(2**31)), data.amplitudes)
         epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
-        object = self._solved(canvas, epochs, thinning)
+        object = self.solved(canvas, epochs, thinning)
         self._scene = Scene(object, light * part, thinning)
 
     def on_train_epoch_end(self) -> None:
@@ -242,7 +242,7 @@ class PinnModel(Model):
         if self._validated is None:
             scan, amplitudes, parts = self.trainer.datamodule.validation_set  # type: ignore[attr-defined]
             canvas = Canvas.of_scan(scan, amplitudes, parts.train, self.device)
-            self._validated = self._solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe)
+            self._validated = self.solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe)
         self._predicting = None
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -259,7 +259,7 @@ class PinnModel(Model):
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Solve, and clean what comes out, on the whole canvas."""
         canvas = canvas.moved(self.shifts)
-        return self._clean(self._solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe), tile)[None]
+        return self._clean(self.solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe), tile)[None]
 
     @torch.inference_mode()
     def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor:
@@ -270,12 +270,18 @@ class PinnModel(Model):
     def _clean(self, object: Tensor, light: Tensor, tile: int) -> Tensor:
         return self.network.in_tiles(object, light, tile)
 
-    def _solved(self, canvas: Canvas, likelihood_epochs: int, thinning: Thinning | None = None) -> Tensor:
-        """Return the solver's object (H, W) of a canvas, which the network is to clean."""
+    def solved(
+        self,
+        canvas: Canvas,
+        likelihood_epochs: int = LIKELIHOOD_EPOCHS,
+        thinning: Thinning | None = None,
+        earlier: Earlier | None = None,
+    ) -> Tensor:
+        """Return the solver's object (H, W) of a canvas, which the network is to clean; parameters as for `solve`."""
         held, seed = self.held, 0 if thinning is None else thinning.seed
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            object = solve(canvas, held, AMPLITUDE_EPOCHS, thinning=thinning, seed=seed)
-            return solve(canvas, held, likelihood_epochs, object, thinning=thinning, seed=seed)
+            object = solve(canvas, held, AMPLITUDE_EPOCHS, thinning=thinning, seed=seed, earlier=earlier)
+            return solve(canvas, held, likelihood_epochs, object, thinning=thinning, seed=seed, earlier=earlier)
 
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.

@@ -86,6 +86,8 @@ class Store(ABC):
         self._state = FileState.of(path)
         self.notes: list[str] = []
         """Sentences on how it was read, for the history of a scan."""
+        self.stated: int | None = None
+        """How many patterns the file says that there will be, once `chunks.stated_count` has looked for it."""
 
     @property
     def states(self) -> list[FileState]:

@@ -1,0 +1,350 @@
+"""Watch a folder: a picture of each scan while it is measured, and its reconstruction once it is complete.
+
+A scan is complete when its writer has closed it, or when it has as many patterns as it says that it will have, and both
+its patterns and its positions are there; or when nothing has changed for `Rules.quiet_s`, with what is there then.
+Reconstructions are made one at a time in a thread of their own, while the next scan is followed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from ptycho_core.base import events as happenings
+from ptycho_core.base.atomic import explain_write_errors
+from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.events import EventHandler, StopToken
+from ptycho_core.base.verdict import verdict_in
+from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.mosaic import Mosaic
+from ptycho_core.engines.reconstruct import reconstruct, write_results
+from ptycho_core.engines.trainer import device_of
+from ptycho_core.formats.writers.exports import export, files_of_export
+from ptycho_core.preprocessing import open_scan
+from ptycho_core.runs.arrivals import Arrival, Arrivals
+from ptycho_core.runs.journal import DONE, FAILED, Journal, Line, content_of
+from ptycho_core.runs.record import RECONSTRUCTION
+from ptycho_core.runs.results import find_results
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
+
+_log = logging.getLogger(__name__)
+
+GLOBS = ("*.h5", "*.hdf5", "*.nxs", "*.cxi", "*.npz")
+"""Names that scans have, if nobody says otherwise."""
+JOURNAL = "journal.csv"
+_LOCK = ".watched"
+_FEWEST = 64
+"""Patterns with which a picture begins."""
+_NOT_ALL_THERE = {("missing", "skip"), ("pairing", "order")}
+"""Answers by which a scan opens of which patterns or positions are still to come."""
+_SAME_PLACE_PX = 0.01
+_WATCHED = "watched"
+_NAP_S = 0.1
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is done with the scans of a folder.
+
+    Parameters
+    ----------
+    checkpoint
+        Of a network: a ``.ckpt`` or a bundle.
+    source
+        How each is read; its path is not used. A ``*`` in the name of the positions' file stands for the name of the
+        scan as far as the star of its glob goes, and the file lies in the watched folder.
+    globs
+        Which files are scans.
+    exports
+        Formats of `exports.EXPORTERS` beside those that every reconstruction has.
+    options
+        Of `reconstruct`, by name.
+    every_s
+        Seconds between two looks.
+    quiet_s
+        Seconds without a change after which a scan counts as complete, or as failed if it cannot be opened.
+    once
+        Whether to end when all scans that are there are over.
+    """
+
+    checkpoint: Path
+    source: ScanSource = field(default_factory=ScanSource)
+    globs: tuple[str, ...] = GLOBS
+    exports: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    every_s: float = 2.0
+    quiet_s: float = 60.0
+    once: bool = False
+
+    def source_of(self, arrival: Arrival) -> ScanSource:
+        """Return how a scan is read."""
+        positions = self.source.positions_file
+        if positions is not None and "*" in positions.name:
+            positions = arrival.path.parent / positions.name.replace("*", arrival.name)
+        return dataclasses.replace(self.source, path=arrival.path, positions_file=positions)
+
+
+class _Live:
+    """A scan that is being measured."""
+
+    def __init__(self) -> None:
+        self.mosaic: Mosaic | None = None
+        self.numbers: NDArray[np.int64] = np.empty(0, np.int64)
+        self.positions: NDArray[np.float64] = np.empty((0, 2))
+        self.seen = 0
+        """Patterns at the last look."""
+
+    def new_of(self, scan: Scan) -> Scan:
+        """Return the patterns that are not in the picture yet, where they lie among those that are.
+
+        Positions that have moved all alike are moved back; else the picture is begun anew.
+        """
+        common, here, before = np.intersect1d(scan.numbers, self.numbers, return_indices=True)
+        apart = scan.positions[here] - self.positions[before]
+        shift: NDArray[np.float64] = np.median(apart, axis=0) if len(common) else np.zeros(2)
+        if len(common) and abs(apart - shift).max() > _SAME_PLACE_PX:
+            self.mosaic, self.numbers, self.positions = None, self.numbers[:0], self.positions[:0]
+            common, shift = common[:0], np.zeros(2)
+        new = scan.take(np.flatnonzero(~np.isin(scan.numbers, common)))
+        return new.replace(positions=new.positions - shift)
+
+    def add(self, mosaic: Mosaic, new: Scan) -> None:
+        """Put patterns into the picture."""
+        mosaic.add(new, new.numbers)
+        self.mosaic = mosaic
+        self.numbers = np.concatenate([self.numbers, new.numbers])
+        self.positions = np.concatenate([self.positions, new.positions])
+
+
+def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: StopToken) -> None:
+    """Watch a folder until stopped.
+
+    Parameters
+    ----------
+    folder
+        Where scans arrive.
+    out
+        Gets a folder for each scan, named as the scan is, with a reconstruction as `write_results` writes it, and the
+        journal. What it says is done is not done again.
+    rules
+        What is done.
+    events
+        Told of each picture, `ScanGrew` and `PreviewReady`, and of the end of each scan, `ScanOver`.
+    stop
+        Ends it; a reconstruction that is being made is left, and made anew the next time.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be read, the model serves no scan but its own, or another watcher is at work in ``out``.
+    PtychoError
+        ``out`` cannot be written.
+    """
+    for format in rules.exports:
+        files_of_export(out, format)
+    model = load_checkpoint(rules.checkpoint).model()
+    if not isinstance(model, PinnModel):
+        raise InputError(f"{rules.checkpoint} serves the scan of its training alone: take one of the network engine")
+    arrivals = Arrivals(folder, rules.globs)
+    arrivals.look(())
+    with _alone_in(out), ThreadPoolExecutor(1, thread_name_prefix="reconstruct") as pool:
+        _Watch(model, arrivals, out, rules, events, stop, pool).go()
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    with explain_write_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"another watcher is at work in {out}: end that one, or write elsewhere", by_command="--out DIR"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Watch:
+    def __init__(
+        self,
+        model: PinnModel,
+        arrivals: Arrivals,
+        out: Path,
+        rules: Rules,
+        events: EventHandler,
+        stop: StopToken,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.model, self.arrivals, self.out, self.rules = model, arrivals, out, rules
+        self.events, self.stop, self.pool = events, stop, pool
+        self.device = device_of(rules.options.get("accelerator", "auto"))
+        self.journal = Journal(out / JOURNAL)
+        self.live: dict[str, _Live] = {}
+        self.ending: dict[str, Future[tuple[Line, str] | None]] = {}
+        self.lost = False
+
+    def go(self) -> None:
+        while not self.stopped():
+            try:
+                arrived, self.lost = self.arrivals.look(self.journal), False
+            except InputError as error:  # a share that comes back
+                if not self.lost:
+                    _log.warning("%s; waiting for it to come back", error)
+                arrived, self.lost = [], True
+            for arrival in arrived:
+                if self.stopped():
+                    break
+                if arrival.path.name not in self.ending:
+                    self.look(arrival)
+            self.collect()
+            if self.rules.once and not self.lost and not self.ending and not self.arrivals.look(self.journal):
+                break
+            end = time.monotonic() + self.rules.every_s
+            while time.monotonic() < end and not self.stopped():
+                time.sleep(_NAP_S)
+        for future in self.ending.values():
+            future.cancel()  # those that did not begin; the one that did sees the token
+
+    def stopped(self) -> bool:
+        return self.stop.stop_requested
+
+    def look(self, arrival: Arrival) -> None:
+        """Put what is new of a scan into its picture; once it is complete, have it reconstructed."""
+        name, now = arrival.path.name, self.arrivals.clock()
+        live, quiet = self.live.setdefault(name, _Live()), arrival.quiet_s(now) >= self.rules.quiet_s
+        try:
+            scan, source, lacking = _open_so_far(self.rules.source_of(arrival))
+            if self.journal.knows(name, content := content_of(scan)):  # touched, or copied over itself
+                self.journal.remember(arrival.stamp, content)
+                return
+            closed = not lacking and (scan.has_all or (not scan.growing and arrival.looks > 0))
+            grows = scan.growing or bool(lacking) or live.seen not in (0, len(scan))
+            if len(scan) != live.seen:
+                live.seen = len(scan)
+                arrival.stir(now)
+            if grows and (len(scan) >= _FEWEST or live.mosaic is not None):
+                self.grow(name, live, scan)
+        except Exception as error:  # whatever a file does to a library, the others go on
+            _log.debug("%s cannot be opened yet: %s", arrival.path, error)
+            if quiet:
+                self.write(dataclasses.replace(_line(arrival), remarks=_sentence(error)), "")
+            return
+        if closed or quiet:
+            self.ending[name] = self.pool.submit(self.finish, arrival, source, content, lacking)
+
+    def grow(self, name: str, live: _Live, scan: Scan) -> None:
+        """Put the new patterns of a scan into its picture, and show it."""
+        new = live.new_of(scan)
+        if not len(new):
+            return
+        mosaic = live.mosaic or Mosaic.begin(self.model, scan, self.device)
+        live.add(mosaic, new)
+        told, (picture, probe, binning) = mosaic.progress(), mosaic.preview()
+        misfit = told.free_misfit if math.isfinite(told.free_misfit) else None
+        self.events(
+            happenings.ScanGrew(name, told.patterns, told.covered_pixels, round(told.median_coverage, 2), misfit)
+        )
+        self.events(happenings.PreviewReady(0, told.patterns, picture, probe, binning, happenings.Stage.MEASURING))
+
+    def finish(self, arrival: Arrival, source: ScanSource, content: str, lacking: str) -> tuple[Line, str] | None:
+        """Reconstruct a scan, in a thread of its own; return its line and its verdict's folder, None where stopped."""
+        begun, folder = time.monotonic(), self.out / arrival.name
+        known = {"scan": arrival.path.name, "content": content}
+        line = dataclasses.replace(_line(arrival), content=content)
+        try:
+            results = find_results(folder)
+            if results and results[0].metrics.get(_WATCHED) == known:  # all but the line was done
+                metrics, remarks = results[0].metrics, []
+            else:
+                if self.stopped():
+                    return None
+                scan = open_scan(source)
+                remarks = [p.message for p in check_checkpoint(load_checkpoint(self.rules.checkpoint), scan)]
+                made = reconstruct(scan, self.rules.checkpoint, stop=self.stop, **self.rules.options)
+                if self.stopped():
+                    return None
+                metrics = {**made.metrics, _WATCHED: known}
+                made = dataclasses.replace(made, metrics=metrics)
+                folder.mkdir(exist_ok=True)
+                write_results(made, folder)
+                for format in self.rules.exports:
+                    export(made, folder / RECONSTRUCTION, format)
+        except Exception as error:
+            if self.stopped():
+                return None
+            _log.warning("%s: %s", arrival.path, _sentence(error), exc_info=not isinstance(error, PtychoError))
+            return dataclasses.replace(line, remarks=_sentence(error)), ""
+        verdict = verdict_in(metrics)
+        reasons = list(verdict.reasons) if verdict else []
+        line = dataclasses.replace(
+            line,
+            outcome=DONE,
+            patterns=metrics.get("patterns"),
+            verdict=str(verdict.level) if verdict else "",
+            free_misfit=metrics.get("free_misfit"),
+            resolution_px=metrics.get("half_scans_resolution_px"),
+            seconds=round(time.monotonic() - begun, 1),
+            folder=arrival.name,
+            remarks="; ".join(filter(None, [lacking, *remarks, *reasons])),
+        )
+        return line, str(folder)
+
+    def collect(self) -> None:
+        """Write down which reconstructions have ended, and how."""
+        for name, future in list(self.ending.items()):
+            if future.done():
+                del self.ending[name]
+                if (ended := future.result()) is not None:
+                    self.write(*ended)
+
+    def write(self, line: Line, folder: str) -> None:
+        """Put the line of a scan that is over into the journal."""
+        self.journal.write(line)
+        self.live.pop(line.scan, None)
+        failed = line.remarks if line.outcome == FAILED else ""
+        self.events(happenings.ScanOver(line.scan, folder, line.verdict, failed))
+
+
+def _open_so_far(source: ScanSource) -> tuple[Scan, ScanSource, str]:
+    """Open a scan as far as it is there: the scan, how it was read, and in a sentence what is still to come, if any."""
+    told: list[str] = []
+    while True:
+        try:
+            return open_scan(source), source, "; ".join(told)
+        except InputError as error:
+            fix = next((fix for fix in error.fixes if (fix.field, fix.value) in _NOT_ALL_THERE), None)
+            if fix is None or fix.field in source.settings:
+                raise
+            told.append(str(error))
+            source = source.fixed(fix)
+
+
+def _line(arrival: Arrival) -> Line:
+    """Return the line of a scan that failed so far."""
+    date, (name, size, modified) = datetime.now(UTC).isoformat(timespec="seconds"), arrival.stamp
+    return Line(date, name, FAILED, bytes=size, modified=modified)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, PtychoError):
+        return str(error)
+    return " ".join(f"internal error: {type(error).__name__}: {error}".split())
