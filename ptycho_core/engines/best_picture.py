@@ -12,13 +12,13 @@ from typing import NamedTuple
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, InputError, PtychoError, raise_errors
-from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, StopToken
+from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, Status, StopToken
 from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
 from ptycho_core.engines.training import train
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import open_prepared
 from ptycho_core.preprocessing import mended
-from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.runs.record import RECORD, RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
@@ -105,7 +105,7 @@ def best_picture(
     InputError
         The scan cannot be read or reconstructed, or the time is too short.
     TrainingError
-        The first fit failed.
+        The first fit failed, and has left no state to make a picture of.
     Cancelled
         The token was cancelled.
     """
@@ -162,9 +162,10 @@ class _Fits:
             try:
                 self._train(config)
             except PtychoError as error:
-                if not self.done:
+                if self.done:
+                    _log.warning("%s failed, so the one before it stays: %s", what, error)
+                elif not self._take_failed():
                     raise
-                _log.warning("%s failed, so the one before it stays: %s", what, error)
                 return
             self.token.leave_if_cancelled()
             took, left = time.monotonic() - began, self.until - time.monotonic()
@@ -185,6 +186,15 @@ class _Fits:
             if self.done and self._moved_to:  # the run before has left the folder to this one
                 self.done[-1] = self.done[-1]._replace(info=read_run(Path(self._moved_to)))
         self.done.append(_Fit(info, self.scan))
+
+    def _take_failed(self) -> bool:
+        """Take the best state of a fit that failed: a poor picture, with what to do next, is better than none."""
+        info = read_run(self.folder) if (self.folder / RECORD).exists() else None
+        if info is None or info.status != Status.FAILED or info.best_checkpoint is None:
+            return False
+        _log.warning("%s; the picture is that of the best state", info.reason)
+        self.done.append(_Fit(info, self.scan))
+        return True
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, RunStarted):

@@ -190,10 +190,8 @@ def no_picture(model: Model, object: Tensor, held_out: Canvas, seen: Canvas) -> 
     if told + uncertain > LEAST_TOLD * asked or _misfit_of_mean(held_out, seen) < EMPTY:
         return ""
     return (
-        "no picture came of it: the object explains the validation patterns where they were recorded (deviance "
-        f"{found.deviance:.4g}) no better than where others were ({elsewhere.deviance:.4g}); the best state is kept. "
-        "Most likely the positions are not those of the patterns: look at their unit and order, and try ptycho orient; "
-        "or the probe is far from the truth"
+        "patterns are explained no better where they were recorded than where others were: most likely positions and "
+        "patterns do not belong together, by their axes, order or unit; or the probe is far from the truth"
     )
 
 

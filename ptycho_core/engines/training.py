@@ -49,7 +49,7 @@ from ptycho_core.engines.step_log import StepLog
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, precision_of, quiet_lightning
 from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.run_checks import check_run
-from ptycho_core.quality.verdict import judge
+from ptycho_core.quality.verdict import judge, judge_nothing
 from ptycho_core.runs.job import refuse_job
 from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded, record_scan
@@ -300,7 +300,8 @@ class _Training:
         for told in check_refinement(fitted, object, canvas):
             self.emit(told)
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
-            raise TrainingError(why)
+            self.emit(happenings.Judged(judge_nothing(why, self.config)))
+            raise TrainingError(f"no picture came of it: {why}. The best state is kept")
         signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)
         signs = dataclasses.replace(signs, **signs_of_run(self.run.info))
         self.emit(happenings.Judged(judge(signs, self.config)))

@@ -37,6 +37,7 @@ LITTLE_OVERLAP = 0.3
 """Part of the beam's diameter by which neighbouring views overlap, below which the scan itself may be too coarse."""
 SCATTERED = 0.15
 """Part of the probe's light in the outer eighth of its frame from which on it is none that a lens makes."""
+_SEARCH_ORIENTATION = Fix("search the orientation", SEARCH_ORIENTATION, None)
 FIT_TOO = 0.5
 """Error of the patterns that were fitted, over that of the others, from which on the model lacks something."""
 
@@ -219,6 +220,12 @@ def _praise(signs: Signs) -> str:
     return met if signs.halves is None else f"{met}, and two halves of the scan agree to {signs.halves:.1%}"
 
 
+def judge_nothing(why: str, config: Config) -> Verdict:
+    """Return the verdict on a run of which no picture came, and ``why``."""
+    search = [] if config.probe_search else [Fix("search for the beam", "probe_search", True)]
+    return Verdict(Level.POOR, (why,), (_SEARCH_ORIENTATION, *search))
+
+
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
     for knob in signs.helps:
@@ -238,7 +245,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     if signs.rolled_back:
         yield Fix("slower", "learning_rate", config.learning_rate / 10)
     if signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH:
-        yield Fix("search the orientation", SEARCH_ORIENTATION, None)
+        yield _SEARCH_ORIENTATION
     lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error
     if lacks and config.probe_modes == 1:
         yield Fix("more probe modes", "probe_modes", None)

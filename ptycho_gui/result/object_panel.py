@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QStackedWidget, QV
 from superqt import QElidingLabel, QFlowLayout
 
 from ptycho_core.base.events import PreviewReady
+from ptycho_core.base.verdict import Verdict
 from ptycho_core.quality.picture import Options
 from ptycho_core.quality.profile import Profile
 from ptycho_core.scan.reconstruction import Reconstruction
@@ -63,6 +64,7 @@ class ObjectPanel(QWidget):
         self.ready: Ready | None = None
         self._asked: Content | None = None
         self._preview: tuple[PreviewReady, tuple[float, float] | None] | None = None
+        self._live_verdict: Verdict | None = None
         self._following = True
         self._outdated = False
         self._run: tuple[Path, tuple[float, float] | None] | None = None
@@ -123,6 +125,12 @@ class ObjectPanel(QWidget):
         self._leave_live()
         self._ask(compared_content(first, second))
 
+    def judge_live(self, verdict: Verdict | None) -> None:
+        """Say what is thought of the run whose object is shown as it goes on, where nothing else comes of it."""
+        self._live_verdict = verdict
+        if self.ready is None or self.ready.content.preview:
+            self.verdict.show_verdict(verdict)
+
     def end_live(self) -> None:
         """The run has ended: there is nothing live to go back to."""
         self._preview = None
@@ -132,7 +140,7 @@ class ObjectPanel(QWidget):
         """Show nothing; the next preview is shown again."""
         self.jobs.cancel()
         self._leave_playback()
-        self.ready = self._asked = self._preview = None
+        self.ready = self._asked = self._preview = self._live_verdict = None
         self._following, self._outdated = True, False
         self.live.hide()
         self._show_nothing(_NOTHING)
@@ -180,7 +188,7 @@ class ObjectPanel(QWidget):
         before = self.ready.subjects if self.ready else None
         self.ready = ready
         content, found = ready.content, ready.subjects[1]
-        self.verdict.show_verdict(content.verdict)
+        self.verdict.show_verdict(self._live_verdict if content.preview else content.verdict)
         self._allow(ready)
         names = LETTERS if found else content.names
         self.view.show_objects(names, ready.pictures)

@@ -204,7 +204,7 @@ class RunBar(QFrame):
             reason = worded(history.reason)
             told_already = reason.startswith(str(history.status))  # "stopped by the operator"
             words = begun(reason) if told_already else f"{words}: {reason}"
-        if history.verdict and history.status in (Status.FINISHED, Status.STOPPED):
+        if history.verdict and history.status in (Status.FINISHED, Status.STOPPED, Status.FAILED):
             picture = LEVEL_ICONS[history.verdict.level]
             words += f". The picture is {history.verdict.level}"
         return picture, f"{words}; {activity[:1].lower()}{activity[1:]}" if activity else words

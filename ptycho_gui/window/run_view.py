@@ -110,6 +110,7 @@ class RunView(QObject):
                 self._panels.checkpoints.hear(event)
         if (run := self._session.run) is not None:
             self._panels.run_bar.show_state(run.history)
+            self._panels.object.judge_live(run.history.verdict if run.history.status == Status.FAILED else None)
         self._panels.curves.refresh()
 
     @Slot(object)

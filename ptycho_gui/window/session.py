@@ -446,9 +446,9 @@ class Session(QObject):
         self.keep_record(best.fits[-1])
         self._show_reconstruction(best.made)
         fits = "one fit" if len(best.fits) == 1 else f"{len(best.fits)} fits"
-        told = [f"{best.made.folder.name} has the best picture of {fits}."]
-        told += [f"Before that: {fix.label}." for fix in best.prepared]
-        self.message.emit("info", " ".join(told))
+        prepared = ", ".join(fix.label for fix in best.prepared)
+        told = f"{best.made.folder.name} has the best picture of {fits}."
+        self.message.emit("info", f"{told} Before that: {prepared}." if prepared else told)
 
     def _show_reconstruction(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
         self.reconstruction, self.folder, self._applied = made.reconstruction, made.folder, applied

@@ -8,8 +8,8 @@ from exact_scans import SMALL_JITTER, make, write
 from exact_score import score
 
 from ptycho_core.base.errors import Fix, InputError
-from ptycho_core.base.events import PartBegan, RunFinished, StopToken
-from ptycho_core.base.verdict import Level, verdict_in
+from ptycho_core.base.events import PartBegan, RunFinished, Status, StopToken
+from ptycho_core.base.verdict import SEARCH_ORIENTATION, Level, verdict_in
 from ptycho_core.engines.best_picture import best_picture
 from ptycho_core.engines.training import train
 from ptycho_core.runs.record import find_runs
@@ -49,6 +49,17 @@ def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, 
     assert {run.folder for run in find_runs(tmp_path / "out")} == {first.folder, last.folder}
     parts = [event for event in heard if isinstance(event, PartBegan)]
     assert [part.run_dir for part in parts] == ["", str(tmp_path / "out"), str(tmp_path / "out"), ""]
+
+
+@pytest.mark.fit
+@pytest.mark.timeout(600)
+def test_positions_along_other_axes_end_in_a_poor_picture_with_what_to_do_next(exact, tmp_path):
+    write(tmp_path / "scan.npz", exact.counts, exact.recorded[:, ::-1] * [1, -1], exact.guess)
+    made = best_picture(ScanSource(tmp_path / "scan.npz"), tmp_path / "out", accelerator="cpu")
+    assert made.run.status == Status.FAILED
+    verdict = verdict_in(made.reconstruction.metrics)
+    assert verdict.level == Level.POOR
+    assert SEARCH_ORIENTATION in [action.field for action in verdict.actions]
 
 
 def test_there_is_a_picture_after_a_stop_and_no_other_fit_is_begun(scan, tmp_path):

@@ -452,6 +452,17 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     assert with_scan.session.run.history.config.max_epochs == 3
 
 
+def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(with_scan, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.training.FEWEST_EPOCHS", 1)
+    monkeypatch.setattr("ptycho_core.engines.training.no_picture", lambda *arguments: "they do not belong together")
+    run_to_the_end(with_scan, qtbot, tmp_path / "run")
+    bar = with_scan.panels.object.verdict
+    qtbot.waitUntil(lambda: bar.text == "Poor: they do not belong together.")
+    assert [button.text() for button in bar.buttons] == ["Search the orientation", "Search for the beam"]
+    assert with_scan.panels.run_bar.state == "Failed. The picture is poor"
+    assert with_scan.panels.message_bar.text.startswith("Error: no picture came of it: they do not belong together")
+
+
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", enable_checkpointing=False)
     assert with_scan.session.reconstruction is None
