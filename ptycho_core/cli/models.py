@@ -25,7 +25,7 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a table of the bundles in a folder; with a scan, in the order in which they should be tried on it."""
     from ptycho_core.base.errors import InputError
-    from ptycho_core.runs.models import BrokenModel, find_models, fitting
+    from ptycho_core.runs.models import BrokenModel, by_suitability, find_models
 
     if args.scan is None and reads_as_given(args):
         raise InputError("these flags say how a scan is read: name it with --scan")
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scan is not None:
         from ptycho_core.preprocessing import open_scan
 
-        fits = fitting(found, open_scan(given_source(args, args.scan, args.positions)))
+        fits = by_suitability(found, open_scan(given_source(args, args.scan, args.positions)))
         rows = [{**_row(fit.model), "differs": [p.message for p in fit.differences]} for fit in fits]
     broken = [model for model in found if isinstance(model, BrokenModel)]
     if args.json:

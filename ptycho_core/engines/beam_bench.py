@@ -13,7 +13,7 @@ from ptycho_core.engines.beams import Family, Terms
 from ptycho_core.engines.data import canvas_around
 from ptycho_core.engines.descent import calm
 from ptycho_core.engines.models.solution import vacuum
-from ptycho_core.engines.one_pass import Patterns, Unknowns, look
+from ptycho_core.engines.one_pass import Measured, Unknowns, look
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.solver import expected_counts
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
@@ -108,7 +108,7 @@ class Bench:
             self.stop.leave_if_cancelled()
             learns = learn_from is not None and epoch >= learn_from
             for counts, windows, weight in self.batches:
-                patterns = Patterns(counts, windows, weight, 0.0, seen=None)
+                patterns = Measured(counts, windows, weight, 0.0, seen=None)
                 found = look(Unknowns.of(object, probe), patterns, {"object", "probe"} if learns else {"object"})
                 object = object - found.gradients["object"] / calm(found.light.object)
                 if learns:

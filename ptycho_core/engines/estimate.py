@@ -15,7 +15,7 @@ from torch import Tensor
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import REGION, Amplitudes
 from ptycho_core.engines.descent import LightDescent, calm
-from ptycho_core.engines.one_pass import Light, Patterns, Unknowns, look
+from ptycho_core.engines.one_pass import Light, Measured, Unknowns, look
 from ptycho_core.engines.propagators import Propagator
 from ptycho_core.scan.grouping import patterns_per_step
 
@@ -178,7 +178,7 @@ def solve(
         counts = amplitude.square()
         if thinning is not None:
             counts = thinning.first(counts, rows)
-        patterns = Patterns(counts, windows, weight, rho, rows, seen=None, propagator=held.propagator)
+        patterns = Measured(counts, windows, weight, rho, rows, seen=None, propagator=held.propagator)
         found = look(unknowns, patterns, {"object"})
         now.grad, light = found.gradients["object"], found.light
         if earlier is not None:  # in the units of `look`; each step has its part of the patterns, and of what is known

@@ -61,7 +61,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Patterns:
+class Measured:
     """A batch, and how it is looked at.
 
     Parameters
@@ -135,7 +135,7 @@ class Found:
     light: Light
 
 
-def look(unknowns: Unknowns, patterns: Patterns, wanted: Container[str]) -> Found:
+def look(unknowns: Unknowns, patterns: Measured, wanted: Container[str]) -> Found:
     """Pass over a batch, in chunks; the gradients, by the unknowns that are wanted, are of the mean per good pixel."""
     sums, count = _Sums(unknowns, patterns, wanted), len(patterns.counts)
     chunk = _CHUNK if unknowns.object.device.type == "cpu" else count
@@ -184,7 +184,7 @@ class _Exposure(NamedTuple):
 class _Sums:
     """What a pass adds up: losses, the gradients that are wanted, and the light."""
 
-    def __init__(self, unknowns: Unknowns, patterns: Patterns, wanted: Container[str]) -> None:
+    def __init__(self, unknowns: Unknowns, patterns: Measured, wanted: Container[str]) -> None:
         self.unknowns, self.patterns = unknowns, patterns
         self.wanted = {name for name in Unknowns._fields if name in wanted}
         if patterns.rows is None or not len(unknowns.shifts):
@@ -285,7 +285,7 @@ class _Sums:
 
     def found(self) -> Found:
         """Return the means per good pixel."""
-        pixels = good_pixels(self.patterns.weight, len(self.patterns.counts), self.patterns.windows.size)
+        pixels = count_good(self.patterns.weight, len(self.patterns.counts), self.patterns.windows.size)
         if "probe" in self.wanted:
             self.gradients.probe.copy_(subpixel.from_knots(self.to_copies))
         # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
@@ -332,8 +332,8 @@ def gradients_of_object(object: Tensor) -> tuple[Tensor, Tensor]:
     return torch.fft.ifft2(spectrum * (1j * fy[:, None])), torch.fft.ifft2(spectrum * (1j * fx))
 
 
-def good_pixels(weight: Tensor | None, count: int, size: int) -> Tensor | float:
-    """Return how many pixels of so many patterns count, by a weight as of `Patterns`."""
+def count_good(weight: Tensor | None, count: int, size: int) -> Tensor | float:
+    """Return how many pixels of so many patterns count, by a weight as of `Measured`."""
     if weight is None:
         return float(count * size * size)
     finest = torch.float64 if weight.device.type != "mps" else torch.float32

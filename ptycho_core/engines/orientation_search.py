@@ -28,7 +28,7 @@ from ptycho_core.engines.trainer import device_of
 from ptycho_core.inspection.memory import check_memory
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.centring import mean_pattern
-from ptycho_core.scan.orientation import ORIENTATIONS, Trial
+from ptycho_core.scan.orientation import ORIENTATIONS, OrientationTrial
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Crop, Orient
 
@@ -49,8 +49,8 @@ def search_orientation(
     epochs: int | None = None,
     accelerator: str = "auto",
     stop: StopToken | None = None,
-    tried: Callable[[Trial, NDArray[np.complex64]], None] = lambda trial, object: None,
-) -> list[Trial]:
+    tried: Callable[[OrientationTrial, NDArray[np.complex64]], None] = lambda trial, object: None,
+) -> list[OrientationTrial]:
     """Try the eight orientations of the patterns on a part of the scan.
 
     Parameters
@@ -70,7 +70,7 @@ def search_orientation(
 
     Returns
     -------
-    list of Trial
+    list of OrientationTrial
         The lowest deviance first.
 
     Raises
@@ -115,7 +115,7 @@ def _light_within(mean: NDArray[np.float64], size: int) -> float:
 
 def _try(
     part: Scan, orientation: str, config: Config, epochs: int, accelerator: str, stop: StopToken
-) -> tuple[Trial, NDArray[np.complex64]]:
+) -> tuple[OrientationTrial, NDArray[np.complex64]]:
     turned = preprocess(part, [Orient(orientation)])
     parts = split(len(turned), config)
     device = device_of(accelerator)
@@ -126,4 +126,4 @@ def _try(
     model, *_ = polish(model, turned, canvas, parts, start, epochs, accelerator, lambda event: None, stop)
     object = model.object_of(canvas)
     found = model.misfit_of(object, canvas.only(parts.validation))
-    return Trial(orientation, found.deviance, found.misfit), object[0].cpu().numpy()
+    return OrientationTrial(orientation, found.deviance, found.misfit), object[0].cpu().numpy()

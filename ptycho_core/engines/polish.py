@@ -180,7 +180,7 @@ def polish(
     if gently:
         config = config.replace(learning_rate=GENTLY * config.learning_rate)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
-    direct.course.from_afar = from_afar
+    direct.phases.from_afar = from_afar
     best = KeepBest(direct, canvas, parts, model)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):
@@ -225,7 +225,7 @@ def join(
     config = model.config.replace(**changes, accelerator=accelerator, max_epochs=model.final_epochs)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.prior.copy_(model.state_dict().get("prior", direct.prior))
-    direct.course.from_afar = False
+    direct.phases.from_afar = False
     every = np.arange(len(scan))
     split = Split(every, every[:0], every[:0])
     with quiet_lightning(config):

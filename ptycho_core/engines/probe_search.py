@@ -71,7 +71,7 @@ _WHOLE = 256
 
 
 @dataclass(frozen=True)
-class Trial:
+class BeamTrial:
     """A beam that was tried.
 
     Parameters
@@ -105,7 +105,7 @@ class SearchResult:
 
     probe: NDArray[np.complex64] | None
     why: str
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[BeamTrial, ...] = ()
 
 
 def search_probe(
@@ -114,7 +114,7 @@ def search_probe(
     rows: NDArray[np.int64],
     *,
     stop: StopToken | None = None,
-    tried: Callable[[Trial], None] = lambda trial: None,
+    tried: Callable[[BeamTrial], None] = lambda trial: None,
 ) -> SearchResult:
     """Find the beam with which patterns explain each other best.
 
@@ -180,10 +180,10 @@ class _Search:
         amplitudes: Amplitudes,
         rows: NDArray[np.int64],
         stop: StopToken,
-        tried: Callable[[Trial], None],
+        tried: Callable[[BeamTrial], None],
     ) -> None:
         self.scan, self.stop, self.tried = scan, stop, tried
-        self.trials: list[Trial] = []
+        self.trials: list[BeamTrial] = []
         self.work = 0.0
         near = middle(scan, rows, min(PATTERNS, max(2 * FEWEST_PATTERNS, _PIXELS // scan.size**2)))
         amplitude, weight = amplitudes[near].on(torch.device("cpu"))
@@ -235,7 +235,7 @@ class _Search:
             raise Cancelled
         deviance = bench.judge(bench.probe(self.families[family], terms), epochs)[0]
         self.work += bench.work * epochs
-        trial = Trial(self.families[family].name, terms, float(deviance.mean()))
+        trial = BeamTrial(self.families[family].name, terms, float(deviance.mean()))
         self.trials.append(trial)
         self.tried(trial)
         return _Found(trial.deviance, family, terms)

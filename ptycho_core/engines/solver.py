@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines import subpixel
-from ptycho_core.engines.one_pass import Patterns, Unknowns, good_pixels, look
+from ptycho_core.engines.one_pass import Measured, Unknowns, count_good, look
 from ptycho_core.engines.physics import Windows, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.variation import vary
@@ -31,7 +31,7 @@ _NO_LIGHT = 1e-20
 _RIDGE = 0.05
 
 
-def misfit(unknowns: Unknowns, patterns: Patterns) -> Tensor:
+def misfit(unknowns: Unknowns, patterns: Measured) -> Tensor:
     """Return the mean envelope per good pixel, half the half deviance near its minimum; backward also gives the light.
 
     The patterns' ``light`` gets what belongs to the gradients, their ``seen``, if any, what was seen on the way.
@@ -59,7 +59,7 @@ def expected_counts(
     return (light if gain is None else light * gain[:, None, None]) + background
 
 
-def steps_of_patterns(unknowns: Unknowns, patterns: Patterns) -> tuple[Tensor, Tensor, Tensor]:
+def steps_of_patterns(unknowns: Unknowns, patterns: Measured) -> tuple[Tensor, Tensor, Tensor]:
     """Return steps (n,), (n, 2) and (n, V) by which gains, shifts and coefficients explain patterns better.
 
     They are 0 where none were seen. For patterns that object and probe must not learn from.
@@ -77,10 +77,10 @@ def steps_of_patterns(unknowns: Unknowns, patterns: Patterns) -> tuple[Tensor, T
     )
 
 
-def asked_of_all(unknowns: Unknowns, patterns: Patterns) -> tuple[Tensor, Tensor]:
+def asked_of_all(unknowns: Unknowns, patterns: Measured) -> tuple[Tensor, Tensor]:
     """Return the gradients by the object (H, W) and the shifts (n, 2) of half the sum of the envelope over pixels."""
     found = look(unknowns, patterns, {"object", "shifts"})
-    half = good_pixels(patterns.weight, len(patterns.counts), patterns.windows.size) / 2
+    half = count_good(patterns.weight, len(patterns.counts), patterns.windows.size) / 2
     return found.gradients["object"] * half, found.gradients["shifts"] * half
 
 
@@ -97,7 +97,7 @@ class _Misfit(torch.autograd.Function):
     """One pass over a batch."""
 
     @staticmethod
-    def forward(ctx: Any, patterns: Patterns, *unknowns: Tensor) -> Tensor:
+    def forward(ctx: Any, patterns: Measured, *unknowns: Tensor) -> Tensor:
         needed = ctx.needs_input_grad[1:]
         wanted = {name for name, needs in zip(Unknowns._fields, needed, strict=True) if needs}
         ctx.patterns, ctx.found = patterns, look(Unknowns(*unknowns), patterns, wanted)

@@ -46,7 +46,7 @@ _ITERATIONS, _SOLVED = 10, 1e-4
 _PIXELS_AT_ONCE = 2**23
 
 
-class Stage:
+class SampleStage:
     """Moves the patterns of a fit.
 
     Parameters

@@ -66,7 +66,7 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Effect:
     """What steps make of a scan.
 
     Parameters
@@ -142,7 +142,7 @@ class StepsPreview:
         self._steps: list[Step] = []
         self._stages: list[_Stage] = []
 
-    def look(self, steps: tuple[Step, ...], n_shown: int, row: int, token: StopToken) -> Outcome:
+    def look(self, steps: tuple[Step, ...], n_shown: int, row: int, token: StopToken) -> Effect:
         """Try steps, and look at the scan before them and after the first ``n_shown``.
 
         Parameters
@@ -171,7 +171,7 @@ class StepsPreview:
         token.leave_if_cancelled()
         after = self._stages[shown].look(there)
         notes = tuple(stage.scan.history[-1] for stage in self._stages[1:])
-        return Outcome(before, after, shown, there, notes, failure)
+        return Effect(before, after, shown, there, notes, failure)
 
     def _try(self, steps: tuple[Step, ...], token: StopToken) -> str:
         if not self._stages:

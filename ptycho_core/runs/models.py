@@ -124,7 +124,7 @@ def _read(path: Path) -> KnownModel:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Suitability:
     """How a model suits a scan: in what that differs from the training, and by how much the beams differ in width."""
 
     model: KnownModel
@@ -137,7 +137,7 @@ class Fit:
         return not self.differences
 
 
-def fitting(models: list[KnownModel | BrokenModel], scan: Scan) -> list[Fit]:
+def by_suitability(models: list[KnownModel | BrokenModel], scan: Scan) -> list[Suitability]:
     """Return the models in the order in which they should be tried on a scan, the best first.
 
     Those that differ in the fewest respects come first; of equals that with the more alike beam, then the one of the
@@ -149,7 +149,7 @@ def fitting(models: list[KnownModel | BrokenModel], scan: Scan) -> list[Fit]:
     for model in models:
         if isinstance(model, KnownModel):
             apart = abs(math.log(here / model.beam_px)) if here > 0 < model.beam_px else math.inf
-            fits.append(Fit(model, tuple(check_suitability(model.summary, model.probe, scan)), apart))
+            fits.append(Suitability(model, tuple(check_suitability(model.summary, model.probe, scan)), apart))
     return sorted(fits, key=lambda fit: (len(fit.differences), round(fit.beams_apart, 2), _loss(fit.model)))
 
 

@@ -43,7 +43,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Line:
+class Projection:
     """What is told of a projection; ``why`` it failed, empty where it did not."""
 
     member: Member
@@ -90,7 +90,7 @@ def read_series(path: Path) -> list[Member]:
     return members
 
 
-def write_series(members: list[Member], target: Path) -> list[Line]:
+def write_series(members: list[Member], target: Path) -> list[Projection]:
     """Write the projections of a series into one file, in the order of the list, and a table beside it.
 
     All get the same pixels, the largest among them, and the same field, the largest one, about the middle of what each
@@ -117,7 +117,7 @@ def write_series(members: list[Member], target: Path) -> list[Line]:
         try:
             recon = read_reconstruction(member.file)
         except InputError as error:
-            lines.append(Line(member, why=str(error)))
+            lines.append(Projection(member, why=str(error)))
             continue
         lines.append(_line(member, recon))
         sizes.append(scanned_m(recon))
@@ -135,9 +135,9 @@ def write_series(members: list[Member], target: Path) -> list[Line]:
     return lines
 
 
-def _line(member: Member, recon: Reconstruction) -> Line:
+def _line(member: Member, recon: Reconstruction) -> Projection:
     verdict, told, pixel = verdict_in(recon.metrics), recon.metrics, recon.pixel_size_m
-    return Line(
+    return Projection(
         member,
         verdict=str(verdict.level) if verdict else "",
         reasons="; ".join(verdict.reasons) if verdict else "",
@@ -152,7 +152,7 @@ def _figure(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _write_stack(lines: list[Line], shape: tuple[int, int], pixel: float, in_metres: bool, target: Path) -> None:
+def _write_stack(lines: list[Projection], shape: tuple[int, int], pixel: float, in_metres: bool, target: Path) -> None:
     def check(temporary: Path) -> None:
         with h5py.File(temporary, "r") as file:
             if file["exchange/data"].shape != (len(lines), *shape):
@@ -179,7 +179,7 @@ def _write_stack(lines: list[Line], shape: tuple[int, int], pixel: float, in_met
                 data[place], amplitude[place], covered[place] = found.phase, found.amplitude, found.covered
 
 
-def _write_table(lines: list[Line], path: Path) -> None:
+def _write_table(lines: list[Projection], path: Path) -> None:
     def number(value: float) -> str:
         return f"{value:.6g}" if math.isfinite(value) else ""
 

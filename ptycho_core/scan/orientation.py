@@ -47,7 +47,7 @@ _CLOSE = 1.05
 
 
 @dataclass(frozen=True)
-class Trial:
+class OrientationTrial:
     """How well patterns that a short fit did not see were explained, with all patterns turned by ``orientation``.
 
     Parameters
@@ -63,7 +63,7 @@ class Trial:
     misfit: float
 
 
-def rivals(trials: Sequence[Trial]) -> list[str]:
+def rivals(trials: Sequence[OrientationTrial]) -> list[str]:
     """Return the orientations that fit nearly as well as the best, of trials of which the best comes first."""
     best, *others = trials
     return [trial.orientation for trial in others if trial.deviance < _CLOSE * best.deviance]

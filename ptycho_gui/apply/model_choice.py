@@ -7,9 +7,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from ptycho_core.runs.models import Fit
+from ptycho_core.runs.models import Suitability
 from ptycho_core.scan.scan import Scan
-from ptycho_gui.apply.jobs.models import find_fitting_job
+from ptycho_gui.apply.jobs.models import find_suitable_job
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.threads.slot import WorkerSlot
@@ -60,7 +60,7 @@ class ModelChoice(QWidget):
     @Slot()
     def _look(self) -> None:
         self._say(_LOOKING)
-        self._slot.start(find_fitting_job(self.folder.path or Path(), self._scan))
+        self._slot.start(find_suitable_job(self.folder.path or Path(), self._scan))
 
     def _say(self, words: str) -> None:
         self.models.clear()
@@ -68,7 +68,7 @@ class ModelChoice(QWidget):
         allow(self.models, words)
 
     @Slot(object)
-    def _show(self, fits: list[Fit]) -> None:
+    def _show(self, fits: list[Suitability]) -> None:
         if not fits:
             self._say(_NONE)
             return
@@ -91,7 +91,7 @@ class ModelChoice(QWidget):
             self.chosen.emit(path)
 
 
-def _tip(fit: Fit) -> str:
+def _tip(fit: Suitability) -> str:
     model = fit.model
     lines = [str(model.path), f"beam {model.beam_px:.3g} px, trained on {model.summary['patterns']} patterns"]
     lines += filter(None, (model.date[:10], model.note, *(problem.message for problem in fit.differences)))

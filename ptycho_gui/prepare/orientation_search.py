@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from ptycho_core.formats.writers.images import phase_style
-from ptycho_core.scan.orientation import Trial, half_turn_of, rivals
+from ptycho_core.scan.orientation import OrientationTrial, half_turn_of, rivals
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_gui.kit.allow import allow
@@ -166,7 +166,7 @@ class OrientationSearch(QDialog):
                 self._fill()
 
     @Slot(object)
-    def _show_verdict(self, trials: list[Trial]) -> None:
+    def _show_verdict(self, trials: list[OrientationTrial]) -> None:
         if not self._is_present():
             return
         self.words.setText(verdict(trials))
@@ -229,7 +229,7 @@ class OrientationSearch(QDialog):
         allow(self.use, "Wait for the search to end, or stop it." if busy else not_chosen)
 
 
-def verdict(trials: list[Trial]) -> str:
+def verdict(trials: list[OrientationTrial]) -> str:
     """Return what trials tell, the best of which comes first."""
     best, close = trials[0].orientation, rivals(trials)
     if close == [half_turn_of(best)]:

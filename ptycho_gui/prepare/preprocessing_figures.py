@@ -6,7 +6,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ptycho_core.preprocessing.preview import Look, Outcome
+from ptycho_core.preprocessing.preview import Effect, Look
 
 _COLUMNS = ("Patterns", "Pattern size", "Object pixel", "Counts per pattern", "Masked pixels")
 _UNKNOWN = "unknown"
@@ -40,14 +40,14 @@ class PreprocessingFigures(QWidget):
         """What is shown before and after."""
         return [[cell.text() for cell in row] for row in self._cells]
 
-    def show_outcome(self, outcome: Outcome | None) -> None:
+    def show_effect(self, effect: Effect | None) -> None:
         """Show figures; None for none."""
         nothing = [""] * len(_COLUMNS)
-        before = _figures(outcome.before) if outcome else nothing
-        after = _figures(outcome.after) if outcome else nothing
-        if outcome:
-            after[0] += _part(outcome.after.n, outcome.before.n)
-            after[3] += _part(outcome.after.counts, outcome.before.counts)
+        before = _figures(effect.before) if effect else nothing
+        after = _figures(effect.after) if effect else nothing
+        if effect:
+            after[0] += _part(effect.after.n, effect.before.n)
+            after[3] += _part(effect.after.counts, effect.before.counts)
         for cells, texts in zip(self._cells, (before, after), strict=True):
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)

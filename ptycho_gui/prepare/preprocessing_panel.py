@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QSp
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.preprocessing.preview import Outcome
+from ptycho_core.preprocessing.preview import Effect
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import FromFile, Orient, Step
 from ptycho_gui.kit.allow import allow
@@ -41,7 +41,7 @@ class PreprocessingPanel(QWidget):
             "apply them."
         )
         self._looked: Inspection | None = None
-        self._outcome: Outcome | None = None
+        self._effect: Effect | None = None
         self._notes: tuple[str, ...] = ()
         self.model = StepList(self)
         self.form = StepForm()
@@ -76,7 +76,7 @@ class PreprocessingPanel(QWidget):
             self.search.reject()
             if self._steps_or_none() != applied:
                 self.model.load(applied)
-        self._message, self._outcome, self._notes = "", None, ()
+        self._message, self._effect, self._notes = "", None, ()
         self._update()
         self._preview()
 
@@ -86,12 +86,12 @@ class PreprocessingPanel(QWidget):
         self._insert(StepEntry.of(step))
 
     @Slot(object)
-    def show_outcome(self, outcome: Outcome) -> None:
+    def show_effect(self, effect: Effect) -> None:
         """Tell what the steps did, as the preview found."""
-        self._outcome, self._notes = outcome, outcome.notes
+        self._effect, self._notes = effect, effect.notes
         rows = self.model.active_rows()
-        failed = len(outcome.notes)
-        self.model.show_failure(rows[failed] if failed < len(rows) else -1, outcome.failure)
+        failed = len(effect.notes)
+        self.model.show_failure(rows[failed] if failed < len(rows) else -1, effect.failure)
         self._update()
 
     @Slot()
@@ -167,9 +167,9 @@ class PreprocessingPanel(QWidget):
 
     @Slot(object)
     def _add_kind(self, kind: type[Step]) -> None:
-        if self._outcome is None or self._looked is None:
+        if self._effect is None or self._looked is None:
             return
-        self._insert(new_entry(kind, self._outcome.after, self._looked.seen.maximum))
+        self._insert(new_entry(kind, self._effect.after, self._looked.seen.maximum))
         if issubclass(kind, FromFile):
             self.form.choose_file()
         else:
@@ -220,7 +220,7 @@ class PreprocessingPanel(QWidget):
         self.form.show_result(self.model.problem(row) if entry and entry.active else "", self._note_of(row))
         no_scan = "" if self._looked else "No scan is open."
         problem, applied = self.problem, self._looked is not None and not self.unapplied
-        self.list.allow(no_scan, "" if self._outcome else "The scan is still being looked at.", problem)
+        self.list.allow(no_scan, "" if self._effect else "The scan is still being looked at.", problem)
         allow(self.orientation_button, no_scan or problem)
         allow(self.apply_button, no_scan or problem or ("They are applied." if applied else ""))
         self._show_state(problem, applied)

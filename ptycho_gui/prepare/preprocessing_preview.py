@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from ptycho_core.base.errors import Problem
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.preprocessing.preview import Look, Outcome, StepsPreview
+from ptycho_core.preprocessing.preview import Effect, Look, StepsPreview
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import MaskThreshold, Step
 from ptycho_gui.kit.allow import allow
@@ -44,8 +44,8 @@ class PreprocessingPreview(QWidget):
 
     step_drawn = Signal(object)
     """A `Step` to be put after those that are shown."""
-    outcome_ready = Signal(object)
-    """`Outcome` of the steps that were shown last."""
+    effect_ready = Signal(object)
+    """`Effect` of the steps that were shown last."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,7 +57,7 @@ class PreprocessingPreview(QWidget):
         self._steps_preview: StepsPreview | None = None
         self._steps: tuple[Step, ...] = ()
         self._n_shown = self._row = 0
-        self._outcome: Outcome | None = None
+        self._effect: Effect | None = None
         self._waiting = False
         self._timer = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._timer.timeout.connect(self._look)
@@ -78,7 +78,7 @@ class PreprocessingPreview(QWidget):
         same_file = self._scan is not None and looked is not None and self._scan.source.path == looked.scan.source.path
         self._scan = looked.scan if looked else None
         self._steps_preview = StepsPreview(looked.scan) if looked else None
-        self._outcome = None
+        self._effect = None
         if looked:
             if not same_file:
                 self._row = len(looked.scan) // 2
@@ -167,13 +167,13 @@ class PreprocessingPreview(QWidget):
             self._look()
 
     @Slot(object)
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, effect: Effect) -> None:
         if self._waiting or self._timer.isActive():
             return
-        self._outcome = outcome
+        self._effect = effect
         self.problem.show_problems([])
         self._show_outcome()
-        self.outcome_ready.emit(outcome)
+        self.effect_ready.emit(effect)
 
     @Slot(object)
     def _show_failure(self, failure: Failure) -> None:
@@ -181,23 +181,23 @@ class PreprocessingPreview(QWidget):
             self.problem.show_problems([Problem("scan", failure.sentence)])
 
     def _show_outcome(self) -> None:
-        outcome = self._outcome
-        self.figures.show_outcome(outcome)
-        self.tools.set_size(outcome.after.size if outcome else 0)
+        effect = self._effect
+        self.figures.show_effect(effect)
+        self.tools.set_size(effect.after.size if effect else 0)
         with QSignalBlocker(self.index):
-            self.index.setRange(0, outcome.before.n - 1 if outcome else 0)
-            self.index.setValue(outcome.row if outcome else 0)
-        if outcome and self.tools.tool == THRESHOLD:
-            self.threshold.show_counts(outcome.after.mean[outcome.after.mask])
+            self.index.setRange(0, effect.before.n - 1 if effect else 0)
+            self.index.setValue(effect.row if effect else 0)
+        if effect and self.tools.tool == THRESHOLD:
+            self.threshold.show_counts(effect.after.mean[effect.after.mask])
         self._show_view()
 
     @Slot()
     def _show_view(self) -> None:
-        view, outcome = self.view.currentText(), self._outcome
+        view, effect = self.view.currentText(), self._effect
         self._pictures.setCurrentIndex(view == _PLACES)
-        allow(self.index, None if outcome else "No pattern is shown.")
+        allow(self.index, None if effect else "No pattern is shown.")
         self._log.setVisible(view in (_MEAN, _ONE))
-        if outcome is None:
+        if effect is None:
             for picture, heading in ((self.before, "Before"), (self.after, "After")):
                 picture.clear()
                 picture.plot.header.set_title(heading)
@@ -205,20 +205,20 @@ class PreprocessingPreview(QWidget):
                 places.show_positions(np.empty((0, 2)))
             return
         for picture, places, look, heading in (
-            (self.before, self.places_before, outcome.before, "Before, as in the file"),
-            (self.after, self.places_after, outcome.after, self._after(outcome)),
+            (self.before, self.places_before, effect.before, "Before, as in the file"),
+            (self.after, self.places_after, effect.after, self._after(effect)),
         ):
             picture.plot.header.set_title(heading)
             if view == _PLACES:
-                left_out = " (grey: left out)" if look.n > outcome.after.n else ""
+                left_out = " (grey: left out)" if look.n > effect.after.n else ""
                 places.header.set_title(f"{heading}{left_out}")
-                _show_places(places, look, outcome)
+                _show_places(places, look, effect)
             else:
                 self._show_pattern(picture, look)
         self._mark()
 
-    def _after(self, outcome: Outcome) -> str:
-        n = outcome.n_shown
+    def _after(self, effect: Effect) -> str:
+        n = effect.n_shown
         draws = self.tools.tool not in ("", THRESHOLD)
         heading = f"After step {n}: {title(type(self._steps[n - 1]))}" if n else "After: no step yet"
         return f"{heading}. Draw here" if draws else heading
@@ -239,9 +239,9 @@ class PreprocessingPreview(QWidget):
     @Slot()
     def _mark(self) -> None:
         """Mark bad pixels, and those that a threshold would add."""
-        if self._outcome is None:
+        if self._effect is None:
             return
-        before, after = self._outcome.before, self._outcome.after
+        before, after = self._effect.before, self._effect.after
         one = self.view.currentText() == _ONE
         bad = ~(after.pattern_mask if one else after.mask)
         if self.tools.tool == THRESHOLD:
@@ -253,8 +253,8 @@ class PreprocessingPreview(QWidget):
     @Slot(str)
     def _show_tool(self, tool: str) -> None:
         self.threshold.setVisible(tool == THRESHOLD)
-        if tool == THRESHOLD and self._outcome:
-            self.threshold.show_counts(self._outcome.after.mean[self._outcome.after.mask])
+        if tool == THRESHOLD and self._effect:
+            self.threshold.show_counts(self._effect.after.mean[self._effect.after.mask])
         if tool == REGION:
             self.view.setCurrentText(_PLACES)
         elif tool and self.view.currentText() == _PLACES:
@@ -274,13 +274,13 @@ class PreprocessingPreview(QWidget):
 
     @Slot(int)
     def _choose_before(self, place: int) -> None:
-        if self._outcome:
-            self.index.setValue(int(self._outcome.before.rows[place]))
+        if self._effect:
+            self.index.setValue(int(self._effect.before.rows[place]))
 
     @Slot(int)
     def _choose_after(self, place: int) -> None:
-        if self._outcome:
-            self.index.setValue(int(self._outcome.after.rows[place]))
+        if self._effect:
+            self.index.setValue(int(self._effect.after.rows[place]))
 
 
 def _beside(left: QWidget, right: QWidget) -> QSplitter:
@@ -297,8 +297,8 @@ def _levels(counts: NDArray[np.floating], mask: NDArray[np.bool_]) -> tuple[floa
     return (float(lit.min()), float(lit.max())) if lit.size else (0.0, 1.0)
 
 
-def _show_places(places: PositionMap, look: Look, outcome: Outcome) -> None:
-    kept = np.isin(look.rows, outcome.after.rows)
+def _show_places(places: PositionMap, look: Look, effect: Effect) -> None:
+    kept = np.isin(look.rows, effect.after.rows)
     places.show_positions(look.positions, np.where(kept, look.rows, np.nan), look.pixel_size_m, "pattern")
-    chosen = np.flatnonzero(look.rows == outcome.row)
+    chosen = np.flatnonzero(look.rows == effect.row)
     places.mark(int(chosen[0]) if len(chosen) else None)

@@ -80,7 +80,7 @@ class ScanView(QObject):
         prepare.steps_chosen.connect(loader.set_steps)
         prepare.steps_edited.connect(before_after.show_steps)
         before_after.step_drawn.connect(prepare.insert_step)
-        before_after.outcome_ready.connect(prepare.show_outcome)
+        before_after.effect_ready.connect(prepare.show_effect)
         before_after.addActions(prepare.undo_actions)
         welcome.open_requested.connect(files.open)
         welcome.demo_requested.connect(files.open_demo)

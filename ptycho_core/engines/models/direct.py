@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.course import RUNGS, Course
 from ptycho_core.engines.data import REGION, Batch, scan_canvas
 from ptycho_core.engines.descent import LightDescent, calm, edge_prior
 from ptycho_core.engines.models.solution import LARGEST_COEFFICIENT, LARGEST_GAIN, SINCE, Solution
 from ptycho_core.engines.one_pass import Light
+from ptycho_core.engines.phases import RUNGS, Phases
 from ptycho_core.engines.physics import squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.solver import asked_of_all, misfit
-from ptycho_core.engines.stage import Asked, Overlap, Stage, carried
+from ptycho_core.engines.stage import Asked, Overlap, SampleStage, carried
 from ptycho_core.engines.variation import canonical
 
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class DirectModel(Solution):
     ) -> None:
         super().__init__(config, probe, object, patterns, propagator)
         self.light = Light()
-        self.course = Course(config)
+        self.phases = Phases(config)
         self._next_prior: float | None = None
         """That the next epoch begins with; checkpoints have the one that their object was fitted with."""
         self._has_prior = False
@@ -79,7 +79,7 @@ class DirectModel(Solution):
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""
         if batch.hidden:
-            if self.course.knows_patterns(self.current_epoch) and self.current_epoch % SEARCH_EVERY == 0:
+            if self.phases.knows_patterns(self.current_epoch) and self.current_epoch % SEARCH_EVERY == 0:
                 self.search(batch)
             self.settle_once(batch)
             self._settled.append(batch.indexes.flatten())
@@ -94,7 +94,7 @@ class DirectModel(Solution):
     @property
     def _rho(self) -> float:
         """Of the envelope, now."""
-        return self.course.rho(self.epochs_done())
+        return self.phases.rho(self.epochs_done())
 
     def configure_optimizers(self) -> Any:
         """Lightning: steps divided by light, and their lengths over the run."""
@@ -102,7 +102,7 @@ class DirectModel(Solution):
         self._steps_per_epoch = max(
             1, math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         )
-        self.course.epochs = steps / self._steps_per_epoch
+        self.phases.epochs = steps / self._steps_per_epoch
         groups: list[dict[str, Any]] = [{"params": [self.object_parts], "divisor": self._object_divisor}]
         if self.probe_parts.requires_grad:
             groups.append({"params": [self.probe_parts], "divisor": self._probe_divisor})
@@ -116,7 +116,7 @@ class DirectModel(Solution):
             groups.append({"params": [self.variation_parts], "move": self._move_variation})
             groups.append({"params": [self.coefficients], "move": self._move_coefficients})
         optimizer = LightDescent(groups, lr=RATE * self.config.learning_rate, momentum=MOMENTUM)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.course.rate(self.epochs_done(step)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.phases.rate(self.epochs_done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _object_divisor(self) -> Tensor:
@@ -140,7 +140,7 @@ class DirectModel(Solution):
         assert isinstance(light, Tensor)
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(self.shifts)
-        if not self.course.knows_patterns(self.current_epoch):
+        if not self.phases.knows_patterns(self.current_epoch):
             return torch.zeros_like(self.shifts)
         return self._stage.single_steps(self.shifts, gradient, light, state["velocity"])
 
@@ -173,7 +173,7 @@ class DirectModel(Solution):
         """Return what is added to the logarithms of the gains: Newton's steps; their mean stays 0."""
         light = self.light.log_gain
         assert isinstance(light, Tensor)
-        if not self.course.knows_patterns(self.current_epoch):
+        if not self.phases.knows_patterns(self.current_epoch):
             return torch.zeros_like(self.log_gain)
         gains = self.log_gain - (gradient / light.clamp_min(1e-20)).clamp(-LARGEST_GAIN, LARGEST_GAIN)
         return gains - gains[self._train].mean() - self.log_gain
@@ -182,11 +182,11 @@ class DirectModel(Solution):
         """Return what is added to the modes of the variation: steps by the light; coefficients have mean square 1."""
         light = self.light.probe
         assert isinstance(light, Tensor)
-        if not self.course.finds_common(self.epochs_done()):
+        if not self.phases.finds_common(self.epochs_done()):
             return torch.zeros_like(gradient)
         step = (
             VARIATION_STEP
-            * self.course.rate(self.epochs_done())
+            * self.phases.rate(self.epochs_done())
             / (light.max().clamp_min(1e-12) * self.probe_scale.square())
         )
         return gradient * -step
@@ -195,7 +195,7 @@ class DirectModel(Solution):
         """Return what is added to the coefficients of the variation: Newton's steps."""
         light = self.light.coefficients
         assert isinstance(light, Tensor)
-        if not self.course.finds_common(self.epochs_done()):
+        if not self.phases.finds_common(self.epochs_done()):
             return torch.zeros_like(gradient)
         steps = VARIATION_STEP * gradient / light.clamp_min(1e-20)
         return -steps.clamp(-LARGEST_COEFFICIENT, LARGEST_COEFFICIENT)
@@ -242,14 +242,14 @@ class DirectModel(Solution):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is, and how a resumed run goes on."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["next_prior"], checkpoint["course"] = self._next_prior, self.course.state
+        checkpoint["next_prior"], checkpoint["course"] = self._next_prior, self.phases.state
 
     def state_was_put_back(self) -> None:
         """Forget the light that was gathered, and take all epochs at the lower rate."""
         self.light.clear()
         self._total_light = 0.0
         self._has_prior = bool(self.prior > 0)
-        self.course.slow_down()
+        self.phases.slow_down()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: a run of version 0.1 goes on from its object and probe; its optimiser was another."""
@@ -259,12 +259,12 @@ class DirectModel(Solution):
             checkpoint["state_dict"].setdefault(name, self.state_dict()[name])
         self._next_prior = checkpoint.get("next_prior")
         if "course" in checkpoint:
-            self.course.go_on(checkpoint["course"])
+            self.phases.go_on(checkpoint["course"])
         super().on_load_checkpoint(checkpoint)
 
     def setup(self, stage: str) -> None:
         """Lightning: a fit begins; where it goes on, the checkpoint is read next."""
-        self.course.begin()
+        self.phases.begin()
 
     def on_fit_start(self) -> None:
         """Lightning: a fit begins."""
@@ -281,7 +281,7 @@ class DirectModel(Solution):
             recorded = data.scan.positions - scan_canvas(data.scan, self.config).origin
             positions = torch.from_numpy(recorded.astype(np.float32)).to(self.device)
             height, width = self.object.shape
-            self._stage = Stage(positions, self._train, (height, width), self.probe.detach())
+            self._stage = SampleStage(positions, self._train, (height, width), self.probe.detach())
 
     def on_fit_end(self) -> None:
         """Lightning: say what ran away."""
@@ -326,8 +326,8 @@ class DirectModel(Solution):
             self._next_prior = None
         self._has_prior = bool(self.prior > 0)
         done = self.epochs_done()
-        if len(self.shifts) and self.course.moves_together(done):
-            self._move_together(all_alike=self.course.finds_common(done))
+        if len(self.shifts) and self.phases.moves_together(done):
+            self._move_together(all_alike=self.phases.finds_common(done))
 
     def on_train_epoch_end(self) -> None:
         """Lightning: at the end of a run, go on with a stronger prior as long as validation agrees."""
@@ -335,14 +335,14 @@ class DirectModel(Solution):
         if not isinstance(total, Tensor):
             return  # no step since the fit was put back
         done = self.epochs_done()
-        self.course.look(done, float(self.trainer.callback_metrics["poisson_train_loss_epoch"]))
+        self.phases.look(done, float(self.trainer.callback_metrics["poisson_train_loss_epoch"]))
         unit = _PRIOR_UNIT * self._noise_unit(total)
-        weight, rung = self.course.prior(done), self.course.rung(done)
+        weight, rung = self.phases.prior(done), self.phases.rung(done)
         if weight is not None:
             self._next_prior = weight * unit
         if rung is not None:
             self._judge_prior(rung, unit)
-        if self.course.end <= done < min(self.course.end + 1, self.course.epochs) and not self.ended:
+        if self.phases.end <= done < min(self.phases.end + 1, self.phases.epochs) and not self.ended:
             self.ended = _SETTLED
         if self.ended:
             self.trainer.should_stop = True

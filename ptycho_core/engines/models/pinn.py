@@ -30,7 +30,7 @@ from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
-from ptycho_core.engines.one_pass import Patterns, Unknowns
+from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import misfit
@@ -195,7 +195,7 @@ class PinnModel(Model):
         rest = 1 - scene.thinning.part
         held, rows = self.held.dimmed(rest), batch.indexes.flatten()
         counts = scene.thinning.second(batch.amplitude.flatten(0, 1).square(), rows)
-        patterns = Patterns(
+        patterns = Measured(
             counts,
             place(batch.positions - corners[:, None], size, (len(corners), *batch.piece)),
             batch.weight,

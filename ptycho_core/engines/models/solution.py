@@ -30,7 +30,7 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import is_same_scan, starting_probe
-from ptycho_core.engines.one_pass import Patterns, Unknowns
+from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import Windows, capped, place
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.solver import expected_counts, steps_of_patterns
@@ -165,12 +165,12 @@ class Solution(Model):
         modes = self._all_modes(self.probe)
         return Unknowns(self.object, modes, self.log_gain, self.background, self.shifts, self.coefficients)
 
-    def patterns_in(self, batch: Batch, rho: float) -> Patterns:
+    def patterns_in(self, batch: Batch, rho: float) -> Measured:
         """Return a batch as the solver takes it, with this rho of the envelope."""
         rows = batch.indexes.flatten() if self.of_patterns() else None
         counts = batch.amplitude.flatten(0, 1).square()
         windows = self.windows_of(batch)
-        return Patterns(counts, windows, batch.weight, rho, rows, propagator=self.propagator)
+        return Measured(counts, windows, batch.weight, rho, rows, propagator=self.propagator)
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base.events import StopToken
 from ptycho_core.preprocessing import with_steps
-from ptycho_core.scan.orientation import ORIENTATIONS, Trial
+from ptycho_core.scan.orientation import ORIENTATIONS, OrientationTrial
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.steps import Step
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
@@ -22,14 +22,17 @@ from ptycho_gui.kit.threads.worker import Job, Progress
 class Tried:
     """Event: an orientation was tried; ``object`` (h, w) is what came of it, complex."""
 
-    trial: Trial
+    trial: OrientationTrial
     object: NDArray[np.complex64]
 
 
 def orientation_job(scan: Scan, steps: tuple[Step, ...]) -> Job:
-    """Try all orientations of a scan with other steps than it was loaded with. Result: `Trial` list, the best first."""
+    """Try all orientations of a scan with other steps than it was loaded with.
 
-    def job(emit: Callable[[Any], None], token: StopToken) -> list[Trial]:
+    Result: list of `OrientationTrial`, the best first.
+    """
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> list[OrientationTrial]:
         emit(Progress("reading the scan"))
         prepared = with_steps(scan, steps)
         token.leave_if_cancelled()
@@ -39,7 +42,7 @@ def orientation_job(scan: Scan, steps: tuple[Step, ...]) -> Job:
 
         done = 0
 
-        def tell(trial: Trial, object: NDArray[np.complex64]) -> None:
+        def tell(trial: OrientationTrial, object: NDArray[np.complex64]) -> None:
             nonlocal done
             token.leave_if_cancelled()
             done += 1

@@ -15,7 +15,7 @@ from ptycho_gui.kit.threads.worker import Job
 
 
 def preview_steps_job(preview: StepsPreview, steps: tuple[Step, ...], n_shown: int, row: int) -> Job:
-    """Try steps; the arguments are those of `StepsPreview.look`. Result: `Outcome`."""
+    """Try steps; the arguments are those of `StepsPreview.look`. Result: `Effect`."""
     return lambda emit, token: preview.look(steps, n_shown, row, token)
 
 

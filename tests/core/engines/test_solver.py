@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ptycho_core.engines.one_pass import Light, Patterns, Unknowns, envelope
+from ptycho_core.engines.one_pass import Light, Measured, Unknowns, envelope
 from ptycho_core.engines.physics import place
 from ptycho_core.engines.propagators import FAR_FIELD, NearField, Propagator
 from ptycho_core.engines.solver import expected_counts, misfit
@@ -31,13 +31,13 @@ def unknowns():
 
 def patterns_of(
     rho: float, weight: torch.Tensor | None = None, gains: bool = True, propagator: Propagator = FAR_FIELD
-) -> Patterns:
+) -> Measured:
     counts = torch.poisson(torch.full((5, N, N), 3.0), GENERATOR)
     rows = torch.arange(5) if gains else None
-    return Patterns(counts, place(POSITIONS, N, (1, *SHAPE)), weight, rho, rows, propagator=propagator)
+    return Measured(counts, place(POSITIONS, N, (1, *SHAPE)), weight, rho, rows, propagator=propagator)
 
 
-def by_autograd(unknowns, patterns: Patterns) -> torch.Tensor:
+def by_autograd(unknowns, patterns: Measured) -> torch.Tensor:
     """The likelihood from the forward model in single steps."""
     object, probe, log_gain, background, *_ = unknowns
     expected = expected_counts(object, probe, patterns.windows, log_gain.exp(), background, patterns.propagator)
@@ -90,7 +90,7 @@ def test_light_adds_up_over_batches_until_it_is_cleared(unknowns):
     light = Light()
     for _ in range(2):
         patterns = patterns_of(0.0, gains=False)
-        misfit(unknowns, Patterns(patterns.counts, patterns.windows, None, 0.0, light=light)).backward()
+        misfit(unknowns, Measured(patterns.counts, patterns.windows, None, 0.0, light=light)).backward()
     once = patterns_of(0.0, gains=False)
     misfit(unknowns, once).backward()
     torch.testing.assert_close(light.object, 2 * once.light.object)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ptycho_core.engines.one_pass import Patterns, Unknowns
+from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import place, squared_modulus
 from ptycho_core.engines.solver import asked_of_all, expected_counts
-from ptycho_core.engines.stage import STEP, Asked, Overlap, Stage, carried, inside
+from ptycho_core.engines.stage import STEP, Asked, Overlap, SampleStage, carried, inside
 from ptycho_core.simulation import SimulationSpec, simulate
 
 SIZE = 32
@@ -30,7 +30,7 @@ def asked_back(moves: Tensor) -> Tensor:
     counts = expected_counts(OBJECT, PROBE, place(PLACES, SIZE, (1, *SHAPE)))
     wrong = carried(OBJECT, overlap_at(OBJECT, PLACES).field(moves))
     overlap = overlap_at(wrong, PLACES + moves)
-    patterns = Patterns(counts, overlap.windows, None, 0.0, torch.arange(len(PLACES)))
+    patterns = Measured(counts, overlap.windows, None, 0.0, torch.arange(len(PLACES)))
     unknowns = Unknowns.of(wrong, PROBE)._replace(shifts=torch.zeros_like(PLACES))
     by_object, by_shifts = asked_of_all(unknowns, patterns)
     return STEP * overlap.steps(Asked(by_shifts, by_object))
@@ -68,7 +68,7 @@ def test_an_image_is_carried_along():
 
 
 def test_a_pattern_that_runs_away_is_put_back_and_the_others_move():
-    stage = Stage(PLACES, torch.arange(len(PLACES)), SHAPE, PROBE)
+    stage = SampleStage(PLACES, torch.arange(len(PLACES)), SHAPE, PROBE)
     shifts, velocity = torch.zeros_like(PLACES), torch.zeros_like(PLACES)
     shifts[7, 0] = stage.reach + 2
     gradient = torch.zeros_like(PLACES)
@@ -81,7 +81,7 @@ def test_a_pattern_that_runs_away_is_put_back_and_the_others_move():
 
 
 def test_a_scan_that_runs_away_is_kept_from_it():
-    stage = Stage(PLACES, torch.arange(len(PLACES)), SHAPE, PROBE)
+    stage = SampleStage(PLACES, torch.arange(len(PLACES)), SHAPE, PROBE)
     velocity = 3 * (PLACES - PLACES.mean(dim=0))
     overlap = overlap_at(OBJECT, PLACES)
     nothing = Asked(torch.zeros_like(PLACES), torch.zeros_like(OBJECT))
@@ -98,7 +98,7 @@ def test_shifts_end_at_the_canvas_edge():
 
 def test_held_out_patterns_are_carried_along():
     train = torch.arange(1, len(PLACES))
-    stage = Stage(PLACES, train, SHAPE, PROBE)
+    stage = SampleStage(PLACES, train, SHAPE, PROBE)
     velocity = 0.02 * (PLACES - PLACES[train].mean(dim=0)) / 0.7
     nothing = Asked(torch.zeros(len(train), 2), torch.zeros_like(OBJECT))
     steps = stage.steps_together(

@@ -15,7 +15,7 @@ from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.models.direct import DirectModel
-from ptycho_core.engines.one_pass import Patterns, Unknowns
+from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import place
 from ptycho_core.engines.solver import expected_counts, misfit, steps_of_patterns
 from ptycho_core.engines.training import train
@@ -74,13 +74,13 @@ def test_the_canonical_form_is_the_same_variation_with_orthogonal_modes_the_stro
     assert products[0, 0] >= products[1, 1]
 
 
-def solver_call(rho: float) -> tuple[Unknowns, Patterns]:
+def solver_call(rho: float) -> tuple[Unknowns, Measured]:
     shape = (20, 22)
     corner = torch.tensor([[4.3, 5.1], [6.7, 8.2], [9.5, 10.9], [5.0, 12.4], [11.1, 6.6]])
     counts = torch.poisson(torch.full((COUNT, N, N), 30.0), torch.Generator().manual_seed(5))
     probe = torch.cat([3 * noise(1, N, N), 0.5 * noise(MODES, N, N)])
     unknowns = Unknowns.of(1 + 0.2 * noise(*shape), probe, torch.tensor(0.4))
-    return unknowns, Patterns(counts, place(corner, N, (1, *shape)), None, rho, torch.arange(COUNT))
+    return unknowns, Measured(counts, place(corner, N, (1, *shape)), None, rho, torch.arange(COUNT))
 
 
 def test_the_gradients_are_those_of_the_likelihood():

@@ -20,7 +20,7 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel, Scene
 from ptycho_core.engines.propagators import NearField
-from ptycho_core.engines.stage import Stage
+from ptycho_core.engines.stage import SampleStage
 from ptycho_core.scan.scan import Masks
 
 NOWHERE = torch.device("meta")
@@ -111,7 +111,7 @@ def test_no_step_of_the_direct_engine_waits(tiny_scan, monkeypatch, settings, sp
         model.propagator = NearField(spread)
     if len(model.shifts):
         recorded = torch.from_numpy((scan.positions - scan_canvas(scan, model.config).origin).astype(np.float32))
-        stage = Stage(recorded, torch.from_numpy(ROWS), tuple(model.object.shape), torch.ones(1, 32, 32).cfloat())
+        stage = SampleStage(recorded, torch.from_numpy(ROWS), tuple(model.object.shape), torch.ones(1, 32, 32).cfloat())
         for name in ("recorded", "train", "_columns", "_of_train", "_put_back"):
             setattr(stage, name, getattr(stage, name).to(NOWHERE))
         model._stage = stage

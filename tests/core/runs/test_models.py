@@ -11,7 +11,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.inspection.suitability import conditions_of
 from ptycho_core.runs.bundle import write_bundle
-from ptycho_core.runs.models import BrokenModel, KnownModel, find_models, fitting
+from ptycho_core.runs.models import BrokenModel, KnownModel, by_suitability, find_models
 from ptycho_core.scan.scan import Geometry, Patterns, Scan
 
 PIXELS = np.hypot(*(np.mgrid[:64, :64] - 32))
@@ -61,11 +61,11 @@ def test_what_serves_more_than_its_own_scan_is_listed_and_what_is_broken_is_name
 
 
 def test_the_models_that_suit_a_scan_come_first_and_the_better_one_before(folder):
-    fits = fitting(find_models(folder), scan(38))
+    fits = by_suitability(find_models(folder), scan(38))
     assert [fit.model.path.name for fit in fits] == ["better.zip", "good.zip", "narrow.zip"]
     assert [fit.suits for fit in fits] == [True, True, False]
     assert "beam" in fits[-1].differences[0].message
-    assert fitting(find_models(folder), scan(7))[0].model.path.name == "narrow.zip"
+    assert by_suitability(find_models(folder), scan(7))[0].model.path.name == "narrow.zip"
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):

@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import preprocess
-from ptycho_core.scan.orientation import ORIENTATIONS, Trial
+from ptycho_core.scan.orientation import ORIENTATIONS, OrientationTrial
 from ptycho_core.scan.steps import Crop, Orient
 from ptycho_gui.prepare.orientation_search import OrientationSearch, verdict
 from ptycho_gui.prepare.preprocessing_panel import PreprocessingPanel
@@ -93,7 +93,7 @@ def test_too_few_patterns_are_one_sentence(qtbot, dialog, tiny_scan):
 
 
 def trials(**deviances):
-    return [Trial(name.replace("p", "+").replace("m", "-"), r, r) for name, r in deviances.items()]
+    return [OrientationTrial(name.replace("p", "+").replace("m", "-"), r, r) for name, r in deviances.items()]
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def pair(qtbot, monkeypatch):
     outcomes, chosen = [], []
     panel.steps_edited.connect(preview.show_steps)
     preview.step_drawn.connect(panel.insert_step)
-    preview.outcome_ready.connect(panel.show_outcome)
-    preview.outcome_ready.connect(outcomes.append)
+    preview.effect_ready.connect(panel.show_effect)
+    preview.effect_ready.connect(outcomes.append)
     panel.steps_chosen.connect(chosen.append)
     for widget in (panel, preview):
         qtbot.addWidget(widget)
@@ -104,13 +104,13 @@ def test_a_scan_is_seen_as_it_is_before_any_step(opened):
 
 
 def test_a_step_from_the_menu_is_edited_in_place_and_seen_live(opened):
-    outcome = opened.settle(lambda: add(opened.panel, Crop))
-    assert outcome.after.size == 16
+    effect = opened.settle(lambda: add(opened.panel, Crop))
+    assert effect.after.size == 16
     field = opened.panel.form.fields["size"]
     line = field.editor.focusProxy()
     line.setFocus()
-    outcome = opened.settle(lambda: (line.selectAll(), opened.qtbot.keyClicks(line, "24")))
-    assert outcome.after.size == 24
+    effect = opened.settle(lambda: (line.selectAll(), opened.qtbot.keyClicks(line, "24")))
+    assert effect.after.size == 24
     assert opened.texts[1][1] == "24 × 24 px"
     assert "cropped the patterns from 32 to 24" in opened.panel.form.note.text().lower()
     assert opened.state.startswith("Not applied yet")
@@ -154,8 +154,8 @@ def test_another_scan_begins_with_its_own_steps(opened, tiny_scan):
 def test_the_preview_shows_the_scan_after_the_chosen_step_and_new_ones_go_there(opened):
     for step in (Every(2), Crop(16)):
         opened.settle(lambda step=step: opened.panel.insert_step(step))
-    outcome = opened.settle(lambda: opened.panel.list.choose(0))
-    assert (outcome.n_shown, outcome.after.size, outcome.after.n) == (1, 32, 30)
+    effect = opened.settle(lambda: opened.panel.list.choose(0))
+    assert (effect.n_shown, effect.after.size, effect.after.n) == (1, 32, 30)
     opened.settle(lambda: opened.preview.step_drawn.emit(MaskRectangle(1, 1, 4, 4)))
     assert opened.panel.model.steps() == (Every(2), MaskRectangle(1, 1, 4, 4), Crop(16))
     assert opened.panel.list.current == 1
@@ -163,8 +163,8 @@ def test_the_preview_shows_the_scan_after_the_chosen_step_and_new_ones_go_there(
 
 def test_a_step_that_cannot_be_done_is_marked_and_stops_applying(opened):
     opened.settle(lambda: opened.panel.insert_step(Every(2)))
-    outcome = opened.settle(lambda: opened.panel.insert_step(Crop(64)))
-    assert outcome.after.n == 30
+    effect = opened.settle(lambda: opened.panel.insert_step(Crop(64)))
+    assert effect.after.n == 30
     assert "size must be at most" in opened.panel.form.problem.text
     assert opened.state.startswith("Cannot be applied: crop: size must be at most")
     assert not opened.panel.apply_button.isEnabled()
@@ -204,9 +204,9 @@ def test_a_step_that_takes_a_file_asks_for_it(opened, tmp_path):
     np.save(tmp_path / "mask.npy", mask)
     add(opened.panel, MaskFile)
     dialog = opened.panel.form.findChild(QFileDialog)
-    outcome = opened.settle(lambda: dialog.fileSelected.emit(str(tmp_path / "mask.npy")))
+    effect = opened.settle(lambda: dialog.fileSelected.emit(str(tmp_path / "mask.npy")))
     dialog.close()
-    assert np.argwhere(~outcome.after.mask).tolist() == [[3, 4]]
+    assert np.argwhere(~effect.after.mask).tolist() == [[3, 4]]
     assert opened.texts[1][4].startswith("1 (")
 
 
@@ -237,12 +237,12 @@ def test_flags_are_copied_where_there_are_some(opened):
 def test_a_pattern_is_chosen_by_number_or_by_its_place(opened, tiny_scan):
     preview = opened.preview
     preview.view.setCurrentText("One pattern")
-    outcome = opened.settle(lambda: preview.index.setValue(7))
-    np.testing.assert_array_equal(outcome.before.pattern, tiny_scan.patterns[7])
+    effect = opened.settle(lambda: preview.index.setValue(7))
+    np.testing.assert_array_equal(effect.before.pattern, tiny_scan.patterns[7])
     opened.settle(lambda: opened.panel.insert_step(Every(5)))
-    outcome = opened.settle(lambda: preview.places_after.clicked.emit(2))
-    assert (outcome.row, preview.index.value()) == (10, 10)
-    np.testing.assert_array_equal(outcome.after.pattern, tiny_scan.patterns[10])
+    effect = opened.settle(lambda: preview.places_after.clicked.emit(2))
+    assert (effect.row, preview.index.value()) == (10, 10)
+    np.testing.assert_array_equal(effect.after.pattern, tiny_scan.patterns[10])
 
 
 def test_the_chosen_pattern_stays_when_the_scan_is_read_again(opened, tiny_scan):
@@ -269,11 +269,11 @@ def test_a_threshold_on_the_histogram_becomes_a_step(opened):
     assert preview.threshold.isVisible()
     limit = float(np.percentile(opened.outcomes[-1].after.mean, 99))
     preview.threshold.high.setValue(limit)
-    outcome = opened.settle(preview.threshold.accept_button.click)
+    effect = opened.settle(preview.threshold.accept_button.click)
     (step,) = opened.panel.model.steps()
     assert isinstance(step, MaskThreshold)
     assert step.above == pytest.approx(limit, abs=1e-4)
-    assert 0 < np.count_nonzero(~outcome.after.mask) <= 11
+    assert 0 < np.count_nonzero(~effect.after.mask) <= 11
     assert not preview.threshold.isVisible()
 
 
@@ -283,14 +283,14 @@ def test_of_quick_edits_only_the_last_is_shown(opened):
     for size in range(17, 25):
         opened.panel.model.set_value(0, "size", size)
     opened.qtbot.waitUntil(lambda: len(opened.outcomes) > seen)
-    assert [outcome.after.size for outcome in opened.outcomes[seen:]] == [24]
+    assert [effect.after.size for effect in opened.outcomes[seen:]] == [24]
 
 
 def test_another_scan_replaces_one_that_is_being_looked_at(opened, tiny_scan):
     opened.preview.index.setValue(3)
     opened.qtbot.waitUntil(lambda: opened.preview.looking)
-    outcome = opened.settle(lambda: opened.preview.show_scan(inspect(tiny_scan.take(range(20)))))
-    assert outcome.before.n == 20
+    effect = opened.settle(lambda: opened.preview.show_scan(inspect(tiny_scan.take(range(20)))))
+    assert effect.before.n == 20
 
 
 def test_a_scan_that_cannot_be_read_again_is_one_sentence(pair, tiny_scan):

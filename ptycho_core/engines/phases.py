@@ -33,7 +33,7 @@ freezes where they are, and nothing asks them to move."""
 _SLACK = 1e-6
 
 
-class Course:
+class Phases:
     """The phases of a fit, in epochs since it began, which need not be whole.
 
     From afar it begins with projections onto amplitudes at the whole rate, until the probe stands: until the deviance
