@@ -32,6 +32,7 @@ def best_picture_job(source: ScanSource, folder: Path, minutes: float, accelerat
 
     def job(emit: Callable[[Any], None], token: StopToken) -> BestPictured:
         words = ["ptycho", "now", str(source.file), "--output-dir", str(folder), "--minutes", f"{minutes:g}"]
+        words += ["--accelerator", accelerator]
         for path, body in source.needed_files(folder).items():
             write_json(path, body)
         emit(Progress("loading the training software"))

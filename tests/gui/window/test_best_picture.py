@@ -52,5 +52,6 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     qtbot.waitUntil(lambda: bool(window.panels.object.verdict.text))
     run = find_runs(tmp_path)[0]
     assert run.folder == window.session.run.folder
+    assert run.command.startswith(f"ptycho now {scan} --output-dir {run.folder} --minutes 5 --accelerator cpu")
     assert (run.reconstruction / "metrics.json").exists()
     assert window.session.run.info.status == "finished"
