@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.base.errors import Fix, Problem
-from ptycho_core.scan.radiation import energy_ev
+from ptycho_core.scan.radiation import energy_ev, wavelength_m
 from ptycho_core.scan.scan import Geometry
 
 _PLAUSIBLE = {
@@ -25,14 +25,24 @@ _WORDS = {
     "detector_pixel_m": ("pitch", "m", " of the detector's pixels"),
     "object_pixel_m": ("object pixel", "m", ""),
 }
+_JOULE = 1.602176634e-19
 _LENGTHS = {1e-3: "mm", 1e-6: "µm", 1e-9: "nm", 1e-2: "cm", 1e3: "km"}
 _MEANT = {
-    "energy_ev": {1e3: "keV", 1e10: "a wavelength in angstrom", 1e9: "a wavelength in nm", 1e-3: "meV"},
+    "energy_ev": {
+        1e3: "keV",
+        1e10: "a wavelength in angstrom",
+        1e9: "a wavelength in nm",
+        1e-9: "a wavelength in m",
+        1e-3: "meV",
+        1 / _JOULE: "J",
+        1e-3 / _JOULE: "J",
+    },
     "distance_m": _LENGTHS,
-    "detector_pixel_m": _LENGTHS,
+    "detector_pixel_m": {**_LENGTHS, 1e6: "m"},
     "object_pixel_m": {**_LENGTHS, 1e-10: "angstrom"},
 }
-"""What a number was in, by what it has to be multiplied with; the likeliest first."""
+"""What a number was in, by what it has to be multiplied with; the likeliest first. The reader may have taken it for nm,
+keV or micrometres."""
 _SLIPS = {
     "energy_ev": (10.0, 0.1, 1e3, 1e-3),
     "distance_m": (1e-3, 1e3, 1e-2, 1e2),
@@ -58,10 +68,11 @@ def implausible(geometry: Geometry, fits: Callable[[Geometry], bool] = lambda ch
         if value is None or all(is_plausible(key, one) for one in np.ravel(value)):
             continue
         number = float(np.ravel(value)[0])
+        meant = {number * factor: f"it was in {what}" for factor, what in _MEANT[key].items()}
+        if key == "energy_ev":
+            meant |= _energies(number, geometry.source)
         fixes = tuple(
-            Fix(f"it was in {meant}: {number * factor:.6g} {unit}", key, f"{number * factor:.6g}")
-            for factor, meant in _MEANT[key].items()
-            if is_plausible(key, number * factor)
+            Fix(f"{what}: {one:.6g} {unit}", key, f"{one:.6g}") for one, what in meant.items() if is_plausible(key, one)
         )
         fitting = tuple(fix for fix in fixes if fits(_changed(geometry, key, float(fix.value) / number)))
         fixes = fitting or fixes
@@ -70,6 +81,19 @@ def implausible(geometry: Geometry, fits: Callable[[Geometry], bool] = lambda ch
         message = f"the {word}{of} is {number:.6g} {unit}, and {ranges} {unit} are plausible{help_}"
         problems.append(Problem(key, message, "warning", fixes or (Fix(f"say the {word}", key, None),)))
     return problems
+
+
+def _energies(number: float, source: str) -> dict[float, str]:
+    """Return the energies that were meant where a wavelength in angstrom or nm stood for one, or it for that."""
+    meant = {}
+    for metres, unit in ((1e-10, "angstrom"), (1e-9, "nm")):
+        for taken in (1.0, 1e3):  # for eV, for keV
+            meant[energy_ev(number / taken * metres, source)] = f"it was a wavelength in {unit}"
+    wavelength = wavelength_m(number, source)
+    for metres in (1.0, 1e-9, 1e-10):
+        for factor, unit in ((1e3, "keV"), (1.0, "eV")):
+            meant[wavelength / metres * factor] = f"it was an energy in {unit}, taken for a wavelength"
+    return meant
 
 
 def _changed(geometry: Geometry, key: str, factor: float) -> Geometry:
@@ -89,12 +113,12 @@ def slips(geometry: Geometry, size: int, fits: tuple[float, float]) -> list[Fix]
         value = getattr(geometry, key)
         if value is None or pixel is None or (geometry.object_pixel_m and key != "object_pixel_m"):
             continue
-        if key == "energy_ev":  # a wavelength, in angstrom or in nm
-            factors = (*factors, *(energy_ev(value * unit, geometry.source) / value for unit in (1e-10, 1e-9)))
+        if key == "energy_ev":
+            factors = (*factors, *(one / value for one in _energies(value, geometry.source)))
         for factor in factors:
             changed = _changed(geometry, key, factor).pixel_size_m(size)
             number = factor * float(np.ravel(value)[0])
             if changed and fits[0] <= changed[0] / pixel[0] <= fits[1] and is_plausible(key, number):
                 word, unit, _ = _WORDS[key]
                 fixes.append(Fix(f"the {word} is {number:.6g} {unit}", key, f"{number:.6g}"))
-    return fixes
+    return list({(fix.field, fix.value): fix for fix in fixes}.values())

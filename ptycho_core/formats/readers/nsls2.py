@@ -119,11 +119,13 @@ def _good_pixels(store: Store, frame: tuple[int, ...], window: Window, settings:
 def _points(store: Store, n: int, settings: Settings) -> NDArray[np.float64]:
     shape = store.header(store.require("points")).shape
     told = f"'points' has shape {shape}, but there are {n} patterns; it must be (2, {n}), x then y"
-    if len(shape) != 2 or shape[0] != 2:
+    points = store.numbers("points")
+    if points.ndim != 2 or 2 not in shape:
         raise InputError(f"{store.path}: {told}")
-    if shape[1] != n:
-        fields.check_pairs(f"{store.path}: {told}", "points", shape[1], n, settings)
-    return fields.as_many(fields.check_finite(store, "points", store.numbers("points").T, settings), n).T
+    each = points if shape[1] == 2 != shape[0] else points.T
+    if len(each) != n:
+        fields.check_pairs(f"{store.path}: {told}", "points", len(each), n, settings)
+    return fields.as_many(fields.check_finite(store, "points", each, settings), n).T
 
 
 def _foreshortening(store: Store, settings: Settings, notes: list[str]) -> float:
@@ -132,8 +134,8 @@ def _foreshortening(store: Store, settings: Settings, notes: list[str]) -> float
     |cos angle| up to 45 degrees, beyond that |sin angle|, reversed from -45 degrees down: what NSLS-II's programs do
     (``angle_correction_flag``, on by default in ptycho_gui; https://github.com/NSLS2/holoptycho, `PointProcessorOp`).
     """
-    angle = store.number("angle") if "angle" in store else 0.0
-    if angle == 0:
+    angle = settings.unless_answered("angle", lambda: store.number("angle"), ignore="ignore") if "angle" in store else 0
+    if not angle:
         return 1.0
     if settings.assume("angle", "correct", f"the sample is turned by {angle:g} degrees, x with it") == "ignore":
         return 1.0

@@ -175,11 +175,18 @@ class Store(ABC):
             return values.astype(dtype)
 
     def number(self, key: str) -> float:
-        """Return the only number of an array."""
-        values = self.numbers(key).ravel()
+        """Return the only number of an array, be it written as text."""
+        values = self._number_in_text(key) if self.header(key).dtype.kind in "OSU" else self.numbers(key).ravel()
         if values.size != 1 or not np.isfinite(values[0]):
             raise InputError(f"{self.path}: '{key}' must hold one finite number, it holds {describe_values(values)}")
         return float(values[0])
+
+    def _number_in_text(self, key: str) -> NDArray[np.float64]:
+        written = self.read(key).ravel()
+        try:
+            return np.array([float(one) for one in written[:1]] if written.size == 1 else [])
+        except ValueError:
+            raise InputError(f"{self.path}: '{key}' holds {str(written[0])[:40]!r}; it must be a number") from None
 
     def patterns(self, key: str, raster: bool = False) -> ArraySource:
         """Return the stack of patterns unread where the file allows it, with its declared shape checked.

@@ -283,7 +283,19 @@ def test_nsls2_turned_sample_shortens_x(tmp_path, degrees, factor):
 
 def test_nsls2_points_the_other_way_round(tmp_path):
     path = edited(tmp_path, "nsls2", lambda file: replace(file, "points", file["points"][()].T))
-    refused(path, r"'points' has shape \(12, 2\), but there are 12 patterns; it must be \(2, 12\), x then y")
+    np.testing.assert_allclose(read_scan(path).positions, read_scan(files.write(tmp_path, "nsls2")).positions)
+    path = edited(tmp_path, "nsls2", lambda file: replace(file, "points", file["points"][()].repeat(3, axis=0)))
+    refused(path, r"'points' has shape \(6, 12\), but there are 12 patterns; it must be \(2, 12\), x then y")
+
+
+@pytest.mark.parametrize("angle", [np.nan, "fifteen"])
+def test_an_angle_that_is_none_is_left_out_by_the_answer_that_is_named(tmp_path, angle):
+    path = edited(tmp_path, "nsls2", lambda file: replace(file, "angle", angle))
+    with pytest.raises(InputError, match="angle=ignore"):
+        read_scan(path)
+    assert_as_written(read_scan(path, settings={"angle": "ignore"}))
+    turned = edited(tmp_path, "nsls2", lambda file: replace(file, "angle", "15"))
+    assert "multiplied x by 0.9659 for the sample's angle of 15 degrees" in " ".join(read_scan(turned).history)
 
 
 # All of them

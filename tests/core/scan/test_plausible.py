@@ -24,9 +24,13 @@ def test_usual_measurements_are_plausible():
     [
         ("energy_ev", 8.0, "8000"),
         ("energy_ev", 8e-7, "8000"),  # a wavelength in angstrom, taken for metres
+        ("energy_ev", 8000 * 1.602176634e-19, "8000"),  # J
+        ("energy_ev", 8e12, "8000"),  # a wavelength in m, taken for nm
+        ("energy_ev", 1.549802e-7, "8000"),  # 8 keV, taken for a wavelength in m
         ("distance_m", 2000.0, "2"),
         ("detector_pixel_m", (75.0, 75.0), "7.5e-05"),
         ("detector_pixel_m", (0.075, 0.075), "7.5e-05"),
+        ("detector_pixel_m", (7.5e-11, 7.5e-11), "7.5e-05"),  # m, taken for micrometres
         ("object_pixel_m", (129.0, 129.0), "1.29e-07"),
     ],
 )
@@ -55,3 +59,10 @@ def test_a_plausible_number_that_makes_steps_too_small_is_offered_beside_the_uni
     assert problem.severity == "warning"
     assert "less than a pixel" in problem.message
     assert ("energy_ev", "8000") in [(fix.field, fix.value) for fix in problem.fixes]
+
+
+@pytest.mark.parametrize("energy_ev", [1.549802, 1549.802, 154.9802])
+def test_a_wavelength_for_an_energy_or_the_other_way_round_is_offered_as_what_it_is(energy_ev):
+    """1.55 angstrom for eV, for keV; 8 keV for a wavelength in nm."""
+    fixes = [(fix.field, fix.value) for problem in check_scan(scan(5.0, energy_ev=energy_ev)) for fix in problem.fixes]
+    assert any(field == "energy_ev" and abs(float(value) / 8000 - 1) < 1e-3 for field, value in fixes)
