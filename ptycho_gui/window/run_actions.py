@@ -50,7 +50,11 @@ class RunActions(QObject):
         """Say why neither a best picture nor a search can begin now; None where both can."""
         if reason := self._session.why_busy():
             return reason
-        return "Open a scan first." if self._session.loader.looked is None else self._why_no_folder()
+        looked = self._session.loader.looked
+        if looked is None:
+            return "Open a scan first."
+        left = (each for each in looked.problems if each.severity == "error" and not safe_fixes([each]))
+        return next((each.message for each in left), None) or self._why_no_folder()
 
     def why_not_start(self) -> str | None:
         """Say why no run can begin now with the settings as they are; None where one can."""

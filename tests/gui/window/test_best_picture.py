@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import find_runs
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -21,6 +22,16 @@ def scan(tmp_path):
     path = tmp_path / "scan.npz"
     write_scan(made.replace(patterns=patterns), path)
     return path
+
+
+def test_a_problem_that_nothing_safe_puts_right_is_why_it_cannot_begin(window, qtbot, scan, tmp_path):
+    far = read_scan(scan)
+    write_scan(far.replace(positions=far.positions * 40), tmp_path / "far.npz")
+    with qtbot.waitSignal(window.session.loader.opened):
+        window.open_path(tmp_path / "far.npz")
+    action = window.commands["best_picture"]
+    qtbot.waitUntil(lambda: "apart" in action.toolTip())
+    assert not action.isEnabled()
 
 
 @pytest.mark.timeout(900)
