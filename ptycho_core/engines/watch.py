@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import explain_write_errors
-from ptycho_core.base.errors import InputError, PtychoError
+from ptycho_core.base.errors import InputError, PtychoError, sentence_of
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
@@ -246,7 +246,7 @@ class _Watch:
         except Exception as error:  # whatever a file does to a library, the others go on
             _log.debug("%s cannot be opened yet: %s", arrival.path, error)
             if quiet:
-                self.write(dataclasses.replace(_line(arrival), remarks=_sentence(error)), "")
+                self.write(dataclasses.replace(_line(arrival), remarks=sentence_of(error)), "")
             return
         if closed or quiet:
             self.ending[name] = self.pool.submit(self.finish, arrival, source, content, lacking)
@@ -291,8 +291,8 @@ class _Watch:
         except Exception as error:
             if self.stopped():
                 return None
-            _log.warning("%s: %s", arrival.path, _sentence(error), exc_info=not isinstance(error, PtychoError))
-            return dataclasses.replace(line, remarks=_sentence(error)), ""
+            _log.warning("%s: %s", arrival.path, sentence_of(error), exc_info=not isinstance(error, PtychoError))
+            return dataclasses.replace(line, remarks=sentence_of(error)), ""
         verdict = verdict_in(metrics)
         reasons = list(verdict.reasons) if verdict else []
         line = dataclasses.replace(
@@ -342,9 +342,3 @@ def _line(arrival: Arrival) -> Line:
     """Return the line of a scan that failed so far."""
     date, (name, size, modified) = datetime.now(UTC).isoformat(timespec="seconds"), arrival.stamp
     return Line(date, name, FAILED, bytes=size, modified=modified)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, PtychoError):
-        return str(error)
-    return " ".join(f"internal error: {type(error).__name__}: {error}".split())
