@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning.pytorch.profilers import SimpleProfiler
 
 from ptycho_core.base.build_config import build_config
-from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.data import Amplitudes, Measurement, split
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, quiet_lightning
@@ -20,7 +20,7 @@ def timed_fit(engine: str, scan: Scan) -> dict[str, float]:
     config = build_config({"engine": engine, "val_fraction": 0.0, **_STEPS[engine]})
     with quiet_lightning(config):
         model = MODELS[engine].from_scan(scan, config)
-        data = ScanData(model, scan, split(len(scan), config), Amplitudes(scan))
+        data = ScanData(model, [Measurement(scan, Amplitudes(scan), split(len(scan), config))])
         trainer = build_trainer(config, callbacks=[])
         trainer.profiler = profiler = SimpleProfiler()
         trainer.fit(model, data)

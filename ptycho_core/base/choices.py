@@ -19,6 +19,18 @@ EPOCH_METRICS = ("poisson_train_loss_epoch", "poisson_val_loss", "mae_train_loss
 METRICS = (*STEP_METRICS, *EPOCH_METRICS)
 """Every metric that is logged, and so may be monitored."""
 
+
+def loss_of_scan(place: int) -> str:
+    """Return the name of the validation loss of one of several scans; ``place`` is 0 for the first."""
+    return f"poisson_val_loss_{place + 1}"
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a metric of this name is one of ours."""
+    stem, _, number = name.rpartition("_")
+    return name in METRICS or (stem == "poisson_val_loss" and number.isdigit())
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"max_epochs": 20},
     "standard": {},

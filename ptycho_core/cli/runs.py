@@ -54,7 +54,8 @@ def _print_table(rows: list[dict[str, Any]], title: str) -> None:
             best = f"free_misfit {row['free_misfit']:.4f}"
         epochs = f"{row['epochs']}/{row['max_epochs']}" if "epochs" in row else row["reason"]
         started = str(row.get("started", ""))[:16].replace("T", " ")
-        scan = Path(row.get("scan") or "").name
+        further = row.get("further_scans")
+        scan = Path(row.get("scan") or "").name + (f" and {len(further)} more" if further else "")
         verdict = row["verdict"]["level"] if row.get("verdict") else ""
         note = str(row.get("note", ""))
         table.add_row(row["folder"], row["status"], verdict, started, scan, row.get("preset", ""), epochs, best, note)
@@ -89,6 +90,7 @@ def _row(found: Found) -> dict[str, Any]:
     return row | {
         "started": found.started.isoformat(),
         "scan": str(found.scan.path) if found.scan.path else None,
+        "further_scans": [str(one.scan.path) if one.scan.path else None for one in found.further_scans],
         "preset": found.config.preset,
         "epochs": found.epochs_done,
         "max_epochs": found.config.max_epochs,

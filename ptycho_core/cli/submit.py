@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.runs.site import read_site
 
     folder = args.resume or args.output_dir
-    if folder is None or not (args.resume or args.train_data_file):
+    if folder is None or not (args.resume or train.names_scans(args)):
         raise InputError("ptycho submit needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
     settings = train.settings(args)
     config = resumed_config(resumable(folder), settings) if args.resume else build_config(settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptycho_core.base.build_config import build_config, check_used, read_settings
+from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import (
@@ -23,19 +24,37 @@ from ptycho_core.cli.arguments import (
 )
 from ptycho_core.cli.output import duration, print_json, report_problems, say, tell_verdict
 from ptycho_core.cli.parser import Parser
+from ptycho_core.cli.scans import named_scans
 
 if TYPE_CHECKING:
+    from ptycho_core.runs.reopening import RunScans
     from ptycho_core.runs.run import RunInfo
-    from ptycho_core.scan.scan import Scan
     from ptycho_core.scan.source import ScanSource
 
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.usage = (
-        "ptycho train --train_data_file SCAN --output_dir OUT [settings]\n       ptycho train --resume OUT [settings]"
+        "ptycho train --train_data_file SCAN --output_dir OUT [settings]\n"
+        "       ptycho train --scans LIST --output_dir OUT [settings]\n"
+        "       ptycho train --resume OUT [settings]"
     )
-    parser.add_argument("--train-data-file", type=Path, metavar="SCAN", help="the scan to train on")
+    parser.add_argument(
+        "--train-data-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="SCAN",
+        help="the scan to train on; given several times, or a folder of scans, one network is trained on all of them",
+    )
+    parser.add_argument(
+        "--scans",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="LIST",
+        help="text file that names scans and folders to train on, one a line",
+    )
     parser.add_argument("--test-data-file", type=Path, metavar="SCAN", help="another scan, to validate on")
     parser.add_argument("--output-dir", type=Path, metavar="OUT", help="folder for all that the run makes")
     parser.add_argument("--resume", type=Path, metavar="OUT", help="go on with the run in this folder")
@@ -52,11 +71,11 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, print what came of it."""
     first = _is_first_process()
-    config, scan, test_scan = _read_resumed(args, first) if args.resume else _read_new(args, first)
+    config, scans = _read_resumed(args, first) if args.resume else _read_new(args, first)
     from ptycho_core.inspection.run_checks import check_run
 
     unused = check_used(given_knobs(args, KNOBS), config.engine)
-    if first and report_problems(check_run(config, scan, test_scan) + unused):
+    if first and report_problems(check_run(config, scans.first, scans.test, scans.further) + unused):
         return 2
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
@@ -65,9 +84,10 @@ def run(args: argparse.Namespace) -> int:
     with progress(config.quiet) as events, stopped_by_signals(first) as stop:
         info = train(
             config,
-            scan,
+            scans.first,
             args.resume or args.output_dir,
-            test_scan=test_scan,
+            test_scan=scans.test,
+            further_scans=scans.further,
             events=events,
             stop=stop,
             command=shlex.join(args.words),
@@ -89,19 +109,28 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     return {**(read_settings(args.config) if args.config else {}), **given_knobs(args, KNOBS)}
 
 
-def _read_new(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
-    if not (args.train_data_file and args.output_dir):
+def names_scans(args: argparse.Namespace) -> bool:
+    """Return whether a scan to train on was named."""
+    return bool(args.train_data_file or args.scans)
+
+
+def _read_new(args: argparse.Namespace, first: bool) -> tuple[Config, RunScans]:
+    if not (names_scans(args) and args.output_dir):
         raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
+    paths = named_scans(args.train_data_file, args.scans)
+    if len(paths) > 1 and args.positions:
+        raise InputError(f"--positions {args.positions} is of one scan, and {len(paths)} are named: leave it out")
     config = build_config(settings(args))
     refuse_accelerator(config.accelerator)
     from ptycho_core.preprocessing import open_scan
+    from ptycho_core.runs.reopening import RunScans
     from ptycho_core.runs.run import refuse_folder
 
     if first:  # the others find the run of the first one there
         refuse_folder(args.output_dir)
-    scan = open_scan(as_set(given_source(args, args.train_data_file, args.positions), config))
+    scan, *further = (open_scan(as_set(given_source(args, path, args.positions), config)) for path in paths)
     test = open_scan(as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
-    return config, scan, test
+    return config, RunScans(scan, tuple(further), test)
 
 
 def as_set(source: ScanSource, config: Config) -> ScanSource:
@@ -111,18 +140,17 @@ def as_set(source: ScanSource, config: Config) -> ScanSource:
     return dataclasses.replace(source, settings={"propagator": config.propagator, **source.settings})
 
 
-def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, Scan, Scan | None]:
+def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, RunScans]:
     if args.output_dir or reads_as_given(args):
         raise InputError("--resume goes on in its own folder and reads the scan as before: leave out the other flags")
     from ptycho_core.runs.record import read_run
-    from ptycho_core.runs.recorded_scan import open_recorded
+    from ptycho_core.runs.reopening import open_scans
     from ptycho_core.runs.run import resumable, resumed_config
 
     info = resumable(args.resume) if first else read_run(args.resume)  # which the first one has begun again by now
     config = resumed_config(info, settings(args))
     refuse_accelerator(config.accelerator)
-    test = open_recorded(info.test_scan, args.test_data_file) if info.test_scan else None
-    return config, open_recorded(info.scan, args.train_data_file), test
+    return config, open_scans(info, named_scans(args.train_data_file, args.scans), args.test_data_file)
 
 
 def report(info: RunInfo, as_json: bool) -> None:
@@ -147,6 +175,9 @@ def report(info: RunInfo, as_json: bool) -> None:
             }
         )
     say(f"{info.status}: {info.reason} ({info.epochs_done} epochs, {duration(seconds)})  {figures(info.metrics)}")
+    for place, name in enumerate(info.scan_names if info.further_scans else ()):
+        if (loss := info.metrics.get(loss_of_scan(place))) is not None:
+            say(f"{loss_of_scan(place)} {loss:.4f}: {name}")
     for message in (*info.rollbacks, *(check["message"] for check in info.checks.values())):
         say(message)
     tell_verdict(info.verdict)

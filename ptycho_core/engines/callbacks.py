@@ -13,7 +13,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from ptycho_core.base import events
-from ptycho_core.base.choices import METRICS
+from ptycho_core.base.choices import is_metric
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
 
@@ -113,7 +113,7 @@ class Report(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch and its validation are done."""
         elapsed = time.monotonic() - self.started
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in METRICS}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if is_metric(name)}
         self.emit(events.EpochDone(trainer.current_epoch, trainer.global_step, metrics, elapsed))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

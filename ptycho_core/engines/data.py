@@ -1,11 +1,9 @@
-"""Batches of patterns: which are dealt, on which canvas, and their data, never a copy more than needed."""
+"""Scans as engines take them: their amplitudes, parts and canvases, and batches, never a copy more than needed."""
 
 from __future__ import annotations
 
 import copy
-import itertools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,19 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ptycho_core.base.config import Config
 from ptycho_core.engines.physics import capped
 from ptycho_core.engines.propagators import propagator_of
 from ptycho_core.inspection.memory import HIDDEN_AT_ONCE, IN_MEMORY_BYTES
-from ptycho_core.scan.grouping import (
-    GroupingPlan,
-    Neighborhoods,
-    groups_per_step,
-    merged_groups,
-    patterns_per_step,
-)
 from ptycho_core.scan.scan import Masks, Scan
 
 REGION = HIDDEN_AT_ONCE
@@ -45,12 +36,13 @@ class Deal(NamedTuple):
     """What a sampler deals: groups of patterns and their canvas.
 
     ``groups`` (g, c) are places in the scan; the first ``hidden`` of each group are kept from the model, which has to
-    predict them.
+    predict them. ``scan`` is the number of the `Measurement` that they are of.
     """
 
     groups: NDArray[np.int64]
     canvas: Placed
     hidden: int = 0
+    scan: int = 0
 
 
 class Batch(NamedTuple):
@@ -59,7 +51,7 @@ class Batch(NamedTuple):
     ``amplitude`` (g, c, N, N), as the propagator has it; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
     ``indexes`` (g, c), the patterns' places in the scan. The first ``hidden`` patterns of each group are to be
     predicted. ``piece`` is the shape of a piece of the canvas that holds the windows of any of the groups. ``weight``
-    is as `Measured` has it of all patterns one after another.
+    is as `Measured` has it of all patterns one after another. ``scan`` is that of the deal.
     """
 
     amplitude: Tensor
@@ -69,6 +61,7 @@ class Batch(NamedTuple):
     piece: tuple[int, int]
     hidden: int = 0
     weight: Tensor | None = None
+    scan: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,11 +112,13 @@ class Amplitudes:
     home
         The accelerator that all of them are kept on, where batches are made of them without the processor; None keeps
         them in memory if they are few, else every batch is read.
+    most
+        Bytes that are few; None for `IN_MEMORY_BYTES`.
     """
 
-    def __init__(self, scan: Scan, home: torch.device | None = None) -> None:
+    def __init__(self, scan: Scan, home: torch.device | None = None, most: int | None = None) -> None:
         self._scan, self._arranged = scan, propagator_of(scan).arranged
-        self.home = home
+        self.home, self._most = home, IN_MEMORY_BYTES if most is None else most
         self.kept: tuple[Tensor, Tensor | None] | None = None
         """Amplitudes of all patterns and, as booleans, which pixels are good."""
         if home is not None:
@@ -133,7 +128,7 @@ class Amplitudes:
 
     @property
     def _is_small(self) -> bool:
-        return self._scan.patterns.nbytes <= IN_MEMORY_BYTES
+        return self._scan.patterns.nbytes <= self._most
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Measured:
         """What was measured of these patterns, where it is kept."""
@@ -176,26 +171,83 @@ class Amplitudes:
         return amplitude, good if good is not None or there is None else there.to(home)
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """A scan, what was measured of it, and which of its patterns train, validate and stay free.
+
+    ``beam`` is the place, among the scans of a run, of the one whose probe, background and brightness it has.
+    """
+
+    scan: Scan
+    amplitudes: Amplitudes
+    parts: Split
+    beam: int = 0
+
+
+def measure(
+    scans: Sequence[Scan], parts: Sequence[Split], home_of: Callable[[Scan], torch.device | None]
+) -> list[Measurement]:
+    """Return scans of a run with their patterns, of which memory keeps what fits together.
+
+    ``home_of`` says which accelerator, if any, has room for all patterns of a scan, when it is its turn.
+    """
+    found, left = [], IN_MEMORY_BYTES
+    for beam, (scan, of_scan) in enumerate(zip(scans, parts, strict=True)):
+        amplitudes = Amplitudes(scan, home_of(scan), left)
+        if amplitudes.kept is not None and amplitudes.home is None:
+            left -= scan.patterns.nbytes
+        found.append(Measurement(scan, amplitudes, of_scan, beam))
+    return found
+
+
+class TrainingScans:
+    """The scans that an epoch trains on, and their numbers, which go on from epoch to epoch.
+
+    Parameters
+    ----------
+    measured
+        The scans.
+    """
+
+    def __init__(self, measured: Sequence[Measurement]) -> None:
+        self._measured = measured
+
+    def __len__(self) -> int:
+        return len(self._measured)
+
+    def __getitem__(self, number: int) -> Measurement:
+        """Return the scan of a number: place + epoch times how many there are."""
+        return self._measured[number % len(self)]
+
+    @property
+    def dealt(self) -> list[tuple[Scan, NDArray[np.int64]]]:
+        """Where the patterns lie, and which of them train, at each place."""
+        return [(one.scan, one.parts.train) for one in self._measured]
+
+    @property
+    def at_home(self) -> bool:
+        """Whether patterns of any lie on an accelerator."""
+        return any(one.amplitudes.home is not None for one in self._measured)
+
+
 class PatternDataset(Dataset[Batch]):
     """Turns deals into batches.
 
     Parameters
     ----------
-    amplitudes
-        Of the whole scan.
-    positions
-        (n, 2) of the whole scan.
+    scans
+        By the numbers of deals.
     """
 
-    def __init__(self, amplitudes: Amplitudes, positions: NDArray[np.float64]) -> None:
-        self.amplitudes, self.positions = amplitudes, positions
+    def __init__(self, scans: TrainingScans) -> None:
+        self.scans = scans
 
     def __getitem__(self, deal: Deal) -> Batch:
         """Return the batch of a deal."""
-        groups = deal.groups
-        amplitude, weight = self.amplitudes[groups.reshape(-1)]
+        groups, one = deal.groups, self.scans[deal.scan]
+        amplitude, weight = one.amplitudes[groups.reshape(-1)]
         # From the canvas' origin first: float32 is too coarse for positions far from 0.
-        positions = (self.positions[groups] - deal.canvas.origin).astype(np.float32)
+        positions = (one.scan.positions[groups] - deal.canvas.origin).astype(np.float32)
         return Batch(
             amplitude.view(*groups.shape, *amplitude.shape[1:]),
             torch.from_numpy(positions),
@@ -204,6 +256,7 @@ class PatternDataset(Dataset[Batch]):
             piece_of(positions, amplitude.shape[-1]),
             deal.hidden,
             weight,
+            deal.scan,
         )
 
 
@@ -241,113 +294,3 @@ def scan_canvas(scan: Scan, config: Config | None = None) -> Placed:
     origin, (height, width) = canvas_around(scan.positions, scan.size)
     wider = -(-2 * margin // CANVAS_MULTIPLE) * CANVAS_MULTIPLE
     return Placed(origin - margin, (height + wider, width + wider))
-
-
-class EpochSampler(Sampler[Deal]):
-    """Deals an epoch's batches of training patterns, by seed and epoch alone.
-
-    Parameters
-    ----------
-    rank, world
-        Which part of each epoch's batches is ours.
-    """
-
-    def __init__(self, seed: int, *, rank: int, world: int) -> None:
-        self.seed, self.rank, self.world = seed, rank, world
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning says which epoch comes next."""
-        self.epoch = epoch
-
-    def generator(self) -> np.random.Generator:
-        """Return the epoch's, alike in all processes."""
-        return np.random.default_rng([self.seed, self.epoch])
-
-
-class GroupSampler(EpochSampler):
-    """Deals groups of neighbours on the canvas of the scan.
-
-    Parameters
-    ----------
-    scan
-        To train on.
-    rows
-        Patterns to draw from.
-    config
-        gridsize, neighbor_count, n_groups, batch_size and seed.
-    rank, world
-        As for `EpochSampler`.
-    """
-
-    def __init__(self, scan: Scan, rows: NDArray[np.int64], config: Config, *, rank: int, world: int) -> None:
-        super().__init__(config.seed, rank=rank, world=world)
-        self.canvas, self.rows = scan_canvas(scan), rows
-        self.neighborhoods = Neighborhoods(scan.positions[rows])
-        self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
-        self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
-        self.batch_size = min(config.batch_size or groups_per_step(self.n_groups), self.n_groups)
-
-    def __len__(self) -> int:
-        return max(1, self.n_groups // self.batch_size // self.world)
-
-    def __iter__(self) -> Iterator[Deal]:
-        count = len(self) * self.world * self.batch_size
-        batches = merged_groups(self.neighborhoods, self.plan, count, self.batch_size, self.generator())
-        for groups in itertools.islice(batches, self.rank, None, self.world):  # every rank draws the same
-            yield Deal(self.rows[groups], self.canvas)
-
-
-class PatternSampler(EpochSampler):
-    """Deals single patterns, each once in an epoch, on one canvas.
-
-    Parameters
-    ----------
-    canvas
-        Of all patterns.
-    rows
-        Patterns to draw from.
-    config
-        n_groups, batch_size and seed.
-    rank, world
-        As for `EpochSampler`.
-    """
-
-    def __init__(self, canvas: Placed, rows: NDArray[np.int64], config: Config, *, rank: int, world: int) -> None:
-        super().__init__(config.seed, rank=rank, world=world)
-        self.canvas, self.rows = canvas, rows
-        self.count = min(config.n_groups or len(rows), len(rows))
-        self.batch_size = min(config.batch_size or patterns_per_step(self.count), self.count)
-
-    def __len__(self) -> int:
-        return math.ceil(self.count / self.batch_size / self.world)
-
-    def __iter__(self) -> Iterator[Deal]:
-        order = self.generator().permutation(self.rows)[: self.count]
-        count = len(self) * self.world
-        # Every process needs as many batches, and a pattern in each: where they do not suffice, some come again.
-        for batch in np.array_split(np.resize(order, max(self.count, count)), count)[self.rank :: self.world]:
-            yield Deal(batch[None], self.canvas)
-
-
-class FixedSampler(Sampler[Deal]):
-    """Deals the same batches every time, shared by the processes."""
-
-    def __init__(self, deals: Iterable[Deal], *, rank: int, world: int) -> None:
-        everything = list(deals)
-        # The processes wait for each other at every batch, so each takes as many, some of them again if need be.
-        ours = range(rank, math.ceil(len(everything) / world) * world, world)
-        self.deals = [everything[number % len(everything)] for number in ours]
-
-    def __len__(self) -> int:
-        return len(self.deals)
-
-    def __iter__(self) -> Iterator[Deal]:
-        yield from self.deals
-
-
-def chunks(hidden: NDArray[np.int64], canvas: Placed) -> Iterator[Deal]:
-    """Deal patterns to be predicted from an object that is there already."""
-    for start in range(0, len(hidden), REGION):
-        some = hidden[start : start + REGION]
-        yield Deal(some[None], canvas, some.size)

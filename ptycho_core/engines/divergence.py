@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from ptycho_core.base.errors import TrainingError
 from ptycho_core.base.events import Cancelled, EventHandler, RolledBack
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas, Some, middle
-from ptycho_core.engines.data import Batch
+from ptycho_core.engines.data import Batch, Measurement
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.step_log import Glances
@@ -76,13 +77,20 @@ class RollBack(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ScanData)
         assert isinstance(pl_module, Model)
-        validates = len(data.parts.validation) > 0
+        validates = data.test is None and data.validates
         self.column = "poisson_val_loss" if validates else "poisson_train_loss_epoch"
         if math.isnan(self.nothing):
-            rows = middle(data.scan, data.parts.validation if validates else data.parts.train, _PATTERNS)
-            canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, pl_module.device, pl_module.config)
-            self.nothing = _deviance_of_nothing(pl_module, canvas)
-            self.mean = _deviance_of_mean(canvas, canvas.only(middle(data.scan, data.parts.train, _PATTERNS)))
+            patterns = [len(one.parts.validation if validates else one.parts.train) for one in data.recorded]
+            found = [self._without(pl_module, one, validates) for one in data.recorded]
+            self.nothing, self.mean = np.average(found, axis=0, weights=patterns).tolist()
+
+    def _without(self, model: Model, one: Measurement, validates: bool) -> tuple[float, float]:
+        """Return the deviance of a scan's patterns without an object, and that of their mean."""
+        model = model.of_scan(one.beam)
+        rows = middle(one.scan, one.parts.validation if validates else one.parts.train, _PATTERNS)
+        canvas = Canvas.of_scan(one.scan, one.amplitudes, rows, model.device, model.config)
+        seen = canvas.only(middle(one.scan, one.parts.train, _PATTERNS))
+        return _deviance_of_nothing(model, canvas), _deviance_of_mean(canvas, seen)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: a resumed run has its state by now."""

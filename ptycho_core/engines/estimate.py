@@ -49,6 +49,10 @@ class Held:
     log_gain: Tensor
     propagator: Propagator
 
+    def gain(self, rows: Tensor) -> Tensor | None:
+        """Return the brightness (b,) of patterns at these places; None where it is 1 for all."""
+        return self.log_gain[rows].exp() if len(self.log_gain) else None
+
     def dimmed(self, part: float) -> Held:
         """Return the same with this part of the light."""
         return Held(self.probe * math.sqrt(part), self.background * part, self.log_gain, self.propagator)

@@ -26,7 +26,7 @@ from ptycho_core.base.events import (
 )
 from ptycho_core.engines.callbacks import Obey, Report
 from ptycho_core.engines.canvas import Canvas, middle
-from ptycho_core.engines.data import Amplitudes, Split, scan_canvas
+from ptycho_core.engines.data import Amplitudes, Measurement, Split, scan_canvas
 from ptycho_core.engines.divergence import RollBack
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
@@ -301,7 +301,7 @@ def _fit(
     model.terse = True
     seconds = model.config.preview_seconds
     report = Report(told, picture if seconds else None, seconds)
-    data = ScanData(model, scan, Split(parts.train, parts.validation[:0], parts.free), amplitudes)
+    data = ScanData(model, [Measurement(scan, amplitudes, Split(parts.train, parts.validation[:0], parts.free))])
     trainer = build_trainer(model.config, callbacks=[StepLog(), RollBack(told), report, obey, *callbacks])
     trainer.fit(model, data)
     return trainer

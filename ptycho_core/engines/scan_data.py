@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from ptycho_core.engines.data import Amplitudes, Batch, Deal, PatternDataset, Split, as_it_is, split
-from ptycho_core.engines.device_memory import home_of_patterns
+from ptycho_core.engines.data import Batch, Deal, Measurement, PatternDataset, TrainingScans, as_it_is
 from ptycho_core.engines.models.base import Model
-from ptycho_core.scan.scan import Scan
+from ptycho_core.engines.samplers import FixedSampler, ScansInTurn, chunks
 
 
 class ScanData(L.LightningDataModule):
@@ -22,36 +22,37 @@ class ScanData(L.LightningDataModule):
     ----------
     model
         Deals the batches, and has the config of the run.
-    scan
-        To train on.
-    parts
-        Which of its patterns train and validate.
-    amplitudes
-        Of the scan.
-    test_scan
-        To validate on in place of a part of ``scan``.
+    recorded
+        The scans to train on.
+    test
+        To validate on in place of parts of these.
     """
 
-    def __init__(
-        self, model: Model, scan: Scan, parts: Split, amplitudes: Amplitudes, test_scan: Scan | None = None
-    ) -> None:
+    def __init__(self, model: Model, recorded: Sequence[Measurement], test: Measurement | None = None) -> None:
         super().__init__()
-        self.model, self.scan, self.parts, self.amplitudes = model, scan, parts, amplitudes
-        self.test_scan = test_scan
+        self.model, self.recorded, self.test = model, recorded, test
+        self.find()
+
+    def find(self) -> None:
+        """Take the scans to train on as the model has found them."""
+        scans = ((one, self.model.as_found(one.scan, one.beam)) for one in self.recorded)
+        self.measured = [dataclasses.replace(one, scan=scan) for one, scan in scans]
+        self.training: TrainingScans = self.model.training_scans(self.measured)
+
+    @property
+    def first(self) -> Measurement:
+        """The first scan, or the only one."""
+        return self.measured[0]
+
+    @property
+    def validated(self) -> Sequence[Measurement]:
+        """The scans to validate on."""
+        return self.measured if self.test is None else [self.test]
 
     @property
     def validates(self) -> bool:
         """Whether there is anything to validate on."""
-        return self.test_scan is not None or len(self.parts.validation) > 0
-
-    @functools.cached_property
-    def validation_set(self) -> tuple[Scan, Amplitudes, Split]:
-        """The scan to validate on, its amplitudes, and which of its patterns are hidden or may be seen."""
-        if self.test_scan is None:
-            return self.scan, self.amplitudes, self.parts
-        config = self.model.config.replace(val_fraction=self.model.config.val_fraction or 0.05, free_fraction=0.0)
-        home = home_of_patterns(config, self.test_scan, self.device)
-        return self.test_scan, Amplitudes(self.test_scan, home), split(len(self.test_scan), config)
+        return any(len(one.parts.validation) for one in self.validated)
 
     @property
     def device(self) -> torch.device:
@@ -64,27 +65,31 @@ class ScanData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The batches of an epoch."""
-        dataset = PatternDataset(self.amplitudes, self.scan.positions)
-        sampler = self.model.sampler(self.scan, self.parts.train, **self._world())
-        return self._loader(dataset, sampler, self.model.config.num_workers)
+        self.find()  # a resumed run has its state by now
+        samplers = [self.model.sampler(scan, rows, **self._world()) for scan, rows in self.training.dealt]
+        config = self.model.config
+        return self._loader(self.training, ScansInTurn(samplers, config.seed), config.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Hidden patterns, and those that they are predicted from."""
+        """Hidden patterns, scan by scan, to be predicted from those that train."""
         if not self.validates:
             return []
-        scan, amplitudes, parts = self.validation_set
-        sampler = self.model.validation_sampler(self.scan, scan, parts, **self._world())
+        deals = [
+            deal
+            for place, one in enumerate(self.validated)
+            for deal in chunks(one.parts.validation, self.model.validation_canvas(self.first.scan, one.scan), place)
+        ]
         # A few batches are read before another process has started.
-        return self._loader(PatternDataset(amplitudes, scan.positions), sampler, 0)
+        return self._loader(TrainingScans(self.validated), FixedSampler(deals, **self._world()), 0)
 
-    def _loader(self, dataset: PatternDataset, sampler: Sampler[Deal], workers: int) -> DataLoader[Batch]:
-        config, at_home = self.model.config, dataset.amplitudes.home is not None
-        if at_home:  # what lies on an accelerator needs no other process, nor memory that it may read
+    def _loader(self, scans: TrainingScans, sampler: Sampler[Deal], workers: int) -> DataLoader[Batch]:
+        config = self.model.config
+        if scans.at_home:  # what lies on an accelerator needs no other process, nor memory that it may read
             workers, pinned = 0, False
         else:
             pinned = self.device.type == "cuda" if config.pin_memory is None else config.pin_memory
         return DataLoader(
-            dataset,
+            PatternDataset(scans),
             batch_size=None,
             sampler=sampler,
             num_workers=workers,

@@ -21,6 +21,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, TrainingError, raise_errors, sentence_of
 from ptycho_core.base.events import Cancelled, Event, EventHandler, Status, StopToken
 from ptycho_core.base.file_state import changed_since
+from ptycho_core.engines.beginning import Beginning
 from ptycho_core.engines.callbacks import (
     BestCheckpoints,
     LastCheckpoint,
@@ -31,17 +32,13 @@ from ptycho_core.engines.callbacks import (
 from ptycho_core.engines.canvas import Canvas, middle, middle_parts
 from ptycho_core.engines.checkpoints import initial_model
 from ptycho_core.engines.choice import choose_picture, solver_of
-from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.data import Amplitudes, Measurement, measure, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.failures import explained
 from ptycho_core.engines.loggers import build_loggers, check_loggers, drop_rows_from
-from ptycho_core.engines.mode_count import choose_modes
-from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
-from ptycho_core.engines.models.start import scan_summary
-from ptycho_core.engines.polish import warm_start, warms_up_on_all
-from ptycho_core.engines.probe_search import search_probe
+from ptycho_core.engines.polish import warms_up_on_all
 from ptycho_core.engines.refinement_check import check_refinement
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.signs import signs_of, signs_of_run
@@ -51,8 +48,9 @@ from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.run_checks import check_run
 from ptycho_core.quality.verdict import judge, judge_nothing
 from ptycho_core.runs.job import refuse_job
-from ptycho_core.runs.record import CHECKPOINTS, WARM_START, RunInfo, read_run
-from ptycho_core.runs.recorded_scan import open_recorded, record_scan
+from ptycho_core.runs.record import CHECKPOINTS, FurtherScan, RunInfo, read_run
+from ptycho_core.runs.recorded_scan import record_scan
+from ptycho_core.runs.reopening import open_scans
 from ptycho_core.runs.requests import reachable
 from ptycho_core.runs.run import Run, resumable, resume_run, resumed_config, start_run
 from ptycho_core.scan.scan import Scan
@@ -72,6 +70,7 @@ def train(
     output_dir: str | Path,
     *,
     test_scan: Scan | None = None,
+    further_scans: Sequence[Scan] = (),
     events: EventHandler = lambda event: None,
     stop: StopToken | None = None,
     command: str = "",
@@ -89,7 +88,10 @@ def train(
     output_dir
         The run directory; an earlier run in it is set aside, or gone on with if ``resume``.
     test_scan
-        To validate on; a part of ``scan`` where None.
+        To validate on; a part of each scan where None.
+    further_scans
+        To train the network on too, each with its own probe, positions and brightness; of the same N as ``scan``,
+        which is the one that is shown, judged and reconstructed.
     events
         Gets the events, in this thread; exactly one of them is terminal once the run has begun.
     stop
@@ -115,7 +117,7 @@ def train(
     """
     folder = Path(output_dir).absolute()
     refuse_job(folder)
-    problems = check_run(config, scan, test_scan) + check_disk(config, scan, folder)
+    problems = check_run(config, scan, test_scan, further_scans) + check_disk(config, scan, folder)
     raise_errors(problems)
     for problem in problems:
         _log.warning("%s", problem.message)
@@ -123,7 +125,8 @@ def train(
     if accelerator == "cpu" and precision_of(config) == "16-mixed":
         raise InputError("precision 16-mixed needs a GPU: on the CPU take bf16-mixed or 32-true")
     initial = None if resume else initial_model(config)
-    run = _Training(config, scan, folder, test_scan, events, stop or StopToken(), device, callbacks, initial)
+    scans = [scan, *further_scans]
+    run = _Training(config, scans, folder, test_scan, events, stop or StopToken(), device, callbacks, initial)
     with quiet_lightning(config):
         return run.go(command, resume)
 
@@ -131,7 +134,7 @@ def train(
 def resume(
     folder: str | Path,
     *,
-    scan_file: str | Path | None = None,
+    scan_file: str | Path | Sequence[str | Path] | None = None,
     test_scan_file: str | Path | None = None,
     events: EventHandler = lambda event: None,
     stop: StopToken | None = None,
@@ -145,7 +148,7 @@ def resume(
     folder
         The run directory.
     scan_file, test_scan_file
-        Where the scans are now, if they have moved.
+        Where the scans are now, if they have moved: of several in any order, and only those that have.
     events, stop, callbacks
         As for `train`.
     changes
@@ -165,20 +168,19 @@ def resume(
     """
     info = resumable(Path(folder))
     config = resumed_config(info, decode_fields(Config, changes, "resume"))
+    moved = [scan_file] if isinstance(scan_file, str | Path) else scan_file or ()
+    scans = open_scans(info, [Path(path) for path in moved], None if test_scan_file is None else Path(test_scan_file))
     return train(
         config,
-        open_recorded(info.scan, _path(scan_file)),
+        scans.first,
         info.folder,
-        test_scan=open_recorded(info.test_scan, _path(test_scan_file)) if info.test_scan else None,
+        test_scan=scans.test,
+        further_scans=scans.further,
         events=events,
         stop=stop,
         resume=True,
         callbacks=callbacks,
     )
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 class _Training:
@@ -187,7 +189,7 @@ class _Training:
     def __init__(
         self,
         config: Config,
-        scan: Scan,
+        scans: Sequence[Scan],
         folder: Path,
         test_scan: Scan | None,
         events: EventHandler,
@@ -196,12 +198,12 @@ class _Training:
         callbacks: Sequence[L.Callback],
         initial: Model | None,
     ) -> None:
-        self.config, self.scan, self.folder, self.test_scan = config, scan, folder, test_scan
+        self.config, self.scans, self.folder, self.test_scan = config, scans, folder, test_scan
         self.events, self.token, self.device, self.callbacks = events, token, device, callbacks
         self.initial = initial
         deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
         self.obey = Obey(token, deadline)
-        self.parts = split(len(scan), config, validate=test_scan is None)
+        self.parts = [split(len(scan), config, validate=test_scan is None) for scan in scans]
         self.run: Run | None = None
         self.last: LastCheckpoint | None = None
         self.best: BestCheckpoints | None = None
@@ -247,51 +249,60 @@ class _Training:
             run = resume_run(self.folder, config=self.config, command=command)
             if self.best is not None:
                 self.best.take_up(run.info.checkpoints)
-        else:
-            run = start_run(
-                self.folder,
-                config=self.config,
-                scan=record_scan(self.scan),
-                test_scan=record_scan(self.test_scan) if self.test_scan else None,
-                command=command,
-            )
-        run.update(
-            free_indexes=tuple(map(int, self.parts.free)), validation_indexes=tuple(map(int, self.parts.validation))
+            return run
+        indexes = [(tuple(parts.free.tolist()), tuple(parts.validation.tolist())) for parts in self.parts]
+        further = zip(map(record_scan, self.scans[1:]), indexes[1:], strict=True)
+        run = start_run(
+            self.folder,
+            config=self.config,
+            scan=record_scan(self.scans[0]),
+            test_scan=record_scan(self.test_scan) if self.test_scan else None,
+            further_scans=tuple(FurtherScan(scan, *of_scan) for scan, of_scan in further),
+            command=command,
         )
+        free, validation = indexes[0]
+        run.update(free_indexes=free, validation_indexes=validation)
         return run
 
     def _train(self, trainer: L.Trainer, resume: bool) -> None:
         self.emit(happenings.StageChanged(happenings.Stage.LOADING))
         checkpoint, first_epoch = self._take_up() if resume else (None, 0)
         device = trainer.strategy.root_device
-        raise_errors(check_device_memory(self.config, self.scan, device))
-        amplitudes = Amplitudes(self.scan, home_of_patterns(self.config, self.scan, device))
-        model = self._model(amplitudes, checkpoint is None, trainer.is_global_zero)
-        model.scan_summary = scan_summary(self.scan)
-        data = ScanData(model, self.scan, self.parts, amplitudes, self.test_scan)
+        raise_errors([problem for scan in self.scans for problem in check_device_memory(self.config, scan, device)])
+        measured = measure(self.scans, self.parts, lambda scan: home_of_patterns(self.config, scan, device))
+        beginning = Beginning(self.config, self.folder, self.obey, self.token, self.emit)
+        model = beginning.model(measured, self.initial, begins=checkpoint is None, warms_up=trainer.is_global_zero)
+        self.config = beginning.config
+        data = ScanData(model, measured, self._tested(device))
         data.trainer = trainer  # what it deals out depends on the number of processes
+        first = measured[0]
         if self.config.preview_seconds:
-            self.report.preview = lambda: model.preview(self.scan, amplitudes, self.parts.train)
+            self.report.preview = lambda: model.preview(first.scan, first.amplitudes, first.parts.train)
         self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
             raise Cancelled
-        self._check(model, amplitudes)
+        self._check(model, measured)
         if self.last is not None and not trainer.global_step:  # stopped before the first batch
             self.last.save(trainer)
         self._finish(*self._outcome(trainer, model))
 
-    def _check(self, fitted: Model, amplitudes: Amplitudes) -> None:
+    def _tested(self, device: torch.device) -> Measurement | None:
+        """Return the scan that validates in place of parts of the others, if there is one."""
+        if self.test_scan is None:
+            return None
+        config = self.config.replace(val_fraction=self.config.val_fraction or 0.05, free_fraction=0.0)
+        amplitudes = Amplitudes(self.test_scan, home_of_patterns(config, self.test_scan, device))
+        return Measurement(self.test_scan, amplitudes, split(len(self.test_scan), config))
+
+    def _check(self, network: Model, measured: Sequence[Measurement]) -> None:
         """Hold the best state against the validation patterns: which picture is kept, is it one, what would help."""
-        seen_rows, rows = middle_parts(self.scan, self.parts, SEEN_PATTERNS)
-        rows = middle(self.scan, rows, CHECKED_PATTERNS)
-        if self.run is None or self.token.stop_requested or not len(rows):
+        if self.run is None or self.token.stop_requested or not len(self.parts[0].validation):
             return
-        self.roll_back.take_best(fitted)
-        canvas = Canvas.of_scan(self.scan, amplitudes, rows, fitted.device, self.config)
-        seen = canvas.only(seen_rows)
-        object, epochs = fitted.object_of(seen), fitted.current_epoch + fitted.warm_start_epochs
-        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, self.parts)
+        self.roll_back.take_best(network)
+        canvas, seen = self._some_of(measured[0], network)
+        fitted, object, epochs = network, network.object_of(seen), network.current_epoch + network.warm_start_epochs
+        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, self.parts[0])
         if whole and (solver := solver_of(self.folder, canvas)):
             chosen = choose_picture(fitted, object, solver, canvas)
             self.emit(chosen)
@@ -302,9 +313,20 @@ class _Training:
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             self.emit(happenings.Judged(judge_nothing(why, self.config)))
             raise TrainingError(f"no picture came of it: {why}. The best state is kept")
+        for one in measured[1:] if epochs >= FEWEST_EPOCHS else ():
+            model, (kept, shown) = network.of_scan(one.beam), self._some_of(one, network)
+            if why := no_picture(model, model.object_of(shown), kept, shown):
+                raise TrainingError(f"no picture came of {one.scan.source.name}: {why}. The best state is kept")
         signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)
         signs = dataclasses.replace(signs, **signs_of_run(self.run.info))
         self.emit(happenings.Judged(judge(signs, self.config)))
+
+    def _some_of(self, one: Measurement, model: Model) -> tuple[Canvas, Canvas]:
+        """Return validation patterns of a scan's middle, and patterns that train, on its canvas."""
+        seen, rows = middle_parts(one.scan, one.parts, SEEN_PATTERNS)
+        rows = middle(one.scan, rows, CHECKED_PATTERNS)
+        canvas = Canvas.of_scan(one.scan, one.amplitudes, rows, model.device, self.config)
+        return canvas, canvas.only(seen)
 
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
@@ -324,42 +346,6 @@ class _Training:
         return happenings.RunStarted(
             str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch, earlier
         )
-
-    def _model(self, amplitudes: Amplitudes, begins: bool, first: bool) -> Model:
-        """Return the model to train, of a run that begins or goes on; the first of several processes warms it up."""
-        warm, chooses = begins and first, begins and self.config.probe_modes is None
-        scan = self.scan
-        # All processes choose the number of modes, and so need the same beam: their models have to be of one shape.
-        if (warm or chooses) and self.config.probe_search:
-            scan = self._with_probe(amplitudes)
-        if chooses:
-            scan = self._with_modes(scan, amplitudes)
-        model = MODELS[self.config.engine].from_scan(scan, self.config)
-        if self.initial is not None:
-            model.begin_as(self.initial)
-        if model.warm_start_epochs and warm and not self.token.stop_requested:
-            self.emit(happenings.StageChanged(happenings.Stage.WARMING_UP))
-            model.scan_summary = scan_summary(self.scan)
-            keep_as = self.folder / WARM_START if self.config.enable_checkpointing else None
-            warm_start(model, self.scan, amplitudes, self.parts, obey=self.obey, emit=self.emit, keep_as=keep_as)
-        return model
-
-    def _with_probe(self, amplitudes: Amplitudes) -> Scan:
-        """Return the scan with the beam that a search finds, if that is clearly better."""
-        if self.token.stop_requested:
-            return self.scan
-        self.emit(happenings.StageChanged(happenings.Stage.SEARCHING))
-        found = search_probe(self.scan, amplitudes, self.parts.train, stop=self.token)
-        self.emit(happenings.ProbeSearched(found.probe is not None, found.why))
-        return self.scan if found.probe is None else self.scan.replace(probe=found.probe)
-
-    def _with_modes(self, scan: Scan, amplitudes: Amplitudes) -> Scan:
-        """Choose the number of probe modes, and return the scan with as many, where there are several."""
-        self.emit(happenings.StageChanged(happenings.Stage.CHOOSING_MODES))
-        chosen = choose_modes(scan, amplitudes, self.config, self.parts, self.token)
-        self.emit(chosen.told)
-        self.config = self.config.replace(probe_modes=chosen.told.count)
-        return scan if chosen.probe is None else scan.replace(probe=chosen.probe)
 
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
@@ -397,7 +383,8 @@ class _Training:
     def _finish(self, status: Status, reason: str) -> None:
         if self.run is None:
             return
-        if not self.scan.growing and (changed := changed_since(self.scan.files)):
-            reason = f"{reason}; {changed}"
+        for scan in self.scans:
+            if not scan.growing and (changed := changed_since(scan.files)):
+                reason = f"{reason}; {changed}"
         best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
         self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 
 from ptycho_core.base.choices import ENGINES
@@ -13,12 +16,15 @@ from ptycho_core.inspection.probe_guess import initial_probe
 from ptycho_core.inspection.scan_checks import check_overlap, check_scan, median_step_px
 from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diameter
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.survey import survey_of
 
 PATTERNS_PER_VARIATION = 10
 """A mode by which the probe varies is as much to find as an object of that many patterns, at least."""
 
 
-def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list[Problem]:
+def check_run(
+    config: Config, scan: Scan, test_scan: Scan | None = None, further_scans: Sequence[Scan] = ()
+) -> list[Problem]:
     """Return what is wrong with a scan, with the settings, and between them.
 
     Parameters
@@ -29,15 +35,58 @@ def check_run(config: Config, scan: Scan, test_scan: Scan | None = None) -> list
         To train on.
     test_scan
         To validate on, or None to validate on a part of ``scan``.
+    further_scans
+        To train on too.
     """
-    probe = initial_probe(scan) if scan.probe is None else scan.probe
-    step = median_step_px(scan.positions)
-    return [
-        *check_scan(scan, step_px=step),
-        *check_overlap(scan, step, probe),
-        *_check_files(scan, test_scan),
+    problems = [
+        *_check_scan(scan),
+        *_check_files(scan, test_scan, *further_scans),
         *check_settings(config, scan, test_scan),
     ]
+    return problems + _check_further(config, scan, test_scan, further_scans, problems)
+
+
+def _check_scan(scan: Scan) -> list[Problem]:
+    probe = initial_probe(scan) if scan.probe is None else scan.probe
+    step = median_step_px(scan.positions)
+    return [*check_scan(scan, step_px=step), *check_overlap(scan, step, probe)]
+
+
+def _check_further(
+    config: Config, scan: Scan, test_scan: Scan | None, further_scans: Sequence[Scan], known: Sequence[Problem]
+) -> list[Problem]:
+    """Return what is wrong with further scans, beside what is known of the first one."""
+    if further_scans and ENGINES[config.engine].serves_one_scan:
+        other = next(name for name, engine in ENGINES.items() if not engine.serves_one_scan)
+        message = (
+            f"the {config.engine} engine fits one scan, and {1 + len(further_scans)} are given: leave out all but one, "
+            f"or take engine {other}"
+        )
+        return [Problem("engine", message, fixes=(Fix(f"engine {other}", "engine", other),))]
+    problems, before, said = [], [scan], {problem.message for problem in known}
+    for one in further_scans:
+        name = one.source.name
+        twin = next((other for other in before if _are_one(one, other)), None)
+        if one.size != scan.size:
+            message = (
+                f"the patterns of {name} have {one.size} pixels a side, those of {scan.source.name} {scan.size}: scans "
+                "that are trained on together need the same, so crop, pad or bin them, or leave one out"
+            )
+            problems.append(Problem("further_scans", message))
+        elif twin is not None:
+            message = f"{name} holds the patterns of {twin.source.name}: leave one of them out"
+            problems.append(Problem("further_scans", message))
+        else:
+            found = _check_scan(one) + check_settings(config, one, test_scan)
+            named = (dataclasses.replace(p, message=f"{name}: {p.message}") for p in found if p.message not in said)
+            problems += named
+        before.append(one)
+    return problems
+
+
+def _are_one(one: Scan, other: Scan) -> bool:
+    """Return whether two scans have the same patterns: as many, of the same counts one by one."""
+    return one.size == other.size and np.array_equal(survey_of(one).sums, survey_of(other).sums)
 
 
 def _check_files(*scans: Scan | None) -> list[Problem]:

@@ -38,6 +38,15 @@ PREVIOUS = "previous"
 
 
 @dataclass(frozen=True)
+class FurtherScan:
+    """A scan that a network is trained on beside the first, and its patterns that nothing sees, or that validate."""
+
+    scan: RecordedScan
+    free_indexes: tuple[int, ...]
+    validation_indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What a run directory tells of its run.
 
@@ -51,8 +60,10 @@ class RunInfo:
         The command line that does the same again.
     scan, test_scan
         On which it was trained, and which validated it in place of a part of that.
+    further_scans
+        On which it was trained too.
     free_indexes, validation_indexes
-        Places in the scan of the patterns that nothing saw, and of those that validated.
+        Places in ``scan`` of the patterns that nothing saw, and of those that validated.
     started, updated, ended
         Times, UTC.
     process
@@ -92,6 +103,7 @@ class RunInfo:
     started: datetime
     updated: datetime
     test_scan: RecordedScan | None = None
+    further_scans: tuple[FurtherScan, ...] = ()
     status: Status = Status.RUNNING
     reason: str = ""
     ended: datetime | None = None
@@ -110,6 +122,16 @@ class RunInfo:
     verdict: Verdict | None = None
     rollbacks: tuple[str, ...] = ()
     resumed: tuple[dict[str, str], ...] = ()
+
+    @property
+    def scan_names(self) -> list[str]:
+        """What the scans that it was trained on are called."""
+        return [one.path.name if one.path else "in memory" for one in self.recorded_scans]
+
+    @property
+    def recorded_scans(self) -> list[RecordedScan]:
+        """All scans that it was trained on, the first one first."""
+        return [self.scan, *(further.scan for further in self.further_scans)]
 
     @property
     def taken_s(self) -> float:

@@ -43,6 +43,7 @@ from ptycho_core.runs.record import (
     RECORD,
     WARM_START,
     BrokenRun,
+    FurtherScan,
     RunInfo,
     checkpoint_table,
     find_runs,
@@ -226,6 +227,7 @@ def start_run(
     scan: RecordedScan,
     command: str,
     test_scan: RecordedScan | None = None,
+    further_scans: tuple[FurtherScan, ...] = (),
 ) -> Run:
     """Make ``folder`` the directory of a new run; what an earlier one left moves to ``previous/version_<k>``.
 
@@ -235,8 +237,8 @@ def start_run(
         The output directory; made if it is missing.
     config, command
         Of the run.
-    scan, test_scan
-        On which it trains, and which validates it in place of a part of that.
+    scan, test_scan, further_scans
+        On which it trains, which validates it in place of a part of that, and which it trains on too.
 
     Raises
     ------
@@ -257,6 +259,7 @@ def start_run(
                 command=command,
                 scan=scan,
                 test_scan=test_scan,
+                further_scans=further_scans,
                 process=ProcessMark.current(),
                 log_version=_next_version(folder),
                 started=now,

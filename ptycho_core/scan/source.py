@@ -53,6 +53,11 @@ class ScanSource:
             raise InputError("the scan was not read from a file, so it cannot be read again: save it to one first")
         return self.path
 
+    @property
+    def name(self) -> str:
+        """What the scan is called in a sentence: its file's name."""
+        return self.path.name if self.path else "a scan in memory"
+
     def then(self, step: Step) -> ScanSource:
         """Return how the scan is read and preprocessed with one more step at the end."""
         return dataclasses.replace(self, steps=(*self.steps, step))

@@ -61,7 +61,8 @@ def _or_infinite(value: float | None) -> float:
 
 
 def _scan(info: RunInfo) -> str:
-    return info.scan.path.name if info.scan.path else "in memory"
+    first, *others = info.scan_names
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _settings(info: RunInfo) -> str:

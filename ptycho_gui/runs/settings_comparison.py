@@ -76,15 +76,19 @@ def _differences(first: RunInfo, second: RunInfo) -> list[tuple[str, str, str, s
         one, other = getattr(first.config, name), getattr(second.config, name)
         if one != other:
             rows.append((label_of(name), knob.help, _word(one, knob.none), _word(other, knob.none)))
-    if first.scan.sha256 != second.scan.sha256 or first.scan.history != second.scan.history:
+    if _seen(first) != _seen(second):
         one, other = _scan(first), _scan(second)
         alike = ", prepared in another way" if one == other else ""
         rows.append(("Scan", "The scan that was trained on, and what was done to it first", one, other + alike))
     return rows
 
 
+def _seen(info: RunInfo) -> list[tuple[str | None, tuple[str, ...]]]:
+    return [(one.sha256, one.history) for one in info.recorded_scans]
+
+
 def _scan(info: RunInfo) -> str:
-    return str(info.scan.path or "in memory")
+    return ", ".join(str(one.path or "in memory") for one in info.recorded_scans)
 
 
 def _word(value: object, none: str | None) -> str:

@@ -172,7 +172,7 @@ def read_by(words, source, folder):
     program, *flags = words
     args = cli.parse(flags)
     assert (program, args.output_dir) == ("ptycho", folder)
-    return open_scan(given_source(args, args.train_data_file, args.positions))
+    return open_scan(given_source(args, args.train_data_file[0], args.positions))
 
 
 def test_the_copied_command_line(opened, tmp_path):

@@ -57,6 +57,7 @@ class Training:
         stop: StopToken | None = None,
         resume: bool = False,
         test_scan: Scan | None = None,
+        further_scans: Sequence[Scan] = (),
         callbacks: Sequence[L.Callback] = (),
         **settings: Any,
     ) -> Training:
@@ -73,6 +74,7 @@ class Training:
             stop=stop,
             resume=resume,
             test_scan=test_scan,
+            further_scans=further_scans,
             callbacks=callbacks,
         )
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -11,16 +12,17 @@ import lightning as L
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 from torchmetrics import MeanMetric
 
+from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import PREVIEW_SIDE
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
-from ptycho_core.engines.data import Amplitudes, Batch, Deal, EpochSampler, Split
+from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, TrainingScans
 from ptycho_core.engines.physics import Windows
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
+from ptycho_core.engines.samplers import EpochSampler
 from ptycho_core.engines.solver import expected_counts
 from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Scan
@@ -100,6 +102,8 @@ class Model(L.LightningModule, ABC):
         self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
         """Of the scan that it is trained on, as `start.scan_summary`; saved in every checkpoint."""
+        self._of_scans = torch.zeros(0, 2)
+        """Sum of the deviances, and number, of the validation patterns of each of several scans."""
         self.told = Told()
         """Of the last step."""
         self.terse = False
@@ -151,8 +155,8 @@ class Model(L.LightningModule, ABC):
         """
 
     @abstractmethod
-    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
-        """Return what deals hidden patterns to be predicted.
+    def validation_canvas(self, trained: Scan, scan: Scan) -> Placed:
+        """Return the canvas on which patterns of a scan are predicted.
 
         Parameters
         ----------
@@ -160,11 +164,15 @@ class Model(L.LightningModule, ABC):
             The scan that the model is trained on.
         scan
             To validate on: that one, or another.
-        parts
-            Of ``scan``: the patterns that validate are hidden, those that train may be seen.
-        rank, world
-            Which part of the batches is ours.
         """
+
+    def as_found(self, scan: Scan, place: int) -> Scan:
+        """Return the scan at a place, as it was recorded, with what the model has found beside the object."""
+        return scan
+
+    def training_scans(self, measured: Sequence[Measurement]) -> TrainingScans:
+        """Return what an epoch trains on, of the scans of a run."""
+        return TrainingScans(measured)
 
     @abstractmethod
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
@@ -256,6 +264,10 @@ class Model(L.LightningModule, ABC):
         names = ("probe_parts", "probe_scale", "background_root")
         self.load_state_dict({name: state[name] for name in names}, strict=False)
 
+    def of_scan(self, place: int) -> Model:
+        """Return the model with what it knows of the scan at a place among those of its training, from 0."""
+        return self
+
     def adopt_patterns(self, other: Model) -> None:
         """Go on with what another model of the same scan knows of each pattern."""
         for own, known in ((self.shifts, other.shifts), (self.log_gain, other.log_gain)):
@@ -330,6 +342,22 @@ class Model(L.LightningModule, ABC):
             assert isinstance(mean, MeanMetric)
             mean.update(value, len(amplitude))
             self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
+        if len(self._of_scans):
+            self._of_scans[batch.scan] += torch.stack([values["poisson"], torch.ones_like(values["poisson"])]) * len(
+                amplitude
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        """Lightning: validation begins."""
+        count = len(self.trainer.datamodule.validated)  # type: ignore[attr-defined]
+        self._of_scans = torch.zeros(count if count > 1 else 0, 2, device=self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        """Lightning: of several scans, log each."""
+        # By a sum over processes, as not every one of them sees patterns of every scan.
+        for place, (total, patterns) in enumerate(self.trainer.strategy.reduce(self._of_scans, reduce_op="sum")):
+            if patterns:
+                self.log(loss_of_scan(place), total / patterns)
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""

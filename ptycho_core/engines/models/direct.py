@@ -146,7 +146,7 @@ class DirectModel(Solution):
 
     @torch.no_grad()
     def _move_together(self, *, all_alike: bool) -> None:
-        object, stage, data = self.object, self._stage, self.trainer.datamodule  # type: ignore[attr-defined]
+        object, stage, data = self.object, self._stage, self.trainer.datamodule.first  # type: ignore[attr-defined]
         asked = Asked(torch.zeros_like(self.shifts), torch.zeros_like(object))
         ours = data.parts.train[self.trainer.global_rank :: self.trainer.world_size]
         for start in range(0, len(ours), REGION):
@@ -271,7 +271,7 @@ class DirectModel(Solution):
         self._kept, self._total_light = (math.inf, {}), 0.0
         if not self.of_patterns():
             return
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.trainer.datamodule.first  # type: ignore[attr-defined]
         self._train = torch.from_numpy(data.parts.train).to(self.device)
         if len(self.coefficients) and not bool(self.variation_parts.any()):
             others = torch.ones(len(self.coefficients), dtype=torch.bool, device=self.device)
@@ -371,4 +371,4 @@ class DirectModel(Solution):
 
     def _trained_patterns(self) -> int:
         data = getattr(self.trainer, "datamodule", None)
-        return max(1, len(data.parts.train)) if data is not None else 1
+        return max(1, len(data.first.parts.train)) if data is not None else 1

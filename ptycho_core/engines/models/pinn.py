@@ -5,35 +5,26 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import Sampler
+from torch import Tensor, nn
 
 from ptycho_core.base.config import Config
 from ptycho_core.engines.canvas import Canvas, middle
-from ptycho_core.engines.data import (
-    Amplitudes,
-    Batch,
-    Deal,
-    FixedSampler,
-    GroupSampler,
-    Split,
-    chunks,
-    corners_of,
-    scan_canvas,
-)
+from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, corners_of, scan_canvas
 from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
-from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
+from ptycho_core.engines.models.known import Known, KnownScan, further_scans
+from ptycho_core.engines.models.start import at_brightness, is_same_scan, scans_of, starting_probe
 from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
-from ptycho_core.engines.solver import misfit
+from ptycho_core.engines.samplers import GroupSampler
+from ptycho_core.engines.solver import expected_counts, misfit
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -59,8 +50,12 @@ _PICTURED_PATTERNS = 256
 
 @dataclass(frozen=True)
 class Scene:
-    """What an epoch trains on: an object that the solver found from a part of the counts, and the rest of them."""
+    """What an epoch trains on of a scan: an object that the solver found from a part of the counts, and the rest."""
 
+    number: int
+    """Of the scan, as `TrainingScans` counts."""
+    held: Held
+    """All that is not the object; of the whole light."""
     object: Tensor
     """(H, W) on the canvas of the scan."""
     light: Tensor
@@ -96,8 +91,10 @@ class PinnModel(Model):
             held.requires_grad_(False)
         self.network = Cleaner(config.model_width)
         self._scene: Scene | None = None
-        self._validated: tuple[Tensor, Tensor] | None = None
-        self._predicting: Tensor | None = None
+        self.further = nn.ModuleList()
+        """A `KnownScan` for each scan of the training beside the first."""
+        self._validated: dict[int, tuple[Tensor, Tensor]] = {}
+        self._predicting: tuple[int, Tensor] | None = None
 
     @classmethod
     def from_scan(cls, scan: Scan, config: Config) -> Self:
@@ -117,6 +114,7 @@ class PinnModel(Model):
                 "of the solver's first epochs with the checkpoint's probe. Train anew for a network"
             )
             state = model._with_own_network(state)
+        model.further = further_scans(state, "further")
         model.load_state_dict(state)
         return model
 
@@ -136,10 +134,27 @@ class PinnModel(Model):
         """As the config has them: the network relies on the probe."""
         return self.config.warm_start_epochs
 
-    @property
-    def held(self) -> Held:
-        """All that is not the object."""
-        return Held(self.probe.detach(), self.background.detach(), self.log_gain, self.propagator)
+    def known_of(self, place: int) -> Known:
+        """Return what is known of the scan at a place among those of the training, from 0."""
+        return self if place == 0 else cast(KnownScan, self.further[place - 1])
+
+    def held_of(self, place: int = 0) -> Held:
+        """Return all that is not the object of the scan at a place."""
+        known = self.known_of(place)
+        return Held(known.probe.detach(), known.background.detach(), known.log_gain, known.propagator)
+
+    def of_scan(self, place: int) -> PinnModel:
+        """Return the same trained network with what is known of the scan at a place."""
+        if place == 0:
+            return self
+        known = self.known_of(place)
+        model = self.with_probe(known.probe, max(len(known.shifts), len(known.log_gain)), known.propagator)
+        model.background_root.data.copy_(known.background.sqrt())
+        if len(known.shifts):
+            model.shifts.data.copy_(known.shifts)
+        if len(known.log_gain):
+            model.log_gain.data.copy_(known.log_gain)
+        return model.to(known.probe.device)
 
     def physics_weight(self) -> float:
         """Share of the Poisson likelihood in the loss, 0 to 1, at this step."""
@@ -152,48 +167,59 @@ class PinnModel(Model):
         part = min(1.0, self.trainer.global_step / max(1.0, warmup))
         return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
 
-    def on_fit_start(self) -> None:
-        """Lightning: a fit begins, at the positions that the warm start found."""
-        self._validated = None
-        if len(self.shifts):
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            moved = self.shifts.detach().cpu().double().numpy()
-            data.scan = data.scan.replace(positions=data.scan.positions + moved)
+    def as_found(self, scan: Scan, place: int) -> Scan:
+        """At the positions that the warm start found."""
+        shifts = self.known_of(place).shifts
+        if not len(shifts):
+            return scan
+        return scan.replace(positions=scan.positions + shifts.detach().cpu().double().numpy())
 
-    def on_train_epoch_start(self) -> None:
-        """Lightning: make what this epoch trains on."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        rng = np.random.default_rng([self.config.seed, self.current_epoch, 1])
-        rows = data.parts.train
-        if rng.random() > ALL_PATTERNS:
-            count = max(1, round(len(rows) * rng.uniform(FEWEST_PATTERNS, 1.0)))
-            rows = np.sort(rng.choice(rows, count, replace=False))
-        canvas = Canvas.of_scan(data.scan, data.amplitudes, rows, self.device)
-        light = light_in_counts(canvas, self.probe)
-        lit = light[light > 0.1 * light.max()].median()
-        lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_COUNTS / float(lit)))
-        part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
-        thinning = Thinning(part, int(rng.integers(2**31)), data.amplitudes)
-        epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
-        object = self.solved(canvas, epochs, thinning)
-        self._scene = Scene(object, light * part, thinning)
+    def on_fit_start(self) -> None:
+        """Lightning: a fit begins."""
+        self._validated = {}
 
     def on_train_epoch_end(self) -> None:
         """Lightning: an epoch is done."""
         self._scene = None
 
+    def state_was_put_back(self) -> None:
+        """Make anew what the epoch trains on: it may be of the state that was given up."""
+        self._scene = None
+
+    def _scene_of(self, number: int) -> Scene:
+        """Return what an epoch trains on of the scan of a number; made when the first of its batches comes."""
+        if self._scene is None or self._scene.number != number:
+            self._scene = None  # two would take twice the memory
+            one = self.trainer.datamodule.training[number]  # type: ignore[attr-defined]
+            self._scene = self._drawn(number, one)
+        return self._scene
+
+    def _drawn(self, number: int, one: Measurement) -> Scene:
+        rng = np.random.default_rng([self.config.seed, number, 1])
+        rows = one.parts.train
+        if rng.random() > ALL_PATTERNS:
+            count = max(1, round(len(rows) * rng.uniform(FEWEST_PATTERNS, 1.0)))
+            rows = np.sort(rng.choice(rows, count, replace=False))
+        held = self.held_of(one.beam)
+        canvas = Canvas.of_scan(one.scan, one.amplitudes, rows, self.device)
+        light = light_in_counts(canvas, held.probe)
+        lit = light[light > 0.1 * light.max()].median()
+        lowest = min(PARTS[1] / 2, max(PARTS[0], LEAST_COUNTS / float(lit)))
+        part = float(np.exp(rng.uniform(math.log(lowest), math.log(PARTS[1]))))
+        thinning = Thinning(part, int(rng.integers(2**31)), one.amplitudes)
+        epochs = int(rng.integers(1, MOST_LIKELIHOOD_EPOCHS + 1))
+        object = self.solved(canvas, epochs, thinning, held=held)
+        return Scene(number, held, object, light * part, thinning)
+
     def loss_of(self, batch: Batch) -> Tensor:
         """Return the misfit of the cleaned object to the counts that it was not made of."""
-        if self._scene is None:  # a run that ended within an epoch goes on within it, and no epoch begins
-            self.on_train_epoch_start()
-        scene, share = self._scene, self.physics_weight()
-        assert scene is not None
+        scene, share = self._scene_of(batch.scan), self.physics_weight()
         size, corners, across = batch.amplitude.shape[-1], corners_of(batch), batch.canvas[1]
         start = corners[:, 0] * across + corners[:, 1]
         object, light = (cut_out(whole, start, batch.piece) for whole in (scene.object, scene.light))
         cleaned = self.network(object, light)
         rest = 1 - scene.thinning.part
-        held, rows = self.held.dimmed(rest), batch.indexes.flatten()
+        held, rows = scene.held.dimmed(rest), batch.indexes.flatten()
         counts = scene.thinning.second(batch.amplitude.flatten(0, 1).square(), rows)
         patterns = Measured(
             counts,
@@ -201,7 +227,7 @@ class PinnModel(Model):
             batch.weight,
             min(SHARPEST, share / max(1e-9, 1 - share)),
             rows,
-            propagator=self.propagator,
+            propagator=held.propagator,
         )
         with torch.autocast(self.device.type, enabled=False):
             unknowns = Unknowns.of(cleaned.flatten(0, 1), held.probe, held.background, held.log_gain)
@@ -233,33 +259,36 @@ class PinnModel(Model):
         """Groups of neighbours, each on a piece of the scan's canvas."""
         return GroupSampler(scan, rows, self.config, rank=rank, world=world)
 
-    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
-        """Hidden patterns, predicted from the object that the pass makes of those that train."""
-        return FixedSampler(chunks(parts.validation, scan_canvas(scan)), rank=rank, world=world)
+    def validation_canvas(self, trained: Scan, scan: Scan) -> Placed:
+        """That of the scan: an object is made of the patterns that train."""
+        return scan_canvas(scan)
 
     def on_validation_epoch_start(self) -> None:
-        """Lightning: reconstruct from all patterns that train, as `object_of` will; what the solver adds stays."""
-        if self._validated is None:
-            scan, amplitudes, parts = self.trainer.datamodule.validation_set  # type: ignore[attr-defined]
-            canvas = Canvas.of_scan(scan, amplitudes, parts.train, self.device)
-            self._validated = self.solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe)
+        """Lightning: the network is another one than before."""
+        super().on_validation_epoch_start()
         self._predicting = None
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Expected counts and amplitudes of hidden patterns."""
-        assert self._validated is not None
-        if self._predicting is None:  # here, where Lightning has set the precision
-            self._predicting = self._clean(*self._validated, TILE)
+        """Expected counts and amplitudes of hidden patterns, of the object that `object_of` will make of the others."""
+        one = self.trainer.datamodule.validated[batch.scan]  # type: ignore[attr-defined]
+        held = self.held_of(one.beam)
+        if batch.scan not in self._validated:  # what the solver adds stays
+            canvas = Canvas.of_scan(one.scan, one.amplitudes, one.parts.train, self.device)
+            solved = self.solved(canvas, held=held)
+            self._validated[batch.scan] = solved, light_in_counts(canvas, held.probe)
+        if self._predicting is None or self._predicting[0] != batch.scan:  # here, where Lightning has set the precision
+            self._predicting = batch.scan, self._clean(*self._validated[batch.scan], TILE)
         windows = place(batch.positions, batch.amplitude.shape[-1], (1, *batch.canvas))
         with torch.autocast(self.device.type, enabled=False):
-            rows = batch.indexes.flatten()
-            expected = self.predict_patterns(self._predicting[None], self.probe, windows, rows)
+            gain = held.gain(batch.indexes.flatten())
+            object = self._predicting[1]
+            expected = expected_counts(object, held.probe, windows, gain, held.background, held.propagator)
         return expected, batch.amplitude.flatten(0, 1)
 
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Solve, and clean what comes out, on the whole canvas."""
         canvas = canvas.moved(self.shifts)
-        return self._clean(self.solved(canvas, LIKELIHOOD_EPOCHS), light_in_counts(canvas, self.probe), tile)[None]
+        return self._clean(self.solved(canvas), light_in_counts(canvas, self.probe), tile)[None]
 
     @torch.inference_mode()
     def cleaned(self, object: Tensor, canvas: Canvas, probe: Tensor) -> Tensor:
@@ -276,9 +305,13 @@ class PinnModel(Model):
         likelihood_epochs: int = LIKELIHOOD_EPOCHS,
         thinning: Thinning | None = None,
         earlier: Earlier | None = None,
+        held: Held | None = None,
     ) -> Tensor:
-        """Return the solver's object (H, W) of a canvas, which the network is to clean; parameters as for `solve`."""
-        held, seed = self.held, 0 if thinning is None else thinning.seed
+        """Return the solver's object (H, W) of a canvas, which the network is to clean.
+
+        Parameters are as for `solve`; what is ``held`` is that of the first scan unless it is given.
+        """
+        held, seed = held or self.held_of(), 0 if thinning is None else thinning.seed
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             object = solve(canvas, held, AMPLITUDE_EPOCHS, thinning=thinning, seed=seed, earlier=earlier)
             return solve(canvas, held, likelihood_epochs, object, thinning=thinning, seed=seed, earlier=earlier)
@@ -286,14 +319,13 @@ class PinnModel(Model):
     def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
         """Return the model with the probe for this scan.
 
-        On the scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
+        On a scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
         which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
+        for number, trained in enumerate(scans_of(self.scan_summary)):
+            if is_same_scan(trained, summary):
+                return self.of_scan(number).to(canvas.device), "used the checkpoint's probe"
         propagator = propagator_of(scan)
-        if is_same_scan(self.scan_summary, summary):
-            same = self.with_probe(self.probe.detach(), len(scan), propagator)
-            same.adopt_patterns(self)
-            return same.to(canvas.device), "used the checkpoint's probe"
         candidates = {"the scan's own probe": starting_probe(scan, len(self.probe_parts))}
         if self.probe.shape[-1] == scan.size:
             candidates["the checkpoint's probe"] = at_brightness(self.probe.detach(), scan)

@@ -11,28 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.engines.canvas import Canvas
-from ptycho_core.engines.data import (
-    REGION,
-    Amplitudes,
-    Batch,
-    Deal,
-    FixedSampler,
-    PatternSampler,
-    Placed,
-    Split,
-    chunks,
-    scan_canvas,
-)
+from ptycho_core.engines.data import REGION, Amplitudes, Batch, Placed, scan_canvas
 from ptycho_core.engines.models.base import TILE, Model, half_of_pixels, patterns_of
 from ptycho_core.engines.models.start import is_same_scan, starting_probe
 from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import Windows, capped, place
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
+from ptycho_core.engines.samplers import PatternSampler
 from ptycho_core.engines.solver import expected_counts, steps_of_patterns
 from ptycho_core.engines.stage import LARGEST_SHIFT, STEP, inside, limited
 from ptycho_core.scan.scan import Scan
@@ -148,9 +137,9 @@ class Solution(Model):
         """Single patterns on the canvas of the scan."""
         return PatternSampler(scan_canvas(scan, self.config), rows, self.config, rank=rank, world=world)
 
-    def validation_sampler(self, trained: Scan, scan: Scan, parts: Split, *, rank: int, world: int) -> Sampler[Deal]:
-        """Hidden patterns, predicted from the object."""
-        return FixedSampler(chunks(parts.validation, scan_canvas(trained, self.config)), rank=rank, world=world)
+    def validation_canvas(self, trained: Scan, scan: Scan) -> Placed:
+        """Its own, on which its object lies."""
+        return scan_canvas(trained, self.config)
 
     def windows_of(self, batch: Batch) -> Windows:
         """Return where a batch's patterns lie on the canvas."""

@@ -12,7 +12,7 @@ from ptycho_core.base.build_config import build_config
 from ptycho_core.base.events import StopToken
 from ptycho_core.runs.command_line import command_line
 from ptycho_core.runs.record import RunInfo, read_run
-from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.runs.reopening import open_scans
 from ptycho_core.runs.run import resumable, resumed_config
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
@@ -46,14 +46,23 @@ def resume_job(folder: Path, changes: dict[str, Any]) -> Job:
         info = resumable(folder)
         config = resumed_config(info, changes)
         emit(Progress("reading the run's scan"))
-        scan = open_recorded(info.scan)
-        test_scan = open_recorded(info.test_scan) if info.test_scan else None
+        scans = open_scans(info)
         emit(Progress(_LOADING))
         leave_one_core_to_the_window()
         from ptycho_core.engines.training import train
 
         command = f"ptycho train --resume {shlex.quote(str(folder))}"
-        return train(config, scan, folder, test_scan=test_scan, events=emit, stop=token, command=command, resume=True)
+        return train(
+            config,
+            scans.first,
+            folder,
+            test_scan=scans.test,
+            further_scans=scans.further,
+            events=emit,
+            stop=token,
+            command=command,
+            resume=True,
+        )
 
     return job
 

@@ -14,20 +14,18 @@ from ptycho_core.engines import data
 from ptycho_core.engines.data import (
     Amplitudes,
     Deal,
-    GroupSampler,
-    PatternDataset,
-    PatternSampler,
     Placed,
     Split,
-    chunks,
     corners_of,
     scan_canvas,
     split,
 )
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.physics import place, read_patches
+from ptycho_core.engines.samplers import GroupSampler, PatternSampler, chunks
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.scan.scan import Masks, Patterns, Scan
+from tests.helpers.measurements import dataset, measured
 
 CONFIG = Config(gridsize=2, batch_size=4)
 ANYWHERE = Placed(np.zeros(2), (64, 64))
@@ -124,7 +122,7 @@ def test_masks_that_do_not_fit_are_read_with_their_patterns(tiny_scan: Scan, mon
     assert all(map(torch.equal, read[rows], kept[rows]))
     assert all(map(torch.equal, read.take(rows)[np.arange(4)], kept[rows]))
     assert all(map(torch.equal, kept.take(rows)[np.arange(4)], kept[rows]))
-    batch = PatternDataset(read, scan.positions)[Deal(rows.reshape(2, 2), scan_canvas(scan))]
+    batch = dataset(scan, read)[Deal(rows.reshape(2, 2), scan_canvas(scan))]
     assert torch.equal(batch.weight, kept[rows].weight)
 
 
@@ -151,12 +149,12 @@ def test_patterns_that_are_kept_on_a_device_are_the_same(tiny_scan: Scan, of):
 
 
 def test_groups_are_held_by_pieces_of_the_canvas_that_just_fit(tiny_scan: Scan):
-    dataset, whole = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions), scan_canvas(tiny_scan)
+    whole, amplitudes = scan_canvas(tiny_scan), Amplitudes(tiny_scan)
     groups = np.array([[0, 1, 8], [59, 58, 51]])
-    batch = dataset[Deal(groups, whole)]
+    batch = dataset(tiny_scan, amplitudes)[Deal(groups, whole)]
     assert np.array_equal(batch.indexes, groups)
     assert batch.amplitude.shape == (2, 3, 32, 32)
-    assert torch.equal(batch.amplitude[1, 2], dataset.amplitudes[np.array([51])].amplitude[0])
+    assert torch.equal(batch.amplitude[1, 2], amplitudes[np.array([51])].amplitude[0])
     corners, shape = corners_of(batch), batch.piece
     span = np.ptp(np.floor(tiny_scan.positions[groups]), axis=1).max(axis=0) + 33
     assert shape == tuple(span)
@@ -167,8 +165,7 @@ def test_groups_are_held_by_pieces_of_the_canvas_that_just_fit(tiny_scan: Scan):
 
 def test_whole_scan_canvas_is_shared_by_all_batches(tiny_scan: Scan):
     canvas = scan_canvas(tiny_scan)
-    dataset = PatternDataset(Amplitudes(tiny_scan), tiny_scan.positions)
-    a, b = (dataset[Deal(np.array([rows]), canvas)] for rows in ([0, 5], [59]))
+    a, b = (dataset(tiny_scan)[Deal(np.array([rows]), canvas)] for rows in ([0, 5], [59]))
     assert a.canvas == b.canvas == canvas.shape
     np.testing.assert_allclose(
         (b.positions - a.positions[:, :1])[0, 0], np.diff(tiny_scan.positions[[0, 59]], axis=0)[0], atol=1e-5
@@ -188,7 +185,7 @@ def test_positions_on_any_origin_and_just_below_whole_pixels_find_their_windows(
     """Metres divided by a pixel size often give 28.999999999 for 29."""
     positions = offset + np.array([[0.0, 0.0], [23 - 1e-9, 7.0], [11.5, 23 - 1e-9]])
     scan = Scan(Patterns(np.ones((3, 16, 16), np.float32)), positions)
-    batch = PatternDataset(Amplitudes(scan), positions)[Deal(np.array([[0, 1, 2]]), scan_canvas(scan))]
+    batch = dataset(scan)[Deal(np.array([[0, 1, 2]]), scan_canvas(scan))]
     assert batch.canvas == (40, 40)
     windows = place(batch.positions, 16, (1, *batch.canvas))
     ramp = torch.arange(40.0)[:, None] + 0 * torch.arange(40.0)
@@ -282,7 +279,8 @@ def test_processes_share_single_patterns_in_equally_many_batches_none_empty(coun
 
 def batches(scan: Scan, config: Config, parts: Split, test_scan: Scan | None = None) -> ScanData:
     model = MODELS[config.engine].from_scan(scan, config)
-    return ScanData(model, scan, parts, Amplitudes(scan), test_scan)
+    whole = split(len(test_scan), config.replace(val_fraction=0.05, free_fraction=0.0)) if test_scan else None
+    return ScanData(model, [measured(scan, parts)], measured(test_scan, whole) if test_scan else None)
 
 
 def test_training_batches_hold_training_patterns_and_validation_hides_its_own(tiny_scan: Scan):
@@ -308,7 +306,6 @@ def test_a_test_scan_validates_on_a_part_of_itself(tiny_scan: Scan):
     assert module.validates
     (batch,) = module.val_dataloader()
     assert batch.amplitude.shape[1] == batch.hidden == 2
-    assert len(module.validation_set[2].train) == 28
 
 
 def test_nothing_validates_without_validation_patterns(tiny_scan: Scan):

@@ -11,10 +11,11 @@ import torch
 
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.data import split
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.trainer import build_trainer, choose_accelerator, device_of, quiet_lightning
+from tests.helpers.measurements import measured
 from tests.helpers.training_runs import SCAN
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -79,7 +80,7 @@ def test_signals_are_left_to_the_program_while_it_trains():
     model, noted = PinnModel.from_scan(SCAN, config), Handlers()
     before = [signal.getsignal(number) for number in SIGNALS]
     with quiet_lightning(config):
-        data = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN))
+        data = ScanData(model, [measured(SCAN, split(len(SCAN), config))])
         build_trainer(config, callbacks=[noted]).fit(model, data)
     assert noted.found == before
     assert [signal.getsignal(number) for number in SIGNALS] == before

@@ -13,13 +13,14 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import BatchDone, EpochDone, ModesChosen, PreviewReady, RunStarted, StageChanged
 from ptycho_core.engines.checkpoints import load_checkpoint
-from ptycho_core.engines.data import Amplitudes, split
+from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.mode_count import ModeCount
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.engines.scan_data import ScanData
+from tests.helpers.measurements import measured
 from tests.helpers.training_runs import SCAN, CountsBatches, Training, apart_from_speed
 
 
@@ -231,7 +232,7 @@ def test_a_checkpoint_has_the_prior_that_its_object_was_fitted_with_and_resumes_
 def test_the_number_of_modes_is_chosen_once_and_stays_when_the_run_goes_on(training, monkeypatch, engine):
     told = ModesChosen(2, "chose 2 probe modes")
     chosen = ModeCount(SCAN.probe, told)
-    monkeypatch.setattr("ptycho_core.engines.training.choose_modes", lambda *args: chosen)
+    monkeypatch.setattr("ptycho_core.engines.beginning.choose_modes", lambda *args: chosen)
     settings = {"engine": engine, "probe_modes": None, "warm_start_epochs": 1}
     training.go(**settings, max_epochs=1)
     assert len(probe(training)) == 2
@@ -393,7 +394,7 @@ def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_t
 def test_reading_ahead_staying_and_pinning_are_left_to_the_loader_of_batches(settings, home, expected):
     config = Config(accelerator="cpu", **settings)
     model = PinnModel.from_scan(SCAN, config)
-    loader = ScanData(model, SCAN, split(len(SCAN), config), Amplitudes(SCAN, home)).train_dataloader()
+    loader = ScanData(model, [measured(SCAN, amplitudes=Amplitudes(SCAN, home))]).train_dataloader()
     assert (loader.num_workers, loader.prefetch_factor, loader.persistent_workers, loader.pin_memory) == expected
 
 

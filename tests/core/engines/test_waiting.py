@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from ptycho_core import Config, Scan
 from ptycho_core.engines.canvas import Canvas
-from ptycho_core.engines.data import Amplitudes, Deal, PatternDataset, Split, scan_canvas
+from ptycho_core.engines.data import Amplitudes, Deal, Split, scan_canvas
 from ptycho_core.engines.estimate import Thinning, solve
 from ptycho_core.engines.losses import MisfitSum
 from ptycho_core.engines.models.base import Model
@@ -22,6 +22,7 @@ from ptycho_core.engines.models.pinn import PinnModel, Scene
 from ptycho_core.engines.propagators import NearField
 from ptycho_core.engines.stage import SampleStage
 from ptycho_core.scan.scan import Masks
+from tests.helpers.measurements import dataset, measured
 
 NOWHERE = torch.device("meta")
 ROWS = np.arange(24)
@@ -63,7 +64,7 @@ class Trainer:
 
     def __init__(self, scan: Scan) -> None:
         parts = Split(ROWS, ROWS[:0], ROWS[:0])
-        self.datamodule = SimpleNamespace(scan=scan, amplitudes=Home(scan), parts=parts)
+        self.datamodule = SimpleNamespace(first=measured(scan, parts, Home(scan)))
 
 
 def masked(scan: Scan, *, each: bool = False) -> Scan:
@@ -84,7 +85,7 @@ def placed(model: Model, scan: Scan, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def step(model: Model, scan: Scan, groups: np.ndarray, optimizer: Any) -> None:
     """Deal a batch, send it as Lightning does, and step."""
-    batch = PatternDataset(Home(scan), scan.positions)[Deal(groups, scan_canvas(scan, model.config))]
+    batch = dataset(scan, Home(scan))[Deal(groups, scan_canvas(scan, model.config))]
     there = (part.to(NOWHERE, non_blocking=True) if isinstance(part, torch.Tensor) else part for part in batch)
     model.loss_of(type(batch)(*there)).backward()
     model.on_before_optimizer_step(optimizer)
@@ -131,7 +132,7 @@ def test_no_step_of_the_network_waits(tiny_scan, monkeypatch, each):
     object = torch.ones(canvas.shape, dtype=torch.complex64, device=NOWHERE)
     thinning = Thinning(0.5, 1)
     thinning._all = torch.empty((len(scan), 32, 32), device=NOWHERE)
-    model._scene = Scene(object, object.real, thinning)
+    model._scene = Scene(0, model.held_of(), object, object.real, thinning)
     groups = np.array([[0, 1, 8, 9], [20, 21, 28, 29]])
     step(model, scan, groups, optimizer)
     with Sends() as sends:
@@ -146,7 +147,7 @@ def test_neither_the_estimate_nor_the_score_of_an_object_waits(tiny_scan, each):
     canvas = Canvas.of_scan(scan, Home(scan), ROWS, NOWHERE)
 
     def look() -> None:
-        object = solve(canvas, model.held, 1)
+        object = solve(canvas, model.held_of(), 1)
         total = MisfitSum()
         for amplitude, windows, rows, weight in canvas.batches():
             total.add(model.predict_patterns(object[None], model.probe, windows, rows), amplitude, weight)

@@ -57,7 +57,7 @@ def read_back(command):
     program, *words = shlex.split(command)
     assert program == "ptycho"
     args = cli.parse(words)
-    scan = open_scan(arguments.given_source(args, args.train_data_file, args.positions))
+    scan = open_scan(arguments.given_source(args, args.train_data_file[0], args.positions))
     return build_config(train.settings(args)), scan, args.output_dir
 
 

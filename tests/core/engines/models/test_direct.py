@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.data import Amplitudes, Deal, PatternDataset, Placed, scan_canvas
+from ptycho_core.engines.data import Deal, Placed, scan_canvas
 from ptycho_core.engines.losses import poisson_deviance
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.models.start import starting_probe
 from ptycho_core.scan.scan import Patterns
 from ptycho_core.simulation import Simulation, SimulationSpec, forward, simulate
+from tests.helpers.measurements import dataset
 
 CONFIG = Config(engine="direct")
 
@@ -39,16 +40,14 @@ def test_the_truth_explains_a_scan_but_for_its_noise():
     scan = sim.scan.replace(patterns=Patterns(counts.astype(np.float32)), positions=moved)
     truth = dataclasses.replace(sim.truth, positions_px=whole)
     model, placed = true_model(dataclasses.replace(sim, scan=scan, truth=truth))
-    dataset = PatternDataset(Amplitudes(scan), scan.positions)
-    expected, amplitude = model.predict(dataset[Deal(np.arange(20)[None], placed)])
+    expected, amplitude = model.predict(dataset(scan)[Deal(np.arange(20)[None], placed)])
     assert expected.shape == (20, 32, 32)
     assert poisson_deviance(expected, amplitude.square()).item() == pytest.approx(0.5, abs=0.05)
 
 
 def test_background_is_added_to_what_the_object_gives(tiny_sim: Simulation):
     model, placed = true_model(tiny_sim, CONFIG.replace(background=True))
-    dataset = PatternDataset(Amplitudes(tiny_sim.scan), tiny_sim.scan.positions)
-    batch = dataset[Deal(np.arange(5)[None], placed)]
+    batch = dataset(tiny_sim.scan)[Deal(np.arange(5)[None], placed)]
     dark = model.predict(batch)[0]
     model.background_root.data.fill_(2.0)
     torch.testing.assert_close(

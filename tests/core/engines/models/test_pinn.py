@@ -43,13 +43,13 @@ def canvas_of(scan: Scan, rows: np.ndarray | None = None) -> Canvas:
 def scenes(monkeypatch):
     """What epochs were trained on."""
     seen = []
-    begin = PinnModel.on_train_epoch_start
+    draw = PinnModel._drawn
 
-    def spy(self):
-        begin(self)
-        seen.append(self._scene)
+    def spy(self, *args):
+        seen.append(draw(self, *args))
+        return seen[-1]
 
-    monkeypatch.setattr(PinnModel, "on_train_epoch_start", spy)
+    monkeypatch.setattr(PinnModel, "_drawn", spy)
     return seen
 
 
@@ -57,7 +57,7 @@ def test_an_untrained_network_gives_what_the_solver_leaves_to_it(tiny_scan: Scan
     canvas = canvas_of(tiny_scan)
     model = PinnModel(CONFIG, starting_probe(tiny_scan, 1))
     object = model.object_of(canvas)
-    assert torch.equal(object[0], model._solved(canvas, pinn.LIKELIHOOD_EPOCHS))
+    assert torch.equal(object[0], model.solved(canvas, pinn.LIKELIHOOD_EPOCHS))
     assert not torch.allclose(answering(CONFIG, tiny_scan).object_of(canvas), object, atol=1e-3)
 
 

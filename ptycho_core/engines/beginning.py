@@ -1,0 +1,104 @@
+"""The model with which a run begins or goes on: each beam is searched for and solved before a network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptycho_core.base.config import Config
+from ptycho_core.base.events import EventHandler, PartBegan, ProbeSearched, Stage, StageChanged, StopToken
+from ptycho_core.engines.callbacks import Obey
+from ptycho_core.engines.data import Measurement
+from ptycho_core.engines.mode_count import choose_modes
+from ptycho_core.engines.models import MODELS
+from ptycho_core.engines.models.base import Model
+from ptycho_core.engines.models.known import KnownScan
+from ptycho_core.engines.models.pinn import PinnModel
+from ptycho_core.engines.models.start import FURTHER_SCANS, scan_summary
+from ptycho_core.engines.polish import warm_start
+from ptycho_core.engines.probe_search import search_probe
+from ptycho_core.runs.record import WARM_START
+from ptycho_core.scan.scan import Scan
+
+
+class Beginning:
+    """Makes the model of a run.
+
+    Parameters
+    ----------
+    config
+        Of the run; with the number of probe modes, once that is chosen.
+    folder
+        Of the run, for the first scan's warm start.
+    obey
+        Stops a fit.
+    stop
+        Ends it all in good order.
+    emit
+        Told of what happens.
+    """
+
+    def __init__(self, config: Config, folder: Path, obey: Obey, stop: StopToken, emit: EventHandler) -> None:
+        self.config, self.folder, self.obey, self.stop, self.emit = config, folder, obey, stop, emit
+
+    def model(self, measured: Sequence[Measurement], initial: Model | None, *, begins: bool, warms_up: bool) -> Model:
+        """Return the model to train.
+
+        Parameters
+        ----------
+        measured
+            The scans.
+        initial
+            Whose network it begins with.
+        begins
+            Whether the run does; else its state is read from a checkpoint next.
+        warms_up
+            Whether this process does that: of several the first, from which the others get the state.
+        """
+        models = []
+        for one in measured:
+            if len(measured) > 1 and begins:
+                self.emit(PartBegan(f"scan {one.beam + 1} of {len(measured)}: {one.scan.source.name}"))
+            models.append(self._of_one(one, initial, begins, warms_up))
+        model, *others = models
+        model.scan_summary = scan_summary(measured[0].scan)
+        if others:
+            assert isinstance(model, PinnModel)  # the only engine that is trained on several, as `check_run` has it
+            model.further.extend(map(KnownScan.of, others))
+            model.scan_summary[FURTHER_SCANS] = [scan_summary(one.scan) for one in measured[1:]]
+        return model
+
+    def _of_one(self, one: Measurement, initial: Model | None, begins: bool, warms_up: bool) -> Model:
+        warm, chooses = begins and warms_up, begins and self.config.probe_modes is None
+        scan = one.scan
+        # All processes choose the number of modes, and so need the same beam: their models have to be of one shape.
+        if (warm or chooses) and self.config.probe_search:
+            scan = self._with_probe(one)
+        if chooses:
+            scan = self._with_modes(scan, one)
+        model = MODELS[self.config.engine].from_scan(scan, self.config)
+        if initial is not None:
+            model.begin_as(initial)
+        if model.warm_start_epochs and warm and not self.stop.stop_requested:
+            self.emit(StageChanged(Stage.WARMING_UP))
+            model.scan_summary = scan_summary(one.scan)
+            keep_as = self.folder / WARM_START if self.config.enable_checkpointing and one.beam == 0 else None
+            warm_start(model, one.scan, one.amplitudes, one.parts, obey=self.obey, emit=self.emit, keep_as=keep_as)
+        return model
+
+    def _with_probe(self, one: Measurement) -> Scan:
+        """Return the scan with the beam that a search finds, if that is clearly better."""
+        if self.stop.stop_requested:
+            return one.scan
+        self.emit(StageChanged(Stage.SEARCHING))
+        found = search_probe(one.scan, one.amplitudes, one.parts.train, stop=self.stop)
+        self.emit(ProbeSearched(found.probe is not None, found.why))
+        return one.scan if found.probe is None else one.scan.replace(probe=found.probe)
+
+    def _with_modes(self, scan: Scan, one: Measurement) -> Scan:
+        """Choose the number of probe modes, and return the scan with as many, where there are several."""
+        self.emit(StageChanged(Stage.CHOOSING_MODES))
+        chosen = choose_modes(scan, one.amplitudes, self.config, one.parts, self.stop)
+        self.emit(chosen.told)
+        self.config = self.config.replace(probe_modes=chosen.told.count)
+        return scan if chosen.probe is None else scan.replace(probe=chosen.probe)
