@@ -47,10 +47,15 @@ def listed(rows: NDArray[np.int64]) -> str:
     return ", ".join(map(str, rows[:_LISTED])) + more
 
 
+def _patterns(count: int, verb: str) -> str:
+    """Return such as "one pattern holds" or "3 patterns hold"."""
+    return f"one pattern {verb}s" if count == 1 else f"{count} patterns {verb}"
+
+
 def _empty(seen: Survey) -> Iterator[Problem]:
     empty = seen.empty_rows
     if len(empty):
-        message = f"{len(empty)} patterns hold nothing but zeros{seen.extent}: {listed(empty)}; leave them out"
+        message = f"{_patterns(len(empty), 'hold')} nothing but zeros{seen.extent}: {listed(empty)}; leave them out"
         yield Problem("patterns", f"{message} of the scan", "warning", (_drop_dead(seen),))
 
 
@@ -81,7 +86,7 @@ def _unusual(scan: Scan, seen: Survey) -> Iterator[Problem]:
         fix = Fix("leave out the bright patterns", "--drop-bright", f"{factor:.3g}")
         if sums[bright].min() <= sums[~bright].max() or factor <= 1:  # brighter than what is around, not than all
             fix = drop(rows[bright])
-        message = f"{np.count_nonzero(bright)} patterns hold far more counts than the others, up to {times:.3g} times"
+        message = f"{_patterns(int(bright.sum()), 'hold')} far more counts than the others, up to {times:.3g} times"
         yield Problem(
             "bright",
             f"{message} the median{seen.extent}: {listed(rows[bright])}; leave them out of the scan",
@@ -96,7 +101,7 @@ def _unusual(scan: Scan, seen: Survey) -> Iterator[Problem]:
             fix = Fix(fix.label, fix.field, f"{fraction:.3g}") if above else drop(rows[dim])
         yield Problem(
             "dim",
-            f"{np.count_nonzero(dim)} patterns hold far fewer counts than the others, down to "
+            f"{_patterns(int(dim.sum()), 'hold')} far fewer counts than the others, down to "
             f"{sums[dim].min() / median:.2g} of the median{seen.extent}: {listed(rows[dim])}; leave them out if the "
             "beam was off",
             "warning",
@@ -168,8 +173,8 @@ def _repeated(scan: Scan, seen: Survey) -> Iterator[Problem]:
     if len(rows):
         yield Problem(
             "repeated",
-            f"{len(rows)} patterns repeat an earlier one count by count{seen.extent}: {listed(rows)}; photons never "
-            "do, so the detector delivered one twice: leave them out of the scan",
+            f"{_patterns(len(rows), 'repeat')} an earlier one count by count{seen.extent}: {listed(rows)}; photons "
+            "never do, so the detector delivered one twice: leave them out of the scan",
             "warning",
             (Fix("leave out what is repeated", "--drop-repeated", ""),),
         )

@@ -21,7 +21,7 @@ from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 
 GOOD, POOR = 0.05, 0.10
 """A picture is good where its error is below the one, and poor where it is above the other."""
-EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.5, 0.8
+EXPLAINS_NOTHING, EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.1, 0.5, 0.8
 """The same of the part that it explains of what an object without features leaves unexplained."""
 UNEVEN = 3.0
 """The worst tenth of the patterns are missed by this many times more than most: part of the picture is worse."""
@@ -228,6 +228,9 @@ def judge_nothing(why: str, config: Config) -> Verdict:
 
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
+    turned = signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH
+    if turned and signs.explained < EXPLAINS_NOTHING:
+        yield _SEARCH_ORIENTATION
     for knob in signs.helps:
         yield Fix(f"refine {'positions' if knob == 'positions' else 'brightness'}", knob, "refine")
     if signs.stray:
@@ -244,7 +247,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
         yield Fix("longer", "max_epochs", max(50, 2 * config.max_epochs))
     if signs.rolled_back:
         yield Fix("slower", "learning_rate", config.learning_rate / 10)
-    if signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH:
+    if turned and signs.explained >= EXPLAINS_NOTHING:
         yield _SEARCH_ORIENTATION
     lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error
     if lacks and config.probe_modes == 1:

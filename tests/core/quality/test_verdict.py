@@ -100,6 +100,10 @@ def test_refined_positions_are_proposed_before_guesses():
     assert judged(error=0.2, helps=("positions",)).actions[0].field == "positions"
 
 
+def test_other_axes_are_proposed_first_where_the_picture_explains_nothing():
+    assert judged(error=0.3, blank=0.3, helps=("positions",)).actions[0].field == SEARCH_ORIENTATION
+
+
 def test_the_error_of_patterns_is_that_of_their_amplitudes_at_any_dose():
     rng = np.random.default_rng(1)
     for dose in (0.5, 5, 500):
