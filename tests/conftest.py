@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on e
 import pytest
 
 from ptycho_core.base.choices import ENGINES
+from ptycho_core.formats.writers.exports import export
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
@@ -58,8 +59,17 @@ def _measured(name: str) -> Path:
 
 @pytest.fixture
 def quick_endings(monkeypatch):
-    """What follows a reconstruction, polish and the comparison of half scans, in two epochs: for other questions."""
+    """What follows a reconstruction, in two epochs each, and no PNGs of it: for other questions.
+
+    Polish, the comparison of half scans and the final pass.
+    """
+
+    def all_but_pictures(recon, target, format):
+        return [] if format == "png" else export(recon, target, format)
+
+    monkeypatch.setattr("ptycho_core.engines.reconstruct.export", all_but_pictures)
     monkeypatch.setattr("ptycho_core.engines.halves.EPOCHS", (2, 2))
+    monkeypatch.setattr("ptycho_core.engines.models.direct.FINAL_EPOCHS", 2)
     monkeypatch.setitem(ENGINES, "pinn", dataclasses.replace(ENGINES["pinn"], polish_epochs=2))
 
 

@@ -122,7 +122,7 @@ class Docks:
         dock = self[name]
         if not isValid(self._window):  # which tells of its docks while it goes
             return
-        for bar in self._window.findChildren(QTabBar):
+        for bar in self._window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
             for index in range(bar.count()):
                 if bar.tabText(index) == dock.windowTitle():
                     bar.setTabIcon(index, self._signs[name])

@@ -39,15 +39,18 @@ def qtbot(qapp, request):
 
 
 @pytest.fixture
-def shown(qtbot):
-    """Returns a function that shows a dialog; the bot closes it."""
+def put_up(qtbot):
+    """Show a panel or a dialog, of a width and height where these matter; what it has going on ends with the test."""
 
-    def show(dialog):
-        qtbot.addWidget(dialog)
-        dialog.show()
-        return dialog
+    def put_up(panel, *size):
+        qtbot.addWidget(panel, before_close_func=lambda panel: getattr(panel, "shut_down", int)())
+        if size:
+            panel.resize(*size)
+        with qtbot.waitExposed(panel):
+            panel.show()
+        return panel
 
-    return show
+    return put_up
 
 
 @pytest.fixture(autouse=True)

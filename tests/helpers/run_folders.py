@@ -62,3 +62,9 @@ def finished_run(folder: Path, **config: Any) -> Run:
     (folder / "reconstruction" / "metrics.json").write_text(str(run.info.log_version))
     finish(run)
     return run
+
+
+def edit_record(folder: Path, **changes: Any) -> None:
+    """Write other values into the record of a run."""
+    path = folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -326,6 +326,11 @@ def npz(path: Path, **arrays: Any) -> Path:
     return path
 
 
+def plain(folder: Path, **changes: Any) -> Path:
+    """Write a plain NPZ with other arrays in place of its own, or without those that are None."""
+    return npz(folder / "a.npz", **{**plain_arrays(), **changes})
+
+
 def lab_file(path: Path, m: Measurement = TINY, **more: Any) -> Path:
     """A laboratory's own layout: raster, motors in micrometres without a unit, geometry with and without units."""
     with h5py.File(path, "w") as file:

@@ -20,3 +20,14 @@ PHOTOGRAPHS = SimulationSpec(
     counts_per_pixel=300.0,
 )
 """For fits that have to find the truth: every place differs, in modulus and phase, and photons abound."""
+
+KNOWN_PROBE = SimulationSpec(
+    size=32,
+    n_patterns=100,
+    step_px=4.0,
+    jitter_px=1.0,
+    defocus_m=2.5e-3,
+    guess_defocus_error_m=0.0,
+    counts_per_pixel=100,
+)
+"""For fits of what else is not known of a scan: its probe is."""

@@ -21,20 +21,12 @@ from ptycho_core.formats.writers.exports import export, read_reconstruction
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Patterns, Scan
-from ptycho_core.simulation import Simulation, SimulationSpec
+from ptycho_core.simulation import Simulation
 from tests.helpers.fits import PLAIN, above, below, simulated
+from tests.helpers.specs import KNOWN_PROBE
 
 OFF = PLAIN.replace(engine="direct", max_epochs=40, prior=0.0)
-SPEC = SimulationSpec(
-    size=32,
-    n_patterns=100,
-    step_px=4.0,
-    jitter_px=1.0,
-    defocus_m=2.5e-3,
-    guess_defocus_error_m=0.0,
-    counts_per_pixel=100,
-)
-JITTERED = dataclasses.replace(SPEC, position_error_px=1.0, seed=3)
+JITTERED = dataclasses.replace(KNOWN_PROBE, position_error_px=1.0, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +48,7 @@ def found(jittered: Simulation, refined: RunInfo) -> Reconstruction:
 @pytest.fixture(scope="module")
 def flickering() -> tuple[Scan, np.ndarray]:
     """A scan whose patterns differ in brightness, and the logarithms by which they do."""
-    scan = simulated(SPEC).scan
+    scan = simulated(KNOWN_PROBE).scan
     logs = np.random.default_rng(1).normal(0, 0.2, len(scan))
     bright = np.random.default_rng(2).poisson(scan.patterns[:] * np.exp(logs)[:, None, None])
     return scan.replace(patterns=Patterns(bright.astype(np.float32))), logs
@@ -149,7 +141,7 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
 def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
     heard: list[RefinementChecked] = []
     config = OFF.replace(positions="check", intensity="check")
-    train(config, simulated(SPEC).scan, tmp_path / "run", events=heard.append)
+    train(config, simulated(KNOWN_PROBE).scan, tmp_path / "run", events=heard.append)
     told = {event.knob: event for event in heard if isinstance(event, RefinementChecked)}
     assert set(told) == {"positions", "intensity"}
     assert not any(event.helps for event in told.values())

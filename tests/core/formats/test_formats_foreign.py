@@ -13,6 +13,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from tests.helpers import scan_files as files
+from tests.helpers.refusals import refused
 
 DETECTOR = "entry_1/instrument_1/detector_1"
 MOTORS = "entry_1/sample_1/transformations"
@@ -37,12 +38,6 @@ def assert_as_written(scan, atol=1e-9):
     np.testing.assert_array_equal(scan.patterns[:], files.counts())
     relative = scan.positions - scan.positions[0]
     np.testing.assert_allclose(relative, files.positions() - files.positions()[0], atol=atol)
-
-
-def refused(path, words, **options):
-    with pytest.raises(InputError, match=words) as caught:
-        read_scan(path, **options)
-    assert "\n" not in str(caught.value)
 
 
 # Patterns in several pieces

@@ -16,6 +16,8 @@ from ptycho_core.runs.run import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.training_runs import SCAN, Training
 
+pytestmark = pytest.mark.usefixtures("quick_endings")
+
 
 @pytest.fixture
 def run(tmp_path, trained):

@@ -15,9 +15,9 @@ from tests.helpers.dialogs import type_into, wait
 from tests.helpers.training_runs import Training
 
 
-def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, scan_path, tmp_path):
+def test_applying_takes_the_open_scan_as_it_was_prepared(put_up, qtbot, trained, scan_path, tmp_path):
     source = ScanSource(scan_path, steps=(Bin(2),))
-    dialog = shown(ApplyDialog(trained.info.best_checkpoint, source, tmp_path / "new", "cpu"))
+    dialog = put_up(ApplyDialog(trained.info.best_checkpoint, source, tmp_path / "new", "cpu"))
     wait(qtbot, dialog, True)
     assert dialog.checkpoint.said == "A network, gridsize 2, trained on 36 patterns of 16 x 16 pixels."
     assert dialog.scan.said == "The scan that is open, as it is prepared in the window."
@@ -31,11 +31,11 @@ def test_applying_takes_the_open_scan_as_it_was_prepared(shown, qtbot, trained, 
     assert dialog.application().polish_epochs == 7
 
 
-def test_a_model_that_suits_the_open_scan_is_one_choice_away(shown, qtbot, trained, scan_path, tmp_path):
+def test_a_model_that_suits_the_open_scan_is_one_choice_away(put_up, qtbot, trained, scan_path, tmp_path):
     (tmp_path / "models").mkdir()
     bundle = export_checkpoint(trained.info.best_checkpoint, tmp_path / "models" / "star.zip")
     models = ModelChoice(tmp_path / "models", read_scan(scan_path))
-    dialog = shown(ApplyDialog(None, ScanSource(scan_path), tmp_path / "new", models=models))
+    dialog = put_up(ApplyDialog(None, ScanSource(scan_path), tmp_path / "new", models=models))
     qtbot.waitUntil(models.models.isEnabled)
     assert models.models.itemText(1) == "star.zip: suits the scan"
     models.models.setCurrentIndex(1)
@@ -47,8 +47,8 @@ def test_a_model_that_suits_the_open_scan_is_one_choice_away(shown, qtbot, train
     qtbot.waitUntil(lambda: models.models.currentText().startswith("there is no folder"))
 
 
-def test_what_is_wrong_is_said_below_each_path_and_nothing_is_applied(shown, qtbot, trained, scan_path, tmp_path):
-    dialog = shown(ApplyDialog(None, None, trained.folder))
+def test_what_is_wrong_is_said_below_each_path_and_nothing_is_applied(put_up, qtbot, trained, scan_path, tmp_path):
+    dialog = put_up(ApplyDialog(None, None, trained.folder))
     wait(qtbot, dialog, False)
     assert dialog.accept_button.toolTip().endswith("Not now: Choose a checkpoint first.")
     type_into(qtbot, dialog.checkpoint, scan_path)
@@ -60,8 +60,8 @@ def test_what_is_wrong_is_said_below_each_path_and_nothing_is_applied(shown, qtb
     assert not dialog.accept_button.isEnabled()
 
 
-def test_a_checkpoint_is_known_by_its_run_or_its_bundle_and_may_be_without_both(shown, qtbot, trained, tmp_path):
-    dialog = shown(ApplyDialog(None, None, tmp_path))
+def test_a_checkpoint_is_known_by_its_run_or_its_bundle_and_may_be_without_both(put_up, qtbot, trained, tmp_path):
+    dialog = put_up(ApplyDialog(None, None, tmp_path))
     bundle = export_checkpoint(trained.info.best_checkpoint, tmp_path / "model.zip")
     alone = export_checkpoint(trained.info.best_checkpoint, tmp_path / "alone.ckpt")
     for path, said in (
@@ -73,15 +73,15 @@ def test_a_checkpoint_is_known_by_its_run_or_its_bundle_and_may_be_without_both(
         assert dialog.checkpoint.reason is None
 
 
-def test_a_checkpoint_of_the_direct_engine_warns_that_it_serves_its_own_scan_alone(shown, qtbot, tmp_path):
+def test_a_checkpoint_of_the_direct_engine_warns_that_it_serves_its_own_scan_alone(put_up, qtbot, tmp_path):
     run = Training(tmp_path / "out").go(engine="direct", max_epochs=1)
-    dialog = shown(ApplyDialog(run.info.last_checkpoint, None, tmp_path))
+    dialog = put_up(ApplyDialog(run.info.last_checkpoint, None, tmp_path))
     qtbot.waitUntil(lambda: "it reconstructs that scan and no other" in dialog.checkpoint.said)
     assert dialog.checkpoint.reason is None
 
 
-def test_a_message_of_any_length_is_shown_whole(shown, qtbot, trained, tmp_path):
-    dialog = shown(ApplyDialog(trained.info.best_checkpoint, None, tmp_path))
+def test_a_message_of_any_length_is_shown_whole(put_up, qtbot, trained, tmp_path):
+    dialog = put_up(ApplyDialog(trained.info.best_checkpoint, None, tmp_path))
     before = dialog.height()
     type_into(qtbot, dialog.scan, "/" + "/".join(["a-long-name-of-a-folder"] * 12) + "/scan.npz")
     qtbot.waitUntil(lambda: "a-long-name" in dialog.scan.said and bool(dialog.checkpoint.said))

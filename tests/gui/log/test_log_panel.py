@@ -38,12 +38,8 @@ def heard(bridge, qtbot):
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = LogPanel()
-    qtbot.addWidget(panel)
-    panel.resize(1260, 200)
-    panel.show()
-    return panel
+def panel(put_up):
+    return put_up(LogPanel(), 1260, 200)
 
 
 def entry(text, level=logging.INFO):

@@ -29,13 +29,8 @@ def looked():
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = ProbePanel()
-    qtbot.addWidget(panel)
-    panel.resize(560, 560)
-    panel.show()
-    yield panel
-    panel.shut_down()
+def panel(put_up):
+    return put_up(ProbePanel(), 560, 560)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from ptycho_core.runs.previews import PreviewKeeper
-from ptycho_gui.result.object_panel import ObjectPanel
 from tests.helpers.reconstructions import preview, reconstruction
 
 PIXEL = (1e-8, 1e-8)
@@ -21,21 +20,6 @@ def folder(tmp_path):
         keeper.keep(preview(epoch, 10 * epoch, 1 + epoch))
         keeper.finish()
     return folder
-
-
-@pytest.fixture
-def panel(qtbot):
-    panel = ObjectPanel()
-    qtbot.addWidget(panel)
-    panel.resize(900, 600)
-    panel.show()
-    yield panel
-    panel.shut_down()
-
-
-@pytest.fixture
-def settle(qtbot, panel):
-    return lambda title: qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy)
 
 
 def amplitude(panel):

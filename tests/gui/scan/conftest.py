@@ -8,11 +8,6 @@ from ptycho_gui.scan.data_panel import DataPanel
 
 
 @pytest.fixture
-def panel(qtbot):
+def panel(put_up):
     """A `DataPanel`."""
-    panel = DataPanel()
-    qtbot.addWidget(panel)
-    panel.resize(860, 480)
-    panel.show()
-    yield panel
-    panel.shut_down()
+    return put_up(DataPanel(), 860, 480)

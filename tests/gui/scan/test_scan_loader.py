@@ -32,10 +32,8 @@ def loader(qtbot):
 
 
 @pytest.fixture
-def panel(qtbot, loader):
-    panel = ScanPanel()
-    qtbot.addWidget(panel)
-    panel.show()
+def panel(put_up, loader):
+    panel = put_up(ScanPanel())
     loader.opened.connect(panel.show_scan)
     loader.failed.connect(panel.show_error)
     loader.advised.connect(panel.show_ways_out)

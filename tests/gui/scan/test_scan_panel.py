@@ -24,11 +24,8 @@ from tests.helpers import scan_files as files
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = ScanPanel()
-    qtbot.addWidget(panel)
-    panel.show()
-    return panel
+def panel(put_up):
+    return put_up(ScanPanel())
 
 
 @pytest.fixture

@@ -14,12 +14,8 @@ from ptycho_gui.train.curves_panel import CurvesPanel
 
 
 @pytest.fixture
-def panel(qtbot):
-    panel = CurvesPanel()
-    qtbot.addWidget(panel)
-    panel.resize(860, 480)
-    panel.show()
-    return panel
+def panel(put_up):
+    return put_up(CurvesPanel(), 860, 480)
 
 
 @pytest.fixture

@@ -20,14 +20,12 @@ def looked(tiny_scan):
 
 
 @pytest.fixture
-def panel(qtbot, looked):
+def panel(put_up, looked):
     draft = Draft()
     panel = GroupingPanel(draft)
     panel.draft = draft
-    qtbot.addWidget(panel)
     draft.set_scan(looked)
-    panel.show()
-    return panel
+    return put_up(panel)
 
 
 @pytest.fixture

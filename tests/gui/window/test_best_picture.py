@@ -34,6 +34,7 @@ def test_a_problem_that_nothing_safe_puts_right_is_why_it_cannot_begin(window, q
     assert not action.isEnabled()
 
 
+@pytest.mark.usefixtures("quick_endings")
 @pytest.mark.timeout(900)
 def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_path):
     action = window.commands["best_picture"]

@@ -10,21 +10,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QTabBar, QWidget
 
 from ptycho_gui.kit.labels import MENU_LETTERS
-from ptycho_gui.log.log_bridge import start_logging
-from ptycho_gui.window.main_window import MainWindow
-from ptycho_gui.window.preferences import Preferences
 
 
 @pytest.fixture
-def window(qtbot, tmp_path):
-    bridge = start_logging(tmp_path / "log")
-    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
-    qtbot.addWidget(window)
-    window.show()
+def window(window, qtbot):
+    """The window, in front."""
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-    yield window
-    bridge.stop()
+    return window
 
 
 def letters(panel):

@@ -8,24 +8,10 @@ import sys
 import weakref
 
 import psutil
-import pytest
 
-from ptycho_gui.log.log_bridge import start_logging
-from ptycho_gui.window.main_window import MainWindow
-from ptycho_gui.window.preferences import Preferences
 from tests.helpers import scan_files as files
 
-SETTLED, OPENS = 8, 24
-
-
-@pytest.fixture
-def window(qtbot, tmp_path):
-    bridge = start_logging(tmp_path / "log")
-    window = MainWindow(Preferences(tmp_path / "window.ini"), bridge)
-    qtbot.addWidget(window, before_close_func=lambda window: window.session.shut_down())
-    window.show()
-    yield window
-    bridge.stop()
+SETTLED, OPENS = 4, 13
 
 
 def held() -> tuple[int, int]:

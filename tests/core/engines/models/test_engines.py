@@ -18,7 +18,7 @@ from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation import Simulation
 from tests.helpers import fits
-from tests.helpers.fits import PLAIN, above, below
+from tests.helpers.fits import DIRECT, NETWORK, above, below
 from tests.helpers.scores import compare_to_truth
 from tests.helpers.specs import PHOTOGRAPHS
 
@@ -27,14 +27,6 @@ PROBES = {
     "focused": {"probe": "aperture", "defocus_m": 0.0, "step_px": 2.0, "jitter_px": 0.5, "n_patterns": 144},
     "flat_topped": {"probe": "flat_top", "defocus_m": 0.0},
 }
-DIRECT = PLAIN.replace(engine="direct", max_epochs=25)
-NETWORK = PLAIN.replace(
-    max_epochs=3,
-    n_groups=80,
-    batch_size=8,
-    model_width=4,
-    warm_start_epochs=12,
-)
 
 
 class Found(NamedTuple):

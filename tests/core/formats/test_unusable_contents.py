@@ -1,140 +1,16 @@
-"""Every way in which a file can be wrong ends in one sentence: the file, the key and what would be right."""
+"""Keys that are missing, shapes that do not fit, values that cannot be: the key, and what would be right."""
 
 from __future__ import annotations
-
-import os
-import struct
-import zipfile
 
 import h5py
 import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats import format_of, read_scan
+from ptycho_core.formats import read_scan
 from ptycho_core.scan.survey import survey_of
 from tests.helpers import scan_files as files
-
-
-def plain(folder, **changes):
-    return files.npz(folder / "a.npz", **{**files.plain_arrays(), **changes})
-
-
-def refused(path, words, **options):
-    with pytest.raises(InputError, match=words) as caught:
-        read_scan(path, **options)
-    sentence = str(caught.value)
-    assert str(path) in sentence
-    assert "\n" not in sentence
-    assert caught.value.exit_code == 2
-
-
-# The file
-
-
-def test_missing_file(tmp_path):
-    refused(tmp_path / "none.npz", "does not exist")
-
-
-def test_directory(tmp_path):
-    refused(tmp_path, "is a directory")
-
-
-def test_empty_file(tmp_path):
-    (tmp_path / "a.h5").touch()
-    refused(tmp_path / "a.h5", "is empty")
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read everything")
-def test_no_permission(tmp_path):
-    path = plain(tmp_path)
-    path.chmod(0)
-    refused(path, "no permission")
-
-
-def test_no_permission_is_told_whoever_runs_this(tmp_path, monkeypatch):
-    path = plain(tmp_path)
-
-    def deny(*args, **kwargs):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(type(path), "open", deny)
-    refused(path, "no permission")
-
-
-def test_file_of_no_known_format(tmp_path):
-    (tmp_path / "a.npz").write_bytes(b"hello, this is text")
-    refused(tmp_path / "a.npz", "neither HDF5 .* nor an NPZ")
-
-
-def test_single_array(tmp_path):
-    np.save(tmp_path / "a.npy", files.counts())
-    refused(tmp_path / "a.npy", "single NumPy array")
-
-
-def test_archive_with_other_keys_lists_them(tmp_path):
-    refused(files.npz(tmp_path / "a.npz", pattern=files.counts(), xs=np.arange(12)), "no known format .* pattern, xs")
-
-
-def test_a_format_is_told_without_reading_the_scan(tmp_path):
-    assert format_of(plain(tmp_path)) == "plain-npz"
-    with pytest.raises(InputError, match=r"no known format .* pattern"):
-        format_of(files.npz(tmp_path / "a.npz", pattern=files.counts()))
-
-
-def test_hdf5_with_other_keys_lists_them(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["scan/frames"] = files.counts()
-    refused(tmp_path / "a.h5", "no known format .* scan/frames")
-
-
-@pytest.mark.parametrize("name", files.WRITERS)
-def test_truncated_file(tmp_path, name):
-    path = files.write(tmp_path, name)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    refused(path, "truncated|damaged")
-
-
-def test_hdf5_links_that_loop_do_not_hang(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        group = file.create_group("a/b")
-        group["up"] = file["/"]
-        file["soft"] = h5py.SoftLink("/soft")
-        file["x"] = h5py.SoftLink("/y")
-        file["y"] = h5py.SoftLink("/x")
-        file["a/b/data"] = np.arange(3)
-    refused(tmp_path / "a.h5", "no known format .* a/b/data;")
-
-
-def test_link_to_a_missing_file_is_named(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    with h5py.File(path, "a") as file:
-        del file["entry_1/data_1/data"]
-        file["entry_1/data_1/data"] = h5py.ExternalLink("raw_000001.h5", "/entry/data")
-    refused(path, "'entry_1/data_1/data' is a link to '/entry/data' in the file 'raw_000001.h5', which is missing")
-
-
-def test_link_to_a_missing_dataset_is_named(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    with h5py.File(path, "a") as file:
-        del file["entry_1/instrument_1/detector_1/data"]
-    refused(path, "is a link to '/entry_1/instrument_1/detector_1/data', which does not exist")
-
-
-def test_missing_source_of_a_virtual_dataset_is_named(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    layout = h5py.VirtualLayout((12, 16, 16), np.uint16)
-    layout[:] = h5py.VirtualSource("frames.h5", "data", (12, 16, 16))
-    with h5py.File(path, "a") as file:
-        del file["entry_1/data_1/data"]
-        file.create_virtual_dataset("entry_1/data_1/data", layout)
-    refused(path, "of which frames.h5 .* are missing")
-    with h5py.File(tmp_path / "frames.h5", "w") as file:
-        file["data"] = files.counts()
-    np.testing.assert_array_equal(read_scan(path).patterns[:], files.counts())
-
-
-# Keys and shapes
+from tests.helpers.refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -159,26 +35,26 @@ def test_missing_cxi_translation(tmp_path):
 
 @pytest.mark.parametrize("shape", [(12, 256), (12,), (), (3, 4, 16, 16)])
 def test_wrong_number_of_axes(tmp_path, shape):
-    refused(plain(tmp_path, patterns=np.ones(shape)), "patterns need 3 axes")
+    refused(files.plain(tmp_path, patterns=np.ones(shape)), "patterns need 3 axes")
 
 
 @pytest.mark.parametrize("shape", [(0, 16, 16), (12, 0, 16)])
 def test_no_patterns(tmp_path, shape):
-    refused(plain(tmp_path, patterns=np.ones(shape)), "holds no patterns")
+    refused(files.plain(tmp_path, patterns=np.ones(shape)), "holds no patterns")
 
 
 def test_tiny_patterns(tmp_path):
-    refused(plain(tmp_path, patterns=np.ones((12, 4, 4))), "too small")
+    refused(files.plain(tmp_path, patterns=np.ones((12, 4, 4))), "too small")
 
 
 @pytest.mark.parametrize("dtype", [complex, "U3", "M8[s]"])
 def test_patterns_that_are_not_real_numbers(tmp_path, dtype):
-    refused(plain(tmp_path, patterns=files.counts().astype(np.int64).astype(dtype)), "must hold real numbers")
+    refused(files.plain(tmp_path, patterns=files.counts().astype(np.int64).astype(dtype)), "must hold real numbers")
 
 
 @pytest.mark.parametrize("count", [11, 13, 1])
 def test_counts_of_patterns_and_positions_differ(tmp_path, count):
-    refused(plain(tmp_path, positions=np.ones((count, 2))), f"{count} positions, but there are 12 patterns")
+    refused(files.plain(tmp_path, positions=np.ones((count, 2))), f"{count} positions, but there are 12 patterns")
 
 
 def test_coordinates_of_another_length(tmp_path):
@@ -189,14 +65,14 @@ def test_coordinates_of_another_length(tmp_path):
 
 
 def test_positions_of_another_dimension(tmp_path):
-    refused(plain(tmp_path, positions=np.ones((12, 4))), r"positions are \(n, 2\)")
+    refused(files.plain(tmp_path, positions=np.ones((12, 4))), r"positions are \(n, 2\)")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_positions_that_are_not_finite(tmp_path, value):
     positions = files.positions()
     positions[4, 1] = value
-    refused(plain(tmp_path, positions=positions), "1 values that are not finite, the first at index 4")
+    refused(files.plain(tmp_path, positions=positions), "1 values that are not finite, the first at index 4")
 
 
 @pytest.mark.parametrize("value", [1e-320, 1e200])
@@ -217,16 +93,18 @@ def test_an_attribute_that_is_no_number_is_left_out(tmp_path, value):
 
 
 def test_positions_that_no_unit_explains(tmp_path):
-    refused(plain(tmp_path, positions=files.positions() * 1e300), "positions reach .*e.30[0-9] pixels; no scan does")
+    refused(
+        files.plain(tmp_path, positions=files.positions() * 1e300), "positions reach .*e.30[0-9] pixels; no scan does"
+    )
 
 
 @pytest.mark.parametrize("shape", [(16,), (2, 2, 2, 16, 16), (0, 16)])
 def test_probe_of_an_impossible_shape(tmp_path, shape):
-    refused(plain(tmp_path, probe=np.ones(shape, np.complex64)), "a probe is")
+    refused(files.plain(tmp_path, probe=np.ones(shape, np.complex64)), "a probe is")
 
 
 def test_probe_with_nan(tmp_path):
-    path = plain(tmp_path, probe=np.full((16, 16), np.nan, np.complex64))
+    path = files.plain(tmp_path, probe=np.full((16, 16), np.nan, np.complex64))
     refused(path, "set probe=ignore")
     assert read_scan(path, settings={"probe": "ignore"}).probe is None
 
@@ -254,12 +132,9 @@ def test_cxi_basis_vectors_that_span_nothing(tmp_path, basis):
     refused(path, "basis_vectors")
 
 
-# Values
-
-
 def test_patterns_that_are_not_square_offer_crop_and_pad(tmp_path):
     values = files.counts(height=16, width=20)
-    path = plain(tmp_path, patterns=values)
+    path = files.plain(tmp_path, patterns=values)
     refused(path, "16 x 20 pixels, not square; set square=crop for 16 pixels or square=pad for 20")
     cropped = read_scan(path, settings={"square": "crop"})
     np.testing.assert_array_equal(cropped.patterns[:], values[:, :, 2:18])
@@ -288,7 +163,7 @@ def test_squaring_keeps_positions_in_metres_right(tmp_path):
 def test_bad_values_are_counted_and_three_ways_out_offered(tmp_path, value):
     values = files.counts().astype(np.float32)
     values[3, 2, 1] = values[3, 2, 2] = values[7, 2, 1] = value
-    path = plain(tmp_path, patterns=values)
+    path = files.plain(tmp_path, patterns=values)
     refused(path, "3 (negative|NaN, infinite or flagged) values in 2 pixels of 2 patterns; .* set bad_pixels=mask")
     masked = read_scan(path, settings={"bad_pixels": "mask"})
     of_one = [(3, 2, 1), (3, 2, 2), (7, 2, 1)]
@@ -310,7 +185,7 @@ def test_bad_values_are_counted_and_three_ways_out_offered(tmp_path, value):
 def test_the_largest_number_of_an_unsigned_type_is_no_count(tmp_path):
     values = files.counts()
     values[:, 5, 5] = 65535
-    path = plain(tmp_path, patterns=values)
+    path = files.plain(tmp_path, patterns=values)
     refused(path, "12 NaN, infinite or flagged values in 1 pixels")
     assert read_scan(path, settings={"bad_pixels": "mask"}).patterns[:].max() < 65535
 
@@ -349,7 +224,7 @@ def test_indexes_that_are_not_whole(tmp_path, value):
 def test_a_broken_pattern_is_dropped_or_masked_as_a_whole(tmp_path):
     values = files.counts().astype(np.float32)
     values[4] = np.nan
-    path = plain(tmp_path, patterns=values)
+    path = files.plain(tmp_path, patterns=values)
     masked = read_scan(path, settings={"bad_pixels": "mask"})
     np.testing.assert_array_equal(masked.mask[:].all(axis=(1, 2)), np.arange(12) != 4)
     assert survey_of(masked).empty_rows.tolist() == [4]
@@ -357,78 +232,10 @@ def test_a_broken_pattern_is_dropped_or_masked_as_a_whole(tmp_path):
 
 
 def test_probe_of_another_size_is_cropped_or_resampled_on_demand(tmp_path):
-    path = plain(tmp_path, probe=files.probe(24))
+    path = files.plain(tmp_path, probe=files.probe(24))
     assert read_scan(path).probe.shape == (1, 24, 24)  # `check_scan` offers what follows
     np.testing.assert_array_equal(read_scan(path, settings={"probe": "crop"}).probe[0], files.probe(24)[4:20, 4:20])
     resampled = read_scan(path, settings={"probe": "resample"}).probe
     assert resampled.shape == (1, 16, 16)
     # The same field of view with fewer pixels: every width shrinks with the pixels, the power stays.
     assert np.sum(abs(resampled) ** 2) == pytest.approx(np.sum(abs(files.probe(24)) ** 2), rel=1e-3)
-
-
-# Archives that lie
-
-
-def tampered_npz(path, shape, dtype="<f4", data=b"", compression=zipfile.ZIP_DEFLATED):
-    header = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        archive.writestr("patterns.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
-        archive.writestr("positions.npy", b"")
-    return path
-
-
-@pytest.mark.parametrize("shape", [(10**6, 10**6, 10**6), (2**62, 2**62, 4), (12, 16, 16), (-12, 16, 16)])
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_shapes_that_the_archive_does_not_hold_are_not_allocated(tmp_path, shape, compression):
-    refused(tampered_npz(tmp_path / "a.npz", shape, compression=compression), "'patterns' declares|cannot be read")
-
-
-def test_a_size_that_no_compression_reaches_is_not_believed(tmp_path):
-    claimed = 2**32 - 2
-    path = tampered_npz(tmp_path / "a.npz", ((claimed - 128) // 2, 1, 1), dtype="<i2")
-    content = bytearray(path.read_bytes())
-    uncompressed_size = content.find(b"PK\x01\x02") + 24  # in the central directory's first entry
-    content[uncompressed_size : uncompressed_size + 4] = struct.pack("<I", claimed)
-    path.write_bytes(content)
-    refused(path, "no compression does")
-
-
-def test_pickled_objects_are_refused(tmp_path):
-    np.savez(
-        tmp_path / "a.npz", **{**files.plain_arrays(), "positions": np.array([[1, {}]], object)}, allow_pickle=True
-    )
-    refused(tmp_path / "a.npz", "'positions' holds pickled Python objects")
-
-
-def test_huge_hdf5_dataset_that_was_never_written(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    with h5py.File(path, "a") as file:
-        del file["entry_1/data_1/data"]
-        file["entry_1/data_1"].create_dataset("data", (10**9, 4096, 4096), np.float32, chunks=(1, 256, 256))
-    refused(path, "nothing was written into it yet")
-
-
-def test_hdf5_array_of_an_absurd_size(tmp_path):
-    path = files.write(tmp_path, "cxi")
-    with h5py.File(path, "a") as file:
-        geometry = file["entry_1/sample_1/geometry_1"]
-        del geometry["translation"], file["entry_1/data_1/data"]
-        for group, key, shape in (
-            (geometry, "translation", (10**6, 3)),
-            (file["entry_1/data_1"], "data", (10**6, 10**6, 10**6)),
-        ):
-            dataset = group.create_dataset(key, shape, np.float64, chunks=(1,) * (len(shape) - 1) + (3,))
-            dataset[(0,) * len(shape)] = 1
-    refused(path, "more than any detector gives")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-def test_pipe_does_not_hang(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    refused(tmp_path / "pipe", "not a file but a device or a pipe")
-
-
-@pytest.mark.parametrize("text", ["", "\0", "a" * 5000])
-def test_names_that_are_no_file_names(text):
-    with pytest.raises(InputError):
-        read_scan(text)
