@@ -198,6 +198,13 @@ class ScanGrew:
     median_coverage: float
     free_misfit: float | None
 
+    @property
+    def in_words(self) -> str:
+        """How far it is, without the scan's name."""
+        misfit = "" if self.free_misfit is None else f", free misfit {self.free_misfit:.2f}"
+        covered = f"{self.covered_pixels:,} pixels covered {self.median_coverage:.3g} times"
+        return f"{self.patterns:,} patterns, {covered}{misfit}"
+
 
 @dataclass(frozen=True)
 class ScanOver:

@@ -100,9 +100,7 @@ def told(event: events.Event) -> list[str]:
         case events.ProbeSearched() | events.ModesChosen() | events.PictureChosen():
             return [event.why]
         case events.ScanGrew():
-            misfit = "" if event.free_misfit is None else f", free misfit {event.free_misfit:.2f}"
-            covered = f"{event.covered_pixels / 1e6:.3g} million pixels {event.median_coverage:.3g} times covered"
-            return [f"{event.scan}: {event.patterns} patterns, {covered}{misfit}"]
+            return [f"{event.scan}: {event.in_words}"]
         case events.ScanOver():
             return [f"{event.scan}: " + (f"failed: {event.failed}" if event.failed else event.verdict or "done")]
         case events.RolledBack():

@@ -10,9 +10,8 @@ from ptycho_core.cli.arguments import add_reading, given_source
 from ptycho_core.cli.output import say
 from ptycho_core.cli.parser import Parser
 from ptycho_core.cli.reconstruct import add_options, given_options
+from ptycho_core.runs.arrivals import GLOBS, OUT
 
-OUT = "reconstructions"
-"""Folder in the watched one, where nothing else is said."""
 _KNOBS = {
     "look_every": Knob(float, "Watching", "seconds between two looks at the folder", above=0),
     "quiet_time": Knob(
@@ -41,7 +40,7 @@ def configure(parser: Parser) -> None:
         "--glob",
         action="append",
         metavar="NAME",
-        help="which files are scans, as '*_master.h5'; may be repeated [default *.h5, *.hdf5, *.nxs, *.cxi and *.npz]",
+        help=f"which files are scans, as '*_master.h5'; may be repeated [default {', '.join(GLOBS)}]",
     )
     parser.add_argument("--look-every", default="2", metavar="X", help=f"{_KNOBS['look_every'].help} [default 2]")
     parser.add_argument("--quiet-time", default="60", metavar="X", help=f"{_KNOBS['quiet_time'].help} [default 60]")
@@ -65,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.engines.checkpoints import find_checkpoint
-    from ptycho_core.engines.watch import GLOBS, JOURNAL, Rules, watch
+    from ptycho_core.engines.watch import JOURNAL, Rules, watch
 
     rules = Rules(
         find_checkpoint(None, args.checkpoint),

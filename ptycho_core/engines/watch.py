@@ -35,7 +35,7 @@ from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export, files_of_export
 from ptycho_core.preprocessing import open_scan
-from ptycho_core.runs.arrivals import Arrival, Arrivals
+from ptycho_core.runs.arrivals import GLOBS, Arrival, Arrivals
 from ptycho_core.runs.journal import DONE, FAILED, Journal, Line, content_of
 from ptycho_core.runs.record import RECONSTRUCTION
 from ptycho_core.runs.results import find_results
@@ -44,8 +44,6 @@ from ptycho_core.scan.source import ScanSource
 
 _log = logging.getLogger(__name__)
 
-GLOBS = ("*.h5", "*.hdf5", "*.nxs", "*.cxi", "*.npz")
-"""Names that scans have, if nobody says otherwise."""
 JOURNAL = "journal.csv"
 _LOCK = ".watched"
 _FEWEST = 64

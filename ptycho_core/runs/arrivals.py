@@ -17,6 +17,11 @@ from pathlib import Path
 from ptycho_core.base.errors import InputError
 from ptycho_core.runs.journal import Stamp
 
+GLOBS = ("*.h5", "*.hdf5", "*.nxs", "*.cxi", "*.npz")
+"""Names that scans have, if nobody says otherwise."""
+OUT = "reconstructions"
+"""Folder in the watched one that gets the results, likewise."""
+
 
 @dataclass
 class Arrival:

@@ -46,6 +46,9 @@ DECLARED: dict[str, _Declared] = {
     "apply": _Declared(
         "&Apply to a scan…", "Reconstruct a scan with a trained checkpoint, without training", "Ctrl+L", "apply"
     ),
+    "watch": _Declared(
+        "&Watch a folder…", "Show the scans that arrive in a folder while they are measured, and reconstruct each"
+    ),
     "reconstruct": _Declared(
         "Rec&onstruct", "Reconstruct the run's scan with its best checkpoint", "Ctrl+B", "reconstruct"
     ),
@@ -88,6 +91,7 @@ _MENUS: dict[str, tuple[str, ...]] = {
         "search_settings",
         "",
         "apply",
+        "watch",
     ),
     "R&esult": ("reconstruct", "unpolished", "", "export_checkpoint", "export_reconstruction", "", "page", "note"),
     "&View": ("reset_layout", "unlock", "full_picture", ""),

@@ -94,6 +94,7 @@ class MainWindow(QMainWindow):
         bind("enqueue", begin.enqueue, begin.why_not_enqueue)
         bind("submit", begin.submit, begin.why_not_submit)
         bind("apply", results.apply, session.why_busy)
+        bind("watch", results.watch, session.why_busy)
         bind("reconstruct", results.reconstruct_best, lambda: session.why_busy() or results.why_no_checkpoint())
         bind("unpolished", results.reconstruct_unpolished, lambda: session.why_busy() or results.why_not_unpolished())
         bind("export_checkpoint", results.export_best, results.why_no_checkpoint)
@@ -128,6 +129,7 @@ class MainWindow(QMainWindow):
         session.loader.opened.connect(self._name_window)
         self.files.may_leave = self.steps.may_be_lost
         self.run_actions.queued.connect(lambda: self.docks.show("queue"))
+        self.results.watching.connect(lambda: self.docks.show("object"))
         panels.welcome.guide_requested.connect(self._show_guide)
         panels.message_bar.log_requested.connect(lambda: self.docks.show("log"))
         panels.queue.add_requested.connect(self.run_actions.enqueue)

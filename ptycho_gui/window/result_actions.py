@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QWidget
 
@@ -30,6 +30,7 @@ from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, read_note_job, r
 from ptycho_gui.runs.note_dialog import NoteDialog
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.train.curves_panel import CurvesPanel
+from ptycho_gui.watch.watch_dialog import WatchDialog
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
 
@@ -50,6 +51,9 @@ class ResultActions(QObject):
     window
         Over which dialogs appear.
     """
+
+    watching = Signal()
+    """A folder is watched from now on."""
 
     def __init__(
         self,
@@ -215,6 +219,16 @@ class ResultActions(QObject):
             if models is not None and models.folder.path is not None:
                 self._preferences.set_folder("models", models.folder.path)
             self._compare_and_apply(dialog.application())
+
+    def watch(self) -> None:
+        """Ask for a folder and a checkpoint, and watch it."""
+        text, source = self._preferences.text("folder_watch"), self._session.loader.source
+        dialog = WatchDialog(Path(text) if text else None, self._best(), source, self._window)
+        if dialog.exec():
+            watched = dialog.watched()
+            self._preferences.set_folder("watch", watched.folder)
+            self._session.watch(watched)
+            self.watching.emit()
 
     def _compare_and_apply(self, application: Application) -> None:
         """Reconstruct, once the operator knows in what the scan differs from that of the training."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.base.events import PreviewReady, RolledBack, Status
+from ptycho_core.base.events import PreviewReady, RolledBack, Stage, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
@@ -97,7 +97,8 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_preview(self, preview: PreviewReady) -> None:
-        self._panels.object.show_preview(preview, self._session.pixel_size_m())
+        watched = preview.stage == Stage.MEASURING  # which is another scan than the open one
+        self._panels.object.show_preview(preview, None if watched else self._session.pixel_size_m())
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS
-from ptycho_core.base.events import PartBegan, PreviewReady, Stage, StageChanged, Status
+from ptycho_core.base.events import PartBegan, PreviewReady, ScanGrew, ScanOver, Stage, StageChanged, Status
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
@@ -36,6 +36,7 @@ from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
+from ptycho_gui.watch.jobs.watch import Watched, watch_job
 from ptycho_gui.window.elsewhere import Elsewhere
 from ptycho_gui.window.queue_turn import QueueTurn
 from ptycho_gui.window.shown_run import IN_ORDER, ShownRun, shortcomings
@@ -278,6 +279,11 @@ class Session(QObject):
         shown = partial(self._show_reconstruction, applied=source)
         self._compute_job(job, shown, f"the reconstruction in {application.folder.name}")
 
+    def watch(self, watched: Watched) -> None:
+        """Show the scans that arrive in a folder, and reconstruct each, until stopped."""
+        what = f"watching {watched.folder}"
+        self._compute_job(watch_job(watched, self.accelerator()), self._end_watching, what)
+
     def with_scan_of_picture(self, then: Callable[[], object]) -> None:
         """Do something once the scan of the picture that is shown is open; it is opened where another one is."""
         record = self.run.info.scan if self.run and self.run.info else None
@@ -344,6 +350,10 @@ class Session(QObject):
                 self.tried.emit(event)
             elif isinstance(event, Progress):
                 self.working.emit(event.stage, event.done / event.total if event.total else None)
+            elif isinstance(event, ScanGrew):
+                self.working.emit(f"{event.scan}: {event.in_words}", None)
+            elif isinstance(event, ScanOver):
+                self._tell_scan(event)
             elif isinstance(event, StageChanged) and not self.training:
                 doing = "reading the patterns" if event.stage == Stage.LOADING else str(event.stage)
                 of = f", {event.epoch + 1} of at most {event.epochs} epochs" if event.epochs else ""
@@ -439,6 +449,17 @@ class Session(QObject):
             why = next((one.reason for one in outcomes if one.reason), "")
             self.message.emit("warning", f"No trial has a result: {why}." if why else "No trial has a result.")
         self.recorded.emit()
+
+    def _tell_scan(self, over: ScanOver) -> None:
+        """Say what became of a scan that was watched."""
+        if over.failed:
+            self.message.emit("error", f"{over.scan} has failed: {over.failed}.")
+        else:
+            self.message.emit("info", f"{over.scan} is reconstructed: {over.verdict}. It lies in {over.folder}.")
+            self.recorded.emit()
+
+    def _end_watching(self, watched: Watched) -> None:
+        self.message.emit("info", f"{watched.folder} is watched no more; the journal is in {watched.out}.")
 
     def _show_best_picture(self, best: BestPictured) -> None:
         """Show a picture and the last run that was made for it."""

@@ -1,0 +1,1 @@
+"""Watch a folder in which scans arrive."""

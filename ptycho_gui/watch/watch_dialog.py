@@ -1,0 +1,105 @@
+"""`WatchDialog`: which folder to watch, for which scans, with which network."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+
+from ptycho_core.runs.arrivals import GLOBS, OUT
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.kit.checked_dialog import CheckedDialog
+from ptycho_gui.kit.checked_path import CheckedPath
+from ptycho_gui.kit.forms.path_field import PathField
+from ptycho_gui.kit.jobs.checks import look_at_checkpoint, look_at_result_folder
+from ptycho_gui.kit.threads.worker import Job
+from ptycho_gui.watch.jobs.watch import Watched, look_at_watched
+
+
+class WatchDialog(CheckedDialog):
+    """Asks for folders, checkpoint and names of scans, and says below each path what is wrong with it.
+
+    Parameters
+    ----------
+    folder, checkpoint
+        Suggested, or None.
+    source
+        The scan that is open, as which others may be read, or None.
+    """
+
+    def __init__(
+        self, folder: Path | None, checkpoint: Path | None, source: ScanSource | None, parent: QWidget | None = None
+    ) -> None:
+        does = "Show scans while they are measured, and reconstruct each once it is complete"
+        super().__init__("Watch a folder", "&Start watching", does, parent)
+        self._open = source
+        self.names = QLineEdit(" ".join(GLOBS))
+        self.names.setAccessibleName("Names of scans")
+        self.names.setToolTip("Which files are scans, as *_master.h5; several with spaces between")
+        self.folder = CheckedPath(
+            PathField("folder", "Folder in which scans arrive", "&Browse…"),
+            self._look_at_folder,
+            "Choose a folder first.",
+        )
+        self.checkpoint = CheckedPath(
+            PathField("open", "Checkpoint to use", "Br&owse…", "Checkpoints and bundles (*.ckpt *.zip)"),
+            look_at_checkpoint,
+            "Choose a checkpoint first.",
+        )
+        self.out = CheckedPath(
+            PathField("folder", "Folder for the results", "Bro&wse…"), look_at_result_folder, "Choose a folder first."
+        )
+        self.alike = QCheckBox("&Read and prepare them like the open scan")
+        self.alike.setToolTip("With its answers, mapping and steps")
+        self.alike.setVisible(source is not None)
+        self._proposed: Path | None = None
+        self._lay_out()
+        self.names.textEdited.connect(self.folder.look_again)
+        self.folder.field.path_changed.connect(self._propose)
+        self._watch(self.folder, self.checkpoint, self.out)
+        self.folder.set_path(folder)
+        self.checkpoint.set_path(checkpoint)
+        self.out.set_path(None)
+        self._propose()
+
+    def watched(self) -> Watched:
+        """Return what was asked for."""
+        alike = self._open if self.alike.isChecked() else None
+        source = ScanSource() if alike is None else dataclasses.replace(alike, path=None, positions_file=None)
+        return Watched(self.folder.path, self.out.path, self.checkpoint.path, source, self._globs)
+
+    @property
+    def _globs(self) -> tuple[str, ...]:
+        return tuple(self.names.text().split()) or GLOBS
+
+    def _look_at_folder(self, path: Path) -> Job:
+        return look_at_watched(path, self._globs)
+
+    @Slot()
+    def _propose(self) -> None:
+        """Propose where results go, unless the operator chose another folder."""
+        if self.out.field.path == self._proposed:
+            self._proposed = self.folder.path / OUT if self.folder.field.path else None
+            self.out.set_path(self._proposed)
+
+    def _lay_out(self) -> None:
+        said = QLabel(
+            "Scans that arrive in a folder are shown while they are measured, and reconstructed as soon as they are "
+            "complete, until you stop it. What is done already is not done again."
+        )
+        said.setWordWrap(True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow(self._label("&Folder:", self.folder), self.folder)
+        form.addRow("&Names of scans:", self.names)
+        form.addRow("", self.alike)
+        form.addRow(self._label("&Checkpoint:", self.checkpoint), self.checkpoint)
+        form.addRow(self._label("R&esults:", self.out), self.out)
+        layout = QVBoxLayout(self)
+        layout.addWidget(said)
+        layout.addLayout(form)
+        layout.addStretch(1)
+        layout.addWidget(self.buttons)
+        self.setMinimumWidth(640)
