@@ -135,6 +135,10 @@ class Amplitudes:
         amplitude, good = self._found(rows)
         return Measured(amplitude, None if good is None else good.float())
 
+    def close(self) -> None:
+        """Let go of what is kept: what has used it may live on for a while, as trainers do in cycles of references."""
+        self.kept = None
+
     def take(self, rows: NDArray[np.int64]) -> Amplitudes:
         """Return those of these patterns only, in this order: of `Scan.take`. What is kept is not read again."""
         some = copy.copy(self)

@@ -104,15 +104,18 @@ def reconstruct(
         if number is not None and number < least:
             raise InputError(f"{name} must be a whole number from {least} (it is {number})")
     making = _Making(scan, checkpoint_path, polish_epochs, accelerator, tile or TILE, events, stop or StopToken())
-    making.picture()
-    making.polish()
-    making.score()
-    if halves:
-        making.compare_halves()
-    making.judge()
-    if final_pass:
-        making.take_all()
-    return making.result()
+    try:
+        making.picture()
+        making.polish()
+        making.score()
+        if halves:
+            making.compare_halves()
+        making.judge()
+        if final_pass:
+            making.take_all()
+        return making.result()
+    finally:
+        making.canvas.amplitudes.close()
 
 
 class _Making:

@@ -204,6 +204,7 @@ class _Training:
         deadline = None if config.max_time is None else time.monotonic() + 60 * config.max_time
         self.obey = Obey(token, deadline)
         self.parts = [split(len(scan), config, validate=test_scan is None) for scan in scans]
+        self.measured: list[Measurement] = []
         self.run: Run | None = None
         self.last: LastCheckpoint | None = None
         self.best: BestCheckpoints | None = None
@@ -242,6 +243,9 @@ class _Training:
             if failure is error:
                 raise
             raise failure from error
+        finally:
+            for one in self.measured:
+                one.amplitudes.close()
         return self.run.info if self.run else read_run(self.folder)
 
     def _begin(self, command: str, resume: bool) -> Run:
@@ -270,10 +274,13 @@ class _Training:
         device = trainer.strategy.root_device
         raise_errors([problem for scan in self.scans for problem in check_device_memory(self.config, scan, device)])
         measured = measure(self.scans, self.parts, lambda scan: home_of_patterns(self.config, scan, device))
+        self.measured += measured
         beginning = Beginning(self.config, self.folder, self.obey, self.token, self.emit)
         model = beginning.model(measured, self.initial, begins=checkpoint is None, warms_up=trainer.is_global_zero)
         self.config = beginning.config
-        data = ScanData(model, measured, self._tested(device))
+        tested = self._tested(device)
+        self.measured += [tested] if tested else []
+        data = ScanData(model, measured, tested)
         data.trainer = trainer  # what it deals out depends on the number of processes
         first = measured[0]
         if self.config.preview_seconds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import h5py
@@ -22,10 +24,13 @@ from ptycho_core.engines.data import (
 )
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.physics import place, read_patches
+from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.samplers import GroupSampler, PatternSampler, chunks
 from ptycho_core.engines.scan_data import ScanData
+from ptycho_core.engines.training import train
 from ptycho_core.scan.scan import Masks, Patterns, Scan
 from tests.helpers.measurements import dataset, measured
+from tests.helpers.training_runs import SMALL
 
 CONFIG = Config(gridsize=2, batch_size=4)
 ANYWHERE = Placed(np.zeros(2), (64, 64))
@@ -329,3 +334,22 @@ def test_the_direct_engine_sees_another_scan_on_the_canvas_that_it_is_trained_on
     assert {one.canvas for one in (*module.train_dataloader(), batch)} == {canvas.shape}
     expected = test.positions[batch.indexes] - canvas.origin
     np.testing.assert_allclose(batch.positions, expected, rtol=1e-6)
+
+
+def test_patterns_are_let_go_of_when_a_run_and_a_reconstruction_end(tiny_scan, tmp_path, monkeypatch):
+    """Trainers live on in cycles of references; on a GPU the next job would find no room."""
+    made, init = [], Amplitudes.__init__
+
+    def kept(self, *arguments):
+        init(self, *arguments)
+        made.append((self, weakref.ref(self.kept[0])))
+
+    monkeypatch.setattr(Amplitudes, "__init__", kept)
+    gc.disable()
+    try:
+        train(Config(**{**SMALL, "warm_start_epochs": 1, "max_epochs": 1}), tiny_scan, tmp_path, test_scan=tiny_scan)
+        reconstruct(tiny_scan, tmp_path, polish_epochs=1, halves=False)
+        assert len(made) == 3
+        assert all(patterns() is None for _, patterns in made)
+    finally:
+        gc.enable()
