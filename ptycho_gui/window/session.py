@@ -17,7 +17,7 @@ from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
-from ptycho_core.runs.record import RunInfo
+from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.runs.requests import Wish
 from ptycho_core.runs.trials import Outcome, ranked
@@ -262,7 +262,7 @@ class Session(QObject):
         if self.run is None:
             return
         folder, accelerator = self.run.folder, self.accelerator()
-        read = self._scan_of_run()
+        read = self._scan_of(self.run)
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
         self._compute_job(job, self._show_reconstruction, f"the reconstruction in {folder.name}")
 
@@ -302,7 +302,7 @@ class Session(QObject):
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
         if self.run is not None:
             named = tuple((self.run.history.name_of(path), path) for path in (first, second))
-            job = compare_job(self._scan_of_run(), named, self.accelerator())
+            job = compare_job(self._scan_of(self.run), named, self.accelerator())
             self._compute_job(job, self._show_both, f"the comparison of {named[0][0]} with {named[1][0]}")
 
     def accelerator(self) -> str:
@@ -310,15 +310,12 @@ class Session(QObject):
         config = self.draft.config()
         return config.accelerator if config else "auto"
 
-    def _scan_of_run(self) -> Callable[[], Scan]:
+    def _scan_of(self, run: ShownRun) -> Callable[[], Scan]:
         """Return how to come by the scan of the run that is shown."""
         if self._scan is not None:
             scan = self._scan
             return lambda: scan
-        if self.run is None or self.run.info is None:
-            raise RuntimeError("a run is reconstructed whose scan is not known")
-        known = self.run.info.scan
-        return lambda: open_recorded(known)
+        return lambda: open_recorded(read_run(run.folder).scan)
 
     def _train(self, settings: dict[str, Any], folder: Path, source: ScanSource, read: Callable[[], Scan]) -> None:
         self._begin(ShownRun(folder, source.path, RunHistory(build_config(settings))))
@@ -431,6 +428,8 @@ class Session(QObject):
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
         self.planned.emit(None)
+        if self.run is not None and self.run.info is None:  # made by a task of several parts
+            self._recording.start(record_job(self.run.folder))
         run = self.turn.next()
         if run is None:
             self.changed.emit()
