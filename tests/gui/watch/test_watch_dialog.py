@@ -13,10 +13,10 @@ from tests.helpers.dialogs import type_into, wait
 
 
 def test_what_is_asked_for_is_watched_with_results_in_the_folder_unless_chosen_otherwise(
-    shown, qtbot, trained, scan_path, tmp_path
+    put_up, qtbot, trained, scan_path, tmp_path
 ):
     source = ScanSource(scan_path, settings={"dc": "centre"}, steps=(Bin(2),))
-    dialog = shown(WatchDialog(tmp_path, trained.info.best_checkpoint, source))
+    dialog = put_up(WatchDialog(tmp_path, trained.info.best_checkpoint, source))
     wait(qtbot, dialog, True)
     assert dialog.folder.said == "No scan is there yet."
     assert dialog.watched() == Watched(
@@ -36,9 +36,9 @@ def test_what_is_asked_for_is_watched_with_results_in_the_folder_unless_chosen_o
     assert watched.source == ScanSource(settings={"dc": "centre"}, steps=(Bin(2),))
 
 
-def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(shown, qtbot, scan_path, tmp_path):
+def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(put_up, qtbot, scan_path, tmp_path):
     shutil.copy(scan_path, tmp_path / "a_master.npz")
-    dialog = shown(WatchDialog(tmp_path, None, None))
+    dialog = put_up(WatchDialog(tmp_path, None, None))
     qtbot.waitUntil(lambda: dialog.folder.said.startswith("1 such file"))
     assert not dialog.alike.isVisible()
     assert dialog.why_not() == "Choose a checkpoint first."
