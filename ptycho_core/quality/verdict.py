@@ -37,7 +37,7 @@ LITTLE_OVERLAP = 0.3
 """Part of the beam's diameter by which neighbouring views overlap, below which the scan itself may be too coarse."""
 SCATTERED = 0.15
 """Part of the probe's light in the outer eighth of its frame from which on it is none that a lens makes."""
-_SEARCH_ORIENTATION = Fix("search the orientation", SEARCH_ORIENTATION, None)
+_SEARCH_ORIENTATION = Fix("try all orientations", SEARCH_ORIENTATION, None)
 FIT_TOO = 0.5
 """Error of the patterns that were fitted, over that of the others, from which on the model lacks something."""
 

@@ -47,7 +47,7 @@ _PLAIN = {
 _PICTURE_PX = 60
 _RIM = 6
 _LEGEND = (
-    "Search tries eight ways to turn the patterns on a part of the scan. Deviance says how far patterns that a short "
+    "Eight ways to turn the patterns are tried on a part of the scan. Deviance says how far patterns that a short "
     "fit did not see are from it: the lowest is best. The pictures show the object's phase."
 )
 
@@ -60,7 +60,7 @@ class OrientationSearch(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Find orientation")
+        self.setWindowTitle("Try all orientations")
         self.setWhatsThis(
             "Patterns that are mirrored or turned against the positions give a blurred picture. A short "
             "reconstruction of a part of the scan in each of the eight orientations shows which one fits."
@@ -87,6 +87,11 @@ class OrientationSearch(QDialog):
         self.words.setText(_LEGEND)
         self._fill()
         self._update()
+
+    def begin(self) -> None:
+        """Search, unless it was done or goes on."""
+        if not self._tried and not self._slot.busy:
+            self.start()
 
     def start(self) -> None:
         """Search."""

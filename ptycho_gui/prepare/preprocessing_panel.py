@@ -96,11 +96,12 @@ class PreprocessingPanel(QWidget):
 
     @Slot()
     def start_orientation_search(self) -> None:
-        """Open the search for the orientation of the patterns."""
+        """Try all orientations of the patterns, where that is not done yet."""
         if self._looked and not self.model.first_problem():
             self.search.show_scan(self._looked.scan, self.model.valid_steps())
             self.search.show()
             self.search.raise_()
+            self.search.begin()
 
     @property
     def unapplied(self) -> bool:
@@ -137,7 +138,7 @@ class PreprocessingPanel(QWidget):
         parts.addWidget(self.list)
         parts.addWidget(scroll)
         parts.setStretchFactor(1, 1)
-        self.orientation_button = QPushButton(icon("orientation"), "Find &orientation…")
+        self.orientation_button = QPushButton(icon("orientation"), "Try all &orientations…")
         self.orientation_button.setToolTip("Try the eight ways to turn the patterns on a part of the scan")
         self.apply_button = QPushButton(icon("ok"), "Appl&y steps")
         self.apply_button.setToolTip("Load the scan with these steps, for training and all else")

@@ -115,6 +115,7 @@ def test_the_chosen_orientation_becomes_the_last_step_and_is_applied(qtbot, tiny
     panel.show_scan(inspect(preprocess(tiny_scan, [Crop(16)])))
     panel.start_orientation_search()
     assert panel.search.isVisible()
+    assert panel.search.stop.isEnabled()  # it searches at once
     with qtbot.waitSignal(panel.steps_chosen) as told:
         panel.search.chosen.emit("+y-x")
     assert told.args == [(Crop(16), Orient("+y-x"))]

@@ -11,7 +11,7 @@ from ptycho_gui.result.verdict_bar import VerdictBar
 POOR = Verdict(
     Level.POOR,
     ("patterns are missed by 30%, photon noise aside", "refined positions would explain the patterns better"),
-    (Fix("refine positions", "positions", "refine"), Fix("search the orientation", "search_orientation", None)),
+    (Fix("refine positions", "positions", "refine"), Fix("try all orientations", "search_orientation", None)),
 )
 
 
@@ -26,7 +26,7 @@ def test_level_and_reasons_are_words_and_each_action_a_button(bar, qtbot):
     bar.show_verdict(POOR)
     assert bar.text.startswith("Poor: patterns are missed by 30%")
     assert "refined positions" in bar.text
-    assert [button.text() for button in bar.buttons] == ["Refine positions", "Search the orientation"]
+    assert [button.text() for button in bar.buttons] == ["Refine positions", "Try all orientations"]
     assert all(button.toolTip() for button in bar.buttons)
     with qtbot.waitSignal(bar.action_chosen) as chosen:
         bar.buttons[0].click()

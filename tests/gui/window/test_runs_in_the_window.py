@@ -201,7 +201,7 @@ def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(w
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     bar = with_scan.panels.object.verdict
     qtbot.waitUntil(lambda: bar.text == "Poor: they do not belong together.")
-    assert [button.text() for button in bar.buttons] == ["Search the orientation", "Search for the beam"]
+    assert [button.text() for button in bar.buttons] == ["Try all orientations", "Search for the beam"]
     assert with_scan.panels.run_bar.state == "Failed. The picture is poor"
     assert with_scan.panels.message_bar.text.startswith("Error: no picture came of it: they do not belong together")
 

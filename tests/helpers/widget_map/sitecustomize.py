@@ -96,18 +96,19 @@ def entries(widget):
 
 
 def items(view):
-    from PySide6.QtCore import Qt
+    from PySide6.QtCore import QAbstractListModel, Qt
     from PySide6.QtWidgets import QTreeView
 
     model = view.model()
     if model is None:
         return
     root = view.rootIndex()
+    columns = 1 if isinstance(model, QAbstractListModel) else model.columnCount(root)  # a list hides its own
     index = model.index(0, 0, root)
     for row in range(1, MOST_ROWS):
         if not index.isValid():
             return
-        for column in range(model.columnCount(root)):
+        for column in range(columns):
             cell = index.siblingAtColumn(column)
             visible = view.visualRect(cell) & view.viewport().rect()
             if not visible.isEmpty():
