@@ -29,7 +29,7 @@ class Elsewhere(QObject):
     ended = Signal(object)
     """`RunInfo` of the run that was followed."""
     lost = Signal(str)
-    """Why the run, or the job that is waited for, is no longer seen."""
+    """Why the run that was followed is no longer seen."""
     message = Signal(str, str)
     """Severity and sentence for the operator."""
 
@@ -37,10 +37,12 @@ class Elsewhere(QObject):
         super().__init__(parent)
         self.history: RunHistory | None = None
         """Of the run that is followed; None for no such run."""
-        self._following, self._asking, self._submitting = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
+        self._following, self._waiting = WorkerSlot(self), WorkerSlot(self)
+        self._asking, self._submitting = WorkerSlot(self), WorkerSlot(self)
         self._following.events.connect(self._hear)
+        self._waiting.events.connect(self._tell_progress)
         self._following.failed.connect(self._lose)
-        for slot in (self._asking, self._submitting):
+        for slot in (self._waiting, self._asking, self._submitting):
             slot.failed.connect(self._tell_failure)
 
     def follow(self, follower: Follower | None, history: RunHistory | None) -> None:
@@ -65,18 +67,21 @@ class Elsewhere(QObject):
 
     def shut_down(self) -> None:
         """Leave off, and wait for the threads."""
-        for slot in (self._following, self._asking, self._submitting):
+        for slot in (self._following, self._waiting, self._asking, self._submitting):
             slot.shut_down()
 
     def _wait_for(self, folder: Path, then: Callable[[Path], object], job: Job) -> None:
         self.message.emit("info", f"Submitted as job {job.id}. {folder.name} is shown when its run begins.")
-        self.follow(None, None)
-        self._following.start(wait_job(folder), then)
+        self._waiting.start(wait_job(folder), then)
+
+    @Slot(object)
+    def _tell_progress(self, events: tuple[Any, ...]) -> None:
+        for progress in (event for event in events if isinstance(event, Progress)):
+            self.message.emit("info", f"{begun(progress.stage)}.")
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:
-        for progress in (event for event in events if isinstance(event, Progress)):
-            self.message.emit("info", f"{begun(progress.stage)}.")
+        self._tell_progress(events)
         self.heard.emit(tuple(event for event in events if not isinstance(event, Progress)))
 
     @Slot(object)

@@ -100,6 +100,26 @@ def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_p
     assert watcher.session.why_idle() == "Nothing is running."
 
 
+def test_a_run_is_followed_on_while_another_one_waits_for_its_job(watcher, run, scan_path, tmp_path, monkeypatch):
+    (tmp_path / "ptycho").mkdir()
+    (tmp_path / "ptycho" / "site.toml").write_text('command = ["bash"]\nprogram = "sleep 60 #"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with watcher.qtbot.waitSignal(watcher.session.loader.opened):
+        watcher.session.loader.open(ScanSource(scan_path))
+    history = watcher.open(tmp_path / "out")
+    watcher.session.draft.load({})
+    watcher.session.submit(tmp_path / "next")
+    watcher.qtbot.waitUntil(lambda: any("is RUNNING" in text for _, text in watcher.messages))
+    job = read_job(tmp_path / "next")
+    run.record(EpochDone(1, 20, {"poisson_val_loss": 0.25}, 2.0))
+    watcher.qtbot.waitUntil(lambda: len(history.epochs) == 2)
+    os.killpg(job.process.pid, 9)
+    os.waitpid(job.process.pid, 0)
+    watcher.qtbot.waitUntil(lambda: watcher.messages[-1][0] == "error")
+    assert f"Job {job.id} has ended before its run began" in watcher.messages[-1][1].capitalize()
+    assert (watcher.session.follows, history.at_work) == (True, True)
+
+
 def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_path, tmp_path, monkeypatch):
     (tmp_path / "ptycho").mkdir()
     (tmp_path / "ptycho" / "site.toml").write_text('command = ["bash"]\nprogram = "sleep 60 #"\n')
