@@ -68,6 +68,12 @@ def test_the_architecture_names_every_room_and_no_other(package):
     assert all((ROOT / package / name).exists() for name in named)
 
 
+@pytest.mark.parametrize("package", ["ptycho_core", "ptycho_gui"])
+def test_a_newcomer_finds_a_room_among_twelve_at_most(package):
+    rooms = [path for path in (ROOT / package).iterdir() if path.suffix == ".py" or path.is_dir()]
+    assert sum(path.name not in ("__init__.py", "__pycache__") for path in rooms) <= 12
+
+
 @pytest.mark.parametrize("page", [ARCHITECTURE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
 def test_a_page_for_contributors_calls_things_by_their_names_in_the_code(page):
     code = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("ptycho_*/**/*.py"))

@@ -17,6 +17,7 @@ from ptycho_core.runs.note import Note
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
 from ptycho_gui.apply.model_choice import ModelChoice
+from ptycho_gui.apply.watch_dialog import WatchDialog
 from ptycho_gui.kit.confirm import confirmed
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
@@ -30,7 +31,6 @@ from ptycho_gui.runs.jobs.runs import OpenedRun, curves_of_run, read_note_job, r
 from ptycho_gui.runs.note_dialog import NoteDialog
 from ptycho_gui.runs.runs_panel import RunsPanel
 from ptycho_gui.train.curves_panel import CurvesPanel
-from ptycho_gui.watch.watch_dialog import WatchDialog
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
 

@@ -25,6 +25,7 @@ from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application
+from ptycho_gui.apply.jobs.watch import Watched, watch_job
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
@@ -36,7 +37,6 @@ from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
-from ptycho_gui.watch.jobs.watch import Watched, watch_job
 from ptycho_gui.window.elsewhere import Elsewhere
 from ptycho_gui.window.queue_turn import QueueTurn
 from ptycho_gui.window.shown_run import IN_ORDER, ShownRun, shortcomings

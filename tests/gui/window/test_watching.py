@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.watch.jobs.watch import Watched
+from ptycho_gui.apply.jobs.watch import Watched
 from tests.helpers.commands import PTYCHO
 
 FLAGS = "--size 16 --n-patterns 196 --step-px 2 --jitter-px 0.5"

@@ -7,8 +7,8 @@ import shutil
 from ptycho_core.runs.arrivals import GLOBS
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Bin
-from ptycho_gui.watch.jobs.watch import Watched
-from ptycho_gui.watch.watch_dialog import WatchDialog
+from ptycho_gui.apply.jobs.watch import Watched
+from ptycho_gui.apply.watch_dialog import WatchDialog
 from tests.helpers.dialogs import type_into, wait
 
 

@@ -10,12 +10,12 @@ from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QLineEdit, QVBoxLa
 
 from ptycho_core.runs.arrivals import GLOBS, OUT
 from ptycho_core.scan.source import ScanSource
+from ptycho_gui.apply.jobs.watch import Watched, look_at_watched
 from ptycho_gui.kit.checked_dialog import CheckedDialog
 from ptycho_gui.kit.checked_path import CheckedPath
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.jobs.checks import look_at_checkpoint, look_at_result_folder
 from ptycho_gui.kit.threads.worker import Job
-from ptycho_gui.watch.jobs.watch import Watched, look_at_watched
 
 
 class WatchDialog(CheckedDialog):

@@ -1,1 +1,0 @@
-"""Watch a folder in which scans arrive."""
