@@ -107,6 +107,16 @@ class Config:
         none="none",
         engines=("pinn",),
     )
+    pretrain_simulated: int = knob(
+        0,
+        int,
+        "Model",
+        "Simulated objects of varied kind that an epoch trains on in place of the scan, under its solved probe, at its "
+        "positions and dose, drawn anew each epoch; the scan only validates. 0 trains on the scan.",
+        minimum=0,
+        maximum=1000,
+        engines=("pinn",),
+    )
     probe_modes: int | None = knob(
         1,
         int,

@@ -31,6 +31,8 @@ class ScanData(L.LightningDataModule):
     def __init__(self, model: Model, recorded: Sequence[Measurement], test: Measurement | None = None) -> None:
         super().__init__()
         self.model, self.recorded, self.test = model, recorded, test
+        self.first_epoch = 0
+        """With which the fit begins: processes read ahead before Lightning has said so."""
         self.find()
 
     def find(self) -> None:
@@ -67,8 +69,9 @@ class ScanData(L.LightningDataModule):
         """The batches of an epoch."""
         self.find()  # a resumed run has its state by now
         samplers = [self.model.sampler(scan, rows, **self._world()) for scan, rows in self.training.dealt]
-        config = self.model.config
-        return self._loader(self.training, ScansInTurn(samplers, config.seed), config.num_workers)
+        in_turn = ScansInTurn(samplers, self.model.config.seed)
+        in_turn.set_epoch(self.first_epoch)
+        return self._loader(self.training, in_turn, self.model.config.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Hidden patterns, scan by scan, to be predicted from those that train."""

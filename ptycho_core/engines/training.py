@@ -281,6 +281,7 @@ class _Training:
         tested = self._tested(device)
         self.measured += [tested] if tested else []
         data = ScanData(model, measured, tested)
+        data.first_epoch = first_epoch
         data.trainer = trainer  # what it deals out depends on the number of processes
         first = measured[0]
         if self.config.preview_seconds:

@@ -32,13 +32,13 @@ def make_object(spec: SimulationSpec, shape: tuple[int, int]) -> NDArray[np.comp
     are two unrelated pictures.
     """
     if spec.object == "photographs":
-        transmission = _photograph(data.camera(), shape)  # type: ignore[no-untyped-call]
-        phase = _photograph(data.astronaut(), shape)  # type: ignore[no-untyped-call]
+        transmission = photograph(data.camera(), shape)  # type: ignore[no-untyped-call]
+        phase = photograph(data.astronaut(), shape)  # type: ignore[no-untyped-call]
     else:
         if spec.object == "siemens_star":
             phase = _siemens_star(shape)
         elif spec.object == "lines":
-            phase = _lines(shape, np.random.default_rng([spec.seed, 0]))
+            phase = lines(shape, np.random.default_rng([spec.seed, 0]))
         else:
             phase = np.zeros(shape, np.float32)
         transmission = 1 - phase
@@ -50,20 +50,27 @@ def make_object(spec: SimulationSpec, shape: tuple[int, int]) -> NDArray[np.comp
 def _siemens_star(shape: tuple[int, int]) -> Map:
     """Thickness (H, W) of a star of tapering spokes, cut by three rings, with edges one pixel soft."""
     y, x = _centred_axes(shape)
-    r, angle = np.hypot(y, x), np.arctan2(y, x)
-    outer = 0.45 * min(shape)
-    from_spoke_edge = r * np.arcsin(np.sin(SPOKES * angle)) / SPOKES
-    spokes = np.clip(from_spoke_edge + 0.5, 0, 1)
+    r, outer = np.hypot(y, x), 0.45 * min(shape)
     in_ring = [np.clip(0.04 * outer / 2 - abs(r - f * outer) + 0.5, 0, 1) for f in (0.25, 0.5, 0.75)]
-    rim = np.clip(outer - r + 0.5, 0, 1)
-    return np.asarray(spokes * rim * (1 - np.sum(in_ring, axis=0)), np.float32)
+    return np.asarray(spokes(y, x, SPOKES, outer) * (1 - np.sum(in_ring, axis=0)), np.float32)
+
+
+def spokes(y: NDArray[Any], x: NDArray[Any], count: int, outer: float, turn: float = 0.0) -> Map:
+    """Return a thickness (H, W): tapering spokes up to a radius, turned by an angle, with edges one pixel soft.
+
+    ``y`` (H, 1) and ``x`` (1, W) are pixels from the centre.
+    """
+    r, angle = np.hypot(y, x), np.arctan2(y, x) + turn
+    from_spoke_edge = r * np.arcsin(np.sin(count * angle)) / count
+    return np.asarray(np.clip(from_spoke_edge + 0.5, 0, 1) * np.clip(outer - r + 0.5, 0, 1), np.float32)
 
 
 def _centred_axes(shape: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.arange(shape[0])[:, None] - (shape[0] - 1) / 2, np.arange(shape[1])[None, :] - (shape[1] - 1) / 2
 
 
-def _lines(shape: tuple[int, int], rng: np.random.Generator) -> Map:
+def lines(shape: tuple[int, int], rng: np.random.Generator) -> Map:
+    """Return a thickness (H, W): bars of random width and direction, one on another."""
     y, x = _centred_axes(shape)
     reach = math.hypot(*shape) / 2
     thickness = np.zeros(shape)
@@ -75,7 +82,8 @@ def _lines(shape: tuple[int, int], rng: np.random.Generator) -> Map:
     return np.asarray(thickness / max(float(thickness.max()), 1.0), np.float32)
 
 
-def _photograph(picture: NDArray[np.uint8], shape: tuple[int, int]) -> Map:
+def photograph(picture: NDArray[np.uint8], shape: tuple[int, int]) -> Map:
+    """Return a picture (y, x) or (y, x, 3) in grey, its middle cut and brought to a shape (H, W)."""
     grey = color.rgb2gray(picture) if picture.ndim == 3 else picture / 255.0
     # Cut to the canvas's proportions first: a stretched face is hard to judge by eye.
     scale = min(grey.shape[0] / shape[0], grey.shape[1] / shape[1])
@@ -83,5 +91,10 @@ def _photograph(picture: NDArray[np.uint8], shape: tuple[int, int]) -> Map:
     top, left = (grey.shape[0] - height) // 2, (grey.shape[1] - width) // 2
     cut = grey[top : top + height, left : left + width]
     resized = transform.resize(cut, shape, anti_aliasing=scale > 1)  # type: ignore[no-untyped-call]
-    low, high = resized.min(), resized.max()
-    return np.asarray((resized - low) / max(high - low, 1e-12), np.float32)
+    return stretched(resized)
+
+
+def stretched(values: NDArray[Any]) -> Map:
+    """Return values brought to the range from 0 to 1."""
+    low, high = values.min(), values.max()
+    return np.asarray((values - low) / max(high - low, 1e-12), np.float32)

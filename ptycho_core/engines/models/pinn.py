@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from ptycho_core.base.config import Config
 from ptycho_core.engines.canvas import Canvas, middle
-from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, corners_of, scan_canvas
+from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, TrainingScans, corners_of, scan_canvas
 from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
@@ -24,6 +26,7 @@ from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.samplers import GroupSampler
+from ptycho_core.engines.simulated import SimulatedScans
 from ptycho_core.engines.solver import expected_counts, misfit
 from ptycho_core.scan.scan import Scan
 
@@ -167,6 +170,13 @@ class PinnModel(Model):
         part = min(1.0, self.trainer.global_step / max(1.0, warmup))
         return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
 
+    def training_scans(self, measured: Sequence[Measurement]) -> TrainingScans:
+        """Simulated ones in their place, where the config asks for these."""
+        count = self.config.pretrain_simulated
+        if not count:
+            return super().training_scans(measured)
+        return SimulatedScans(measured, [self.held_of(one.beam) for one in measured], count, self.config.seed)
+
     def as_found(self, scan: Scan, place: int) -> Scan:
         """At the positions that the warm start found."""
         shifts = self.known_of(place).shifts
@@ -201,6 +211,8 @@ class PinnModel(Model):
             count = max(1, round(len(rows) * rng.uniform(FEWEST_PATTERNS, 1.0)))
             rows = np.sort(rng.choice(rows, count, replace=False))
         held = self.held_of(one.beam)
+        if self.config.pretrain_simulated:  # which is as bright for every pattern
+            held = dataclasses.replace(held, log_gain=held.log_gain[:0])
         canvas = Canvas.of_scan(one.scan, one.amplitudes, rows, self.device)
         light = light_in_counts(canvas, held.probe)
         lit = light[light > 0.1 * light.max()].median()
