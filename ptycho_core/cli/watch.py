@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ptycho_core.base.knobs import Knob
 from ptycho_core.cli.arguments import add_reading, given_source
-from ptycho_core.cli.output import say
+from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
 from ptycho_core.cli.reconstruct import add_options, given_options
 from ptycho_core.runs.arrivals import GLOBS, OUT
@@ -79,5 +79,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.folder / OUT
     with progress(args.quiet) as events, stopped_by_signals() as stop:
         watch(args.folder, out, rules, events, stop)
+    if args.json:
+        print_json({"journal": out / JOURNAL})
     say(f"the journal is {out / JOURNAL}")
     return 0

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import explain_write_errors
-from ptycho_core.base.errors import InputError, PtychoError, sentence_of
+from ptycho_core.base.errors import InputError, sentence_of
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
@@ -50,6 +50,8 @@ _FEWEST = 64
 """Patterns with which a picture begins."""
 _NOT_ALL_THERE = {("missing", "skip"), ("pairing", "order")}
 """Answers by which a scan opens of which patterns or positions are still to come."""
+_MOST_AT_ONCE = 5000
+"""New patterns that one look puts into a picture, so that a stop is obeyed soon."""
 _SAME_PLACE_PX = 0.01
 _WATCHED = "watched"
 _NAP_S = 0.1
@@ -106,9 +108,11 @@ class _Live:
         self.positions: NDArray[np.float64] = np.empty((0, 2))
         self.seen = 0
         """Patterns at the last look."""
+        self.pictured = True
+        """Whether a picture can be made of it."""
 
     def new_of(self, scan: Scan) -> Scan:
-        """Return the patterns that are not in the picture yet, where they lie among those that are.
+        """Return the first patterns that are not in the picture yet, where they lie among those that are.
 
         Positions that have moved all alike are moved back; else the picture is begun anew.
         """
@@ -118,7 +122,7 @@ class _Live:
         if len(common) and abs(apart - shift).max() > _SAME_PLACE_PX:
             self.mosaic, self.numbers, self.positions = None, self.numbers[:0], self.positions[:0]
             common, shift = common[:0], np.zeros(2)
-        new = scan.take(np.flatnonzero(~np.isin(scan.numbers, common)))
+        new = scan.take(np.flatnonzero(~np.isin(scan.numbers, common))[:_MOST_AT_ONCE])
         return new.replace(positions=new.positions - shift)
 
     def add(self, mosaic: Mosaic, new: Scan) -> None:
@@ -208,13 +212,17 @@ class _Watch:
                 if not self.lost:
                     _log.warning("%s; waiting for it to come back", error)
                 arrived, self.lost = [], True
+            if not self.lost:
+                names = {arrival.path.name for arrival in arrived}
+                self.live = {name: live for name, live in self.live.items() if name in names}
             for arrival in arrived:
                 if self.stopped():
                     break
                 if arrival.path.name not in self.ending:
                     self.look(arrival)
             self.collect()
-            if self.rules.once and not self.lost and not self.ending and not self.arrivals.look(self.journal):
+            over = not self.lost and not self.ending and all(arrival.stamp in self.journal for arrival in arrived)
+            if self.rules.once and over:
                 break
             end = time.monotonic() + self.rules.every_s
             while time.monotonic() < end and not self.stopped():
@@ -234,18 +242,23 @@ class _Watch:
             if self.journal.knows(name, content := content_of(scan)):  # touched, or copied over itself
                 self.journal.remember(arrival.stamp, content)
                 return
-            closed = not lacking and (scan.has_all or (not scan.growing and arrival.looks > 0))
-            grows = scan.growing or bool(lacking) or live.seen not in (0, len(scan))
-            if len(scan) != live.seen:
-                live.seen = len(scan)
-                arrival.stir(now)
-            if grows and (len(scan) >= _FEWEST or live.mosaic is not None):
-                self.grow(name, live, scan)
         except Exception as error:  # whatever a file does to a library, the others go on
             _log.debug("%s cannot be opened yet: %s", arrival.path, error)
             if quiet:
                 self.write(dataclasses.replace(_line(arrival), remarks=sentence_of(error)), "")
             return
+        more = len(scan) != live.seen
+        grows = scan.growing or bool(lacking) or (more and live.seen > 0) or live.mosaic is not None
+        if more:  # also where the share still lists the file as it was
+            live.seen, quiet = len(scan), False
+            arrival.stir(now)
+        if grows and live.pictured and len(scan) >= _FEWEST:
+            try:
+                self.grow(name, live, scan)
+            except Exception as error:
+                _log.warning("no picture of %s while it is measured: %s", name, sentence_of(error))
+                live.pictured = False
+        closed = not lacking and (scan.has_all or (not scan.growing and arrival.looks > 0))
         if closed or quiet:
             self.ending[name] = self.pool.submit(self.finish, arrival, source, content, lacking)
 
@@ -289,7 +302,7 @@ class _Watch:
         except Exception as error:
             if self.stopped():
                 return None
-            _log.warning("%s: %s", arrival.path, sentence_of(error), exc_info=not isinstance(error, PtychoError))
+            _log.info("%s: %s", arrival.path, sentence_of(error), exc_info=True)
             return dataclasses.replace(line, remarks=sentence_of(error)), ""
         verdict = verdict_in(metrics)
         reasons = list(verdict.reasons) if verdict else []

@@ -180,6 +180,19 @@ def test_a_scan_that_fails_does_not_stop_the_rest(folder, rules, scan_file, monk
     assert over(heard) == {"a.cxi": "", "b.cxi": "internal error: RuntimeError: out of luck", "c.cxi": ""}
 
 
+def test_a_scan_of_which_no_picture_can_be_made_is_reconstructed_all_the_same(folder, rules, monkeypatch):
+    def failing(*args):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(watching.Mosaic, "begin", failing)
+    with subprocess.Popen([*PTYCHO, "simulate", folder / "live.cxi", "--live", "150", *FLAGS.split()]) as writer:
+        while not (folder / "live.cxi").exists():
+            assert writer.poll() is None
+        heard = run(folder, rules(quiet_s=60.0))
+    assert [type(event) for event in heard] == [ScanOver]
+    assert over(heard) == {"live.cxi": ""}
+
+
 def test_two_watchers_do_not_write_into_one_folder(folder, rules, scan_file):
     shutil.copy(scan_file, folder / "a.cxi")
     refused = []
@@ -210,7 +223,7 @@ def write_piece(folder, number, counts):
         data.attrs["image_nr_low"], data.attrs["image_nr_high"] = first + 1, last
 
 
-def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_that_it_states(folder, rules):
+def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_that_it_states(folder, rules, monkeypatch):
     scan = simulate(SPEC).scan
     counts, to_come = scan.patterns[:].astype(np.uint16), [2, 4]
     with h5py.File(folder / "scan_7_master.h5", "w") as file:
@@ -228,6 +241,7 @@ def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_tha
         if isinstance(event, ScanGrew) and to_come:
             write_piece(folder, to_come.pop(0), counts)
 
+    monkeypatch.setattr(watching, "_MOST_AT_ONCE", 98)  # two pieces
     for number in (1, 3):
         write_piece(folder, number, counts)
     heard = run(folder, rules(globs=("*_master.h5",), source=source, quiet_s=60.0), on)
@@ -268,3 +282,4 @@ def test_the_command_watches_and_says_what_became_of_each_scan(folder, scan_file
     assert told[-1] == f"the journal is {folder / 'reconstructions' / 'journal.csv'}"
     refused = ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet-time", "0")
     assert refused.returncode == 2
+    assert ptycho("watch", folder, "--checkpoint", trained.folder, "--once", "--quiet", "--json").stdout.startswith("{")
