@@ -22,7 +22,12 @@ _log = logging.getLogger(__name__)
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
-    parser.add_argument("what", choices=("list", "run"), help="list the runs, or do those that wait, one after another")
+    parser.add_argument(
+        "what",
+        choices=("list", "run"),
+        metavar="WHAT",
+        help="list: the runs that wait; run: do them, one after another",
+    )
     parser.add_argument("--file", type=Path, metavar="FILE", help="the queue [default the one of the window]")
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
 

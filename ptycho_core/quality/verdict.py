@@ -154,6 +154,11 @@ class Signs:
         return 1 - min(1.0, self.error / self.blank) ** 2 if self.blank > 0 else 0.0
 
     @property
+    def tells_nothing(self) -> bool:
+        """Whether the picture explains nothing of patterns that are missed."""
+        return self.error > GOOD and self.explained < EXPLAINS_NOTHING
+
+    @property
     def largest(self) -> float:
         """The error that counts: the larger one of what the patterns and the halves tell."""
         return max(self.error, self.halves or 0.0)
@@ -170,6 +175,8 @@ def judge(signs: Signs, config: Config) -> Verdict:
         Of the run that it comes from: what it left out is a way out.
     """
     found = sorted(_findings(signs), key=lambda finding: _ORDER.index(finding[0]))
+    if signs.tells_nothing:  # of a picture that is none, nothing finer is worth telling
+        found = [finding for finding in found if finding[0] == Level.POOR]
     level = found[0][0] if found else Level.GOOD
     reasons = [reason for _, reason in found] or [_praise(signs)]
     return Verdict(level, tuple(reasons), tuple(_ways_out(signs, config)) if level != Level.GOOD else ())
@@ -229,7 +236,7 @@ def judge_nothing(why: str, config: Config) -> Verdict:
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
     turned = signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH
-    if turned and signs.explained < EXPLAINS_NOTHING:
+    if signs.tells_nothing:
         yield _SEARCH_ORIENTATION
     for knob in signs.helps:
         yield Fix(f"refine {'positions' if knob == 'positions' else 'brightness'}", knob, "refine")
@@ -247,7 +254,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
         yield Fix("longer", "max_epochs", max(50, 2 * config.max_epochs))
     if signs.rolled_back:
         yield Fix("slower", "learning_rate", config.learning_rate / 10)
-    if turned and signs.explained >= EXPLAINS_NOTHING:
+    if turned and not signs.tells_nothing:
         yield _SEARCH_ORIENTATION
     lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error
     if lacks and config.probe_modes == 1:

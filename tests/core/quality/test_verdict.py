@@ -101,7 +101,9 @@ def test_refined_positions_are_proposed_before_guesses():
 
 
 def test_other_axes_are_proposed_first_where_the_picture_explains_nothing():
-    assert judged(error=0.3, blank=0.3, helps=("positions",)).actions[0].field == SEARCH_ORIENTATION
+    verdict = judged(error=0.3, blank=0.3, edge_light=0.3, helps=("positions",))
+    assert verdict.actions[0].field == SEARCH_ORIENTATION
+    assert not any("lens" in reason or "refined" in reason for reason in verdict.reasons)
 
 
 def test_the_error_of_patterns_is_that_of_their_amplitudes_at_any_dose():
