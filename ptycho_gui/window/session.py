@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS
-from ptycho_core.base.events import PartBegan, PreviewReady, ScanGrew, ScanOver, Stage, StageChanged, Status
+from ptycho_core.base.events import PartBegan, PreviewReady, ScanOver, Stage, StageChanged, Status
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
@@ -20,7 +20,7 @@ from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import RunInfo, read_run
 from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.runs.requests import Wish
-from ptycho_core.runs.trials import Outcome, ranked
+from ptycho_core.runs.trials import Outcome
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
@@ -37,6 +37,7 @@ from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.jobs.search import tune_job
 from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
+from ptycho_gui.window import sentences
 from ptycho_gui.window.elsewhere import Elsewhere
 from ptycho_gui.window.queue_turn import QueueTurn
 from ptycho_gui.window.shown_run import IN_ORDER, ShownRun, shortcomings
@@ -345,18 +346,15 @@ class Session(QObject):
                 self._begin_part(event)
             elif isinstance(event, Outcome):
                 self.tried.emit(event)
-            elif isinstance(event, Progress):
-                self.working.emit(event.stage, event.done / event.total if event.total else None)
-            elif isinstance(event, ScanGrew):
-                self.working.emit(f"{event.scan}: {event.in_words}", None)
             elif isinstance(event, ScanOver):
-                self._tell_scan(event)
-            elif isinstance(event, StageChanged) and not self.training:
-                doing = "reading the patterns" if event.stage == Stage.LOADING else str(event.stage)
-                of = f", {event.epoch + 1} of at most {event.epochs} epochs" if event.epochs else ""
-                self.working.emit(f"{doing}{of}", event.epoch / event.epochs if event.epochs else None)
-            elif isinstance(event, PreviewReady) and not self.training:
+                self.message.emit(*sentences.of_scan(event))
+                self.recorded.emit()
+            elif self.training and not isinstance(event, Progress):
+                continue  # what a run tells is heard below
+            elif isinstance(event, PreviewReady):
                 self.previewed.emit(event)
+            elif (doing := sentences.doing(event)) is not None:
+                self.working.emit(*doing)
         if self.training:
             self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan | Outcome)))
 
@@ -440,22 +438,8 @@ class Session(QObject):
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""
         self.training = False
-        best, left = ranked(outcomes), sum(one.left for one in outcomes)
-        if best:
-            told = f"The best of {len(outcomes) - left} trials: {best[0].trial.in_words}."
-            self.message.emit("info", f"{told} {left} are left." if left else told)
-        else:
-            why = next((one.reason for one in outcomes if one.reason), "")
-            self.message.emit("warning", f"No trial has a result: {why}." if why else "No trial has a result.")
+        self.message.emit(*sentences.of_search(outcomes))
         self.recorded.emit()
-
-    def _tell_scan(self, over: ScanOver) -> None:
-        """Say what became of a scan that was watched."""
-        if over.failed:
-            self.message.emit("error", f"{over.scan} has failed: {over.failed}.")
-        else:
-            self.message.emit("info", f"{over.scan} is reconstructed: {over.verdict}. It lies in {over.folder}.")
-            self.recorded.emit()
 
     def _end_watching(self, watched: Watched) -> None:
         self.message.emit("info", f"{watched.folder} is watched no more; the journal is in {watched.out}.")
@@ -465,10 +449,7 @@ class Session(QObject):
         self.training = False
         self.keep_record(best.fits[-1])
         self._show_reconstruction(best.made)
-        fits = "one fit" if len(best.fits) == 1 else f"{len(best.fits)} fits"
-        prepared = ", ".join(fix.label for fix in best.prepared)
-        told = f"{best.made.folder.name} has the best picture of {fits}."
-        self.message.emit("info", f"{told} Before that: {prepared}." if prepared else told)
+        self.message.emit(*sentences.of_best_picture(best))
 
     def _show_reconstruction(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
         self.reconstruction, self.folder, self._applied = made.reconstruction, made.folder, applied

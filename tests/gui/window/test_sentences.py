@@ -1,0 +1,44 @@
+"""What the window says of jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptycho_core.base.events import BatchDone, ScanOver, Stage, StageChanged, Status
+from ptycho_core.runs.trials import Outcome, plan
+from ptycho_gui.kit.threads.worker import Progress
+from ptycho_gui.window import sentences
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (Progress("reading", 3, 4), ("reading", 0.75)),
+        (Progress("loading the training software"), ("loading the training software", None)),
+        (StageChanged(Stage.LOADING), ("reading the patterns", None)),
+        (StageChanged(Stage.POLISHING, 4, 10), ("polishing, 5 of at most 10 epochs", 0.4)),
+        (BatchDone(0, 0, {}), None),
+    ],
+)
+def test_what_goes_on_is_in_words_with_the_part_that_is_done(event, said):
+    assert sentences.doing(event) == said
+
+
+def test_a_search_names_its_best_trial_what_is_left_and_why_there_is_none():
+    first, second, third = plan({}, {"max_epochs": [1, 2, 3]}, Path("out"))
+    told = [Outcome(first, Status.FINISHED, deviance=2.0), Outcome(second, Status.FINISHED, deviance=1.0)]
+    assert sentences.of_search(told) == ("info", "The best of 2 trials: max_epochs 2.")
+    broken_off = [*told, Outcome(third)]
+    assert sentences.of_search(broken_off) == ("info", "The best of 2 trials: max_epochs 2. 1 is left.")
+    failed = [Outcome(first, Status.FAILED, "the loss is not a number")]
+    assert sentences.of_search(failed) == ("warning", "No trial has a result: the loss is not a number.")
+
+
+def test_a_scan_that_was_watched_has_a_verdict_and_a_place_or_a_reason():
+    assert sentences.of_scan(ScanOver("a.h5", "/out/a", "good", "")) == (
+        "info",
+        "a.h5 is reconstructed: good. It lies in /out/a.",
+    )
+    assert sentences.of_scan(ScanOver("a.h5", "", "", "it is empty")) == ("error", "a.h5 has failed: it is empty.")
