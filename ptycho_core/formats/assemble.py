@@ -16,11 +16,11 @@ from ptycho_core.formats.conversions import lost_counts, say_lost
 from ptycho_core.formats.geometry import positions_px, settle_geometry
 from ptycho_core.formats.masks import IGNORE, INVERT
 from ptycho_core.formats.stored import Stored
-from ptycho_core.formats.values import Looked, settle_bad_values, to_counts
+from ptycho_core.formats.values import Looked, settle_bad_values, settle_flags, to_counts
 from ptycho_core.scan.scan import GoodPixels, Masks, Patterns, PatternStep, Scan, where_good
 from ptycho_core.scan.settings import Settings
 from ptycho_core.scan.source import ScanSource
-from ptycho_core.scan.survey import Survey, flags, remember
+from ptycho_core.scan.survey import Survey, remember
 
 SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
@@ -58,12 +58,7 @@ def assemble(
         patterns = patterns.then(conversions.flag_largest)
     patterns = _subtract_dark(patterns, stored, settings, path, notes)
     mask = _check_mask(stored, shape, path, notes)
-    looked = Looked(patterns, mask, settings, stored, progress)
-    if found := flags(looked.values):
-        told = " and ".join(f"{value:.10g} in {count} pixels" for value, count in found.items())
-        notes.append(f"took for no counts, as a detector writes it where it does not count: {told} of all patterns")
-        patterns = patterns.then(conversions.FlagValues(tuple(found)))
-        looked = Looked(patterns, mask, settings, stored, progress)
+    patterns, looked = settle_flags(patterns, mask, settings, stored, progress, notes)
     patterns, mask, kept = settle_bad_values(patterns, mask, looked, settings, path, notes)
     changed = settings.get("bad_pixels") in ("fill", "zero") and len(looked.values.bad_rows) > 0
     if mask is not looked.mask or len(kept) < len(looked.patterns) or changed:

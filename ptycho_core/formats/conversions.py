@@ -37,6 +37,34 @@ LOGARITHMS = {"log": float(np.e), "log10": 10.0, "log2": 2.0}
 """Bases of logarithms that stand in the place of counts, by the answer ``data``."""
 
 
+@dataclass(frozen=True)
+class FromPlainLogarithm:
+    """Turn logarithms of counts themselves into counts; what is no number, or too small for one photon, held none."""
+
+    base: float
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the counts, which are whole but for rounding."""
+        there = np.isfinite(batch) & (batch >= 0)
+        counts: NDArray[np.float32] = np.exp(np.where(there, batch, 0) * np.log(self.base)).astype(np.float32)
+        return np.where(there, np.rint(counts), np.float32(0))
+
+
+PLAIN_LOGARITHMS = {f"plain-{name}": base for name, base in LOGARITHMS.items()}
+"""Bases of logarithms of the counts themselves, by the answer ``data``."""
+
+
+@dataclass(frozen=True)
+class FlagAbove:
+    """Mark what is larger than any detector counts as NaN."""
+
+    limit: float
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the batch with NaN where it is."""
+        return np.where(batch > self.limit, np.float32(np.nan), batch.astype(np.float32))
+
+
 def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:
     """Move DC from the corner to pixel (N//2, N//2); works on a pattern, a mask or a stack."""
     return np.fft.fftshift(batch, axes=(-2, -1))

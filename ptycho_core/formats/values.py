@@ -14,7 +14,7 @@ from ptycho_core.formats import conversions
 from ptycho_core.formats.stored import Stored
 from ptycho_core.scan.scan import GoodPixels, Masks, Patterns, PatternStep, both_good
 from ptycho_core.scan.settings import Settings
-from ptycho_core.scan.survey import Survey, Surveyor
+from ptycho_core.scan.survey import Survey, Surveyor, flags
 
 LARGEST_COUNT = 1e12
 _SAMPLE_VALUES = 2**20
@@ -23,6 +23,10 @@ _LEAST_LEFT = 0.5
 _LARGEST_JUDGED = 1e4
 """Counts up to which float32 rounding of a square root is far from hiding whether its square was whole."""
 _FEWEST_JUDGED = 10
+_MOST_FLAGS, _MOST_FLAGGED = 3, 16
+"""Different flags below zero, and patterns that are looked at for them."""
+_BEYOND_NOISE = 25.0
+"""Mean of a pixel that noise never takes below zero."""
 _LARGEST_LOGARITHM = 40.0
 _ROUNDING_THAT_TELLS = 0.05
 
@@ -64,6 +68,77 @@ class Looked:
         self.told = what_values_are(np.concatenate(sample), stored.source.dtype)
         self.values = as_stored.survey()
         self.counts = self.values if self.conversion is None else as_counts.survey()
+
+
+def settle_flags(
+    patterns: Patterns,
+    mask: GoodPixels | None,
+    settings: Settings,
+    stored: Stored,
+    progress: Callable[[int, int], None],
+    notes: list[str],
+) -> tuple[Patterns, Looked]:
+    """Return the patterns with NaN where a detector wrote that it did not count, and what is seen in them then.
+
+    Logarithms of counts, which are -infinity or below zero where there were none, become counts first.
+    """
+    plain = _plain_logarithm(patterns, settings, stored)
+    if plain is not None:
+        notes.append(f"turned {plain.removeprefix('plain-')}(counts) into counts; what is no such logarithm held none")
+        patterns = patterns.then(conversions.FromPlainLogarithm(conversions.PLAIN_LOGARITHMS[plain]))
+    looked = Looked(patterns, mask, settings, stored, progress)
+    seen, told = looked.values, []
+    if (found := flags(seen)) or (below := _flags_below_zero(patterns, seen)):
+        told += [f"{value:.10g} in {count} pixels of all patterns" for value, count in found.items()]
+        below = () if found else below
+        told += [f"{value:.10g}, as noise does not reach below zero where there is light" for value in below]
+        patterns = patterns.then(conversions.FlagValues((*found, *below)))
+    if seen.maximum > LARGEST_COUNT and float(np.median(seen.highest[seen.good])) < LARGEST_COUNT:
+        told.append(f"what is above {LARGEST_COUNT:.0e}")
+        patterns = patterns.then(conversions.FlagAbove(LARGEST_COUNT))
+    if told:
+        notes.append(f"took for no counts, as a detector writes it where it does not count: {' and '.join(told)}")
+        looked = Looked(patterns, mask, settings, stored, progress)
+    return patterns, looked
+
+
+def _plain_logarithm(patterns: Patterns, settings: Settings, stored: Stored) -> str | None:
+    """Return the answer ``data`` of patterns that are logarithms of counts themselves: as answered, or by their values.
+
+    The exponentials of those from zero on are whole, and more are no number or below zero than are zero, which stands
+    for one photon.
+    """
+    answer = settings.get("data")
+    if answer is not None:
+        return answer if answer in conversions.PLAIN_LOGARITHMS else None
+    if stored.source.dtype.kind != "f":
+        return None
+    few = max(1, min(len(patterns), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))
+    sample = patterns[np.unique(np.linspace(0, len(patterns) - 1, few).astype(np.int64))]
+    there = np.isfinite(sample) & (sample >= 0)
+    values = sample[there].astype(np.float64)
+    if np.count_nonzero(~there) <= np.count_nonzero(values == 0) or (values == np.rint(values)).all():
+        return None
+    precision = max(np.finfo(np.float32).eps, np.finfo(stored.source.dtype).eps)
+    bases = conversions.PLAIN_LOGARITHMS
+    return next((name for name, base in bases.items() if _are_logarithms(values, base, precision)), None)
+
+
+def _flags_below_zero(patterns: Patterns, seen: Survey) -> tuple[float, ...]:
+    """Return the few whole numbers below zero that stand for no counts: all that there are, and no noise.
+
+    Noise reaches below zero where there is hardly any light; a flag is in bright pixels too, or lies further below.
+    """
+    if not seen.n_negative:
+        return ()
+    some = np.unique(np.linspace(0, len(seen.bad_rows) - 1, _MOST_FLAGGED).astype(np.int64))
+    values = patterns[seen.bad_rows[some]]
+    below = (values < 0) & seen.negative & np.isfinite(values)
+    found = np.unique(values[below])
+    if not 0 < len(found) <= _MOST_FLAGS or (found != np.rint(found)).any():
+        return ()
+    bright = below & (seen.mean > _BEYOND_NOISE)
+    return tuple(map(float, found)) if bright.any() or found.max() < -1 else ()
 
 
 def settle_bad_values(
@@ -160,11 +235,12 @@ def to_counts(
         with np.errstate(over="ignore"):
             largest = float(conversion(np.array([largest], np.float64))[0])
     if largest > LARGEST_COUNT:
-        other = "amplitude" if held == "counts" else "counts"
+        told_so = f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e})"
+        if looked.values.maximum > LARGEST_COUNT:
+            raise InputError(f"{told_so}, and so are most: the file holds something else, or is damaged")
         raise InputError(
-            f"{path}: a pixel of {largest:.3g} counts is more than any detector counts ({LARGEST_COUNT:.0e}); the "
-            f"values were taken as {held}: set data={other} if they are these",
-            [Fix(f"they are {other}", "data", other)],
+            f"{told_so}; the values were taken as {held}: set data=counts if they are these",
+            [Fix("they are counts", "data", "counts")],
         )
     if conversion is not None:
         base = conversions.LOGARITHMS.get(held)

@@ -25,7 +25,7 @@ def dead_pixels(seen: Survey) -> NDArray[np.bool_]:
     dark: NDArray[np.bool_] = good & (seen.highest == 0)
     if not dark.any():
         return dark
-    light = np.where(good, seen.mean * seen.measured, 0.0)
+    light = np.where(good, seen.mean * seen.measured - seen.highest, 0.0)  # without what one pattern may have to itself
     dead = np.zeros(good.shape, bool)
     for axis in (0, 1):
         dead |= dark & (np.minimum(*_beside(light, axis, _REACH)) >= _PHOTONS)

@@ -21,7 +21,7 @@ NUMBER = ("a positive number",)
 WHOLE = ("a whole number from 0 on",)
 
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "data": ("amplitude", "counts", "log", "log10", "log2"),
+    "data": ("amplitude", "counts", "log", "log10", "log2", "plain-log", "plain-log10", "plain-log2"),
     "dc": ("centre", "corner"),
     "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),
@@ -51,7 +51,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 """Every setting and its valid values; none listed: they depend on the file."""
 
 HELP = {
-    "data": "What the stored numbers are: photon counts, amplitudes (their roots), or logarithms of 1 + counts",
+    "data": "What the stored numbers are: photon counts, amplitudes (their roots), or logarithms: of 1 + counts, or "
+    "plain ones",
     "dc": "Where a stored pattern has its centre, the undiffracted beam",
     "axes": "Which axes of the stored array are pattern (n), row (y) and column (x)",
     "square": "What makes the patterns square: crop them, or pad them with masked pixels",

@@ -78,6 +78,9 @@ _DATA = {
     "log": "ln(1 + counts)",
     "log10": "log10(1 + counts)",
     "log2": "log2(1 + counts)",
+    "plain-log": "ln(counts)",
+    "plain-log10": "log10(counts)",
+    "plain-log2": "log2(counts)",
 }
 _NO_FILE = "this file"
 _FROM_HERE = "They are taken from this file."

@@ -139,7 +139,9 @@ BAD_FILES: dict[str, BadFile] = {
     "counts differ": BadFile(_plain(positions=np.ones((11, 2))), "'positions' has 11 positions, but there are 12"),
     "NaN": BadFile(_plain(patterns=_counts(float, a=(np.nan, [2, 5]))), "2 NaN, infinite .* set bad_pixels=mask"),
     "infinity": BadFile(_plain(patterns=_counts(float, a=(np.inf, [2]))), "1 NaN, infinite .* set bad_pixels=mask"),
-    "negative": BadFile(_plain(patterns=_counts(float, a=(-4, [2, 3, 4]))), "3 negative .* set bad_pixels=mask"),
+    "negative": BadFile(
+        _plain(patterns=_counts(float, a=(-4, [2, 3, 4]))), "3 NaN, infinite or flagged .* set bad_pixels=mask"
+    ),
     "all-zero patterns": BadFile(
         _plain(patterns=_dead(2, 9)), "2 patterns hold nothing but zeros: 2, 9", (), "warning"
     ),

@@ -104,3 +104,39 @@ def test_a_pixel_that_is_always_below_zero_is_no_noise(tmp_path):
     with pytest.raises(InputError, match="60 negative values in 3 pixels") as caught:
         read_scan(path)
     assert [fix.value for fix in caught.value.fixes] == ["mask"]
+
+
+def test_flags_below_zero_in_single_patterns_are_no_noise_and_masked_there_alone(tmp_path):
+    bad = np.random.default_rng(4).random(COUNTS.shape) < 0.01
+    path = files.npz(
+        tmp_path / "a.npz", patterns=np.where(bad, -1, COUNTS).astype(np.int32), positions=files.positions(N)
+    )
+    scan = read_scan(path, settings={"bad_pixels": "mask"})
+    np.testing.assert_array_equal(scan.mask[:], ~bad)
+    assert any("took for no counts" in note and "-1, as noise does not" in note for note in scan.history)
+    noise = np.rint(COUNTS - 4.0 + np.random.default_rng(5).normal(0, 1, COUNTS.shape)).astype(
+        np.int32
+    )  # a dark frame too
+    with pytest.raises(InputError, match="negative values") as caught:
+        read_scan(files.npz(tmp_path / "b.npz", patterns=noise, positions=files.positions(N)))
+    assert "zero" in [fix.value for fix in caught.value.fixes]
+
+
+@pytest.mark.parametrize("nothing", [-np.inf, np.nan, -5.0])
+@pytest.mark.parametrize(("name", "logarithm"), [("log", np.log), ("log10", np.log10)])
+def test_logarithms_of_counts_that_are_none_where_nothing_fell_become_the_counts(tmp_path, nothing, name, logarithm):
+    counts = np.where(COUNTS > 3, COUNTS, 0)
+    stored = np.where(counts > 0, logarithm(np.maximum(counts, 1)), nothing).astype(np.float32)
+    path = files.npz(tmp_path / "a.npz", patterns=stored, positions=files.positions(N))
+    for settings in ({}, {"data": f"plain-{name}"}):
+        scan = read_scan(path, settings=settings)
+        np.testing.assert_array_equal(scan.patterns[:], counts)
+        assert any(f"turned {name}(counts) into counts" in note for note in scan.history)
+
+
+def test_a_number_beyond_all_detectors_is_not_measured(tmp_path):
+    counts = COUNTS.astype(np.float32)
+    counts[3, 2, 1] = 1e30
+    path = files.npz(tmp_path / "a.npz", patterns=counts, positions=files.positions(N))
+    scan = read_scan(path, settings={"bad_pixels": "mask"})
+    assert np.argwhere(~scan.mask[:]).tolist() == [[3, 2, 1]]
