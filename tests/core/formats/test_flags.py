@@ -109,7 +109,7 @@ def test_a_pixel_that_is_always_below_zero_is_no_noise(tmp_path):
 def test_flags_below_zero_in_single_patterns_are_no_noise_and_masked_there_alone(tmp_path):
     bad = np.random.default_rng(4).random(COUNTS.shape) < 0.01
     path = files.npz(
-        tmp_path / "a.npz", patterns=np.where(bad, -1, COUNTS).astype(np.int32), positions=files.positions(N)
+        tmp_path / "a.npz", patterns=np.where(bad, -1, COUNTS.astype(np.int32)), positions=files.positions(N)
     )
     scan = read_scan(path, settings={"bad_pixels": "mask"})
     np.testing.assert_array_equal(scan.mask[:], ~bad)
