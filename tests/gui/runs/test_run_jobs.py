@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 
@@ -12,14 +13,18 @@ import torch
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import Cancelled, StageChanged, StopToken
 from ptycho_core.engines.checkpoints import load_checkpoint
-from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction
+from ptycho_core.formats import read_scan
+from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction, write_scan
 from ptycho_core.runs.run import read_run
+from ptycho_core.simulation import simulate
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.kit.threads.worker import Progress, Worker
 from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
 from ptycho_gui.result.jobs.reconstruct import compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import list_runs, open_run, remove_checkpoint_job, trash_run
-from tests.helpers.training_runs import SCAN
+from ptycho_gui.train.jobs.train import resume_job
+from tests.helpers import specs
+from tests.helpers.training_runs import SCAN, Training
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
@@ -178,3 +183,18 @@ def test_torch_leaves_a_core_to_the_window_and_takes_no_more_than_it_was_given(m
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_run_on_several_scans_opens_and_goes_on_and_names_a_scan_that_is_gone(tmp_path):
+    files = [tmp_path / "one.npz", tmp_path / "two.npz"]
+    for seed, path in enumerate(files):
+        write_scan(simulate(dataclasses.replace(specs.SMALL, seed=seed)).scan, path)
+    first, second = map(read_scan, files)
+    folder = tmp_path / "out"
+    Training(folder).go(scan=first, further_scans=[second], max_epochs=1)
+    opened = do(open_run(folder))
+    assert opened.info.scan_names == ["one.npz", "two.npz"]
+    assert do(resume_job(folder, {"max_epochs": 2})).epochs_done == 2
+    files[1].rename(tmp_path / "elsewhere.npz")
+    with pytest.raises(InputError, match=r"two\.npz"):
+        do(resume_job(folder, {"max_epochs": 3}))
