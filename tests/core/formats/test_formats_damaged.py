@@ -13,7 +13,7 @@ from ptycho_core.formats import READERS
 from tests.helpers import damage
 from tests.helpers.damaged_subjects import SUBJECTS, intact, open_as_operators_do
 
-N_FILES = 22
+N_FILES = 18
 """Of each format; ``benchmarks/fuzz_formats.py`` alone opens 2,000."""
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "fuzz_formats.py"
 
