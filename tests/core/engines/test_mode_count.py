@@ -13,7 +13,7 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.mode_count import FEWEST_PATTERNS, ModeCount, choose_modes
 from ptycho_core.engines.trainer import quiet_lightning
 from ptycho_core.scan.scan import Scan
-from ptycho_core.simulation import simulate
+from tests.helpers.fits import simulated
 from tests.helpers.specs import PHOTOGRAPHS
 
 CONFIG = Config(engine="direct", probe_modes=None, accelerator="cpu", preview_seconds=0)
@@ -31,7 +31,7 @@ SPEC = dataclasses.replace(
 
 
 def scan_of(modes: int) -> Scan:
-    return simulate(dataclasses.replace(SPEC, modes=modes)).scan
+    return simulated(dataclasses.replace(SPEC, modes=modes)).scan
 
 
 def chosen(scan: Scan, stop: StopToken | None = None) -> ModeCount:

@@ -55,17 +55,17 @@ def flickering() -> tuple[Scan, np.ndarray]:
 
 
 def off_by(positions: np.ndarray, truth: np.ndarray) -> float:
-    """Root mean square error along an axis, the shift of all together apart."""
+    """Median distance in pixels, the shift of all together apart; some at the edge, where little overlaps, stay off."""
     error = positions - truth
-    return float(np.sqrt(np.square(error - np.median(error, axis=0)).mean()))
+    return float(np.median(np.hypot(*(error - np.median(error, axis=0)).T)))
 
 
 @pytest.mark.fit
 def test_positions_that_are_a_pixel_off_are_found(jittered: Simulation, found: Reconstruction):
     truth = jittered.truth.positions_px[found.pattern_index]
     assert found.recorded_positions_px is not None
-    above(off_by(found.recorded_positions_px, truth), 0.9)
-    below(off_by(found.positions_px, truth), 0.6)
+    above(off_by(found.recorded_positions_px, truth), 0.8)
+    below(off_by(found.positions_px, truth), 0.4)
 
 
 @pytest.mark.fit
