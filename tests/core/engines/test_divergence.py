@@ -16,16 +16,11 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
-from tests.helpers.training_runs import CountsBatches, Training
+from tests.helpers.training_runs import CountsBatches
 
 SCATTERING = simulate(SimulationSpec(size=24, n_patterns=64, step_px=4, defocus_m=2.5e-3)).scan
 SHUFFLED = SCATTERING.replace(positions=np.random.default_rng(1).permutation(SCATTERING.positions))
 DIRECT = {"engine": "direct", "n_groups": None, "max_epochs": 10, "positions": "off", "intensity": "off"}
-
-
-@pytest.fixture
-def training(tmp_path):
-    return Training(tmp_path / "out")
 
 
 class Plants(L.Callback):

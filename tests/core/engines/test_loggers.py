@@ -9,14 +9,8 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import BatchDone
 from ptycho_core.engines.loggers import drop_rows_from
-from tests.helpers.training_runs import Training
 
 LOGS = {"lightning_logs", "tensorboard", "mlruns"}
-
-
-@pytest.fixture
-def training(tmp_path):
-    return Training(tmp_path / "out")
 
 
 @pytest.mark.parametrize(

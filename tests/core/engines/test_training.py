@@ -41,11 +41,6 @@ from ptycho_core.runs.record import read_run
 from tests.helpers.training_runs import SCAN, CountsBatches, Training
 
 
-@pytest.fixture
-def training(tmp_path):
-    return Training(tmp_path / "out")
-
-
 @pytest.fixture(scope="module")
 def improving(tmp_path_factory):
     """A run whose monitored value improves in every epoch."""

@@ -30,11 +30,6 @@ def whole(tmp_path_factory):
     return Training(tmp_path_factory.mktemp("whole") / "out").go(**FOUR)
 
 
-@pytest.fixture
-def training(tmp_path):
-    return Training(tmp_path / "out")
-
-
 def break_off(training, moment, **settings):
     def cut(event):
         if moment(event):

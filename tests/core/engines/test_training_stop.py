@@ -14,12 +14,6 @@ from ptycho_core.base.events import (
     StageChanged,
     StopToken,
 )
-from tests.helpers.training_runs import Training
-
-
-@pytest.fixture
-def training(tmp_path):
-    return Training(tmp_path / "out")
 
 
 def ask(training, what, moment=None, **settings):
