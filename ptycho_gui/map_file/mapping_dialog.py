@@ -200,7 +200,7 @@ class MappingDialog(QDialog):
         label.setBuddy(self.name)
         self.save, self.export = QPushButton("&Save"), QPushButton("Export as &JSON...")
         self.save.setToolTip("Save the mapping under this name")
-        self.export.setToolTip("Write the mapping to a file that the command line takes with --mapping")
+        self.export.setToolTip("Write the mapping to a file, for the command line and for others")
         for button in (self.save, self.export):
             button.setAutoDefault(False)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel)

@@ -44,7 +44,7 @@ class StepsMenu(QMenu):
         self._save = self.addAction(icon("save"), "&Save steps…", self._ask_where_to_save)
         self._copy = self.addAction(icon("copy"), "&Copy flags for the command line", self.copy_flags)
         self._load.setToolTip("Put the steps of a file in the place of these")
-        self._save.setToolTip("Write the steps that are switched on, for --steps and for other scans")
+        self._save.setToolTip("Write the steps that are switched on, for other scans and for the command line")
         self._copy.setToolTip("Copy the flags that do the same on the command line")
 
     def allow(self, no_scan: str, problem: str) -> None:

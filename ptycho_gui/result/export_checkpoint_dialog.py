@@ -15,7 +15,7 @@ from ptycho_gui.kit.threads.worker import Job
 
 _BUNDLE = (
     "For use elsewhere: weights, settings, metrics and command in one file that holds nothing that runs. Use it with "
-    "Run > Apply to a scan, or with ptycho reconstruct --checkpoint."
+    "Run > Apply to a scan, or on the command line."
 )
 _CKPT = "A copy of the file as it was saved, with the optimiser's state, for other programs."
 _FILTERS = "Bundle (*.zip);;Lightning checkpoint (*.ckpt)"

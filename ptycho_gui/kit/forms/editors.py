@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.knobs import Knob
 from ptycho_gui.kit.forms.number_box import NumberBox
 
-_SHOWN = {"true": "yes", "false": "no"}
+_SHOWN = {"true": "yes", "false": "no", **{name: engine.title for name, engine in ENGINES.items()}}
 
 
 def editor_of(knob: Knob) -> Editor:

@@ -163,7 +163,7 @@ def export(path: Path, mapping: Mapping) -> Job:
 
     def job(emit: Callable[[Any], None], token: StopToken) -> str:
         write_mapping(mapping, path)
-        return f"Written to {path}. The command line takes it with --mapping."
+        return f"Written to {path}. The command line reads files by it, too."
 
     return job
 

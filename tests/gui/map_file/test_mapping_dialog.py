@@ -207,7 +207,7 @@ def test_mapping_is_exported_for_the_command_line_and_loaded(qtbot, monkeypatch,
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(target), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(target), ""))
     dialog.export.click()
-    settle(qtbot, dialog, "--mapping")
+    settle(qtbot, dialog, "Written to")
     mapping = read_mapping(target)
     assert mapping == dialog.mapping()
     target.write_text(json.dumps({**mapping.to_dict(), "settings": {"dc": "centre"}}))
