@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptycho_core.base.events import Event
 from ptycho_core.base.knobs import Knob
 from ptycho_core.cli.arguments import add_reading, given_source
 from ptycho_core.cli.output import print_json, say
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     every, quiet_time = (knob.parse(name, getattr(args, name)) for name, knob in _KNOBS.items())
     options = given_options(args)
 
-    from ptycho_core.cli.progress import progress, stopped_by_signals
+    from ptycho_core.cli.progress import stopped_by_signals, told
     from ptycho_core.engines.checkpoints import find_checkpoint
     from ptycho_core.engines.watch import JOURNAL, Rules, watch
 
@@ -77,8 +78,13 @@ def run(args: argparse.Namespace) -> int:
         args.once,
     )
     out = args.out or args.folder / OUT
-    with progress(args.quiet) as events, stopped_by_signals() as stop:
-        watch(args.folder, out, rules, events, stop)
+
+    def show(event: Event) -> None:
+        for line in () if args.quiet else told(event):
+            say(line)
+
+    with stopped_by_signals() as stop:
+        watch(args.folder, out, rules, show, stop)
     if args.json:
         print_json({"journal": out / JOURNAL})
     say(f"the journal is {out / JOURNAL}")

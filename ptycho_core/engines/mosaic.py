@@ -22,7 +22,6 @@ from ptycho_core.engines.estimate import Earlier
 from ptycho_core.engines.losses import MisfitSum
 from ptycho_core.engines.models.base import binned
 from ptycho_core.engines.models.pinn import PinnModel, light_in_counts
-from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.scan.scan import Scan
 
@@ -45,6 +44,8 @@ _TO_BEGIN_WITH = 256
 """Patterns by which the probe is chosen, at most."""
 _LOOKED_AT = 2**18
 """Pixels of which the coverage is told."""
+_NEW_SCAN = {"patterns": 0}
+"""Summary of a scan that is none of training, whose patterns are numbered otherwise."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Mosaic:
         """Return an empty one, with the probe that explains the first patterns of a scan best, as `adapt` has it."""
         some = scan.take(middle(scan, np.arange(len(scan)), _TO_BEGIN_WITH))
         canvas = Canvas.of_scan(some, Amplitudes(some), np.arange(len(some)), device)
-        adapted, _ = model.adapt(some, canvas, scan_summary(some))
+        adapted, _ = model.adapt(some, canvas, _NEW_SCAN)
         assert isinstance(adapted, PinnModel)
         return cls(adapted)
 

@@ -165,6 +165,23 @@ def test_a_reconstruction_that_was_stopped_is_made_the_next_time(folder, rules, 
     assert over(run(folder, rules())) == {"a.cxi": ""}
 
 
+def test_a_watcher_that_was_killed_goes_on_where_it_was(folder, rules, scan_file, trained):
+    names = [f"{letter}.cxi" for letter in "abc"]
+    for name in names:
+        shutil.copy(scan_file, folder / name)
+    out, options = folder.parent / "out", ["--polish", "0", "--no-halves", "--no-final-pass", "--look-every", "0.2"]
+    command = [*PTYCHO, "watch", folder, "--checkpoint", trained.folder, "--out", out, *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watcher:
+        first = watcher.stderr.readline()
+        watcher.kill()
+    assert first.startswith("a.cxi: ")
+    before = lines(folder)
+    heard = run(folder, rules())
+    assert sorted(line["scan"] for line in lines(folder)) == names
+    assert lines(folder)[: len(before)] == before
+    assert set(over(heard)) == set(names) - {line["scan"] for line in before}
+
+
 def test_a_scan_that_fails_does_not_stop_the_rest(folder, rules, scan_file, monkeypatch):
     for name in ("a", "b", "c"):
         shutil.copy(scan_file, folder / f"{name}.cxi")
