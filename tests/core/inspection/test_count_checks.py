@@ -220,6 +220,16 @@ def test_a_beam_off_centre_is_centred_without_losing_counts(tmp_path):
     np.testing.assert_array_equal(done.patterns[:][:, 8:24, 8:24], COUNTS)
 
 
+def test_a_bright_pattern_or_a_hot_pixel_makes_no_beam_off_centre(tmp_path):
+    counts = COUNTS.astype(np.float32)
+    counts[:, 1, 2] = 40 * COUNTS.max() + np.arange(N)
+    assert "centre" not in {problem.field for problem in problems_of(opened(tmp_path, counts))}
+    counts[3] *= 40
+    fields = {problem.field for problem in problems_of(opened(tmp_path, counts))}
+    assert "bright" in fields
+    assert "centre" not in fields
+
+
 def test_a_crop_says_which_part_of_the_counts_it_loses(tmp_path):
     counts = np.zeros((N, 32, 32), np.uint16)
     counts[:, 8:24, 16:32] = COUNTS
