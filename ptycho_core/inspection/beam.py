@@ -223,7 +223,8 @@ def _beam(lines: tuple[_Line, _Line], units: Units) -> Beam:
 def _lines_of(probe: NDArray[np.complex64], units: Units) -> tuple[_Line, _Line] | None:
     if not (np.isfinite(probe).all() and probe.any()):
         return None
-    spectra = fourier(probe)
+    wide = probe.astype(np.complex128)
+    spectra = fourier(wide / abs(wide).max())  # powers of numbers of any scale
     return (
         _line(spectra.transpose(1, 0, 2), units.pixel[0], units.wavelength),
         _line(spectra.transpose(2, 0, 1), units.pixel[1], units.wavelength),

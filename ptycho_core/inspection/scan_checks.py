@@ -314,13 +314,12 @@ def shared_light(probe: NDArray[np.complexfloating[Any, Any]], step: float) -> f
     shares more than its diameter tells.
     """
     intensity = (np.abs(probe).astype(np.float64) ** 2).sum(axis=0)
+    height, width = intensity.shape
 
     def at(pixels: int) -> float:
-        if pixels >= len(intensity):
-            return 0.0
-        shared = np.minimum(intensity[pixels:], intensity[: len(intensity) - pixels]).sum()
-        shared += np.minimum(intensity[:, pixels:], intensity[:, : len(intensity) - pixels]).sum()
-        return float(shared / 2 / intensity.sum())
+        down = np.minimum(intensity[pixels:], intensity[: max(height - pixels, 0)]).sum()
+        right = np.minimum(intensity[:, pixels:], intensity[:, : max(width - pixels, 0)]).sum()
+        return float((down + right) / 2 / intensity.sum())
 
     whole = math.floor(step)
     return (whole + 1 - step) * at(whole) + (step - whole) * at(whole + 1)

@@ -16,6 +16,7 @@ import hdf5plugin  # noqa: F401  registers the filters of compressing detectors
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.file_state import FileState
+from ptycho_core.formats.stores.global_heap import refuse_endless_heap
 from ptycho_core.formats.stores.store import beside
 
 try:
@@ -140,6 +141,7 @@ class ReadFile:
         try:
             state = _state_of(path)
             _close_outdated(state)
+            refuse_endless_heap(path)
             file = self._files[path] = _open(path)
             self.states.append(state)
             growing = file.swmr_mode

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptycho_core.formats import READERS
+from ptycho_core.base.errors import InputError
+from ptycho_core.formats import READERS, read_scan
 from tests.helpers import damage
 from tests.helpers.damaged_subjects import SUBJECTS, intact, open_as_operators_do
 
@@ -49,3 +50,10 @@ def test_damaged_files_end_in_a_scan_or_in_one_sentence_within_5_seconds_and_a_g
     assert opened[-1] > 0
     plain = [row[1].strip() in SUBJECTS and SUBJECTS[row[1].strip()].container == "bytes" for row in rows]
     assert (refused > N_FILES // 2)[~np.array(plain)].all()  # wrong pixels of plain frames are no fault of the file
+
+
+def test_a_heap_of_texts_that_hdf5_never_comes_back_from_is_refused(tmp_path):
+    """Seed 9023 of I14's files: what is free in the heap has the size 0."""
+    damage.damage("shipped (HDF5)", tmp_path / "a.nxs", 9023)
+    with pytest.raises(InputError, match="a heap of its texts has no end"):
+        read_scan(tmp_path / "a.nxs")

@@ -155,3 +155,7 @@ def test_a_guess_and_a_shadow_tell_no_focus():
     assert scan_figures(simulated().replace(probe=None))["beam"] is None
     near = Geometry(propagator="near", energy_ev=8e3, distance_m=1.0, detector_pixel_m=(1e-6, 1e-6), magnification=1.0)
     assert scan_figures(simulated().replace(geometry=near))["beam"] is None
+
+
+def test_a_probe_of_any_scale_has_the_same_foci():
+    assert beam_of(1e25 * lens(150.0), Units()).foci == pytest.approx(beam_of(lens(150.0), Units()).foci, abs=1e-3)

@@ -179,6 +179,7 @@ def test_views_that_do_not_overlap_are_told_with_the_likely_causes():
     assert problem.severity == "warning"
     assert all(cause in problem.message for cause in ("near field", "another unit", "the probe is another"))
     assert check_overlap(scan(), step=4.0, probe=disc) == []
+    assert [one.field for one in check_overlap(scan(), step=5.5, probe=disc[:, :, 2:13])] == ["overlap"]  # not square
     skirts = disc + 0.15  # half of the light far around: views share that
     assert check_overlap(scan(), step=7.0, probe=skirts.astype(np.complex64)) == []
 
