@@ -27,8 +27,8 @@ from ptycho_core.cli.parser import Parser
 from ptycho_core.cli.scans import named_scans
 
 if TYPE_CHECKING:
+    from ptycho_core.runs.record import RunInfo
     from ptycho_core.runs.reopening import RunScans
-    from ptycho_core.runs.run import RunInfo
     from ptycho_core.scan.source import ScanSource
 
 

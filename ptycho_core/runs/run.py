@@ -42,34 +42,13 @@ from ptycho_core.runs.record import (
     RECONSTRUCTION,
     RECORD,
     WARM_START,
-    BrokenRun,
     FurtherScan,
     RunInfo,
     checkpoint_table,
-    find_runs,
     note_untold_end,
-    read_metrics,
     read_run,
 )
 from ptycho_core.runs.recorded_scan import RecordedScan
-
-__all__ = [
-    "BrokenRun",
-    "Run",
-    "RunInfo",
-    "checkpoint_table",
-    "find_runs",
-    "put_back",
-    "read_metrics",
-    "read_run",
-    "refuse_alive",
-    "refuse_folder",
-    "resumable",
-    "resume_run",
-    "resumed_config",
-    "set_aside",
-    "start_run",
-]
 
 _log = logging.getLogger(__name__)
 _STEPS_WAIT_S = 1.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptycho_core import cli
-from ptycho_core.runs.run import read_metrics, read_run
+from ptycho_core.runs.record import read_metrics, read_run
 from tests.helpers.commands import PTYCHO
 
 pytestmark = pytest.mark.usefixtures("quick_endings")

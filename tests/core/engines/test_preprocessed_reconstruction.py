@@ -13,7 +13,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import preprocess
 from ptycho_core.preprocessing.detector import Turn
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from ptycho_core.scan.orientation import ORIENTATIONS, inverse
 from ptycho_core.scan.steps import Bin, Centre, Crop, Orient, OrientPositions, Pad
 from ptycho_core.simulation import SimulationSpec

@@ -9,7 +9,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import main
 from ptycho_core.runs.note import Note, read_note, write_note
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from tests.helpers.run_folders import finished_run, start
 
 

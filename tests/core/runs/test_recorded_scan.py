@@ -13,8 +13,8 @@ import pytest
 from ptycho_core.base.codec import encode
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
+from ptycho_core.runs.record import BrokenRun, find_runs, read_run
 from ptycho_core.runs.recorded_scan import Fingerprint, fingerprint, is_recorded_file, open_recorded, record_scan
-from ptycho_core.runs.run import BrokenRun, find_runs, read_run
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate

@@ -6,8 +6,8 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import RunFinished
+from ptycho_core.runs.record import find_runs, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
-from ptycho_core.runs.run import find_runs, read_run
 from tests.helpers.run_folders import finished_run, saved, start
 
 

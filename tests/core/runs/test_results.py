@@ -11,8 +11,8 @@ import pytest
 from ptycho_core.base.events import StopToken
 from ptycho_core.engines.checkpoints import export_checkpoint
 from ptycho_core.engines.reconstruct import reconstruct, write_results
+from ptycho_core.runs.record import read_run
 from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, set_results_aside
-from ptycho_core.runs.run import read_run
 from ptycho_core.simulation import SimulationSpec, simulate
 from tests.helpers.training_runs import SCAN, Training
 

@@ -15,7 +15,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.process import ProcessMark
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from tests.helpers.run_folders import edit_record, start
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.runs import run as runs
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from tests.helpers.run_folders import finish, finished_run, start
 
 

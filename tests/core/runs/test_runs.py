@@ -18,7 +18,7 @@ from ptycho_core.base.events import (
     RunFailed,
     RunStarted,
 )
-from ptycho_core.runs.run import BrokenRun, find_runs, read_metrics, read_run
+from ptycho_core.runs.record import BrokenRun, find_runs, read_metrics, read_run
 from tests.helpers.run_folders import COMMAND, SCAN, edit_record, finish, finished_run, saved, start
 
 

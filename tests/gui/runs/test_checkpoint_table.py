@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from ptycho_gui.runs.checkpoint_table import EPOCH, FREE_MISFIT, RANK, SIZE, TIME, VALUE, CheckpointTable
 
 

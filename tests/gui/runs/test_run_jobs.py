@@ -15,7 +15,7 @@ from ptycho_core.base.events import Cancelled, StageChanged, StopToken
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import EXPORTERS, export, read_reconstruction, write_scan
-from ptycho_core.runs.run import read_run
+from ptycho_core.runs.record import read_run
 from ptycho_core.simulation import simulate
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.kit.threads.worker import Progress, Worker

@@ -17,7 +17,8 @@ from ptycho_core.base.codec import encode
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.job import Job
 from ptycho_core.runs.note import Note, write_note
-from ptycho_core.runs.run import BrokenRun, Run, read_run
+from ptycho_core.runs.record import BrokenRun, read_run
+from ptycho_core.runs.run import Run
 from ptycho_gui.runs import runs_panel
 from ptycho_gui.runs.jobs.runs import ListedRun
 from ptycho_gui.runs.run_table import SORT_ROLE, RunTable
