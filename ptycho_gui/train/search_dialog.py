@@ -35,7 +35,7 @@ from ptycho_gui.train.draft import Draft
 
 _SETTINGS = 3
 _USUAL_PATTERNS, _FEWEST_PATTERNS = 200, 25
-_DOT_PX = 10
+_DOT_PX, _TICKS = 10, 8
 _NOTHING, _MORE = "nothing", "More settings…"
 _OFTEN = (
     "positions",
@@ -90,6 +90,8 @@ class SearchDialog(QDialog):
         self.plot.setAccessibleName("Deviance of the trials")
         self.plot.plot_item.setLabel("left", "Deviance of the validation patterns")
         self.plot.plot_item.setLabel("bottom", "Trial")
+        for side in ("left", "bottom"):
+            self.plot.plot_item.getAxis(side).enableAutoSIPrefix(False)
         self._dots = pg.ScatterPlotItem(size=_DOT_PX)
         self.plot.plot_item.addItem(self._dots)
         self.plot.hide()  # until there is a trial
@@ -185,6 +187,7 @@ class SearchDialog(QDialog):
     def _draw(self) -> None:
         best = ranked(self._outcomes.values())
         colours = theme.colours()
+        self.plot.plot_item.getAxis("bottom").setTickSpacing(max(1, len(best) // _TICKS), 1)
         self._dots.setData(
             x=[one.trial.number for one in best],
             y=[one.deviance for one in best],
@@ -223,6 +226,7 @@ class SearchDialog(QDialog):
         if chosen := self._chosen():
             for name, value in chosen.trial.settings.items():
                 self._draft.set(name, value)
+            self.note.setText(f"Training has the settings of trial {chosen.trial.number} now.")
 
 
 class _Varied(QWidget):
@@ -259,6 +263,7 @@ class _Varied(QWidget):
     def _list_all(self, row: int) -> None:
         """List the other settings, too, where these are asked for."""
         if self.setting.itemText(row) == _MORE:
+            self.setting.setCurrentIndex(0)
             self.setting.removeItem(row)
             for name in sorted(set(can_be_varied()) - set(_OFTEN), key=label_of):
                 self.setting.addItem(label_of(name), name)

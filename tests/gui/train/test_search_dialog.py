@@ -47,6 +47,7 @@ def test_few_settings_are_listed_at_first_and_all_that_can_be_varied_behind_more
     names = [setting.itemData(row) for row in range(setting.count())]
     assert sorted(filter(None, names)) == sorted(can_be_varied())
     assert setting.findText("More settings…") == -1
+    assert dialog.rows[0].name == ""
     setting.hidePopup()
 
 
@@ -58,3 +59,9 @@ def test_the_number_of_patterns_stays_as_chosen_until_the_scan_has_another(dialo
     assert dialog.patterns.value() == 300
     dialog.show_scan(64)
     assert (dialog.patterns.value(), dialog.patterns.maximum()) == (64, 64)
+
+
+def test_what_is_taken_over_is_said(dialog):
+    tell(dialog, [10, 30])
+    dialog.take_button.click()
+    assert dialog.note.text() == "Training has the settings of trial 2 now."
