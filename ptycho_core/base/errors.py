@@ -12,13 +12,7 @@ from typing import Any, Literal
 
 
 class PtychoError(Exception):
-    """A failure that is explained to the operator in one sentence; never shown as a traceback."""
-
-    exit_code = 2
-
-
-class InputError(PtychoError):
-    """A file, an argument or a setting that cannot be used: names it and says what would be right.
+    """A failure that is explained to the operator in one sentence; never shown as a traceback.
 
     Parameters
     ----------
@@ -35,6 +29,10 @@ class InputError(PtychoError):
     def __init__(self, sentence: str, fixes: Iterable[Fix] = (), by_command: str = "") -> None:
         super().__init__(sentence)
         self.fixes, self.by_command = tuple(fixes), by_command
+
+
+class InputError(PtychoError):
+    """A file, an argument or a setting that cannot be used: names it and says what would be right."""
 
 
 class UnknownFormatError(InputError):

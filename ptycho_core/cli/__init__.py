@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in given:
             traceback.print_exc()
         if isinstance(error, PtychoError):
-            flags = error.by_command if isinstance(error, InputError) else ""
-            say(f"error: {error}{f'; {flags}' if flags else ''}")
+            say(f"error: {error}{f'; {error.by_command}' if error.by_command else ''}")
             return error.exit_code
         say(f"error: {sentence_of(error)}; run again with --debug for its traceback")
         return 3

@@ -320,7 +320,8 @@ class _Training:
             self.emit(told)
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             self.emit(happenings.Judged(judge_nothing(why, self.config)))
-            raise TrainingError(f"no picture came of it: {why}. The best state is kept")
+            sentence = f"no picture came of it: {why}. The best state is kept"
+            raise TrainingError(sentence, by_command="ptycho orient tries all orientations")
         for one in measured[1:] if epochs >= FEWEST_EPOCHS else ():
             model, (kept, shown) = network.of_scan(one.beam), self._some_of(one, network)
             if why := no_picture(model, model.object_of(shown), kept, shown):

@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QThread, Signal
 
-from ptycho_core.base.errors import Fix, InputError, sentence_of
+from ptycho_core.base.errors import Fix, PtychoError, sentence_of
 from ptycho_core.base.events import BatchDone, Cancelled, StopToken
 
 Job = Callable[[Callable[[Any], None], StopToken], Any]
@@ -81,7 +81,7 @@ class Worker(QThread):
             sentence = sentence_of(error)
             _log.error("%s", sentence)
             _log.debug("how it came to the failure above:", exc_info=True)
-            fixes = error.fixes if isinstance(error, InputError) else ()
+            fixes = error.fixes if isinstance(error, PtychoError) else ()
             self.failed.emit(Failure(sentence, traceback.format_exc(), type(error), fixes))
         else:
             bundle.flush()

@@ -117,8 +117,9 @@ def test_a_resumed_run_goes_on_at_the_lower_rate_and_goes_on_counting(training):
     ("scan", "settings"), [(SHUFFLED, DIRECT), (SHUFFLED, {"max_epochs": 6})], ids=["direct", "network"]
 )
 def test_a_scan_with_shuffled_positions_ends_as_failed(training, scan, settings):
-    with pytest.raises(TrainingError, match=r"no picture came of it: .* than where others were: "):
+    with pytest.raises(TrainingError, match=r"no picture came of it: .* than where others were: ") as failed:
         training.go(scan=scan, **settings)
+    assert failed.value.by_command == "ptycho orient tries all orientations"
     info = read_run(training.folder)
     assert info.status == "failed"
     assert info.best_checkpoint.is_file()
