@@ -58,7 +58,7 @@ def on_whole_canvas(mosaic: Mosaic, sim: Simulation) -> torch.Tensor:
 
 @pytest.mark.fit
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("at_once", [6, 60])
+@pytest.mark.parametrize("at_once", [15, 60])
 def test_a_picture_made_bit_by_bit_is_nearly_that_of_a_pass(model, tiny_sim, at_once, backwards):
     order = np.arange(60)[:: -1 if backwards else 1]
     mosaic = made(model, tiny_sim, order, at_once)
