@@ -168,7 +168,8 @@ PREVIEWS_KEPT = 40
 class PreviewReady:
     """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode.
 
-    ``stage`` says what goes on; epochs and steps are those of that stage.
+    ``stage`` says what goes on; epochs and steps are those of that stage. ``pixel_size_m`` of the object (y, x) is told
+    of a scan that is being measured, which need not be the one that is open.
     """
 
     epoch: int
@@ -177,6 +178,7 @@ class PreviewReady:
     probe: NDArray[np.complex64]
     binning: int = 1
     stage: Stage = Stage.TRAINING
+    pixel_size_m: tuple[float, float] | None = None
 
     @property
     def moment(self) -> str:

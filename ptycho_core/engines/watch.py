@@ -274,7 +274,8 @@ class _Watch:
         self.events(
             happenings.ScanGrew(name, told.patterns, told.covered_pixels, round(told.median_coverage, 2), misfit)
         )
-        self.events(happenings.PreviewReady(0, told.patterns, picture, probe, binning, happenings.Stage.MEASURING))
+        stage, pixel = happenings.Stage.MEASURING, scan.pixel_size_m
+        self.events(happenings.PreviewReady(0, told.patterns, picture, probe, binning, stage, pixel))
 
     def finish(self, arrival: Arrival, source: ScanSource, content: str, lacking: str) -> tuple[Line, str] | None:
         """Reconstruct a scan, in a thread of its own; return its line and its verdict's folder, None where stopped."""

@@ -97,8 +97,8 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_preview(self, preview: PreviewReady) -> None:
-        watched = preview.stage == Stage.MEASURING  # which is another scan than the open one
-        self._panels.object.show_preview(preview, None if watched else self._session.pixel_size_m())
+        watched = preview.stage == Stage.MEASURING
+        self._panels.object.show_preview(preview, preview.pixel_size_m if watched else self._session.pixel_size_m())
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:

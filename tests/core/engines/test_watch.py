@@ -86,6 +86,7 @@ def test_a_scan_is_shown_while_it_is_measured_and_reconstructed_when_its_writer_
     assert grown[-1].patterns > grown[0].patterns >= watching._FEWEST * 0.9
     assert {event.stage for event in pictures} == {Stage.MEASURING}
     assert max(pictures[-1].object.shape) >= 30
+    assert pictures[-1].pixel_size_m == pytest.approx(simulate(SPEC).scan.pixel_size_m)
     assert over(heard) == {"live.cxi": ""}
     (line,) = lines(folder)
     assert (line["outcome"], line["folder"]) == ("done", "live")
