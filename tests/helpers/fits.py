@@ -30,9 +30,14 @@ NETWORK = PLAIN.replace(max_epochs=3, n_groups=80, batch_size=8, model_width=4, 
 """Either engine finds the truth of a hundred patterns of 32 x 32 by it, within seconds."""
 
 
+def seeded(seed: int) -> int:
+    """Return the seed of a scan to be fitted: its own, or another one where that is asked for."""
+    return seed + 100 * int(os.environ.get("PTYCHO_FIT_SEED", "0"))
+
+
 def simulated(spec: SimulationSpec) -> Simulation:
-    """Simulate a scan to be fitted, with the seed that is asked for."""
-    return simulate(dataclasses.replace(spec, seed=spec.seed + 100 * int(os.environ.get("PTYCHO_FIT_SEED", "0"))))
+    """Simulate a scan to be fitted."""
+    return simulate(dataclasses.replace(spec, seed=seeded(spec.seed)))
 
 
 def above(value: float, limit: float) -> None:
