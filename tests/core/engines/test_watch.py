@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers.commands import PTYCHO, ptycho
+from tests.helpers.training_runs import Training
 
 SPEC = SimulationSpec(size=16, n_patterns=196, step_px=2, jitter_px=0.5)
 FLAGS = "--size 16 --n-patterns 196 --step-px 2 --jitter-px 0.5"
@@ -232,6 +234,13 @@ def test_what_cannot_be_watched_or_written_is_told_at_once(folder, rules, tmp_pa
         run(folder, rules())
     with pytest.raises(InputError, match="no export format 'bmp'"):
         run(folder, rules(exports=("bmp",)))
+
+
+def test_a_model_that_serves_one_scan_is_refused(folder, rules, tmp_path):
+    direct = Training(tmp_path / "direct").go(engine="direct", max_epochs=1).info.last_checkpoint
+    with pytest.raises(InputError, match="serves the scan of its training alone"):
+        run(folder, dataclasses.replace(rules(), checkpoint=direct))
+    assert not (tmp_path / "out").exists()
 
 
 def write_piece(folder, number, counts):
