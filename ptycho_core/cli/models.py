@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _row(model: KnownModel) -> dict[str, Any]:
+    from ptycho_core.inspection.suitability import scans_of
+
     summary = model.summary
     return {
         "model": model.path,
@@ -60,6 +62,7 @@ def _row(model: KnownModel) -> dict[str, Any]:
         "pixel_m": summary.get("pixel_m"),
         "brightest": summary["brightest"],
         "scan": summary.get("name", ""),
+        "further_scans": [one.get("name", "") for one in scans_of(summary)[1:]],
         "patterns": summary["patterns"],
         model.config.monitor: model.score,
         "date": model.date,
@@ -78,13 +81,14 @@ def _print(rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         loss = next((row[name] for name in row if name.endswith("_loss")), None)
+        further = f" and {len(row['further_scans'])} more scans" if row["further_scans"] else ""
         cells = [
             str(row["model"]),
             str(row["size"]),
             f"{row['beam_px']:.3g} px",
             f"{row['step_px']:.3g} px" if row["step_px"] else "",
             f"{row['energy_ev']:.5g} eV" if row["energy_ev"] else "",
-            f"{row['patterns']} patterns {row['scan']}".strip(),
+            f"{row['patterns']} patterns {row['scan']}".strip() + further,
             "" if loss is None else f"{loss:.4f}",
             row["date"][:10],
             row["note"],

@@ -14,9 +14,10 @@ from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.known import KnownScan
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import FURTHER_SCANS, scan_summary
+from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
+from ptycho_core.inspection.suitability import FURTHER_SCANS
 from ptycho_core.runs.record import WARM_START
 from ptycho_core.scan.scan import Scan
 

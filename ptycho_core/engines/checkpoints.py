@@ -22,8 +22,8 @@ from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import VERSION, Model
-from ptycho_core.engines.models.start import is_same_scan, scan_summary, scans_of
-from ptycho_core.inspection.suitability import check_suitability
+from ptycho_core.engines.models.start import is_same_scan, scan_summary
+from ptycho_core.inspection.suitability import check_suitability, scans_of
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.note import read_note
 from ptycho_core.runs.record import RunInfo, read_run

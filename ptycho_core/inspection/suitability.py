@@ -17,6 +17,13 @@ from ptycho_core.scan.survey import survey_of
 
 BEAM, STEP, COUNTS, PIXEL = 1.5, 2.0, 10.0, 1.5
 """Times that a figure may be larger or smaller than in the training."""
+FURTHER_SCANS = "further_scans"
+"""In the summary of a network that was trained on several scans: the summaries of those beside the first."""
+
+
+def scans_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the summaries of all scans of a training, the first one first."""
+    return [summary, *summary.get(FURTHER_SCANS, ())]
 
 
 def conditions_of(scan: Scan) -> dict[str, Any]:

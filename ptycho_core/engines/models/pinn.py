@@ -21,13 +21,14 @@ from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.known import Known, KnownScan, further_scans
-from ptycho_core.engines.models.start import at_brightness, is_same_scan, scans_of, starting_probe
+from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
 from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.samplers import GroupSampler
 from ptycho_core.engines.simulated import SimulatedScans
 from ptycho_core.engines.solver import expected_counts, misfit
+from ptycho_core.inspection.suitability import scans_of
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -196,8 +197,14 @@ class PinnModel(Model):
         """Make anew what the epoch trains on: it may be of the state that was given up."""
         self._scene = None
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Lightning: a batch has come; what it is of is made before the clock of its step starts."""
+        if self.trainer.training:
+            self._scene_of(batch.scan)
+        return batch
+
     def _scene_of(self, number: int) -> Scene:
-        """Return what an epoch trains on of the scan of a number; made when the first of its batches comes."""
+        """Return what an epoch trains on of the scan of a number, made once."""
         if self._scene is None or self._scene.number != number:
             self._scene = None  # two would take twice the memory
             one = self.trainer.datamodule.training[number]  # type: ignore[attr-defined]

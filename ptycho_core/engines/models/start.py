@@ -33,8 +33,6 @@ def brightest(scan: Scan) -> float:
     return float(survey_of(scan).sums.max())
 
 
-FURTHER_SCANS = "further_scans"
-"""In the summary of a network that was trained on several scans: the summaries of those beside the first."""
 _MARKS = ("patterns", "size", "brightest", "spread")
 """Of a summary, what tells one scan from another."""
 
@@ -46,11 +44,6 @@ def scan_summary(scan: Scan) -> dict[str, Any]:
     known |= conditions_of(scan)
     spread = scan.fresnel_spread
     return known if spread is None else {**known, "spread": [float(f"{one:.6g}") for one in spread]}
-
-
-def scans_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the summaries of all scans of a training, the first one first."""
-    return [summary, *summary.get(FURTHER_SCANS, ())]
 
 
 def is_same_scan(summary: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 
 import lightning as L
@@ -14,6 +15,7 @@ from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import EpochDone
+from ptycho_core.cli import main
 from ptycho_core.engines import data
 from ptycho_core.engines.checkpoints import check_checkpoint, export_checkpoint, load_checkpoint
 from ptycho_core.engines.data import split
@@ -106,9 +108,12 @@ def test_the_loss_of_each_scan_is_a_column_and_told_of_each_epoch(trained):
     assert last["poisson_val_loss_1"] != pytest.approx(last["poisson_val_loss_2"], rel=0.01)
 
 
-def test_a_bundle_reconstructs_each_scan_with_the_beam_that_training_found_for_it(trained, scans, tmp_path):
+def test_a_bundle_reconstructs_each_scan_with_the_beam_that_training_found_for_it(trained, scans, tmp_path, capsys):
     info, _ = trained
     bundle = export_checkpoint(info.last_checkpoint, tmp_path / "model.zip")
+    assert main(["models", str(tmp_path), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["scan"], row["further_scans"]) == ("faint.npz", ["bright.npz"])
     model = load_checkpoint(bundle).model()
     for place, scan in enumerate(scans):
         assert check_checkpoint(load_checkpoint(bundle), scan) == []
