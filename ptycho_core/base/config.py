@@ -103,7 +103,8 @@ class Config:
         None,
         str,
         "Model",
-        "Checkpoint or bundle whose network training goes on from, on this scan and with its probe; none begins anew.",
+        "Checkpoint or bundle whose network training goes on from, on this scan and with its probe, at a tenth of the "
+        "learning rate and with the likelihood from the start; none begins anew.",
         none="none",
         engines=("pinn",),
     )

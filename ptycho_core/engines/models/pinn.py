@@ -47,6 +47,10 @@ ALL_PATTERNS = 0.5
 """Part of the epochs that see all."""
 SHARPEST = 1000.0
 """rho of the envelope at a ``physics_weight`` of 1: the likelihood, but bounded where nothing is expected."""
+RISE = 0.2
+"""Part of the steps over which the rate rises, where it does."""
+GENTLY = 0.1
+"""Part of the rate with which training goes on from a network that has learned: at the whole rate it first forgets."""
 _MIDDLE_PATTERNS = 128
 """Enough to compare probes by."""
 _PICTURED_PATTERNS = 256
@@ -165,7 +169,7 @@ class PinnModel(Model):
         config = self.config
         if config.loss == "mae":
             return 0.0
-        if config.physics_schedule == "off":
+        if config.physics_schedule == "off" or config.init is not None:
             return 1.0
         warmup = config.physics_warmup * self.trainer.estimated_stepping_batches
         part = min(1.0, self.trainer.global_step / max(1.0, warmup))
@@ -260,16 +264,18 @@ class PinnModel(Model):
         """Lightning: optimiser and schedule of the config."""
         config = self.config
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(self.network.parameters(), lr=self.rate * config.learning_rate)
+        peak = config.learning_rate * (GENTLY if config.init is not None else 1.0)
+        optimizer = kind(self.network.parameters(), lr=self.rate * peak)
         if config.scheduler == "plateau":
             reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
             plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
         else:
             total = max(1, int(self.trainer.estimated_stepping_batches))
+            rise = RISE if config.init is None else 0.0
             # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
             # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
             schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total))
+                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total), rise)
             )
             plan = {"scheduler": schedule, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": plan}
@@ -389,11 +395,10 @@ def _is_of_0_1(state: dict[str, Tensor]) -> bool:
     return any(name.startswith("network.first.") for name in state)
 
 
-def _part_of_peak(schedule: str, part: float) -> float:
-    """Return the learning rate over its peak, after a part of all steps."""
+def _part_of_peak(schedule: str, part: float, rise: float) -> float:
+    """Return the learning rate over its peak, after a part of all steps, the first of which may be a rise."""
     match schedule:
-        case "one_cycle":  # a rise over the first 0.2, then down to nearly nothing (Smith and Topin 2017)
-            rise = 0.2
+        case "one_cycle":  # a rise, then down to nearly nothing (Smith and Topin 2017)
             if part < rise:
                 return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
             return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)

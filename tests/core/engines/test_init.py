@@ -14,6 +14,7 @@ from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
 from ptycho_core.engines.training import resume, train
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.record import read_metrics
 from ptycho_core.simulation import SimulationSpec, simulate
 
 FAST = {
@@ -92,3 +93,14 @@ def test_what_cannot_be_gone_on_from_is_refused_before_a_run_begins(trained, sca
         with pytest.raises(InputError, match=sentence):
             train(build_config({**FAST, **settings}), scan, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_training_goes_on_gently_and_with_the_likelihood(trained, scan, tmp_path):
+    settings = {**FAST, "learning_rate": 1e-3, "scheduler": "one_cycle", "max_steps": 2}
+    tuned = train(build_config({**settings, "init": str(trained)}), scan, tmp_path / "tuned")
+    anew = train(build_config(settings), scan, tmp_path / "anew")
+    gently, whole = (read_metrics(run.folder) for run in (tuned, anew))
+    assert gently["learning_rate"][0] == pytest.approx(1e-4)
+    assert gently["learning_rate"][1] < gently["learning_rate"][0]  # it falls, where another one rises first
+    assert whole["learning_rate"][1] > whole["learning_rate"][0]
+    assert (gently["physics_weight"][0], whole["physics_weight"][0]) == (1.0, 0.0)
