@@ -260,7 +260,7 @@ def _deflated(megabytes: int, header: bytes = b"", wrapped: bool = False) -> byt
 def _npz_bomb(name: str, path: Path, rng: np.random.Generator) -> None:
     members = dict(_members(name))
     key = str(rng.choice(sorted(members)))
-    megabytes = int(rng.choice([300, 1500, 4000]))
+    megabytes = int(rng.choice([300, 1100, 2000]))
     frame = (16, 16) if rng.integers(0, 2) else (4096, 16)
     header = _npy_header((megabytes * 2**18 // (frame[0] * frame[1]), *frame))
     members.pop(key)
@@ -282,7 +282,7 @@ def _npz_bomb(name: str, path: Path, rng: np.random.Generator) -> None:
 
 def _hdf5_bomb(name: str, path: Path, rng: np.random.Generator) -> None:
     path.write_bytes(intact(name))
-    megabytes = int(rng.choice([300, 1500, 4000]))
+    megabytes = int(rng.choice([300, 1100, 2000]))
     with h5py.File(path, "a") as file:
         key = str(rng.choice([key for key in _numeric(file) if file[key].ndim] or [""]))
         if not key:
