@@ -229,13 +229,17 @@ class RolledBack:
 
 @dataclass(frozen=True)
 class RefinementChecked:
-    """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence."""
+    """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence.
+
+    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are.
+    """
 
     knob: str
     before: float
     after: float
     helps: bool
     message: str
+    bends: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from ptycho_core.base.events import RefinementChecked
@@ -11,6 +13,12 @@ from ptycho_core.engines.models.direct import DirectModel
 
 WORTH = 0.01
 """Part of the deviance that has to go for a refinement to be worth its time."""
+BENT = 0.3
+"""Pixels (rms) by which patterns ask to be moved where a picture has followed wrong positions, as of a drifting stage.
+
+Positions that are off each by chance blur a picture, and moving its patterns explains most of what was missed; of a
+picture that is bent it explains less than half, as the patterns around have bent it too.
+"""
 _WORDS = {"positions": "refined positions", "intensity": "one factor of brightness per pattern"}
 
 
@@ -29,20 +37,33 @@ def check_refinement(model: Model, object: Tensor, canvas: Canvas) -> list[Refin
     canvas
         With patterns that validate.
     """
-    asked = [name for name in _WORDS if getattr(model.config, name) == "check"]
-    found = []
-    for name in asked:
-        config = model.config.replace(**{**dict.fromkeys(_WORDS, "off"), name: "refine"})
-        trial = DirectModel.from_model(model, config, object[0], len(canvas.positions)).to(canvas.device)
-        before, after = (
-            trial.misfit_of(object, canvas, held_out=True, settled=settled).deviance for settled in (True, False)
-        )
-        found.append(_told(name, before, after))
-    return found
+    trials = [_try(name, model, object, canvas) for name in _WORDS if getattr(model.config, name) == "check"]
+    best = max(trials, key=lambda trial: trial.before - trial.after, default=None)
+    return [_told(trial, trial is best) for trial in trials]
 
 
-def _told(name: str, before: float, after: float) -> RefinementChecked:
+class _Trial(NamedTuple):
+    """Half deviance of the validation patterns before and after, that of photon noise, and pixels (rms) moved by."""
+
+    name: str
+    before: float
+    after: float
+    noise: float
+    moved: float
+
+
+def _try(name: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
+    config = model.config.replace(**{**dict.fromkeys(_WORDS, "off"), name: "refine"})
+    trial = DirectModel.from_model(model, config, object[0], len(canvas.positions)).to(canvas.device)
+    before, after = (trial.misfit_of(object, canvas, held_out=True, settled=settled) for settled in (True, False))
+    moved = float(trial.shifts.detach()[canvas.rows].square().sum(dim=1).mean().sqrt()) if len(trial.shifts) else 0.0
+    return _Trial(name, before.deviance, after.deviance, before.noise, moved)
+
+
+def _told(trial: _Trial, is_best: bool) -> RefinementChecked:
+    name, before, after, noise, moved = trial
     helps = after < (1 - WORTH) * before
+    bends = helps and is_best and moved > BENT and before - after < (before - noise) / 2
     change = f"deviance {before:.4f} without, {after:.4f} with"
     what = _WORDS[name]
     message = (
@@ -50,4 +71,4 @@ def _told(name: str, before: float, after: float) -> RefinementChecked:
         if helps
         else f"{what} would not explain the validation patterns better ({change})"
     )
-    return RefinementChecked(name, before, after, helps, message[0].upper() + message[1:])
+    return RefinementChecked(name, before, after, helps, message[0].upper() + message[1:], bends)

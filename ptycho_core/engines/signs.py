@@ -63,7 +63,8 @@ def signs_of(
 def signs_of_run(run: RunInfo) -> dict[str, Any]:
     """Return the signs that a run has told: fields of `Signs`."""
     helps = tuple(knob for knob, told in run.checks.items() if told["helps"])
-    return {"epochs": run.epochs_done, "rolled_back": len(run.rollbacks), "helps": helps}
+    bent = any(told.get("bends", False) for told in run.checks.values())
+    return {"epochs": run.epochs_done, "rolled_back": len(run.rollbacks), "helps": helps, "bent": bent}
 
 
 @torch.inference_mode()

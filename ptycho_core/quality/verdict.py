@@ -130,6 +130,8 @@ class Signs:
         How often it diverged and went back to its best state.
     helps
         Settings that stood at ``check`` and would explain the validation patterns better at ``refine``.
+    bent
+        Whether the picture has followed positions that are wrong.
     """
 
     patterns: int
@@ -147,6 +149,7 @@ class Signs:
     epochs: int | None = None
     rolled_back: int = 0
     helps: tuple[str, ...] = ()
+    bent: bool = False
 
     @property
     def explained(self) -> float:
@@ -210,7 +213,8 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
     if signs.worst > UNEVEN * max(signs.error, GOOD):
         yield Level.DOUBTFUL, f"some places are far worse than others: there, patterns are missed by {signs.worst:.0%}"
     if "positions" in signs.helps:
-        yield Level.DOUBTFUL, "refined positions would explain the patterns better: the picture may be bent"
+        level, how = (Level.POOR, "is") if signs.bent else (Level.DOUBTFUL, "may be")
+        yield level, f"refined positions would explain the patterns better: the picture {how} bent"
     if "intensity" in signs.helps and signs.largest > GOOD:
         yield Level.DOUBTFUL, "the light varies from pattern to pattern: refined brightness would explain them better"
     if signs.edge_light > SCATTERED and not signs.near_field:

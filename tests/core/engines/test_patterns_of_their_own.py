@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.base.events import RefinementChecked
+from ptycho_core.base.events import Judged, RefinementChecked
 from ptycho_core.base.verdict import Level, verdict_in
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import split
@@ -145,6 +145,17 @@ def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
     told = {event.knob: event for event in heard if isinstance(event, RefinementChecked)}
     assert set(told) == {"positions", "intensity"}
     assert not any(event.helps for event in told.values())
+
+
+@pytest.mark.fit
+def test_a_picture_that_has_followed_a_drift_is_bent_and_poor(tmp_path: Path):
+    heard: list[RefinementChecked | Judged] = []
+    scan = simulated(KNOWN_PROBE).scan
+    drift = np.linspace(-0.5, 0.5, len(scan))[:, None] * (8.0, -8.0)
+    train(OFF.replace(positions="check"), scan.replace(positions=scan.positions + drift), tmp_path, events=heard.append)
+    told, judged = (next(event for event in heard if isinstance(event, kind)) for kind in (RefinementChecked, Judged))
+    assert told.bends
+    assert any("the picture is bent" in reason for reason in judged.verdict.reasons)
 
 
 @pytest.mark.fit

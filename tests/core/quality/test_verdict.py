@@ -49,6 +49,7 @@ def judged(config=DIRECT, **signs):
         ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
         ({"worst": 0.4}, Level.DOUBTFUL, "there, patterns are missed by 40%"),
         ({"helps": ("positions",)}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
+        ({"helps": ("positions",), "bent": True}, Level.POOR, "the picture is bent"),
         ({"helps": ("intensity",)}, Level.GOOD, "met to 2.0%"),
         ({"helps": ("intensity",), "error": 0.06}, Level.DOUBTFUL, "refined brightness would explain them better"),
         ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
