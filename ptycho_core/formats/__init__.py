@@ -8,6 +8,8 @@ import logging
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
+
 from ptycho_core.base.errors import InputError, UnknownFormatError, did_you_mean
 from ptycho_core.formats.assemble import assemble
 from ptycho_core.formats.installed import InstalledReaders
@@ -121,6 +123,7 @@ def read_scan(
     ):
         if isinstance(positions, TextStore):
             positions.skip_lines = int(chosen.get("skip_lines") or 0)
+        store.skips_missing = chosen.given.get("missing") == "skip"
         if mapping is not None:
             name = MAPPED
             read: _Read = functools.partial(mapped.read, mapping=mapping)
@@ -130,6 +133,7 @@ def read_scan(
         theirs = name != MAPPED and name not in READERS and name not in shipped_readers()
         with installed_readers().blamed(name, path) if theirs else nullcontext():
             stored = _read_as_far_as_it_goes(read, store, positions, chosen)
+            _leave_out_absent(stored, store, chosen)
             if theirs:
                 stored.notes.insert(0, _whose(name, store, positions))
             scan = assemble(stored, chosen, path, name, progress)
@@ -168,6 +172,20 @@ def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, 
     if stored.growing:
         stored.notes[:0] = ["the file is still being written: read what was there", *cuts.values()]
     return stored
+
+
+def _leave_out_absent(stored: Stored, store: Store, settings: Settings) -> None:
+    """Leave out the patterns that an array speaks of and that no file holds; the others keep their positions."""
+    n = stored.source.shape[0]
+    for places, told in {told: (places, told) for places, told in store.absent.values()}.values():
+        if places.max() >= n:
+            raise InputError(f"{store.path}: {told}; put the files beside it")
+        rows = np.arange(n) if stored.rows is None else stored.rows
+        there = ~np.isin(rows, places)
+        settings.get("missing")  # it was needed
+        stored.indexes = rows[there] if stored.indexes is None else stored.indexes[there]
+        stored.rows, stored.positions = rows[there], stored.positions[there]
+        stored.notes.append(f"went on without what is missing: {told}")
 
 
 def format_of(path: str | Path) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.formats.stores.store import Store
+from ptycho_core.formats.stores.store import SKIP_MISSING, Store
 from ptycho_core.scan.scan import ArraySource
 from ptycho_core.scan.settings import Settings
 
@@ -131,7 +131,7 @@ def go_on(path: Path, what: str, settings: Settings, notes: list[str]) -> None:
         return
     raise InputError(
         f"{path}: {what}: copy the missing ones beside it, or set missing=skip to go on without them",
-        [Fix("go on without the missing patterns", "missing", "skip")],
+        [SKIP_MISSING],
     )
 
 

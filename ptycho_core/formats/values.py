@@ -93,7 +93,7 @@ def settle_flags(
         below = () if found else below
         told += [f"{value:.10g}, as noise does not reach below zero where there is light" for value in below]
         patterns = patterns.then(conversions.FlagValues((*found, *below)))
-    if seen.maximum > LARGEST_COUNT and float(np.median(seen.highest[seen.good])) < LARGEST_COUNT:
+    if seen.maximum > LARGEST_COUNT and np.mean(seen.highest[seen.good] > LARGEST_COUNT) < 0.5:
         told.append(f"what is above {LARGEST_COUNT:.0e}")
         patterns = patterns.then(conversions.FlagAbove(LARGEST_COUNT))
     if told:

@@ -92,7 +92,7 @@ class ReadFile:
     def hold(self, paths: Iterable[Path]) -> None:
         """Open files that HDF5 would open by itself for a virtual dataset, locked; the first of very many."""
         for path in itertools.islice(paths, _MOST_HELD):
-            if path not in self._files:
+            if path not in self._files and path.is_file():  # without one that is missing the operator may go on
                 self._open(path)
 
     def open_item(self, group: h5py.Group, path: str, links: int = _MOST_LINKS) -> Any:

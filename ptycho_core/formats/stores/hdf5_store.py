@@ -20,7 +20,17 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.file_state import FileState
 from ptycho_core.formats.stores.hdf5_file import DeadLinkError, ReadFile, virtual_sources
 from ptycho_core.formats.stores.hdf5_source import Hdf5Source
-from ptycho_core.formats.stores.store import LARGEST_ARRAY, Header, Store, beside, check_fits_memory, reading
+from ptycho_core.formats.stores.store import (
+    LARGEST_ARRAY,
+    MOST_PATTERNS,
+    SKIP_MISSING,
+    Header,
+    Store,
+    beside,
+    check_fits_memory,
+    reading,
+)
+from ptycho_core.formats.stores.virtual import absent_patterns
 from ptycho_core.scan.scan import ArraySource
 
 _DEEPEST_GROUP = 24
@@ -167,12 +177,29 @@ class Hdf5Store(Store):
         if key not in self._checked:
             _check_filters(self.path, key, dataset)
             raw = _checked_raw_files(self.path, key, dataset)
-            _check_virtual_sources(self.path, key, dataset, self.growing)
+            self._check_virtual(key, dataset)
             with reading(self.path, f"'{key}'"):
                 self._file.states.extend(map(FileState.of, raw))
                 self._file.hold(virtual_sources(dataset).values())
             self._checked.add(key)
         return dataset
+
+    def _check_virtual(self, key: str, dataset: h5py.Dataset) -> None:
+        stack = len(dataset.shape or ()) > 2 and math.prod(dataset.shape[:-2]) <= MOST_PATTERNS
+        if dataset.is_virtual and stack and not self.growing:
+            try:
+                with reading(self.path, f"'{key}'"):
+                    absent, why = absent_patterns(dataset)
+            except InputError as error:
+                raise InputError(f"{self.path}: '{key}' is put together from other files, and {error}") from error
+            if len(absent):
+                told = f"'{key}' is put together from other files, and {len(absent)} of its patterns are missing: {why}"
+                if not self.skips_missing or len(absent) == math.prod(dataset.shape[:-2]):
+                    help_ = "put the files beside it, or set missing=skip to go on without these patterns"
+                    raise InputError(f"{self.path}: {told}; {help_}", [SKIP_MISSING])
+                self.absent[key] = absent, told
+                return
+        _check_virtual_sources(self.path, key, dataset, self.growing)
 
     def _read(self, key: str) -> NDArray[Any]:
         dataset = self._dataset(key)

@@ -27,6 +27,7 @@ LARGEST_SIDE = 16384
 MOST_PATTERNS = 10_000_000
 LARGEST_ARRAY = 2**30
 """Bytes of any array that is not the patterns: positions, probe, mask."""
+SKIP_MISSING = Fix("go on without the missing patterns", "missing", "skip")
 _KEYS_LISTED = 12
 _PARTS = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
 """Names of the fields of complex numbers, in small letters."""
@@ -80,12 +81,16 @@ class Store(ABC):
 
     growing = False
     """Whether another program still writes what was read so far."""
+    skips_missing = False
+    """Whether the operator goes on without patterns that are missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state = FileState.of(path)
         self.notes: list[str] = []
         """Sentences on how it was read, for the history of a scan."""
+        self.absent: dict[str, tuple[NDArray[np.int64], str]] = {}
+        """Places of patterns that are not there, of arrays that speak of them all the same, and why."""
         self.stated: int | None = None
         """How many patterns the file says that there will be, once `chunks.stated_count` has looked for it."""
 

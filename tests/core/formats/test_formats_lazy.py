@@ -222,9 +222,19 @@ def test_patterns_split_over_files_by_a_virtual_dataset_are_read_from_beside_it(
     monkeypatch.chdir("/")
     scan = read_scan(path)
     np.testing.assert_array_equal(scan.patterns[[1, 6, 11, 4]], data[[1, 6, 11, 4]])
-    (tmp_path / "raw/5.h5").unlink()
-    with pytest.raises(InputError, match=r"of which raw/5\.h5 \(1 in all\) are missing"):
+    for name in ("raw/5.h5", "raw/10.h5"):
+        (tmp_path / name).unlink()
+    with h5py.File(tmp_path / "raw/10.h5", "w") as file:
+        file["frames"] = data[10:11]  # of two
+    with pytest.raises(InputError, match=r"6 of its patterns are missing: raw/5\.h5 is missing, .*10\.h5 holds 1 of 2"):
         read_scan(path)
+    rest = read_scan(path, settings={"missing": "skip"})
+    there = [0, 1, 2, 3, 4, 10]
+    np.testing.assert_array_equal(rest.patterns[:], data[there])
+    np.testing.assert_allclose(rest.positions, scan.positions[there])
+    assert rest.indexes.tolist() == there
+    assert any("went on without what is missing" in note for note in rest.history)
+    assert not any("not needed" in note for note in rest.history)
 
 
 def test_a_link_through_another_link_into_another_file_is_followed(tmp_path, monkeypatch):
