@@ -327,7 +327,8 @@ def shared_light(probe: NDArray[np.complexfloating[Any, Any]], step: float) -> f
 
 def check_overlap(scan: Scan, step: float, probe: NDArray[np.complexfloating[Any, Any]]) -> list[Problem]:
     """Look whether neighbouring views overlap, with the scan's probe (M, N, N) or a guess of it."""
-    if not probe.any() or not 0 < step <= scan.size:
+    near = scan.geometry.propagator == "near"
+    if not probe.any() or not 0 < step <= scan.size or (near and scan.geometry.missing_for_near_field):
         return []
     shared, diameter = shared_light(probe, step), probe_diameter(probe)
     if step <= _APART_GUESS * diameter if scan.probe is None else shared >= _SHARED:

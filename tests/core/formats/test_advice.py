@@ -98,6 +98,16 @@ ODD = {
     "below zero": lambda folder: plain(folder, patterns=spoilt(1, value=-3)),
     "a flag": lambda folder: plain(folder, patterns=spoilt(*range(N), value=65535, dtype=np.int32)),
     "a bright pattern": lambda folder: plain(folder, patterns=spoilt(3, value=30000, dtype=np.int32, pixel=None)),
+    "patterns twice as bright": lambda folder: plain(
+        folder, patterns=COUNTS * np.where(ROW % 10 == 3, 2, 1)[..., None]
+    ),
+    "patterns divided one by one": lambda folder: plain(folder, patterns=COUNTS / (7.0 + ROW[..., None] / 9)),
+    "a pedestal that drifts": lambda folder: plain(folder, patterns=COUNTS + 20 + 5 * (ROW[..., None] % 7)),
+    "dead pixels": lambda folder: plain(folder, patterns=spoilt(*range(N), value=0, dtype=np.int32, pixel=(8, 9))),
+    "a flag below zero": lambda folder: plain(folder, patterns=spoilt(4, value=-1, dtype=np.int32, pixel=(8, 9))),
+    "a number beyond all detectors": lambda folder: plain(folder, patterns=spoilt(4, value=1e30)),
+    "views that do not overlap": lambda folder: plain(folder, positions=POSITIONS * 2.5),
+    "places at zero": lambda folder: plain(folder, positions=np.where(ROW % 10 == 3, 0, POSITIONS - 12)),
     "a pedestal": lambda folder: plain(folder, patterns=COUNTS + 100),
     "normalised": lambda folder: plain(folder, patterns=(COUNTS / COUNTS.max()).astype(np.float32)),
     "not square": lambda folder: plain(folder, patterns=COUNTS[:, 2:14]),
