@@ -109,8 +109,9 @@ def _relative_to_object(product: Store, metres: NDArray[np.float64]) -> NDArray[
     if len(shape) != 2 or pixel is None:
         return metres
     centre = [_number(product, "object", f"center_{axis}_m") or 0.0 for axis in "yx"]
-    corner = [0.5 * length * side - middle for length, side, middle in zip(shape, pixel, centre, strict=True)]
-    return metres + np.asarray(corner)  # Python's numbers overflow without a word: what is infinite is refused later
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused later
+        relative: NDArray[np.float64] = metres - np.asarray(centre) + np.asarray(pixel) * np.asarray(shape) / 2
+    return relative
 
 
 def _pixel_m(product: Store) -> tuple[float, float] | None:
