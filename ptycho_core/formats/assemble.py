@@ -44,7 +44,7 @@ def assemble(
     InputError
         Wherever the file cannot become a scan as it is; the sentence names the setting that helps, if one does.
     """
-    _leave_out_unplaced(stored, settings)
+    _leave_out_unplaced(stored, settings, path)
     patterns = Patterns(stored.source, stored.steps, stored.rows)
     shape = patterns.shape[1:]
     if min(shape) < SMALLEST_SIDE:
@@ -98,12 +98,14 @@ def assemble(
     return scan
 
 
-def _leave_out_unplaced(stored: Stored, settings: Settings) -> None:
+def _leave_out_unplaced(stored: Stored, settings: Settings, path: Path) -> None:
     """Leave out the patterns whose position is not finite or beyond all scans, as the operator wants it."""
     farthest = LARGEST_POSITION_PX if settings.given.get("bad_positions") == "drop" else np.inf
     placed = (np.isfinite(stored.positions) & (abs(stored.positions) < farthest)).all(axis=1)
     if placed.all():
         return
+    if not placed.any():
+        raise InputError(f"{path}: no pattern has a position that is a finite number and within reach of any scan")
     rows = np.arange(stored.source.shape[0]) if stored.rows is None else stored.rows
     stored.rows, stored.positions = rows[placed], stored.positions[placed]
     stored.indexes = rows[placed] if stored.indexes is None else stored.indexes[placed]

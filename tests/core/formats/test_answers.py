@@ -324,3 +324,10 @@ PROBE = np.stack([files.probe(), 0.3 * files.probe().T, 0.1 * files.probe()])
 def test_the_axes_of_a_probe_are_known_by_the_size_of_the_patterns(tmp_path, stored, modes):
     path = files.npz(tmp_path / "a.npz", **{**files.plain_arrays(), "probe": stored})
     np.testing.assert_allclose(read_scan(path).probe, modes, rtol=1e-6)
+
+
+def test_a_scan_of_whose_patterns_none_has_a_position_is_refused(tmp_path):
+    arrays = {**files.plain_arrays(), "positions": np.full((files.N_PATTERNS, 2), np.nan)}
+    path = files.npz(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match="no pattern has a position"):
+        read_scan(path, settings={"bad_positions": "drop"})
