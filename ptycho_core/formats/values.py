@@ -82,11 +82,16 @@ def settle_flags(
 
     Logarithms of counts, which are -infinity or below zero where there were none, become counts first.
     """
-    plain = _plain_logarithm(patterns, settings, stored)
+    answer = settings.get("data")
+    plain = answer if answer in conversions.PLAIN_LOGARITHMS else None
+    looked = None if plain else Looked(patterns, mask, settings, stored, progress)
+    if looked and answer is None and (looked.values.n_not_finite or looked.values.n_negative):
+        plain = _plain_logarithm(patterns, stored)
     if plain is not None:
         notes.append(f"turned {plain.removeprefix('plain-')}(counts) into counts; what is no such logarithm held none")
         patterns = patterns.then(conversions.FromPlainLogarithm(conversions.PLAIN_LOGARITHMS[plain]))
-    looked = Looked(patterns, mask, settings, stored, progress)
+    if plain is not None or looked is None:
+        looked = Looked(patterns, mask, settings, stored, progress)
     seen, told = looked.values, []
     if (found := flags(seen)) or (below := _flags_below_zero(patterns, seen)):
         told += [f"{value:.10g} in {count} pixels of all patterns" for value, count in found.items()]
@@ -102,15 +107,12 @@ def settle_flags(
     return patterns, looked
 
 
-def _plain_logarithm(patterns: Patterns, settings: Settings, stored: Stored) -> str | None:
-    """Return the answer ``data`` of patterns that are logarithms of counts themselves: as answered, or by their values.
+def _plain_logarithm(patterns: Patterns, stored: Stored) -> str | None:
+    """Return the answer ``data`` of patterns whose values show that they are logarithms of counts themselves.
 
     The exponentials of those from zero on are whole, and more are no number or below zero than are zero, which stands
     for one photon.
     """
-    answer = settings.get("data")
-    if answer is not None:
-        return answer if answer in conversions.PLAIN_LOGARITHMS else None
     if stored.source.dtype.kind != "f":
         return None
     few = max(1, min(len(patterns), _SAMPLE_VALUES // (patterns.shape[1] * patterns.shape[2])))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +38,7 @@ _FEWEST_PIXELS = 50
 
 def check_units(scan: Scan, seen: Survey) -> list[Problem]:
     """Return what is to say of values that are no counts of photons."""
-    some = _some_patterns(scan, seen)
+    some = functools.cache(lambda: _some_patterns(scan, seen))  # read again only where they have to tell
     return _normalised(scan, seen, some) or _pedestal(seen, some) or _scaled_down(scan, seen, some)
 
 
@@ -50,7 +52,7 @@ def _some_patterns(scan: Scan, seen: Survey) -> NDArray[np.float32]:
     return patterns if good is None else np.where(good, patterns, np.float32(np.nan))
 
 
-def _normalised(scan: Scan, seen: Survey, some: NDArray[np.float32]) -> list[Problem]:
+def _normalised(scan: Scan, seen: Survey, some: Callable[[], NDArray[np.float32]]) -> list[Problem]:
     """Return what is to say of values that are in other units than photons."""
     if scan.patterns.source.dtype.kind != "f":
         unit = photon_unit(seen.highest, _ENOUGH_MULTIPLES)
@@ -58,7 +60,7 @@ def _normalised(scan: Scan, seen: Survey, some: NDArray[np.float32]) -> list[Pro
     unit = photon_unit(seen.highest)
     if unit is not None:
         return [_in_units_of(unit)] if abs(unit - 1) > 1e-4 else []
-    each = [unit_of_pattern(pattern) for pattern in some]
+    each = [unit_of_pattern(pattern) for pattern in some()]
     known = [one for one in each if one is not None]
     if len(known) == len(each) >= FEWEST and max(known) > (1 + _SAME_UNIT) * min(known):
         message = (
@@ -99,7 +101,7 @@ def _are_perhaps_counts(scan: Scan) -> bool:
     return any(one.key == "data" and one.value == "counts" and not one.answered for one in scan.assumptions)
 
 
-def _pedestal(seen: Survey, some: NDArray[np.float32]) -> list[Problem]:
+def _pedestal(seen: Survey, some: Callable[[], NDArray[np.float32]]) -> list[Problem]:
     """Return what is to say of a constant in all pixels, or of one in each pattern.
 
     Where photons fall, the least of k counts lies about ``sqrt(2 m ln k)`` below their mean m, and those of dark pixels
@@ -119,7 +121,7 @@ def _pedestal(seen: Survey, some: NDArray[np.float32]) -> list[Problem]:
         message = f"the darkest tenth of the pixels holds {level:.4g} in all patterns, and never less than"
         text = f"{message} {lowest.min():.4g}: photons would come and go, so it is a detector's offset: subtract it"
         return [Problem("pedestal", text, "warning", (fix,))]
-    values = some[:, dark].astype(np.float64) - mean
+    values = some()[:, dark].astype(np.float64) - mean
     levels = np.nanmedian(values, axis=1)
     spread = np.nanmean(abs(values - levels[:, None]), axis=1) / math.sqrt(2 / math.pi)
     if np.median(spread) > _QUIET * math.sqrt(level) or np.ptp(levels) < math.sqrt(level):
@@ -133,20 +135,23 @@ def _pedestal(seen: Survey, some: NDArray[np.float32]) -> list[Problem]:
     return [Problem("pedestal", message, "warning", (Fix("subtract each pattern's own", "--pedestal", "each"),))]
 
 
-def _scaled_down(scan: Scan, seen: Survey, some: NDArray[np.float32]) -> list[Problem]:
+def _scaled_down(scan: Scan, seen: Survey, some: Callable[[], NDArray[np.float32]]) -> list[Problem]:
     """Return what is to say of whole numbers that end where 8 bits do and vary less than photons.
 
     Of counts the variance over the patterns is at least their mean, and more where the sample adds to it; of counts
     times a factor it is as much smaller.
     """
-    if not _BYTE[0] <= seen.maximum <= _BYTE[1] or len(some) < 2 * FEWEST or (some != np.rint(some)).any():
+    if not _BYTE[0] <= seen.maximum <= _BYTE[1] or (seen.highest != np.rint(seen.highest)).any():
         return []
-    mean = some.mean(axis=0, dtype=np.float64)
+    patterns = some()
+    if len(patterns) < 2 * FEWEST or (patterns != np.rint(patterns)).any():
+        return []
+    mean = patterns.mean(axis=0, dtype=np.float64)
     bright = seen.good & (mean > 1)
     if np.count_nonzero(bright) < _FEWEST_PIXELS:
         return []
-    fano = float(np.quantile(some.var(axis=0, ddof=1, dtype=np.float64)[bright] / mean[bright], _CALM))
-    free = 2 / (9 * (len(some) - 1))
+    fano = float(np.quantile(patterns.var(axis=0, ddof=1, dtype=np.float64)[bright] / mean[bright], _CALM))
+    free = 2 / (9 * (len(patterns) - 1))
     photons = (1 - free - 1.2816 * math.sqrt(free)) ** 3  # that quantile of chi squared (Wilson and Hilferty 1931)
     if fano > _LEAST_FANO * photons:
         return []

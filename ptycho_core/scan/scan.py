@@ -132,6 +132,9 @@ class Patterns(Stack[np.float32]):
     surveys: dict[bool, tuple[GoodPixels | None, Survey]] = field(init=False, repr=False, default_factory=dict)
     """What `survey_of` keeps here: of all patterns or not, under which mask, and what was seen."""
 
+    guesses: list[tuple[Any, ...]] = field(init=False, repr=False, default_factory=list)
+    """What `initial_probe` keeps here: the last one, and what it was made for."""
+
     def load(self) -> Patterns:
         """Return the same counts held in memory as float32."""
         return self if self.in_memory and not self.steps and self.rows is None else Patterns(self[:])
