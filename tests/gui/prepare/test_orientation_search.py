@@ -55,7 +55,7 @@ def test_all_orientations_are_tried_ranked_and_one_is_taken(qtbot, dialog, small
     qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
     assert sorted(names(dialog)) == sorted(ORIENTATIONS)
     assert deviances(dialog) == sorted(deviances(dialog))
-    assert "Search tries" not in dialog.words.text()
+    assert "Eight ways to turn the patterns" not in dialog.words.text()
     assert not dialog.table.item(0, 0).icon().isNull()
     best = names(dialog)[0]
     with qtbot.waitSignal(dialog.chosen) as told:
@@ -82,7 +82,7 @@ def test_what_was_found_for_another_scan_is_forgotten(qtbot, dialog, small, tiny
     assert names(dialog) == []
     qtbot.waitUntil(lambda: not dialog.stop.isEnabled())
     assert names(dialog) == []
-    assert "Search tries" in dialog.words.text()
+    assert "Eight ways to turn the patterns" in dialog.words.text()
 
 
 def test_too_few_patterns_are_one_sentence(qtbot, dialog, tiny_scan):
