@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,23 +112,40 @@ def lists(headers: dict[str, Header], n: int) -> list[str]:
 
 def _coordinates(store: Store, headers: dict[str, Header], wanted: Wanted) -> Iterator[_Coordinate]:
     for key, header in headers.items():
-        if header.dtype.kind not in "iuf" or not 1 < math.prod(header.shape) <= _MOST_COLUMNS * MOST_PATTERNS:
+        if header.dtype.kind not in "iufcV" or not 1 < math.prod(header.shape) <= _MOST_COLUMNS * MOST_PATTERNS:
             continue
         columns = _columns(header.shape, wanted)
-        if columns is None:
+        in_parts = header.dtype.kind in "cV"
+        if columns is None or (in_parts and (columns or (header.dtype.kind == "V" and not header.dtype.names))):
             continue
         try:
-            stored = store.numbers(key)
+            stored = _parts(store, key) if in_parts else store.numbers(key)
         except InputError:
             continue
+        columns = stored.shape[-1] if in_parts else columns
         axis = -1 if columns and stored.shape[-1] == columns else 0
-        titles = _titles(store, key, columns)
+        titles = _names_of_parts(header.dtype) if in_parts else _titles(store, key, columns)
         for column in range(columns) if columns else (None,):
             values = stored.ravel() if column is None else np.take(stored, column, axis=axis).ravel()
             score = _likeness(store, key, titles[column] if column is not None else "", values, wanted)
             if score is not None:
                 name = _name(store, key) if column is None else f"{key}/{titles[column]}"
                 yield _Coordinate((key, column), name, values, score)
+
+
+def _parts(store: Store, key: str) -> NDArray[np.float64]:
+    """Return real and imaginary parts, or the fields of records, as columns (m, c): NaN for a field of no numbers."""
+    if store.header(key).dtype.names is None:
+        values = store.numbers(key, np.complex128).ravel()
+        return np.stack([values.real, values.imag], axis=-1)
+    records = store.read(key).ravel()
+    fields = [records[name] for name in records.dtype.names or ()]
+    none = np.full(len(records), np.nan)
+    return np.stack([one.astype(np.float64) if one.dtype.kind in "iuf" else none for one in fields], axis=-1)
+
+
+def _names_of_parts(dtype: np.dtype[Any]) -> list[str]:
+    return list(dtype.names or ("real", "imag"))
 
 
 def _columns(shape: tuple[int, ...], wanted: Wanted) -> int | None:

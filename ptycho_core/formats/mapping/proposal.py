@@ -103,8 +103,9 @@ def propose(store: Store, positions: Store | None = None) -> Proposal:
     headers = {key: header for key, header in headers.items() if not key.startswith(others)}
     where, theirs = positions or store, headers if positions is None else _headers(positions)
     wanted = Wanted(stack.key, stack.n, stack.raster, positions is not None)
-    pairs = position_guess.pairs(where, theirs, wanted)
-    count = _length(theirs, pairs[0].y) if pairs and positions is not None else 0
+    with_records = theirs | {key: one for key, one in _headers(where, "V").items() if not key.startswith(others)}
+    pairs = position_guess.pairs(where, with_records, wanted)
+    count = _length(with_records, pairs[0].y) if pairs and positions is not None else 0
     quantities = quantity_guess.quantities(store, headers, others)
     likeliest = {role: found[0].quantity for role, found in quantities.items() if found}
     candidates = {
@@ -188,7 +189,7 @@ def propose_file(path: Path, positions_file: Path | None = None) -> Proposal:
     return found
 
 
-def _headers(store: Store) -> dict[str, Header]:
+def _headers(store: Store, kinds: str = "biufc") -> dict[str, Header]:
     """Return the headers of all arrays that can be read and hold numbers."""
     headers = {}
     for key in itertools.islice(store.keys(), _MOST_CONSIDERED):
@@ -196,7 +197,7 @@ def _headers(store: Store) -> dict[str, Header]:
             header = store.header(key)
         except InputError:
             continue
-        if header.dtype.kind in "biufc" and 0 not in header.shape:
+        if header.dtype.kind in kinds and 0 not in header.shape:
             headers[key] = header
     return headers
 

@@ -11,6 +11,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
+from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
 from tests.helpers.commands import ptycho
@@ -211,6 +212,9 @@ def test_positions_may_be_complex_numbers_or_records(tmp_path, kind, container):
     coordinates = {axis: {"key": "places", "unit": "px", "column": column} for axis, column in columns.items()}
     body = {"version": 1, "patterns": "frames", "positions": coordinates}
     np.testing.assert_allclose(read_scan(path, mapping=Mapping.from_dict(body)).positions, M.positions)
+    proposed = propose_file(path).mapping
+    assert {axis: getattr(proposed.positions, axis).column for axis in "yx"} == columns
+    np.testing.assert_allclose(read_scan(path, mapping=proposed).positions, M.positions)
     del coordinates["x"]["column"]
     with pytest.raises(InputError, match=r"'places' holds . numbers in each place .* must say which by a 'column'"):
         read_scan(path, mapping=Mapping.from_dict(body))
