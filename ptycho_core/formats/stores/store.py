@@ -165,11 +165,11 @@ class Store(ABC):
     def numbers(self, key: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
         """Return an array as numbers of this type; complex numbers are only returned where they are asked for.
 
-        Those may be stored as a compound type of two fields with the usual names.
+        Those may be stored as a compound type of two fields with the usual names; numbers as text of a fixed length.
         """
         stored = self.header(key).dtype
         in_parts = np.issubdtype(dtype, np.complexfloating) and _are_parts(stored)
-        if not in_parts:
+        if not in_parts and stored.kind not in "SU":
             self._check_numeric(key, stored, allow_complex=np.issubdtype(dtype, np.complexfloating))
         self._check_size(key, np.dtype(dtype))
         with np.errstate(invalid="ignore", over="ignore"):
@@ -177,7 +177,10 @@ class Store(ABC):
             if in_parts:
                 real, imaginary = stored.names or ()
                 values = values[real] + 1j * values[imaginary]
-            return values.astype(dtype)
+            try:
+                return values.astype(dtype)
+            except ValueError:  # text
+                raise InputError(f"{self.path}: '{key}' has type {stored}; it must hold real numbers") from None
 
     def number(self, key: str) -> float:
         """Return the only number of an array, be it written as text."""

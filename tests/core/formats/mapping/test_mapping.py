@@ -193,6 +193,16 @@ def test_command_line_reads_by_a_mapping(tmp_path):
     assert "--mapping map.json" in done.stderr
 
 
+def test_positions_may_be_text_of_a_fixed_length(tmp_path):
+    y, x = (np.array([f"{value:.6f}" for value in axis], "S16") for axis in M.positions.T)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"], file["pos_y"], file["pos_x"], file["name"] = M.counts, y, x, np.full(len(y), b"a sample", "S16")
+    proposed = propose_file(tmp_path / "a.h5").mapping
+    assert (proposed.positions.y.key, proposed.positions.x.key) == ("pos_y", "pos_x")
+    scan = read_scan(tmp_path / "a.h5", mapping=proposed, settings={"position_unit": "px"})
+    np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+
+
 @pytest.mark.parametrize("container", ["h5", "npz"])
 @pytest.mark.parametrize("kind", ["complex", "records"])
 def test_positions_may_be_complex_numbers_or_records(tmp_path, kind, container):
