@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ptycho_core.scan.survey import Survey
 
-_REACH = 3
-"""Pixels to either side among which there has to be light: a wider gap may be a shadow, if it is no whole line."""
-_PHOTONS, _PHOTONS_OF_LINE = 30.0, 1000.0
+_REACH = 1
+"""Pixels to either side that have to have light: a wider gap may be a shadow, if it is no whole line."""
+_PHOTONS, _PHOTONS_OF_LINE = 100.0, 1000.0
 """In all patterns together, of the darker side's brightest pixel or line: none at all is no chance then."""
 _WIDEST_GAP = 1 / 4
 """Of the frame, for whole lines."""
@@ -18,7 +18,7 @@ _WIDEST_GAP = 1 / 4
 def dead_pixels(seen: Survey) -> NDArray[np.bool_]:
     """Return (y, x) True where good pixels, of patterns that were looked at, hold nothing, between others that do.
 
-    Light has to fall on both sides within three pixels, above and below or left and right, as it does not at the edge
+    Light has to fall on the pixels right beside, above and below or left and right, as it does not at the edge
     of a beam; or the pixel is of a whole row or column without counts, between others that have many.
     """
     good = seen.good
