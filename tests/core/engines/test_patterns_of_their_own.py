@@ -150,9 +150,10 @@ def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
 @pytest.mark.fit
 def test_a_picture_that_has_followed_a_drift_is_bent_and_poor(tmp_path: Path):
     heard: list[RefinementChecked | Judged] = []
-    scan = simulated(KNOWN_PROBE).scan
-    drift = np.linspace(-0.5, 0.5, len(scan))[:, None] * (8.0, -8.0)
-    train(OFF.replace(positions="check"), scan.replace(positions=scan.positions + drift), tmp_path, events=heard.append)
+    scan = simulated(dataclasses.replace(KNOWN_PROBE, n_patterns=196, step_px=3.0)).scan
+    drift = np.linspace(-0.5, 0.5, len(scan))[:, None] * (7.0, -7.0)
+    few = OFF.replace(positions="check", max_epochs=25)
+    train(few, scan.replace(positions=scan.positions + drift), tmp_path, events=heard.append)
     told, judged = (next(event for event in heard if isinstance(event, kind)) for kind in (RefinementChecked, Judged))
     assert told.bends
     assert any("the picture is bent" in reason for reason in judged.verdict.reasons)
