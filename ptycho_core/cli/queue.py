@@ -56,7 +56,7 @@ def _work_off(queue: Queue, quiet: bool) -> int:
         raise PtychoError(f"another program works on the queue: {other.run.folder} is being trained")
     failed = False
     if not any(entry.state == QueueState.WAITING for entry in queue.entries):
-        say(f"nothing waits in {queue.path}: the window adds runs (Run > Add to queue)")
+        say(f"nothing waits in {queue.path}: the window adds runs (Add open scan, in its panel Queue)")
     with progress(quiet) as events, stopped_by_signals() as stop:
         while not stop.stop_requested and (entry := queue.take()) is not None:
             say(f"begins: {entry.run.source.file} into {entry.run.folder}")

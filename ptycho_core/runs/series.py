@@ -79,7 +79,7 @@ def read_series(path: Path) -> list[Member]:
         try:
             angle = float(cells[1])
         except (IndexError, ValueError):
-            if not members and number == 1:  # a heading
+            if number == 1 and len(cells) > 1 and not (path.parent / cells[0]).exists():  # a heading
                 continue
             raise InputError(f"{path}, line {number}: it must be a folder, a comma, and an angle in degrees") from None
         if not math.isfinite(angle):

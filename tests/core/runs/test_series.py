@@ -108,12 +108,15 @@ def test_the_command_says_what_is_thought_of_each(series, capsys):
     ("text", "sentence"),
     [
         ("", "lists no folder"),
-        ("first\n", "lists no folder"),
+        ("folder,angle\n", "lists no folder"),
+        ("first\n", "line 1: it must be a folder, a comma, and an angle"),
+        ("here,abc\nsecond,1\n", "line 1: it must be a folder, a comma, and an angle"),
         ("first,0\nsecond\n", "line 2: it must be a folder, a comma, and an angle"),
         ("first,0\nsecond,nan\n", "line 2: the angle must be a number"),
     ],
 )
 def test_a_list_that_is_none_is_refused_with_its_line(tmp_path, text, sentence):
+    (tmp_path / "here").mkdir()
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(InputError, match=sentence):
         read_series(tmp_path / "list.csv")
