@@ -41,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
         print_json([*rows, *({"model": model.path, "broken": model.reason} for model in broken)])
         return 0
     if not rows:
-        say(f"there are no models of the network in {args.folder}, and those of the direct engine serve no other scan: "
-            "ptycho export OUT model.zip makes one of a run of the network")
+        say(
+            f"there are no models of the network in {args.folder}, and those of the direct engine serve no other scan: "
+            "ptycho export OUT model.zip makes one of a run of the network"
+        )
     else:
         _print(rows)
     for model in broken:
