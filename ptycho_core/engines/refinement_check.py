@@ -38,8 +38,8 @@ def check_refinement(model: Model, object: Tensor, canvas: Canvas) -> list[Refin
         With patterns that validate.
     """
     trials = [_try(name, model, object, canvas) for name in _WORDS if getattr(model.config, name) == "check"]
-    best = max(trials, key=lambda trial: trial.before - trial.after, default=None)
-    return [_told(trial, trial is best) for trial in trials]
+    most = max((trial.gain for trial in trials), default=0.0)
+    return [_told(trial, most) for trial in trials]
 
 
 class _Trial(NamedTuple):
@@ -51,6 +51,10 @@ class _Trial(NamedTuple):
     noise: float
     moved: float
 
+    @property
+    def gain(self) -> float:
+        return self.before - self.after
+
 
 def _try(name: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
     config = model.config.replace(**{**dict.fromkeys(_WORDS, "off"), name: "refine"})
@@ -60,10 +64,11 @@ def _try(name: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
     return _Trial(name, before.deviance, after.deviance, before.noise, moved)
 
 
-def _told(trial: _Trial, is_best: bool) -> RefinementChecked:
+def _told(trial: _Trial, most: float) -> RefinementChecked:
+    """Tell what a trial has found, ``most`` being the largest gain of any: far more of another says that it is that."""
     name, before, after, noise, moved = trial
     helps = after < (1 - WORTH) * before
-    bends = helps and is_best and moved > BENT and before - after < (before - noise) / 2
+    bends = helps and moved > BENT and most / 2 < trial.gain < (before - noise) / 2
     change = f"deviance {before:.4f} without, {after:.4f} with"
     what = _WORDS[name]
     message = (
