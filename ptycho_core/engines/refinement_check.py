@@ -17,8 +17,11 @@ BENT = 0.3
 """Pixels (rms) by which patterns ask to be moved where a picture has followed wrong positions, as of a drifting stage.
 
 Positions that are off each by chance blur a picture, and moving its patterns explains most of what was missed; of a
-picture that is bent it explains less than half, as the patterns around have bent it too.
+picture that is bent it explains less, as the patterns around have bent it too. Where it explains hardly anything,
+something else is wrong, as the number of modes.
 """
+_EXPLAINS = 0.06, 0.5
+"""Parts of what is missed that moving the patterns explains of a bent picture."""
 _WORDS = {"positions": "refined positions", "intensity": "one factor of brightness per pattern"}
 
 
@@ -68,7 +71,8 @@ def _told(trial: _Trial, most: float) -> RefinementChecked:
     """Tell what a trial has found, ``most`` being the largest gain of any: far more of another says that it is that."""
     name, before, after, noise, moved = trial
     helps = after < (1 - WORTH) * before
-    bends = helps and moved > BENT and most / 2 < trial.gain < (before - noise) / 2
+    least, largest = (part * (before - noise) for part in _EXPLAINS)
+    bends = helps and moved > BENT and max(least, most / 2) < trial.gain < largest
     change = f"deviance {before:.4f} without, {after:.4f} with"
     what = _WORDS[name]
     message = (
