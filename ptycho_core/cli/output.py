@@ -28,14 +28,14 @@ def print_json(value: Any) -> None:
 
 def problem_line(problem: Problem) -> str:
     """Return a problem as one line, with the flags that put it right."""
-    flags = _flags(problem.fixes)
+    flags = " or ".join(_flags(problem.fixes))
     return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
 
 
-def _flags(fixes: Iterable[Fix]) -> str:
+def _flags(fixes: Iterable[Fix]) -> list[str]:
     from ptycho_core.scan.fixes import flag_of  # which knows all settings: not for every start
 
-    return " or ".join(flag_of(fix.field, fix.value) for fix in fixes)
+    return [flag_of(fix.field, fix.value) for fix in fixes]
 
 
 def tell_verdict(verdict: Verdict | None) -> None:
@@ -46,7 +46,8 @@ def tell_verdict(verdict: Verdict | None) -> None:
     for reason in verdict.reasons:
         say(f"  {reason}")
     if verdict.actions:
-        say(f"  to do next: {_flags(verdict.actions)}")
+        what = (f"train with {flag}" if flag.startswith("--") else flag for flag in _flags(verdict.actions))
+        say(f"  to do next: {' or '.join(what)}")
 
 
 def report_problems(problems: Iterable[Problem]) -> bool:
