@@ -72,7 +72,8 @@ def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_sa
 
 def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot, tmp_path, monkeypatch):
     window.results.reconstruct_best()
-    qtbot.waitUntil(lambda: window.session.reconstruction is not None)
+    export = window.commands["export_reconstruction"]
+    qtbot.waitUntil(lambda: window.session.reconstruction is not None and export.isEnabled())  # and the worker is free
 
     def choose(dialog):
         dialog.target.field.set_path(tmp_path / "out")
@@ -80,7 +81,7 @@ def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot
             tick.setChecked(name in ("npz", "cxi"))
 
     accepting(monkeypatch, ExportReconstructionDialog, choose)
-    window.commands["export_reconstruction"].trigger()
+    export.trigger()
     said(window, qtbot, "reconstruction.cxi")
     written = read_reconstruction(tmp_path / "out/reconstruction.npz")
     np.testing.assert_array_equal(written.object, window.session.reconstruction.object)
