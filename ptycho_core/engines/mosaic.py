@@ -113,7 +113,6 @@ class Mosaic:
         some = scan.take(middle(scan, np.arange(len(scan)), _TO_BEGIN_WITH))
         canvas = Canvas.of_scan(some, Amplitudes(some), np.arange(len(some)), device)
         adapted, _ = model.adapt(some, canvas, _NEW_SCAN)
-        assert isinstance(adapted, PinnModel)
         return cls(adapted)
 
     @property

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import explain_write_errors
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.errors import InputError, sentence_of
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.base.verdict import verdict_in
@@ -160,8 +161,9 @@ def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: Sto
     for format in rules.exports:
         files_of_export(out, format)
     model = load_checkpoint(rules.checkpoint).model()
-    if not isinstance(model, PinnModel):
+    if ENGINES[model.config.engine].serves_one_scan:
         raise InputError(f"{rules.checkpoint} serves the scan of its training alone: take one of the network engine")
+    assert isinstance(model, PinnModel)  # the only engine that serves others
     arrivals = Arrivals(folder, rules.globs)
     arrivals.look(())
     with _alone_in(out), ThreadPoolExecutor(1, thread_name_prefix="reconstruct") as pool:

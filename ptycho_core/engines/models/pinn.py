@@ -21,6 +21,7 @@ from ptycho_core.engines.estimate import Earlier, Held, Thinning, solve
 from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.known import Known, KnownScan, further_scans
+from ptycho_core.engines.models.schedule import scheduled
 from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
 from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
@@ -47,10 +48,6 @@ ALL_PATTERNS = 0.5
 """Part of the epochs that see all."""
 SHARPEST = 1000.0
 """rho of the envelope at a ``physics_weight`` of 1: the likelihood, but bounded where nothing is expected."""
-RISE = 0.2
-"""Part of the steps over which the rate rises, where it does."""
-GENTLY = 0.1
-"""Part of the rate with which training goes on from a network that has learned: at the whole rate it first forgets."""
 _MIDDLE_PATTERNS = 128
 """Enough to compare probes by."""
 _PICTURED_PATTERNS = 256
@@ -262,23 +259,9 @@ class PinnModel(Model):
 
     def configure_optimizers(self) -> Any:
         """Lightning: optimiser and schedule of the config."""
-        config = self.config
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        peak = config.learning_rate * (GENTLY if config.init is not None else 1.0)
-        optimizer = kind(self.network.parameters(), lr=self.rate * peak)
-        if config.scheduler == "plateau":
-            reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
-            plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
-        else:
-            total = max(1, int(self.trainer.estimated_stepping_batches))
-            rise = RISE if config.init is None else 0.0
-            # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
-            # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
-            schedule = torch.optim.lr_scheduler.LambdaLR(
-                optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total), rise)
-            )
-            plan = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": plan}
+        return scheduled(
+            self.network.parameters(), self.config, self.rate, lambda: self.trainer.estimated_stepping_batches
+        )
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> GroupSampler:
         """Groups of neighbours, each on a piece of the scan's canvas."""
@@ -341,7 +324,7 @@ class PinnModel(Model):
             object = solve(canvas, held, AMPLITUDE_EPOCHS, thinning=thinning, seed=seed, earlier=earlier)
             return solve(canvas, held, likelihood_epochs, object, thinning=thinning, seed=seed, earlier=earlier)
 
-    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[Model, str]:
+    def adapt(self, scan: Scan, canvas: Canvas, summary: dict[str, Any]) -> tuple[PinnModel, str]:
         """Return the model with the probe for this scan.
 
         On a scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
@@ -393,18 +376,3 @@ def light_in_counts(canvas: Canvas, probe: Tensor) -> Tensor:
 
 def _is_of_0_1(state: dict[str, Tensor]) -> bool:
     return any(name.startswith("network.first.") for name in state)
-
-
-def _part_of_peak(schedule: str, part: float, rise: float) -> float:
-    """Return the learning rate over its peak, after a part of all steps, the first of which may be a rise."""
-    match schedule:
-        case "one_cycle":  # a rise, then down to nearly nothing (Smith and Topin 2017)
-            if part < rise:
-                return 0.04 + 0.96 * (1 - math.cos(math.pi * part / rise)) / 2
-            return max(1e-3, (1 + math.cos(math.pi * (part - rise) / (1 - rise))) / 2)
-        case "cosine":
-            return max(1e-3, (1 + math.cos(math.pi * part)) / 2)
-        case "exponential":  # to a hundredth
-            return float(0.01**part)
-        case _:
-            return 1.0
