@@ -13,6 +13,12 @@ from ptycho_core.engines.models.direct import DirectModel
 
 WORTH = 0.01
 """Part of the deviance that has to go for a refinement to be worth its time."""
+FLICKERS = 0.25
+"""Part of what is missed beyond photon noise that a factor per pattern explains, at least, of light that varies.
+
+Such a factor is each pattern's own, and explains most of what it has spoiled. It takes up a little of any other fault
+too, as of a picture's edge; refined, it makes such a picture worse.
+"""
 BENT = 0.3
 """Pixels (rms) by which patterns ask to be moved where a picture has followed wrong positions, as of a drifting stage.
 
@@ -70,7 +76,7 @@ def _try(name: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
 def _told(trial: _Trial, most: float) -> RefinementChecked:
     """Tell what a trial has found, ``most`` being the largest gain of any: far more of another says that it is that."""
     name, before, after, noise, moved = trial
-    helps = after < (1 - WORTH) * before
+    helps = after < (1 - WORTH) * before and (name != "intensity" or trial.gain > FLICKERS * (before - noise))
     least, largest = (part * (before - noise) for part in _EXPLAINS)
     bends = helps and moved > BENT and max(least, most / 2) < trial.gain < largest
     change = f"deviance {before:.4f} without, {after:.4f} with"

@@ -1,0 +1,32 @@
+"""What is concluded from how much better moved or brighter patterns are explained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.refinement_check import check_refinement
+from ptycho_core.quality.deviance import Misfit
+from tests.helpers.fits import DIRECT
+from tests.helpers.truth import whole_canvas
+
+
+@pytest.mark.parametrize(
+    ("knob", "after", "helps"),
+    [
+        ("positions", 0.48, True),
+        ("positions", 0.497, False),
+        ("intensity", 0.48, False),  # a tenth of what photon noise leaves to explain: another fault
+        ("intensity", 0.44, True),
+    ],
+)
+def test_brightness_has_to_explain_much_of_what_is_missed_and_positions_a_little(
+    tiny_sim, monkeypatch, knob, after, helps
+):
+    found = iter([Misfit(0.5, 0.3, 0.1), Misfit(after, 0.3, 0.1)])
+    monkeypatch.setattr(DirectModel, "misfit_of", lambda *arguments, **how: next(found))
+    config = DIRECT.replace(**{knob: "check"})
+    model, canvas = DirectModel.from_scan(tiny_sim.scan, config), whole_canvas(tiny_sim)
+    (told,) = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)))
+    assert (told.knob, told.helps, told.bends) == (knob, helps, False)
