@@ -177,11 +177,11 @@ def _read_as_far_as_it_goes(read: _Read, store: Store, positions: Store | None, 
 def _leave_out_absent(stored: Stored, store: Store, settings: Settings) -> None:
     """Leave out the patterns that an array speaks of and that no file holds; the others keep their positions."""
     n = stored.source.shape[0]
-    for places, told in {told: (places, told) for places, told in store.absent.values()}.values():
-        if places.max() >= n:
+    for absent, told in store.absent.values():
+        if len(absent) != n:  # one of several arrays of patterns, or no patterns
             raise InputError(f"{store.path}: {told}; put the files beside it")
         rows = np.arange(n) if stored.rows is None else stored.rows
-        there = ~np.isin(rows, places)
+        there = ~absent[rows]
         settings.get("missing")  # it was needed
         stored.indexes = rows[there] if stored.indexes is None else stored.indexes[there]
         stored.rows, stored.positions = rows[there], stored.positions[there]

@@ -192,9 +192,9 @@ class Hdf5Store(Store):
                     absent, why = absent_patterns(dataset)
             except InputError as error:
                 raise InputError(f"{self.path}: '{key}' is put together from other files, and {error}") from error
-            if len(absent):
-                told = f"'{key}' is put together from other files, and {len(absent)} of its patterns are missing: {why}"
-                if not self.skips_missing or len(absent) == math.prod(dataset.shape[:-2]):
+            if n_absent := np.count_nonzero(absent):
+                told = f"'{key}' is put together from other files, and {n_absent} of its patterns are missing: {why}"
+                if not self.skips_missing or n_absent == len(absent):
                     help_ = "put the files beside it, or set missing=skip to go on without these patterns"
                     raise InputError(f"{self.path}: {told}; {help_}", [SKIP_MISSING])
                 self.absent[key] = absent, told

@@ -89,8 +89,8 @@ class Store(ABC):
         self._state = FileState.of(path)
         self.notes: list[str] = []
         """Sentences on how it was read, for the history of a scan."""
-        self.absent: dict[str, tuple[NDArray[np.int64], str]] = {}
-        """Places of patterns that are not there, of arrays that speak of them all the same, and why."""
+        self.absent: dict[str, tuple[NDArray[np.bool_], str]] = {}
+        """Which patterns (n,) are not there, of arrays that speak of them all the same, and why."""
         self.stated: int | None = None
         """How many patterns the file says that there will be, once `chunks.stated_count` has looked for it."""
 

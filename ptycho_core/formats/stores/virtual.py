@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import h5py
@@ -12,42 +13,61 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.hdf5_file import ReadFile, virtual_sources
 
 
-def absent_patterns(dataset: h5py.Dataset) -> tuple[NDArray[np.int64], str]:
-    """Return which patterns a virtual dataset (..., y, x) has no source for, and why, as the middle of a sentence.
+def absent_patterns(dataset: h5py.Dataset) -> tuple[NDArray[np.bool_], str]:
+    """Return which patterns of a virtual dataset (..., y, x) are in no source, and why, as the middle of a sentence.
 
     HDF5 reads as zeros what is in no source, or in one that is missing, and refuses what a source is too short for.
+    Patterns of several outer axes count as one after another.
     """
     outer = dataset.shape[:-2]
-    covered, lacking = np.zeros(outer, bool), np.zeros(outer, bool)
+    numbers = np.arange(math.prod(outer)).reshape(outer)
+    covered, lacking = np.zeros(numbers.size, bool), np.zeros(numbers.size, bool)
     files, told = virtual_sources(dataset), []
-    lengths: dict[tuple[str, str], int | None] = {}
+    shapes: dict[tuple[str, str], tuple[int, ...] | None] = {}
     for source in dataset.virtual_sources():
-        low, high = source.vspace.get_select_bounds()
-        place = tuple(slice(a, b + 1) for a, b in zip(low[: len(outer)], high[: len(outer)], strict=True))
-        covered[place] = True
+        places = numbers[np.ix_(*_selected(source.vspace, outer))].ravel()
+        covered[places] = True
         if source.file_name not in files:  # the same file, or a series of any number of files
             continue
         which = source.file_name, source.dset_name
-        if which not in lengths:
-            lengths[which] = _length(files[source.file_name], source.dset_name)
-        held = lengths[which]
-        whole = source.src_space.get_select_type() == h5py.h5s.SEL_ALL
-        first = 0 if whole else source.src_space.get_select_bounds()[0][0]
-        wanted = covered[place].shape[0]
-        if held is None:
+        if which not in shapes:
+            shapes[which] = _shape(files[source.file_name], source.dset_name)
+        shape = shapes[which]
+        if shape is None:
             told.append(f"{source.file_name} is missing")
-            lacking[place] = True
-        elif (there := held - first) < wanted and len(place) == 1:
-            told.append(f"{source.file_name} holds {max(there, 0)} of {wanted}")
-            lacking[place[0].start + max(there, 0) : place[0].stop] = True
-    absent = np.flatnonzero(lacking | ~covered)
+            lacking[places] = True
+        elif theirs := shape[:-2]:  # where it is a single image, nothing is short of patterns
+            held = math.prod(map(len, _selected(source.src_space, theirs)))
+            if held < len(places):
+                told.append(f"{source.file_name} holds {held} of {len(places)}")
+                lacking[places[held:]] = True
     if not covered.all():
         told.append(f"{np.count_nonzero(~covered)} are in no file")
-    return absent, ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+    return lacking | ~covered, ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
 
 
-def _length(path: Path, key: str) -> int | None:
-    """Return along its first axis how long an array in a file is, of a single image 1; None where it is not there."""
+def _selected(space: h5py.h5s.SpaceID, shape: tuple[int, ...]) -> list[NDArray[np.int64]]:
+    """Return which indexes along each of its first axes, of these lengths, a selection takes."""
+    if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS:
+        return [np.arange(n) for n in shape]
+    if space.is_regular_hyperslab():
+        return [_evenly(n, *axis) for n, *axis in zip(shape, *space.get_regular_hyperslab(), strict=False)]
+    blocks = space.get_select_hyper_blocklist().astype(np.int64)
+    return [
+        np.unique(np.concatenate([np.arange(low[axis], min(high[axis] + 1, n)) for low, high in blocks]))
+        for axis, n in enumerate(shape)
+    ]
+
+
+def _evenly(n: int, start: int, stride: int, count: int, block: int) -> NDArray[np.int64]:
+    """Return the indexes below ``n`` of blocks at equal distances; ``count`` or ``block`` may be without a limit."""
+    starts = np.arange(start, min(start + stride * count, n), stride)
+    indexes = (starts[:, None] + np.arange(min(block, n))).ravel()
+    return indexes[indexes < n]
+
+
+def _shape(path: Path, key: str) -> tuple[int, ...] | None:
+    """Return the shape of an array in a file; None where the file is not there."""
     if not path.is_file():
         return None
     file = ReadFile(path)
@@ -60,4 +80,4 @@ def _length(path: Path, key: str) -> int | None:
         file.close()
     if not shape:
         raise InputError(f"{path.name} holds no '{key}'")
-    return int(shape[0]) if len(shape) > 2 else 1
+    return tuple(shape)

@@ -146,6 +146,20 @@ def test_a_count_is_known_by_its_usual_names(tmp_path, name):
     assert_paired(read_scan(path, mapping=mapping(), settings=SKIP), range(20))
 
 
+def test_a_piece_that_lacks_patterns_itself_is_refused_not_paired_with_positions_of_another(tmp_path):
+    path = eiger(tmp_path, range(1, 7), links=range(1, 7), numbers=False)
+    layout = h5py.VirtualLayout((4, 16, 16), M.counts.dtype)
+    layout[0:2] = h5py.VirtualSource("gone.h5", "frames", (2, 16, 16))
+    layout[2:4] = h5py.VirtualSource("raw.h5", "frames", (2, 16, 16))
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["frames"] = M.counts[10:12]
+    with h5py.File(path, "a") as file:
+        del file["entry/data/data_000003"]
+        file.create_virtual_dataset("entry/data/data_000003", layout)
+    with pytest.raises(InputError, match=r"2 of its patterns are missing: gone\.h5 is missing; put"):
+        read_scan(path, mapping=mapping(), settings=SKIP)
+
+
 def test_files_that_a_master_names_and_that_are_not_there_are_named(tmp_path):
     path = eiger(tmp_path, [], links=range(1, 7))
     with pytest.raises(InputError, match=r"run_data_000001\.h5.* missing"):

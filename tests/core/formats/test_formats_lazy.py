@@ -237,6 +237,56 @@ def test_patterns_split_over_files_by_a_virtual_dataset_are_read_from_beside_it(
     assert not any("not needed" in note for note in rest.history)
 
 
+def taken_by_turns(raw, layout, data):
+    for first in (0, 1, 2):
+        layout[first::3] = raw(first, data[first::3])
+    return [0, 3, 6, 9]
+
+
+def of_modules(raw, layout, data):
+    for first in (0, 8):
+        layout[:, first : first + 8] = raw(first, data[:, first : first + 8])
+    return range(12)
+
+
+def without_order(raw, layout, data):
+    in_first, in_second = [0, 1, 5, 7, 10], [2, 3, 4, 6, 8, 9, 11]
+    for number, places in enumerate((in_first, in_second)):
+        layout[places] = raw(number, data[places])
+    return in_first
+
+
+def without_limit(raw, layout, data):
+    layout[: h5py.h5s.UNLIMITED] = raw(0, data)[: h5py.h5s.UNLIMITED]
+    return range(12)
+
+
+@pytest.mark.parametrize("kind", [taken_by_turns, of_modules, without_order, without_limit])
+def test_only_what_is_missing_of_a_virtual_dataset_is_missed_whatever_part_of_it_each_file_holds(tmp_path, kind):
+    def raw(number, part):
+        longest = None, *part.shape[1:]
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file.create_dataset("frames", data=part, maxshape=longest)
+        return h5py.VirtualSource(f"{number}.h5", "frames", part.shape, maxshape=longest)
+
+    data = files.counts()
+    layout = h5py.VirtualLayout(data.shape, data.dtype, maxshape=(None, *data.shape[1:]))
+    lacking = kind(raw, layout, data)
+    path = files.write(tmp_path, "cxi")
+    with h5py.File(path, "a") as file:
+        del file["entry_1/instrument_1/detector_1/data"]
+        file.create_virtual_dataset("entry_1/instrument_1/detector_1/data", layout)
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.patterns[:], data)
+    (tmp_path / "0.h5").unlink()
+    with pytest.raises(InputError, match=rf"{len(lacking)} of its patterns are missing: 0\.h5 is missing; "):
+        read_scan(path)
+    if there := sorted({*range(12)} - {*lacking}):
+        rest = read_scan(path, settings={"missing": "skip"})
+        np.testing.assert_array_equal(rest.patterns[:], data[there])
+        np.testing.assert_allclose(rest.positions, scan.positions[there])
+
+
 def test_a_link_through_another_link_into_another_file_is_followed(tmp_path, monkeypatch):
     path = files.write(tmp_path, "cxi")
     with h5py.File(tmp_path / "raw.h5", "w") as file:
