@@ -11,6 +11,7 @@ import numpy as np
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.scan.radiation import energy_ev, wavelength_m
 from ptycho_core.scan.scan import Geometry
+from ptycho_core.scan.units import JOULE_PER_EV
 
 _PLAUSIBLE = {
     "energy_ev": ((1.0, 4.0), (20.0, 1e6)),
@@ -25,7 +26,6 @@ _WORDS = {
     "detector_pixel_m": ("pitch", "m", " of the detector's pixels"),
     "object_pixel_m": ("object pixel", "m", ""),
 }
-_JOULE = 1.602176634e-19
 _LENGTHS = {1e-3: "mm", 1e-6: "µm", 1e-9: "nm", 1e-2: "cm", 1e3: "km"}
 _MEANT = {
     "energy_ev": {
@@ -34,8 +34,8 @@ _MEANT = {
         1e9: "a wavelength in nm",
         1e-9: "a wavelength in m",
         1e-3: "meV",
-        1 / _JOULE: "J",
-        1e-3 / _JOULE: "J",
+        1 / JOULE_PER_EV: "J",
+        1e-3 / JOULE_PER_EV: "J",
     },
     "distance_m": _LENGTHS,
     "detector_pixel_m": {**_LENGTHS, 1e6: "m"},
@@ -71,9 +71,11 @@ def implausible(geometry: Geometry, fits: Callable[[Geometry], bool] = lambda ch
         meant = {number * factor: f"it was in {what}" for factor, what in _MEANT[key].items()}
         if key == "energy_ev":
             meant |= _energies(number, geometry.source)
-        fixes = tuple(
-            Fix(f"{what}: {one:.6g} {unit}", key, f"{one:.6g}") for one, what in meant.items() if is_plausible(key, one)
-        )
+        offered: dict[str, str] = {}
+        for one, what in meant.items():
+            if is_plausible(key, one):
+                offered.setdefault(f"{one:.6g}", what)  # two slips may lead to one number
+        fixes = tuple(Fix(f"{what}: {text} {unit}", key, text) for text, what in offered.items())
         fitting = tuple(fix for fix in fixes if fits(_changed(geometry, key, float(fix.value) / number)))
         fixes = fitting or fixes
         ranges = " or ".join(f"{low:g} to {high:g}" for low, high in _PLAUSIBLE[key])
@@ -92,7 +94,7 @@ def _energies(number: float, source: str) -> dict[float, str]:
     wavelength = wavelength_m(number, source)
     for metres in (1.0, 1e-9, 1e-10):
         for factor, unit in ((1e3, "keV"), (1.0, "eV")):
-            meant[wavelength / metres * factor] = f"it was an energy in {unit}, taken for a wavelength"
+            meant.setdefault(wavelength / metres * factor, f"it was an energy in {unit}, taken for a wavelength")
     return meant
 
 

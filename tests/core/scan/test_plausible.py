@@ -66,3 +66,10 @@ def test_a_wavelength_for_an_energy_or_the_other_way_round_is_offered_as_what_it
     """1.55 angstrom for eV, for keV; 8 keV for a wavelength in nm."""
     fixes = [(fix.field, fix.value) for problem in check_scan(scan(5.0, energy_ev=energy_ev)) for fix in problem.fixes]
     assert any(field == "energy_ev" and abs(float(value) / 8000 - 1) < 1e-3 for field, value in fixes)
+
+
+@pytest.mark.parametrize("energy_ev", [8.0, 0.155, 1.55e-10])
+def test_a_number_that_two_slips_lead_to_is_offered_once(energy_ev):
+    (problem,) = implausible(Geometry(**{**GOOD, "energy_ev": energy_ev}))
+    values = [fix.value for fix in problem.fixes]
+    assert len(set(values)) == len(values)
