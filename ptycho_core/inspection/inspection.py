@@ -219,7 +219,7 @@ def plot_scan(scan: Scan, path: Path) -> None:
     image = bottom_right.imshow(visible_phase(probe), cmap="twilight", vmin=-np.pi, vmax=np.pi)
     bottom_right.set_title(f"{name}, phase")
     figure.colorbar(image, ax=bottom_right, label="rad")
-    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
+    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
         raise InputError(f"{path} must end in .png, .pdf or .svg, or as another picture that Matplotlib writes")
     with explain_write_errors(path):
         figure.savefig(path, dpi=110)
