@@ -109,23 +109,19 @@ def named_mask(store: Store, patterns: ArraySource, settings: Settings, notes: l
         if shape not in (tuple(frame), (n, *frame)):
             notes.append(f"left out '{key}' of shape {shape}: it is none of the detector's")
             continue
-        is_good: IsGood = _is_nonzero if key == "good_pixels" else _is_zero
+        is_good: IsGood = is_nonzero if key == "good_pixels" else np.logical_not
         if key == "mask":
             first = store.read(key) if len(shape) == 2 else store.patterns(key)[0:1]
             most = np.count_nonzero(first) > first.size / 2
-            is_good = _is_nonzero if most else _is_zero
+            is_good = is_nonzero if most else np.logical_not
             notes.append(f"took '{key}' as {'0' if most else 'not 0'} where a pixel is bad, as most are good then")
         return good_pixels(store, [key], is_good, settings, notes, patterns=patterns, any_number=True)
     return None
 
 
-def _is_nonzero(values: NDArray[Any]) -> NDArray[np.bool_]:
+def is_nonzero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where values are not zero: one `IsGood`; the other is `numpy.logical_not`."""
     good: NDArray[np.bool_] = values != 0
-    return good
-
-
-def _is_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
-    good: NDArray[np.bool_] = values == 0
     return good
 
 

@@ -93,9 +93,10 @@ def settle_flags(
     if plain is not None or looked is None:
         looked = Looked(patterns, mask, settings, stored, progress)
     seen, told = looked.values, []
-    if (found := flags(seen)) or (below := _flags_below_zero(patterns, seen)):
+    found = flags(seen)
+    below = () if found else _flags_below_zero(patterns, seen)
+    if found or below:
         told += [f"{value:.10g} in {count} pixels of all patterns" for value, count in found.items()]
-        below = () if found else below
         told += [f"{value:.10g}, as noise does not reach below zero where there is light" for value in below]
         patterns = patterns.then(conversions.FlagValues((*found, *below)))
     if seen.maximum > LARGEST_COUNT and np.mean(seen.highest[seen.good] > LARGEST_COUNT) < 0.5:

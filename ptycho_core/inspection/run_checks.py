@@ -85,7 +85,7 @@ def _check_further(
 
 
 def _are_one(one: Scan, other: Scan) -> bool:
-    """Return whether two scans have the same patterns: as many, of the same counts one by one."""
+    """Return whether two scans have the same patterns, told by the sum of the counts of each that was looked at."""
     return one.size == other.size and np.array_equal(survey_of(one).sums, survey_of(other).sums)
 
 

@@ -34,7 +34,7 @@ _APART_GUESS = 4.0
 _FEWEST_GOOD_PIXELS = 0.5
 _HARDLY_ANY_PIXELS = 0.1
 _LOST = 0.05
-"""Part of the counts that nobody crops or masks away unseen."""
+"""Part of the counts that nobody crops away unseen."""
 _LIGHT_AT_EDGE = 0.05
 """Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
 

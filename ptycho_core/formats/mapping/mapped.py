@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from ptycho_core.formats import fields, pairing
 from ptycho_core.formats.chunks import check_count, file_series, natural, numbered
 from ptycho_core.formats.conversions import exchange_axes
 from ptycho_core.formats.mapping.quantities import readings, told_geometry
-from ptycho_core.formats.masks import IGNORE, good_pixels
+from ptycho_core.formats.masks import IGNORE, good_pixels, is_nonzero
 from ptycho_core.formats.raster import raster_places, step_m
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.store import MOST_PATTERNS, Store, UnevenError, drop_leading, list_keys, say_dead_links
@@ -361,10 +360,5 @@ def _mask(store: Store, of: Mask, patterns: ArraySource, settings: Settings, not
     if settings.get("mask") != "ignore" and (header.shape[-2:] != frame or header.dtype.kind not in "biuf"):
         sentence = f"{store.path}: '{key}' is {header.shape} {header.dtype}; the mask must be {frame}, of numbers"
         raise InputError(f"{sentence}: set mask=ignore to do without", [IGNORE])
-    is_good = np.logical_not if of.invert else _is_not_zero
+    is_good = np.logical_not if of.invert else is_nonzero
     return good_pixels(store, [key], is_good, settings, notes, patterns=patterns, any_number=True)
-
-
-def _is_not_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
-    good: NDArray[np.bool_] = values != 0
-    return good

@@ -32,14 +32,14 @@ def refuse_endless_heap(path: Path) -> None:
         head = file.read(_LOOKED_AT)
     start = head.find(_SIGNATURE)
     while start >= 0:
-        if _is_endless(head[start : start + _HEADER + _length_at(head, start + 8)]):
+        if _is_endless(head[start : start + _length_at(head, start + 8)]):
             raise InputError(f"{path} is damaged: a heap of its texts has no end; copy it again")
         start = head.find(_SIGNATURE, start + 8)
 
 
 def _is_endless(collection: bytes) -> bool:
-    place, end = _HEADER, len(collection) - _HEADER
-    while place + _HEADER <= end:
+    place = _HEADER
+    while place + _HEADER <= len(collection):
         size = _length_at(collection, place + 8)
         if collection[place : place + 2] == b"\0\0":
             if size == 0:
