@@ -22,7 +22,7 @@ def write_cxi_live(scan: Scan, path: Path, rate: float, stop: StopToken) -> int:
     """Write patterns and positions as they would be measured; the file can be read from its first moment on.
 
     It is made at ``path`` and closed at the end, or once ``stop`` asks for it, with what it has then. Datasets are
-    those of `write_cxi_scan`, without compression.
+    those of `write_cxi_scan`, without compression, but no mask of single patterns and no indexes.
 
     Parameters
     ----------
