@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QSpinBox, QWidget
 
 from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.config import KNOBS
@@ -86,7 +86,18 @@ class ApplyDialog(CheckedDialog):
         self.accelerator.setCurrentText(accelerator)
         self.accelerator.setAccessibleName("Accelerator")
         self.accelerator.setToolTip(KNOBS["accelerator"].help)
-        self._lay_out()
+        self._lay_out(
+            "Reconstruct a scan at once with a network that was trained before, on this or on a similar scan. "
+            "Nothing is trained.",
+            (
+                *((("&Models:", models),) if models is not None else ()),
+                ("&Checkpoint:", self.checkpoint),
+                ("&Scan:", self.scan),
+                ("Output &folder:", self.folder),
+                ("&Polish:", self.polish),
+                ("&Accelerator:", self.accelerator),
+            ),
+        )
         if models is not None:
             models.chosen.connect(self.checkpoint.set_path)
         self._watch(self.checkpoint, self.scan, self.folder)
@@ -109,32 +120,6 @@ class ApplyDialog(CheckedDialog):
         if self.models is not None:
             self.models.shut_down()
         super().done(result)
-
-    def _lay_out(self) -> None:
-        said = QLabel(
-            "Reconstruct a scan at once with a network that was trained before, on this or on a similar scan. "
-            "Nothing is trained."
-        )
-        said.setWordWrap(True)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        rows: tuple[tuple[str, QWidget], ...] = (
-            ("&Checkpoint:", self.checkpoint),
-            ("&Scan:", self.scan),
-            ("Output &folder:", self.folder),
-            ("&Polish:", self.polish),
-            ("&Accelerator:", self.accelerator),
-        )
-        if self.models is not None:
-            form.addRow("&Models:", self.models)
-        for words, widget in rows:
-            form.addRow(self._label(words, widget) if isinstance(widget, CheckedPath) else words, widget)
-        layout = QVBoxLayout(self)
-        layout.addWidget(said)
-        layout.addLayout(form)
-        layout.addStretch(1)
-        layout.addWidget(self.buttons)
-        self.setMinimumWidth(640)
 
     def _source(self, path: Path) -> ScanSource:
         """Return how to read a path: as in the window, if it is the scan that is open there."""

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 from ptycho_core.runs.arrivals import GLOBS, OUT
 from ptycho_core.scan.source import ScanSource
@@ -55,7 +55,17 @@ class WatchDialog(CheckedDialog):
         self.alike.setToolTip("With its answers, mapping and steps")
         self.alike.setVisible(source is not None)
         self._proposed: Path | None = None
-        self._lay_out()
+        self._lay_out(
+            "Scans that arrive in a folder are shown while they are measured, and reconstructed as soon as they are "
+            "complete, until you stop it. What is done already is not done again.",
+            (
+                ("&Folder:", self.folder),
+                ("&Names of scans:", self.names),
+                ("", self.alike),
+                ("&Checkpoint:", self.checkpoint),
+                ("R&esults:", self.out),
+            ),
+        )
         self.names.textEdited.connect(self.folder.look_again)
         self.folder.field.path_changed.connect(self._propose)
         self._watch(self.folder, self.checkpoint, self.out)
@@ -83,23 +93,3 @@ class WatchDialog(CheckedDialog):
         if self.out.field.path == self._proposed:
             self._proposed = self.folder.path / OUT if self.folder.field.path else None
             self.out.set_path(self._proposed)
-
-    def _lay_out(self) -> None:
-        said = QLabel(
-            "Scans that arrive in a folder are shown while they are measured, and reconstructed as soon as they are "
-            "complete, until you stop it. What is done already is not done again."
-        )
-        said.setWordWrap(True)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow(self._label("&Folder:", self.folder), self.folder)
-        form.addRow("&Names of scans:", self.names)
-        form.addRow("", self.alike)
-        form.addRow(self._label("&Checkpoint:", self.checkpoint), self.checkpoint)
-        form.addRow(self._label("R&esults:", self.out), self.out)
-        layout = QVBoxLayout(self)
-        layout.addWidget(said)
-        layout.addLayout(form)
-        layout.addStretch(1)
-        layout.addWidget(self.buttons)
-        self.setMinimumWidth(640)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.checked_path import CheckedPath
@@ -54,6 +56,20 @@ class CheckedDialog(QDialog):
         self._paths = paths
         for path in paths:
             path.looked.connect(self._follow)
+
+    def _lay_out(self, said: str, rows: Iterable[tuple[str, QWidget]]) -> None:
+        """Put words over a form of labels and fields, and the buttons below it."""
+        words = QLabel(said, wordWrap=True)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for label, field in rows:
+            form.addRow(self._label(label, field) if isinstance(field, CheckedPath) else label, field)
+        layout = QVBoxLayout(self)
+        layout.addWidget(words)
+        layout.addLayout(form)
+        layout.addStretch(1)
+        layout.addWidget(self.buttons)
+        self.setMinimumWidth(640)
 
     @staticmethod
     def _label(words: str, path: CheckedPath) -> QLabel:
