@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args, files_of(args.target))
     in_memory = spec.n_patterns * spec.size**2 <= _IN_MEMORY_PIXELS
     sim = simulate(spec, in_memory=in_memory)
-    written, took = spec.n_patterns, ""
+    written, took, code = spec.n_patterns, "", 0
     if rate is None:
         scan, truth = write_simulation(sim, args.target)
     else:
@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
             begun = time.monotonic()
             written = write_simulation_live(sim, scan, rate, stop)
             took = f" in {duration(time.monotonic() - begun)}"
+            code = 130 if stop.stop_requested else 0
     if args.json:
         print_json({"scan": scan, "truth": truth, "spec": spec})
     say(f"wrote {written} patterns of {spec.size} x {spec.size} to {scan}{took}, their truth to {truth}")
-    return 0
+    return code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.base.events import Event
+from ptycho_core.base.events import Event, ScanOver
 from ptycho_core.base.knobs import Knob
 from ptycho_core.cli.arguments import add_reading, given_source
 from ptycho_core.cli.output import print_json, say
@@ -54,7 +54,7 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("--once", action="store_true", help="end when the scans that are there are done")
     add_options(parser)
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
     add_reading(parser)
 
 
@@ -80,8 +80,9 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.folder / OUT
 
     def show(event: Event) -> None:
-        for line in () if args.quiet else told(event):
-            say(line)
+        if isinstance(event, ScanOver) or not args.quiet:
+            for line in told(event):
+                say(line)
 
     with stopped_by_signals() as stop:
         watch(args.folder, out, rules, show, stop)

@@ -309,4 +309,7 @@ def test_the_command_watches_and_says_what_became_of_each_scan(folder, scan_file
     assert told[-1] == f"the journal is {folder / 'reconstructions' / 'journal.csv'}"
     refused = ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet-time", "0")
     assert refused.returncode == 2
-    assert ptycho("watch", folder, "--checkpoint", trained.folder, "--once", "--quiet", "--json").stdout.startswith("{")
+    (folder / "c.cxi").write_bytes(b"no scan either" * 100)
+    quiet = ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet", "--json", *options)
+    assert quiet.stdout.startswith("{")
+    assert [line.partition(": ")[0] for line in quiet.stderr.splitlines()] == ["c.cxi", told[-1]]

@@ -7,10 +7,12 @@ import dataclasses
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ptycho_core import cli
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.formats import read_scan
@@ -92,6 +94,12 @@ def test_a_scan_that_is_written_live_can_be_broken_off(tmp_path: Path, tiny_sim:
     assert write_simulation_live(tiny_sim, tmp_path / "live.cxi", 10.0, stop) == 0
     with pytest.raises(InputError, match="it holds no patterns"):
         read_scan(tmp_path / "live.cxi")
+
+
+def test_the_command_tells_a_scan_that_was_broken_off_from_a_whole_one(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("ptycho_core.cli.simulate.write_simulation_live", lambda sim, path, rate, stop: stop.stop())
+    command = ["simulate", str(tmp_path / "live.cxi"), "--live", "10", "--size", "16", "--n-patterns", "25"]
+    assert cli.main(command) == 130
 
 
 def test_only_a_cxi_is_written_live(tmp_path: Path, tiny_sim: Simulation) -> None:
