@@ -224,7 +224,7 @@ class ResultActions(QObject):
         """Ask for a folder and a checkpoint, and watch it."""
         text, source = self._preferences.text("folder_watch"), self._session.loader.source
         dialog = WatchDialog(Path(text) if text else None, self._best(), source, self._window)
-        if dialog.exec():
+        if dialog.exec() and self._is_free():
             watched = dialog.watched()
             self._preferences.set_folder("watch", watched.folder)
             self._session.watch(watched)
@@ -246,10 +246,14 @@ class ResultActions(QObject):
             )
             if not confirmed(self._window, "Apply", question, "&Reconstruct"):
                 return
+        if self._is_free():
+            self._session.apply(application)
+
+    def _is_free(self) -> bool:
+        """Return whether a job can begin, as another one may have while the operator was asked; say why not."""
         if reason := self._session.why_busy():
             self._session.message.emit("warning", reason)
-        else:
-            self._session.apply(application)
+        return reason is None
 
     @Slot()
     def _end_comparing(self) -> None:

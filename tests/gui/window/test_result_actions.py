@@ -16,6 +16,7 @@ from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.runs.previews import PreviewKeeper
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application, ApplyDialog
+from ptycho_gui.apply.watch_dialog import WatchDialog
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
 from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
 from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
@@ -120,6 +121,13 @@ def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(wi
     with qtbot.waitSignal(window.session.reconstructed):
         window.commands["apply"].trigger()
     assert window.session.reconstruction.metrics["verdict"]["level"] != "good"
+
+
+def test_what_has_begun_while_a_folder_to_watch_was_chosen_goes_on(window, qtbot, monkeypatch):
+    accepting(monkeypatch, WatchDialog, lambda dialog: window.results.reconstruct_best(0))
+    with qtbot.waitSignal(window.session.reconstructed):
+        window.commands["watch"].trigger()
+        said(window, qtbot, "goes on: stop it first")
 
 
 def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
