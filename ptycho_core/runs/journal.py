@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -141,9 +142,9 @@ class Journal:
             raise InputError(f"the journal {self.path} is no text: move it away") from error
 
 
-def _row(cells: object) -> str:
+def _row(cells: Iterable[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)  # type: ignore[arg-type]
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
 
 

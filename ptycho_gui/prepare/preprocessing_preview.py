@@ -87,7 +87,7 @@ class PreprocessingPreview(QWidget):
             self._timer.stop()
             self._slot.cancel()
             self._waiting = True  # what is being looked at is of no use
-            self._show_outcome()
+            self._show_effect()
 
     @Slot(object, int)
     def show_steps(self, steps: tuple[Step, ...], n_shown: int) -> None:
@@ -172,7 +172,7 @@ class PreprocessingPreview(QWidget):
             return
         self._effect = effect
         self.problem.show_problems([])
-        self._show_outcome()
+        self._show_effect()
         self.effect_ready.emit(effect)
 
     @Slot(object)
@@ -180,7 +180,7 @@ class PreprocessingPreview(QWidget):
         if not self._waiting:
             self.problem.show_problems([Problem("scan", failure.sentence)])
 
-    def _show_outcome(self) -> None:
+    def _show_effect(self) -> None:
         effect = self._effect
         self.figures.show_effect(effect)
         self.tools.set_size(effect.after.size if effect else 0)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QHideEvent, QPixmap, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from ptycho_core.base.events import Status
+from ptycho_core.runs.job import WaitingRun
 from ptycho_core.runs.listing import Kind
 from ptycho_core.runs.record import RunInfo
 from ptycho_gui.kit.confirm import confirmed
@@ -301,8 +302,8 @@ class RunsPanel(QWidget):
             return "Select one run first."
         if self._whole():
             return None
-        waits = self._runs()[0].found.status == "waiting"
-        return "The run has not begun yet." if waits else "The record of this run cannot be read."
+        unbegun = isinstance(self._runs()[0].found, WaitingRun)
+        return "The run has not begun yet." if unbegun else "The record of this run cannot be read."
 
     def _why_not_change(self) -> str | None:
         if reason := self._why_not_read():
