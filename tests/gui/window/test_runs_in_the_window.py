@@ -188,6 +188,7 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     bar = with_scan.panels.object.verdict
     qtbot.waitUntil(lambda: "refined positions would explain the patterns better" in bar.text)
     assert [button.text() for button in bar.buttons][:2] == ["Refine positions", "Refine brightness"]
+    qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())  # the next run has its folder
     with qtbot.waitSignal(with_scan.session.idle):
         bar.buttons[0].click()
     assert with_scan.session.draft.value("positions") == "refine"

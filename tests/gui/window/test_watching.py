@@ -20,27 +20,28 @@ def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
     window.session.working.connect(lambda text, part: activities.append(text))
     watched = Watched(tmp_path / "in", tmp_path / "out", trained.info.best_checkpoint, ScanSource(), ("*.cxi",))
     path = tmp_path / "in" / "live.cxi"
-    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "40", *FLAGS.split()]):
-        window.session.watch(watched)
-        assert window.session.why_busy() == f"Watching {tmp_path / 'in'} goes on: stop it first."
+    window.session.watch(watched)
+    assert window.session.why_busy() == f"Watching {tmp_path / 'in'} goes on: stop it first."
+    qtbot.waitUntil(lambda: any(text.startswith("waiting for scans in") for text in activities))
+    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "30", *FLAGS.split()]):
         panel = window.panels.object
-        qtbot.waitUntil(lambda: any(text.startswith("live.cxi: ") for text in activities), timeout=120_000)
-        qtbot.waitUntil(lambda: panel.ready is not None, timeout=10_000)
+        qtbot.waitUntil(lambda: any(text.startswith("live.cxi: ") for text in activities))
+        qtbot.waitUntil(lambda: panel.ready is not None)
         (tmp_path / "in" / "none.cxi").write_bytes(b"no scan" * 500)
     assert any("pixels covered" in text for text in activities)
-    qtbot.waitUntil(lambda: any("live.cxi is reconstructed" in sentence for _, sentence in told), timeout=180_000)
+    qtbot.waitUntil(lambda: any("live.cxi is reconstructed" in sentence for _, sentence in told))
     assert (tmp_path / "out" / "live" / "reconstruction" / "metrics.json").exists()
     window.session.stop()
-    qtbot.waitUntil(lambda: not window.session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not window.session.busy)
     assert told[-1] == ("info", f"{tmp_path / 'in'} is watched no more; the journal is in {tmp_path / 'out'}.")
 
 
-def test_a_second_watcher_is_refused_in_a_sentence(window, qtbot, trained, tmp_path):
+def test_a_folder_for_results_that_cannot_be_written_is_told_in_a_sentence(window, qtbot, trained, tmp_path):
     told = []
     window.session.message.connect(lambda severity, sentence: told.append((severity, sentence)))
     (tmp_path / "out").write_text("a file")
     watched = Watched(tmp_path, tmp_path / "out", trained.info.best_checkpoint, ScanSource(), ("*.cxi",))
     window.session.watch(watched)
-    qtbot.waitUntil(lambda: not window.session.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not window.session.busy)
     assert told[-1][0] == "error"
     assert "cannot write" in told[-1][1]
