@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ptycho_core.base.errors import InputError
 
-ENDINGS = (".npz", ".h5", ".hdf5", ".cxi", ".nxs", ".ptyd", ".mat", ".mib")
-"""Of the files in a folder that are taken for scans."""
 _TRUTH = ".truth.npz"
 
 
@@ -54,6 +52,8 @@ def _in_place(place: Path) -> list[Path]:
     """Return a file, or the scans in a folder; what is hidden, and truths that simulations leave, are none."""
     if not place.is_dir():
         return [place]
+    from ptycho_core.scan.source import ENDINGS
+
     try:
         files = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
     except OSError as error:

@@ -12,6 +12,9 @@ from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.steps import STEPS, Step
 from ptycho_core.scan.steps_json import flag_name, step_from_text, steps_to_dict, steps_to_flags
 
+ENDINGS = (".npz", ".h5", ".hdf5", ".cxi", ".nxs", ".ptyd", ".mat", ".mib")
+"""Of files that are taken for scans unasked; a file of another name is read if it is named, as an .xml of EMPAD."""
+
 
 @dataclass(frozen=True)
 class ScanSource:

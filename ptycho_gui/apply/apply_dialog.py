@@ -13,13 +13,12 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.model_choice import ModelChoice
 from ptycho_gui.kit.checked_dialog import CheckedDialog
 from ptycho_gui.kit.checked_path import CheckedPath
-from ptycho_gui.kit.forms.path_field import PathField
+from ptycho_gui.kit.forms.path_field import SCANS, PathField
 from ptycho_gui.kit.jobs.checks import Looked, look_at_checkpoint, look_at_result_folder, look_at_scan
 from ptycho_gui.kit.threads.worker import Job
 
 _MAX_POLISH = 10_000
 _MODELS = "Checkpoints and bundles (*.ckpt *.zip)"
-_SCANS = "Scans (*.npz *.h5 *.hdf5 *.nxs *.cxi *.mat *.mib *.xml);;All files (*)"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class ApplyDialog(CheckedDialog):
             "Choose a checkpoint first.",
         )
         self.scan = CheckedPath(
-            PathField("open", "Scan to reconstruct", "Br&owse…", _SCANS), self._look_at_scan, "Choose a scan first."
+            PathField("open", "Scan to reconstruct", "Br&owse…", SCANS), self._look_at_scan, "Choose a scan first."
         )
         self.folder = CheckedPath(
             PathField("folder", "Folder for the results", "Bro&wse…"), look_at_result_folder, "Choose a folder first."

@@ -16,6 +16,7 @@ from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.confirm import confirmed
+from ptycho_gui.kit.forms.path_field import SCANS
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.map_file.mapping_dialog import MappingDialog
@@ -24,7 +25,6 @@ from ptycho_gui.scan.jobs.demo import demo_job
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
 
-_SCANS = "Scans (*.npz *.h5 *.hdf5 *.cxi *.nxs *.ptyd *.mat *.mib *.xml);;All files (*)"
 _POSITIONS = "Positions (*.h5 *.hdf5 *.npz *.mat *.csv *.txt);;All files (*)"
 _WRITTEN = {"cxi": "CXI (*.cxi)", "ptychopinn": "PtychoPINN (*.npz)"}
 
@@ -58,7 +58,7 @@ class FileActions(QObject):
 
     def open(self) -> None:
         """Ask for a scan."""
-        if path := self._ask("Open scan", _SCANS):
+        if path := self._ask("Open scan", SCANS):
             self.open_path(path)
 
     def open_path(self, path: Path) -> None:
@@ -87,14 +87,14 @@ class FileActions(QObject):
 
     def open_with_positions(self) -> None:
         """Ask for a scan, and for the file of its positions."""
-        path = self._ask("Open scan: the file with the patterns", _SCANS)
+        path = self._ask("Open scan: the file with the patterns", SCANS)
         positions = path and self._ask("Open scan: the file with the positions", _POSITIONS)
         if path and positions:
             self._open(ScanSource(path, positions))
 
     def open_mapped(self) -> None:
         """Ask for a file, and what in it is what."""
-        if path := self._ask("Open any HDF5 or NPZ", _SCANS):
+        if path := self._ask("Open any HDF5 or NPZ", SCANS):
             self._open_by_mapping(path)
 
     @Slot(object)

@@ -7,6 +7,11 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
+from ptycho_core.scan.source import ENDINGS
+
+SCANS = f"Scans ({' '.join(f'*{ending}' for ending in ENDINGS)} *.xml);;All files (*)"
+"""Filters of a dialog that opens scans."""
+
 
 class PathField(QWidget):
     """A line for a path and a button that opens the system's dialog.
