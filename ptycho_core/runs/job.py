@@ -218,7 +218,7 @@ def ended_unbegun(folder: Path, job: Job, state: JobState) -> str:
 def find_waiting(root: Path, depth: int) -> list[WaitingRun]:
     """Return the runs in ``root`` and up to ``depth`` folders below that their jobs have not begun."""
     found = []
-    for folder in folders_with(JOB_RECORD, root, depth):
+    for folder in folders_with(root, depth, JOB_RECORD):
         if (folder / RECORD).exists():
             continue
         try:

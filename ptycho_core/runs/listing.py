@@ -39,9 +39,8 @@ def find_listed(root: str | Path, depth: int = 5) -> list[Found]:
 def stamp_of(root: Path, depth: int = 5) -> frozenset[tuple[Path, int]]:
     """Return what changes whenever a run in ``root`` begins, records something, is reconstructed, noted or removed."""
     stamps = set()
-    for file in (RECORD, JOB_RECORD):
-        for folder in folders_with(file, root.absolute(), depth):
-            for path in (folder / file, folder / NOTE, folder / RECONSTRUCTION / METRICS_FILE):
-                with contextlib.suppress(OSError):
-                    stamps.add((path, path.stat().st_mtime_ns))
+    for folder in folders_with(root.absolute(), depth, RECORD, JOB_RECORD):
+        for name in (RECORD, JOB_RECORD, NOTE, f"{RECONSTRUCTION}/{METRICS_FILE}"):
+            with contextlib.suppress(OSError):
+                stamps.add((folder / name, (folder / name).stat().st_mtime_ns))
     return frozenset(stamps)

@@ -278,7 +278,7 @@ def find_runs(root: str | Path, depth: int = 5) -> list[RunInfo | BrokenRun]:
     """Return the runs in ``root`` and up to ``depth`` folders below it, newest first, broken ones last."""
     found: list[RunInfo] = []
     broken: list[BrokenRun] = []
-    for folder in folders_with(RECORD, Path(root).absolute(), depth):
+    for folder in folders_with(Path(root).absolute(), depth, RECORD):
         try:
             found.append(read_run(folder))
         except InputError as error:
@@ -310,9 +310,9 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def folders_with(name: str, folder: Path, depth: int) -> Iterator[Path]:
-    """Yield a folder, and those up to ``depth`` below it, that hold a file of this name; not what belongs to runs."""
-    if (folder / name).exists():
+def folders_with(folder: Path, depth: int, *names: str) -> Iterator[Path]:
+    """Yield a folder, and those up to ``depth`` below it, that hold a file so named; not what belongs to runs."""
+    if any((folder / name).exists() for name in names):
         yield folder
     if depth == 0:
         return
@@ -322,4 +322,4 @@ def folders_with(name: str, folder: Path, depth: int) -> Iterator[Path]:
         return
     for path in map(Path, below):
         if path.name not in (CHECKPOINTS, PREVIEWS, RECONSTRUCTION, LOGS) and not path.name.startswith("."):
-            yield from folders_with(name, path, depth - 1)
+            yield from folders_with(path, depth - 1, *names)

@@ -69,7 +69,7 @@ def with_note(recon: Reconstruction, folder: Path) -> Reconstruction:
 
 def find_applied(root: Path, depth: int = 5) -> list[Result]:
     """Return the newest reconstruction of each folder in ``root``, and up to ``depth`` below, that holds no run."""
-    folders = folders_with(f"{RECONSTRUCTION}/{METRICS_FILE}", root.absolute(), depth)
+    folders = folders_with(root.absolute(), depth, f"{RECONSTRUCTION}/{METRICS_FILE}")
     return [found[0] for folder in folders if not (folder / RECORD).exists() and (found := find_results(folder))]
 
 
