@@ -36,7 +36,7 @@ def test_what_is_asked_for_is_watched_with_results_in_the_folder_unless_chosen_o
     assert watched.source == ScanSource(settings={"dc": "centre"}, steps=(Bin(2),))
 
 
-def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(put_up, qtbot, scan_path, tmp_path):
+def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(put_up, qtbot, trained, scan_path, tmp_path):
     shutil.copy(scan_path, tmp_path / "a_master.npz")
     dialog = put_up(WatchDialog(tmp_path, None, None))
     qtbot.waitUntil(lambda: dialog.folder.said.startswith("1 such file"))
@@ -51,4 +51,6 @@ def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(put_up, qtbot, 
     dialog.names.clear()
     type_into(qtbot, dialog.folder, tmp_path / "nowhere")
     qtbot.waitUntil(lambda: "there is no folder" in dialog.folder.said)
-    assert not dialog.accept_button.isEnabled()
+    dialog.checkpoint.set_path(trained.info.best_checkpoint)
+    wait(qtbot, dialog, False)
+    assert "there is no folder" in dialog.accept_button.toolTip()
