@@ -119,7 +119,12 @@ def test_patterns_that_were_kept_out_judge_once_what_they_see_is_known(model, ti
     assert mosaic.progress().free_patterns >= judged
 
 
-def test_the_probe_is_the_one_that_explains_the_first_patterns(model, tiny_scan):
-    mosaic = Mosaic.begin(model, tiny_scan, torch.device("cpu"))
-    assert mosaic.model.probe.shape == (1, 32, 32)
+@pytest.mark.parametrize("whose", ["the network's", "the scan's"])
+def test_the_probe_is_the_one_that_explains_the_first_patterns(model, tiny_sim, whose):
+    scan, truth, guess = tiny_sim.scan, tiny_sim.truth.probe, tiny_sim.scan.probe
+    if whose == "the scan's":
+        model, scan = model.with_probe(torch.from_numpy(guess)), scan.replace(probe=truth)
+    mosaic = Mosaic.begin(model, scan, torch.device("cpu"))
+    probe = mosaic.model.probe.detach().numpy()
     assert mosaic.model.network is not model.network
+    assert abs(np.vdot(probe, truth)) == pytest.approx(np.linalg.norm(probe) * np.linalg.norm(truth), rel=1e-4)
