@@ -134,11 +134,13 @@ def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
 
 def test_nobody_trains_where_a_job_is_to_but_that_job_itself(tmp_path, ended):
     code = f"from pathlib import Path; from ptycho_core.runs.job import *; refuse_job(Path({str(tmp_path / 'out')!r}))"
-    asks = f"sleep 1; {sys.executable} -c {shlex.quote(code)} && echo allowed #"
+    go = tmp_path / "go"
+    asks = f"until [ -e {go} ]; do sleep 0.1; done; {sys.executable} -c {shlex.quote(code)} && echo allowed #"
     job = submit(tmp_path / "out", COMMAND, Config(), Site(command=("bash",), program=asks))
     ended.append(job)
     with pytest.raises(InputError, match=rf"job {job.id} of .*out is RUNNING: stop it, or take another folder"):
         train(build_config(accelerator="cpu"), TRAINED_SCAN, tmp_path / "out")
+    go.touch()
     until_over(job)
     assert log_of(tmp_path / "out", job).read_text() == "allowed\n"
     refuse_job(tmp_path / "out")
