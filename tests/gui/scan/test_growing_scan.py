@@ -17,7 +17,6 @@ from PySide6.QtWidgets import QApplication, QLabel
 from ptycho_core.formats import read_scan
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
 from tests.helpers.growing_files import Writer
@@ -28,13 +27,6 @@ def writer(tmp_path):
     with Writer(tmp_path / "live.cxi") as writing:
         writing.write(20)
         yield writing
-
-
-@pytest.fixture
-def loader(qtbot):
-    loader = ScanLoader()
-    yield loader
-    loader.shut_down()
 
 
 def wait_for(qtbot, panel, index):

@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QLineEdit, QPushButton
 
 from ptycho_core.scan.source import ScanSource
-from ptycho_gui.scan.scan_loader import ScanLoader
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
 from tests.helpers.bad_files import BAD_FILES
@@ -22,13 +21,6 @@ from tests.helpers.beamline_files import BEAMLINES
 def make(tmp_path, monkeypatch):
     with ExitStack() as stack:
         yield lambda name: BAD_FILES[name].make(tmp_path, monkeypatch, stack)
-
-
-@pytest.fixture
-def loader(qtbot):
-    loader = ScanLoader()
-    yield loader
-    loader.shut_down()
 
 
 @pytest.fixture
