@@ -109,8 +109,3 @@ def test_a_program_that_ends_is_reported_with_what_it_said(desktop):
     program = desktop.start(sys.executable, "-c", "print('no display'); raise SystemExit(3)")
     with pytest.raises(AssertionError, match=r"ended with 3:\s+no display"):
         program.widget("Start")
-
-
-def test_the_window_manager_closes_a_window(program):
-    program.close_window("Small window")
-    assert program.process.wait(60) == 0

@@ -280,10 +280,6 @@ class Program:
 
     # The end
 
-    def close_window(self, title: str) -> None:
-        """Ask the window manager to close a window, as its cross does."""
-        self.desktop.xdotool("windowactivate", "--sync", self.desktop.window(title), "key", "alt+F4")
-
     def end(self) -> None:
         """End the program, by force if need be."""
         end(self.process)
