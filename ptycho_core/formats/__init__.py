@@ -30,7 +30,7 @@ from ptycho_core.formats.readers import (
 )
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.formats.stores.store import Store, UnevenError, list_keys, say_dead_links
+from ptycho_core.formats.stores.store import TABLES, Store, UnevenError, list_keys, say_dead_links
 from ptycho_core.formats.stores.text_store import TextStore
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
@@ -205,7 +205,7 @@ def _format_of(store: Store, positions: Store | None, format: str | None) -> str
     if name not in READERS and name not in shipped_readers() and name not in installed_readers().readers:
         hint = did_you_mean(name, [*READERS, *shipped_readers(), *installed_readers().readers])
         raise InputError(_and_problems(f"there is no format '{name}'; {hint}"))
-    if positions is not None and positions.container == "text" and name not in shipped_readers():
+    if positions is not None and positions.container in TABLES and name not in shipped_readers():
         raise _only_by_mapping(store, positions)
     if positions is not None and not getattr(_reader(name), "IN_TWO_FILES", False):
         raise InputError(
@@ -236,7 +236,7 @@ def _sniffed(store: Store, positions: Store | None) -> str:
     shipped = (name for name, reader in shipped_readers().items() if reader.sniff(store, positions))
     for name in (*claiming, *shipped, *_common(store, positions)):
         return name
-    if positions is not None and positions.container == "text":
+    if positions is not None and positions.container in TABLES:
         raise _only_by_mapping(store, positions)
     raise UnknownFormatError(
         _and_problems(

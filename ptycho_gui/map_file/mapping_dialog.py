@@ -51,7 +51,7 @@ _LARGE_TREE = 200
 """Arrays; a larger tree is not unfolded."""
 _SETTLE_MS = 300
 _GUESS = "Guess"
-_TABLES = "Tables and data (*.csv *.txt *.dat *.tsv *.h5 *.hdf5 *.nxs *.cxi *.npz);;All files (*)"
+_TABLES = "Tables and data (*.csv *.txt *.dat *.tsv *.mda *.h5 *.hdf5 *.nxs *.cxi *.npz);;All files (*)"
 
 
 def mappings_folder() -> Path:

@@ -166,7 +166,7 @@ class MappingForm(QScrollArea):
         self._file.setElideMode(Qt.TextElideMode.ElideMiddle)
         choose, self._drop = QPushButton("Another &file..."), QToolButton()
         self._drop.setText("×")
-        choose.setToolTip("Take the positions from a file of their own: CSV, TXT, HDF5 or NPZ")
+        choose.setToolTip("Take the positions from a file of their own: CSV, TXT, MDA, HDF5 or NPZ")
         choose.setAutoDefault(False)
         self._drop.setToolTip("Take the positions from this file")
         self._drop.setAccessibleName("No file of positions")

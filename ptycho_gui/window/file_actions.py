@@ -25,7 +25,7 @@ from ptycho_gui.scan.jobs.demo import demo_job
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
 
-_POSITIONS = "Positions (*.h5 *.hdf5 *.npz *.mat *.csv *.txt);;All files (*)"
+_POSITIONS = "Positions (*.h5 *.hdf5 *.npz *.mat *.csv *.txt *.mda);;All files (*)"
 _WRITTEN = {"cxi": "CXI (*.cxi)", "ptychopinn": "PtychoPINN (*.npz)"}
 
 

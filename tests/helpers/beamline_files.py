@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tests.helpers.mda_files import Column, Loop, write_mda
 from tests.helpers.scan_files import DISTANCE_M, ENERGY_EV, PITCH_M, TINY, Measurement
 
 GEOMETRY = {"energy_ev": str(ENERGY_EV), "distance_m": str(DISTANCE_M), "detector_pixel_m": str(PITCH_M)}
@@ -131,6 +132,23 @@ def _bionanoprobe(folder: Path, m: Measurement) -> tuple[Path, Path]:
     axes = {"MAPS__y_axis": y[:: m.columns] * 1e6, "MAPS__x_axis": x[: m.columns] * 1e6}
     positions = _hdf5(folder / "bnp_fly0123.mda.h5", **axes)
     return _series(folder, m, "bnp_fly0123", m.columns, 0), positions
+
+
+def _mda(folder: Path, m: Measurement) -> tuple[Path, Path]:
+    """A fly scan: a file and a run of the inner loop for each line; motors in millimetres, as their units say."""
+    m = grid(m)
+    y, x = _metres(m)
+    lines = [range(first, first + m.columns) for first in range(0, len(y), m.columns)]
+    inner = [Loop([Column(x[line] * 1e3, "mm")], [Column(m.counts[line].sum((1, 2)))]) for line in lines]
+    outer = Loop([Column(y[:: m.columns] * 1e3, "mm")], within=inner)
+    return _series(folder, m, "bnp_fly0456", m.columns, 0), write_mda(folder / "bnp_fly0456.mda", outer)
+
+
+def _mda_flat(folder: Path, m: Measurement) -> tuple[Path, Path]:
+    """A scan of one loop that moves both motors."""
+    y, x = _metres(m)
+    scan = Loop([Column(x * 1e6), Column(y * 1e6)], [Column(m.counts.sum((1, 2)), "cts")])
+    return _series(folder, m, "scan456", 5, 1), write_mda(folder / "scan456.mda", scan, 1.3)
 
 
 def _p06(folder: Path, m: Measurement) -> tuple[Path, Path]:
@@ -276,6 +294,8 @@ BEAMLINES: dict[str, Beamline] = {
     "als-7011": Beamline(_als_7011, GEOMETRY),
     "aps-bionanoprobe": Beamline(_bionanoprobe, GEOMETRY),
     "aps-lynx": Beamline(_lynx, GEOMETRY),
+    "aps-mda": Beamline(_mda, GEOMETRY),
+    "aps-mda (one loop)": Beamline(_mda_flat, GEOMETRY),
     "aps-velociprobe": Beamline(_velociprobe, bad=(2, 5)),
     "dectris": Beamline(_dectris, bad=(2, 5)),
     "dectris-raster": Beamline(_arina, {"step_m": str(5 * TINY.pixel_m), "columns": str(TINY.columns)}, bad=(2, 5)),
@@ -296,5 +316,5 @@ BEAMLINES: dict[str, Beamline] = {
     "soleil-nanoscopium": Beamline(_nanoscopium, GEOMETRY),
 }
 """A file of each shipped mapping, by its name and, in brackets, a variant; all hold the patterns of a `Measurement`."""
-ON_A_GRID = ("aps-bionanoprobe", "dectris-raster", "diamond-i14")
+ON_A_GRID = ("aps-bionanoprobe", "aps-mda", "dectris-raster", "diamond-i14")
 """Those whose positions are a raster without deviations."""

@@ -101,6 +101,10 @@ def _write_xml_beside(path: Path) -> None:
     path.with_suffix(".xml").write_text(microscope_files.empad_xml(path.name))
 
 
+def _write_raw_mib(path: Path) -> None:
+    microscope_files.write_raw_mib(path, 12, 4, 32)
+
+
 _STEP = {**microscope_files.ANSWERS, "step_m": str(microscope_files.STEP_M), "columns": str(microscope_files.COLUMNS)}
 _TABLE = _mapping(
     "frames",
@@ -127,9 +131,11 @@ SUBJECTS: dict[str, Subject] = {
         microscope_files.write_empad_raw, "bytes", beside=_write_xml_beside, answers=microscope_files.ANSWERS
     ),
     "merlin": Subject(microscope_files.write_mib, "bytes", answers=_STEP),
+    "merlin (raw)": Subject(_write_raw_mib, "bytes", answers=_STEP),
     "shipped (HDF5)": _beamline("diamond-i14"),
     "shipped (positions)": _beamline("max4-nanomax-detector", positions=True),
     "shipped (table)": _beamline("aps-lynx", "text", positions=True),
+    "shipped (MDA)": _beamline("aps-mda", "bytes", positions=True),
 }
 """Every reader, in each container that it reads, with files in one and in two parts."""
 

@@ -69,6 +69,42 @@ def write_mib(path: Path, kind: str = "U16", size: int = 32) -> None:
             file.write(frame.tobytes())
 
 
+def write_raw_mib(path: Path, depth: int, chips: int = 1, size: int = 128) -> np.ndarray:
+    """Raw frames, pixel by pixel as they are described; return the patterns (n, size, size) that are in them."""
+    stacks = patterns(size) if depth > 1 else patterns(size) % 2
+    if depth == 24:
+        stacks = stacks.astype(np.int64) + 4096 * np.arange(len(stacks))[:, None, None]
+    width, height = {1: (size, size), 4: (2 * size, size // 2)}[chips]
+    stated = 2 * width if depth == 24 else width
+    layout = {1: "   1x1", 4: "   2x2"}[chips]
+    with path.open("wb") as file:
+        for number, image in enumerate(stacks, 1):
+            head = f"MQ1,{number:06d},{384 * (1 + (chips > 1)):05d},{chips:02d},{stated:04d},{height:04d},R64,{layout},"
+            head += f"01,2026-11-27 19:00:00,0.001,0,0,511,MQ1A,2026-11-27T19:00:00.000000Z,1000000ns,{depth},"
+            file.write(head.encode().ljust(384 * (1 + (chips > 1)), b"\0"))
+            stored = image[::-1].astype(np.int64)  # rows from the bottom up, as in processed files
+            rows = stored if chips == 1 else _read_out(stored)
+            for part in [rows >> 12, rows & 4095] if depth == 24 else [rows]:
+                file.write(b"".join(_words(row, {1: 1, 6: 8}.get(depth, 16)) for row in part))
+    return stacks
+
+
+def _read_out(image: np.ndarray) -> np.ndarray:
+    """Rows of four chips side by side: lower right and left, mounted the other way round, then upper right and left."""
+    half = len(image) // 2
+    lower = image[::-1, ::-1]
+    return np.concatenate([lower[:half, :half], lower[:half, half:], image[:half, half:], image[:half, :half]], axis=1)
+
+
+def _words(row: np.ndarray, bits: int) -> bytes:
+    """Big-endian words of 64 bits, the first pixel in the lowest bits."""
+    per_word = 64 // bits
+    groups = row.reshape(-1, per_word).tolist()
+    return b"".join(
+        sum(value << (bits * place) for place, value in enumerate(group)).to_bytes(8, "big") for group in groups
+    )
+
+
 def write_hdr(path: Path) -> None:
     """What Merlin's software writes beside a ``.mib``."""
     said = {"Frames in Acquisition (Number)": LINES * COLUMNS, "Frames per Trigger (Number)": COLUMNS}

@@ -99,7 +99,13 @@ def test_its_training_data_for_ptychopinn_are_read_as_a_scan(theirs):
     np.testing.assert_array_equal(back.probe, scan.probe)
 
 
-@pytest.mark.parametrize("name", ["aps-bionanoprobe", "aps-velociprobe", "max4-nanomax", "nsls2-hxn", "lcls-xpp"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("aps-bionanoprobe", "aps-mda", "aps-mda (one loop)", "aps-velociprobe", "max4-nanomax", "nsls2-hxn"),
+        "lcls-xpp",
+    ],
+)
 def test_its_plugins_read_our_files_of_beamlines_as_our_shipped_mappings_do(tmp_path, ptychodus, name):
     beamline = BEAMLINES[name]
     path, positions = beamline.write(tmp_path, TINY)

@@ -25,6 +25,7 @@ from ptychodus.plugins.h5_product_file import H5ProductFileIO
 from ptychodus.plugins.lcls_file_readers import LCLSPositionFileReader
 from ptychodus.plugins.max_iv_nanomax_diffraction_file import NanoMAXDiffractionFileReader
 from ptychodus.plugins.max_iv_nanomax_position_file import NanoMAXPositionFileReader
+from ptychodus.plugins.mda.mda_position_file import MDAFlatScanPositionFileReader, MDAPositionFileReader
 from ptychodus.plugins.npz_product_file import NPZProductFileIO
 from ptychodus.plugins.nsls2_diffraction_file import NSLS2Style1DiffractionFileReader
 from ptychodus.plugins.nsls2_position_file import NSLS2Style1PositionFileReader
@@ -109,6 +110,8 @@ def read_beamline(name, path, positions, found):
     velociprobe = VelociprobeDiffractionFileReader()
     readers = {
         "aps-bionanoprobe": (APS2IDDiffractionFileReader(), BionanoprobeMAPSPositionFileReader()),
+        "aps-mda": (APS2IDDiffractionFileReader(), MDAPositionFileReader(scale_to_meters=1e-3)),
+        "aps-mda (one loop)": (APS2IDDiffractionFileReader(), MDAFlatScanPositionFileReader(scale_to_meters=1e-6)),
         "aps-velociprobe": (
             velociprobe,
             VelociprobePositionFileReader.create_position_encoder_instance(velociprobe),

@@ -81,7 +81,8 @@ class Pair:
 @dataclass(frozen=True, eq=False)
 class _Coordinate:
     place: Place
-    name: str
+    names: tuple[str, str]
+    """What it is called in the file, and its long name."""
     values: NDArray[np.float64]
     score: float
 
@@ -129,8 +130,9 @@ def _coordinates(store: Store, headers: dict[str, Header], wanted: Wanted) -> It
             values = stored.ravel() if column is None else np.take(stored, column, axis=axis).ravel()
             score = _likeness(store, key, titles[column] if column is not None else "", values, wanted)
             if score is not None:
-                name = _name(store, key) if column is None else f"{key}/{titles[column]}"
-                yield _Coordinate((key, column), name, values, score)
+                long_name = units.text(store.attribute(key, "long_name"))
+                names = (key, long_name) if column is None else (f"{key}/{titles[column]}", "")
+                yield _Coordinate((key, column), names, values, score)
 
 
 def _parts(store: Store, key: str) -> NDArray[np.float64]:
@@ -172,10 +174,6 @@ def _titles(store: Store, key: str, columns: int) -> list[str]:
         x_first = columns == 3 or "xy" in key.lower()
         return ["x", "y", "z"][:columns] if x_first else ["y", "x"]
     return [str(column) for column in range(columns)]
-
-
-def _name(store: Store, key: str) -> str:
-    return f"{key} {units.text(store.attribute(key, 'long_name'))}".strip()
 
 
 def _likeness(store: Store, key: str, title: str, values: NDArray[np.float64], wanted: Wanted) -> float | None:
@@ -260,7 +258,7 @@ def _axes(a: _Coordinate, b: _Coordinate) -> tuple[_Coordinate, _Coordinate, boo
     """
     for x_word, y_word in _AXES:
         for x, y in ((a, b), (b, a)):
-            if _exchanged(x.name.lower(), x_word, y_word, y.name.lower()):
+            if any(_exchanged(*names, x_word, y_word) for names in zip(x.names, y.names, strict=True)):
                 return y, x, True
     paces = [_pace(one.values) for one in (a, b)]
     if max(paces) > _FASTER * min(paces):
@@ -274,7 +272,8 @@ def _pace(values: NDArray[np.float64]) -> float:
     return float(abs(np.diff(known)).mean() / (known.std() or 1.0))
 
 
-def _exchanged(name: str, old: str, new: str, other: str) -> bool:
+def _exchanged(name: str, other: str, old: str, new: str) -> bool:
     """Tell whether a name becomes the other when one word in it, wherever it stands, is exchanged for another."""
+    name, other = name.lower(), other.lower()
     places = (match.start() for match in re.finditer(re.escape(old), name))
     return any(name[:at] + new + name[at + len(old) :] == other for at in places)

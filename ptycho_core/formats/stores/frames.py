@@ -37,23 +37,21 @@ class FrameSource:
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], before: int, stride: int) -> None:
         self.shape, self.dtype = shape, dtype
-        self._path, self._before, self._stride = path, before, stride
+        self._path = path
+        self._record = np.dtype(
+            {"names": [FRAMES], "formats": [(dtype, shape[1:])], "offsets": [before], "itemsize": stride}
+        )
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         """Return the patterns of a slice or of increasing, unique indexes."""
-        rows = np.arange(self.shape[0])[index]
-        record = np.dtype(
-            {
-                "names": [FRAMES],
-                "formats": [(self.dtype, self.shape[1:])],
-                "offsets": [self._before],
-                "itemsize": self._stride,
-            }
-        )
+        return self._frames(np.arange(self.shape[0])[index])
+
+    def _frames(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the frames at these places, in the machine's order of bytes."""
         with reading(self._path, f"'{FRAMES}'"):
-            stored = np.memmap(self._path, record, "r", shape=(self.shape[0],))
+            stored = np.memmap(self._path, self._record, "r", shape=(self.shape[0],))
             values: NDArray[Any] = np.asarray(stored[FRAMES][rows])
-            return values.astype(self.dtype.newbyteorder("="))
+            return values.astype(values.dtype.newbyteorder("="))
 
 
 class FrameStore(Store):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats.stores.empad_store import EmpadStore, is_empad
+from ptycho_core.formats.stores.mda_store import SIGNATURES as MDA
+from ptycho_core.formats.stores.mda_store import MdaStore
 from ptycho_core.formats.stores.mib_store import SIGNATURE, MibStore
 from ptycho_core.formats.stores.store import Store
 from ptycho_core.formats.stores.text_store import TextStore, is_text
@@ -28,7 +30,7 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
     path
         The file.
     tables
-        Whether a table of text (CSV, TXT) will do as well.
+        Whether a file of positions alone will do as well: a table of text (CSV, TXT) or an MDA file.
 
     Raises
     ------
@@ -53,12 +55,19 @@ def open_store(path: Path, tables: bool = False) -> Iterator[Store]:
         )
     elif start.startswith(SIGNATURE):
         store = MibStore(path)
+    elif start.startswith(MDA):
+        if not tables:
+            raise InputError(
+                f"{path} is an MDA file of EPICS, which holds positions and no patterns: open the file of the "
+                "patterns, and name this one as that of the positions"
+            )
+        store = MdaStore(path)
     elif is_empad(path, start):
         store = EmpadStore(path)
     elif tables and is_text(start):
         store = TextStore(path)
     else:
-        text = ", nor a table of text" if tables else ""
+        text = ", nor a table of text or an MDA file" if tables else ""
         raise InputError(
             f"{path} is neither HDF5 (.h5, .cxi, .nxs) nor an NPZ archive, nor of EMPAD (.xml) or Merlin (.mib){text}"
         )

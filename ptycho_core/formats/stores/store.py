@@ -28,6 +28,8 @@ MOST_PATTERNS = 10_000_000
 LARGEST_ARRAY = 2**30
 """Bytes of any array that is not the patterns: positions, probe, mask."""
 SKIP_MISSING = Fix("go on without the missing patterns", "missing", "skip")
+TABLES = ("text", "mda")
+"""Containers of columns, which a mapping chooses among."""
 _KEYS_LISTED = 12
 _PARTS = (("r", "i"), ("re", "im"), ("real", "imag"), ("real", "imaginary"))
 """Names of the fields of complex numbers, in small letters."""
@@ -77,7 +79,7 @@ class Store(ABC):
     """
 
     container: ClassVar[str]
-    """"npz", "hdf5", "text", "empad" or "mib"."""
+    """"npz", "hdf5", "empad", "mib", or one of `TABLES`."""
 
     growing = False
     """Whether another program still writes what was read so far."""

@@ -45,6 +45,34 @@ def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], files.patterns(32)[[1, 7]])
 
 
+@pytest.mark.parametrize(("depth", "chips"), [(1, 1), (6, 1), (12, 1), (24, 1), (1, 4), (6, 4), (12, 4)])
+def test_raw_frames_of_merlin_are_put_in_order(tmp_path, depth, chips):
+    written = files.write_raw_mib(tmp_path / "a.mib", depth, chips)
+    files.write_hdr(tmp_path / "a.hdr")
+    scan = read_scan(tmp_path / "a.mib", settings={**files.ANSWERS, "step_m": str(files.STEP_M), "data": "counts"})
+    np.testing.assert_array_equal(scan.patterns[:], written)
+    assert written.max() > {1: 0, 6: 40, 12: 40, 24: 4096}[depth]
+    np.testing.assert_allclose(scan.positions, files.positions_px())
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], written[[1, 7]])
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"MQ1,000001,00384,04,1024,0256,R64,   2x2,01,x,MQ1A,y,1ns,24,", "4 chips .2x2. with counters of 24 bits"),
+        (b"MQ1,000001,00384,02,0512,0256,R64,   Nx1,01,x,MQ1A,y,1ns,12,", "2 chips .Nx1. with counters of 12 bits"),
+        (b"MQ1,000001,00384,01,0256,0256,R64,   1x1,01,x,MQ1A,y,1ns,7,", "counters of 7 bits"),
+        (b"MQ1,000001,00384,01,0030,0256,R64,   1x1,01,x,MQ1A,y,1ns,6,", "no whole words of 64 bits"),
+        (b"MQ1,000001,00384,01,0256,0256,R64,   1x1,01,x,MQ1A,y,1ns,6,", "shorter than a single frame"),
+        (b"MQ1,000001,00384,01,0256,0256,R64", "counters of 0 bits"),
+    ],
+)
+def test_raw_frames_that_nobody_described_are_refused(tmp_path, head, why):
+    (tmp_path / "a.mib").write_bytes(head.ljust(384, b"\0"))
+    with pytest.raises(InputError, match=why):
+        read_scan(tmp_path / "a.mib")
+
+
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
     files.write_mib(tmp_path / "a.mib")
     asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "how far apart"))
@@ -91,8 +119,8 @@ def test_files_that_are_no_frames_of_either(tmp_path):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="neither HDF5"):
             read_scan(tmp_path / name)
-    (tmp_path / "a.mib").write_bytes(b"MQ1,000001,00384,01,0256,0256,R64," + bytes(400))
-    with pytest.raises(InputError, match="pixels of the type 'R64'; only processed ones"):
+    (tmp_path / "a.mib").write_bytes(b"MQ1,000001,00384,01,0256,0256,S32," + bytes(400))
+    with pytest.raises(InputError, match="pixels of the type 'S32'; only these are read: U01, U08"):
         read_scan(tmp_path / "a.mib")
     (tmp_path / "b.mib").write_bytes(b"MQ1,00")
     with pytest.raises(InputError, match=r"b\.mib: its header cannot be read"):
