@@ -69,9 +69,9 @@ def _scan(scan: Loop, rank: int, at: int) -> bytes:
     head = _int(rank) + _int(asked) + _int(scan.taken)
     here = len(head) + (4 * asked if rank > 1 else 0) + len(info) + len(data)
     offsets, below = [], b""
-    for one in scan.within:
+    for lower in scan.within:
         offsets.append(at + here + len(below))
-        below += _scan(one, rank - 1, offsets[-1])
+        below += _scan(lower, rank - 1, offsets[-1])
     if rank > 1:
         head += struct.pack(f">{asked}i", *offsets, *[0] * (asked - len(offsets)))
     return head + info + data + below
