@@ -94,10 +94,11 @@ class ModesChosen:
 
 @dataclass(frozen=True)
 class PictureChosen:
-    """The network's picture was held against the solver's. ``why`` says in a sentence which is better, and by what."""
+    """The network's picture of the scan at a place was held against the solver's. ``why`` says which is better."""
 
     network: bool
     why: str
+    scan: int = 0
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,8 @@ class RolledBack:
 class RefinementChecked:
     """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence.
 
-    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are.
+    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are; ``scan`` is the
+    place, from 0, of the scan among those of the run.
     """
 
     knob: str
@@ -240,13 +242,15 @@ class RefinementChecked:
     helps: bool
     message: str
     bends: bool = False
+    scan: int = 0
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the end of a run thinks of its picture; a reconstruction looks more closely."""
+    """What the end of a run thinks of its picture of the scan at a place; a reconstruction looks more closely."""
 
     verdict: Verdict
+    scan: int = 0
 
 
 @dataclass(frozen=True)

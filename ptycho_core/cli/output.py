@@ -38,11 +38,19 @@ def _flags(fixes: Iterable[Fix]) -> list[str]:
     return [flag_of(fix.field, fix.value) for fix in fixes]
 
 
-def tell_verdict(verdict: Verdict | None) -> None:
-    """Print what is thought of a picture, why, and the flags or commands that may give a better one."""
+def tell_verdict(verdict: Verdict | None, scan: str = "") -> None:
+    """Print what is thought of a picture, why, and the flags or commands that may give a better one.
+
+    Parameters
+    ----------
+    verdict
+        None where there is no picture: nothing is printed.
+    scan
+        Its name, where there are several.
+    """
     if verdict is None:
         return
-    say(f"verdict: {verdict.level}")
+    say(f"verdict{f' on {scan}' if scan else ''}: {verdict.level}")
     for reason in verdict.reasons:
         say(f"  {reason}")
     if verdict.actions:

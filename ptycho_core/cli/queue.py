@@ -38,11 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
     queue = Queue(args.file or queue_path(os.environ))
     code = 0 if args.what == "list" else _work_off(queue, args.quiet)
-    rows = [_row(entry) for entry in queue.entries]
     if args.json:
-        print_json(rows)
+        print_json([_row(entry) for entry in queue.entries])
     elif args.what == "list":
-        _print(rows, queue)
+        _print(queue)
     return code
 
 
@@ -83,20 +82,28 @@ def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState
     from ptycho_core.base.build_config import build_config
     from ptycho_core.engines.reconstruct import reconstruct, write_results
     from ptycho_core.engines.training import train
-    from ptycho_core.preprocessing import open_scan
     from ptycho_core.runs.command_line import command_line
     from ptycho_core.runs.queue import QueueState, state_after
+    from ptycho_core.runs.reopening import open_alike
 
     queued = entry.run
-    scan = open_scan(queued.source)
+    scans = open_alike(queued.source, queued.further)
     for path, body in queued.source.needed_files(queued.folder).items():  # which the command of the record names
         write_json(path, body)
-    command = command_line(queued.settings, queued.source, queued.folder)
-    info = train(build_config(queued.settings), scan, queued.folder, events=events, stop=stop, command=command)
+    info = train(
+        build_config(queued.settings),
+        scans.first,
+        queued.folder,
+        further_scans=scans.further,
+        events=events,
+        stop=stop,
+        command=command_line(queued.settings, queued.source, queued.folder, queued.further),
+    )
     if stop.stop_requested or info.why_no_picture:
         return state_after(info.status), info.why_no_picture or info.reason
-    found = reconstruct(scan, info.best_checkpoint or info.last_checkpoint, events=events, stop=stop)
-    write_results(found, info.folder)
+    for place, scan in enumerate((scans.first, *scans.further)):
+        found = reconstruct(scan, info.best_checkpoint or info.last_checkpoint, events=events, stop=stop)
+        write_results(found, info.folder_of_scan(place))
     return QueueState.DONE, info.reason
 
 
@@ -104,23 +111,26 @@ def _row(entry: Entry) -> dict[str, object]:
     return {
         "state": entry.state,
         "scan": entry.run.source.file,
+        "further_scans": list(entry.run.further),
         "settings": entry.run.settings,
         "folder": entry.run.folder,
         "reason": entry.reason,
     }
 
 
-def _print(rows: list[dict[str, object]], queue: Queue) -> None:
-    if not rows:
+def _print(queue: Queue) -> None:
+    if not queue.entries:
         say(f"the queue is empty ({queue.path})")
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in rows[0]:
+    for heading in ("state", "scan", "settings", "folder", "reason"):
         table.add_column(heading, overflow="fold")
-    for entry, row in zip(queue.entries, rows, strict=True):
-        settings = ", ".join(f"{name} {value}" for name, value in entry.run.settings.items()) or "defaults"
-        table.add_row(*(str(value) for value in {**row, "settings": settings}.values()))
+    for entry in queue.entries:
+        run = entry.run
+        settings = ", ".join(f"{name} {value}" for name, value in run.settings.items()) or "defaults"
+        scan = f"{run.source.file} and {len(run.further)} more" if run.further else str(run.source.file)
+        table.add_row(entry.state, scan, settings, str(run.folder), entry.reason)
     Console(file=sys.stderr, width=None if sys.stderr.isatty() else 1000, highlight=False, markup=False).print(table)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +45,7 @@ def configure(parser: Parser) -> None:
         metavar="WHICH",
         help="best or last of the run in OUT, or a .ckpt or .zip file, or another run's folder [default best]",
     )
-    parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default that of the run]")
+    parser.add_argument("--scan", type=Path, help="the scan to reconstruct [default those of the run]")
     add_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
     add_reading(parser)
@@ -83,19 +86,42 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Reconstruct, write the results, print where they are."""
     options = given_options(args)
-    scan = _read(args)
-
+    wanted = _wanted(args)
     from ptycho_core.cli.progress import progress, stopped_by_signals
-    from ptycho_core.engines.checkpoints import check_checkpoint, find_checkpoint, load_checkpoint
+    from ptycho_core.engines.checkpoints import find_checkpoint
+
+    checkpoint = find_checkpoint(args.folder if _has_run(args.folder) else None, args.checkpoint)
+    made: list[dict[str, Any]] = []
+    with progress(args.quiet) as events, stopped_by_signals() as stop:
+        for one in wanted:
+            if made and stop.stop_requested:
+                break
+            if len(wanted) > 1:
+                say(f"scan {len(made) + 1} of {len(wanted)}: {one.name}")
+            made.append(_make(one, checkpoint, {**options, "events": events, "stop": stop}))
+    if args.json:
+        print_json({**made[0], "further_scans": made[1:]} if len(wanted) > 1 else made[0])
+    return 130 if stop.stop_requested else 0
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A scan to reconstruct: what it is called, how it is read, and the folder of its results."""
+
+    name: str
+    read: Callable[[], Scan]
+    folder: Path
+
+
+def _make(one: _Wanted, checkpoint: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Reconstruct a scan, write the results, print and return what they are."""
+    from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct, write_results
 
-    checkpoint = find_checkpoint(args.folder if (args.folder / "run.json").exists() else None, args.checkpoint)
+    scan = one.read()
     report_problems(check_checkpoint(load_checkpoint(checkpoint), scan))
-    with progress(args.quiet) as events, stopped_by_signals() as stop:
-        reconstruction = reconstruct(scan, checkpoint, **options, events=events, stop=stop)
-    written = write_results(reconstruction, args.folder)
-    if args.json:
-        print_json({"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files})
+    reconstruction = reconstruct(scan, checkpoint, **options)
+    written = write_results(reconstruction, one.folder)
     shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
     say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))
     tell_verdict(verdict_in(reconstruction.metrics))
@@ -105,20 +131,31 @@ def run(args: argparse.Namespace) -> int:
         say(f"wrote {path}")
     if written.earlier:
         say(f"the reconstruction before it is now in {written.earlier}")
-    return 130 if stop.stop_requested else 0
+    return {"checkpoint": checkpoint, "metrics": reconstruction.metrics, "files": written.files}
 
 
-def _read(args: argparse.Namespace) -> Scan:
+def _has_run(folder: Path) -> bool:
+    return (folder / "run.json").exists()
+
+
+def _wanted(args: argparse.Namespace) -> list[_Wanted]:
+    """Return the scan that is named, as the run has read it if it is one of its own; else all that the run has."""
     from ptycho_core.preprocessing import open_scan
     from ptycho_core.runs.record import read_run
     from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 
-    info = read_run(args.folder) if (args.folder / "run.json").exists() else None
+    info = read_run(args.folder) if _has_run(args.folder) else None
     if info and not reads_as_given(args):
-        known = info.scan.file
-        if args.scan is None or (known and is_recorded_file(args.scan, known)):
-            return open_recorded(info.scan, args.scan)
+        all_of_run = [
+            _Wanted(name, partial(open_recorded, recorded, args.scan), info.folder_of_scan(place))
+            for place, (name, recorded) in enumerate(zip(info.scan_names, info.recorded_scans, strict=True))
+        ]
+        if args.scan is None:
+            return all_of_run
+        for one, recorded in zip(all_of_run, info.recorded_scans, strict=True):
+            if recorded.file and is_recorded_file(args.scan, recorded.file):
+                return [one]
     if args.scan is None:
         missing = "run in" if args.folder.is_dir() else "folder"
         raise InputError(f"there is no {missing} {args.folder}, so say which scan to reconstruct with --scan")
-    return open_scan(given_source(args, args.scan, args.positions))
+    return [_Wanted(args.scan.name, lambda: open_scan(given_source(args, args.scan, args.positions)), args.folder)]

@@ -24,7 +24,7 @@ from ptycho_core.cli.arguments import (
 )
 from ptycho_core.cli.output import duration, print_json, report_problems, say, tell_verdict
 from ptycho_core.cli.parser import Parser
-from ptycho_core.cli.scans import named_scans
+from ptycho_core.runs.named_scans import named_scans
 
 if TYPE_CHECKING:
     from ptycho_core.runs.record import RunInfo
@@ -117,20 +117,18 @@ def names_scans(args: argparse.Namespace) -> bool:
 def _read_new(args: argparse.Namespace, first: bool) -> tuple[Config, RunScans]:
     if not (names_scans(args) and args.output_dir):
         raise InputError("ptycho train needs --train_data_file SCAN and --output_dir OUT, or --resume OUT")
-    paths = named_scans(args.train_data_file, args.scans)
-    if len(paths) > 1 and args.positions:
-        raise InputError(f"--positions {args.positions} is of one scan, and {len(paths)} are named: leave it out")
+    first_path, *further = named_scans(args.train_data_file, args.scans)
     config = build_config(settings(args))
     refuse_accelerator(config.accelerator)
     from ptycho_core.preprocessing import open_scan
-    from ptycho_core.runs.reopening import RunScans
+    from ptycho_core.runs.reopening import open_alike
     from ptycho_core.runs.run import refuse_folder
 
     if first:  # the others find the run of the first one there
         refuse_folder(args.output_dir)
-    scan, *further = (open_scan(as_set(given_source(args, path, args.positions), config)) for path in paths)
+    scans = open_alike(as_set(given_source(args, first_path, args.positions), config), further)
     test = open_scan(as_set(given_source(args, args.test_data_file), config)) if args.test_data_file else None
-    return config, RunScans(scan, tuple(further), test)
+    return config, dataclasses.replace(scans, test=test)
 
 
 def as_set(source: ScanSource, config: Config) -> ScanSource:
@@ -178,9 +176,12 @@ def report(info: RunInfo, as_json: bool) -> None:
     for place, name in enumerate(info.scan_names if info.further_scans else ()):
         if (loss := info.metrics.get(loss_of_scan(place))) is not None:
             say(f"{loss_of_scan(place)} {loss:.4f}: {name}")
-    for message in (*info.rollbacks, *(check["message"] for check in info.checks.values())):
+    for message in info.rollbacks:
         say(message)
-    tell_verdict(info.verdict)
+    for place, name in enumerate(info.scan_names):
+        for check in info.of_scan(place).checks.values():
+            say(check["message"])
+        tell_verdict(info.of_scan(place).verdict, name if info.further_scans else "")
     if info.best_checkpoint:
         epochs = [saved.epoch for saved in info.checkpoints if Path(saved.path) == info.best_checkpoint]
         say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch + 1})" for epoch in epochs))

@@ -18,7 +18,7 @@ from ptycho_core.engines.models.start import scan_summary
 from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.inspection.suitability import FURTHER_SCANS
-from ptycho_core.runs.record import WARM_START
+from ptycho_core.runs.record import WARM_START, folder_of_scan
 from ptycho_core.scan.scan import Scan
 
 
@@ -30,7 +30,7 @@ class Beginning:
     config
         Of the run; with the number of probe modes, once that is chosen.
     folder
-        Of the run, for the first scan's warm start.
+        Of the run, for the warm starts.
     obey
         Stops a fit.
     stop
@@ -83,7 +83,10 @@ class Beginning:
         if model.warm_start_epochs and warm and not self.stop.stop_requested:
             self.emit(StageChanged(Stage.WARMING_UP))
             model.scan_summary = scan_summary(one.scan)
-            keep_as = self.folder / WARM_START if self.config.enable_checkpointing and one.beam == 0 else None
+            keep_as = None
+            if self.config.enable_checkpointing:
+                keep_as = folder_of_scan(self.folder, one.beam, one.scan.source.path) / WARM_START
+                keep_as.parent.mkdir(parents=True, exist_ok=True)
             warm_start(model, one.scan, one.amplitudes, one.parts, obey=self.obey, emit=self.emit, keep_as=keep_as)
         return model
 

@@ -22,8 +22,8 @@ from ptycho_core.base.environment import host, versions
 from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import VERSION, Model
-from ptycho_core.engines.models.start import is_same_scan, scan_summary
-from ptycho_core.inspection.suitability import check_suitability, scans_of
+from ptycho_core.engines.models.start import place_of, scan_summary
+from ptycho_core.inspection.suitability import check_suitability
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.note import read_note
 from ptycho_core.runs.record import RunInfo, read_run
@@ -159,8 +159,8 @@ def check_checkpoint(checkpoint: Checkpoint, scan: Scan) -> list[Problem]:
 
     The direct engine's checkpoints serve their own scan alone, and refuse another one themselves.
     """
-    trained, summary = scans_of(checkpoint.scan), scan_summary(scan)
-    if ENGINES[checkpoint.config.engine].serves_one_scan or any(is_same_scan(one, summary) for one in trained):
+    known = place_of(checkpoint.scan, scan_summary(scan)) is not None
+    if known or ENGINES[checkpoint.config.engine].serves_one_scan:
         return []
     probe = torch.view_as_complex(checkpoint.tensors["probe_parts"].contiguous()).numpy()
     return check_suitability(checkpoint.scan, probe, scan)

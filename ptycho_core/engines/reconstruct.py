@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
-from ptycho_core.engines.models.start import is_same_scan, scan_summary
+from ptycho_core.engines.models.start import place_of, scan_summary
 from ptycho_core.engines.polish import join, polish, warms_up_on_all
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.signs import signs_of, signs_of_run
@@ -148,7 +149,8 @@ class _Making:
             amplitudes = Amplitudes(scan, home_of_patterns(config, scan, device))
             self.canvas = Canvas.of_scan(scan, amplitudes, self.rows, device, config)
             self.summary = scan_summary(scan)
-            self.run, self.same_scan = _run_of(self.path), is_same_scan(self.checkpoint.scan, self.summary)
+            self.run, self.place = _run_of(self.path), place_of(self.checkpoint.scan, self.summary)
+            self.same_scan = self.place is not None
 
     @contextlib.contextmanager
     def _part(self, takes: str, stage: happenings.Stage | None = None) -> Iterator[None]:
@@ -194,9 +196,11 @@ class _Making:
             self._choose()
 
     def _choose(self) -> None:
-        if not (self.run and self.same_scan and len(self.parts.validation) and warms_up_on_all(self.model, self.parts)):
+        if self.run is None or self.place is None or not len(self.parts.validation):
             return
-        if (solver := solver_of(self.run.folder, self.canvas)) is None:
+        if not warms_up_on_all(self.model, self.parts):
+            return
+        if (solver := solver_of(self.run.folder_of_scan(self.place), self.canvas)) is None:
             return
         chosen = choose_picture(self.final, self.object, solver, self.canvas.only(self.parts.validation))
         self.history.append(chosen.why)
@@ -221,7 +225,7 @@ class _Making:
                 **_figures(self.final, self.object, self.canvas, self.parts.free),
                 **moved,
                 # What the run found of knobs at ``check``.
-                **({f"{knob}_check": told for knob, told in self.run.checks.items()} if self.run else {}),
+                **{f"{knob}_check": told for knob, told in self._checks.items()},
             }
 
     def compare_halves(self) -> None:
@@ -241,10 +245,14 @@ class _Making:
                 signs_of(self.final, self.object, self.canvas, fitted, apart),
                 halves=self.metrics.get("half_scans_difference"),
                 polished=bool(self.polish_epochs or not ENGINES[config.engine].polish_epochs),
-                **(signs_of_run(self.run) if self.run and self.same_scan else {}),
+                **(signs_of_run(self.run, self.place) if self.run and self.place is not None else {}),
             )
             self.verdict = judge(signs, config)
             self.metrics |= {"signs": encode(signs), "verdict": encode(self.verdict)}
+
+    @property
+    def _checks(self) -> dict[str, dict[str, Any]]:
+        return self.run.of_scan(self.place or 0).checks if self.run else {}
 
     @property
     def _fitted(self) -> NDArray[np.int64]:
@@ -375,7 +383,7 @@ def write_results(reconstruction: Reconstruction, folder: Path) -> Written:
 
 
 def _seen_from(folder: Path, metrics: dict[str, Any]) -> str:
-    """Return the checkpoint's path, relative where it lies in the folder: that may be moved."""
-    checkpoint = Path(metrics["checkpoint"])
-    inside = checkpoint.is_relative_to(folder.absolute())
-    return checkpoint.relative_to(folder.absolute()).as_posix() if inside else str(checkpoint)
+    """Return the checkpoint's path, relative where the folder is in that of the checkpoint's run: that may be moved."""
+    checkpoint, folder = Path(metrics["checkpoint"]), folder.absolute()
+    inside = metrics["run"] is not None and folder.is_relative_to(checkpoint.parent.parent)
+    return Path(os.path.relpath(checkpoint, folder)).as_posix() if inside else str(checkpoint)

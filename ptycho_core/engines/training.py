@@ -91,7 +91,7 @@ def train(
         To validate on; a part of each scan where None.
     further_scans
         To train the network on too, each with its own probe, positions and brightness; of the same N as ``scan``,
-        which is the one that is shown, judged and reconstructed.
+        which is the one that is shown while it goes on.
     events
         Gets the events, in this thread; exactly one of them is terminal once the run has begun.
     stop
@@ -304,31 +304,37 @@ class _Training:
         return Measurement(self.test_scan, amplitudes, split(len(self.test_scan), config))
 
     def _check(self, network: Model, measured: Sequence[Measurement]) -> None:
-        """Hold the best state against the validation patterns: which picture is kept, is it one, what would help."""
-        if self.run is None or self.token.stop_requested or not len(self.parts[0].validation):
+        """Hold the best state against the validation patterns of each scan, unless the operator has no time for it."""
+        if self.run is None or not len(self.parts[0].validation):
             return
+        epochs = network.current_epoch + network.warm_start_epochs
         self.roll_back.take_best(network)
-        canvas, seen = self._some_of(measured[0], network)
-        fitted, object, epochs = network, network.object_of(seen), network.current_epoch + network.warm_start_epochs
-        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, self.parts[0])
-        if whole and (solver := solver_of(self.folder, canvas)):
+        for one in measured:
+            if self.token.stop_requested:
+                return
+            self._check_scan(network.of_scan(one.beam), one, epochs)
+
+    def _check_scan(self, network: Model, one: Measurement, epochs: int) -> None:
+        """Say of a scan, after so many epochs, which picture is kept, whether it is one, and what would help."""
+        assert self.run is not None
+        place, name = one.beam, f"{one.scan.source.name}: " if one.beam else ""
+        canvas, seen = self._some_of(one, network)
+        fitted, object = network, network.object_of(seen)
+        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, one.parts)
+        if whole and (solver := solver_of(self.run.info.folder_of_scan(place), canvas)):
             chosen = choose_picture(fitted, object, solver, canvas)
-            self.emit(chosen)
+            self.emit(dataclasses.replace(chosen, why=f"{name}{chosen.why}", scan=place))
             if not chosen.network:
                 fitted, object = solver, solver.object.detach()[None]
         for told in check_refinement(fitted, object, canvas):
-            self.emit(told)
+            self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
-            self.emit(happenings.Judged(judge_nothing(why, self.config)))
-            sentence = f"no picture came of it: {why}. The best state is kept"
+            self.emit(happenings.Judged(judge_nothing(why, self.config), place))
+            sentence = f"no picture came of {one.scan.source.name if place else 'it'}: {why}. The best state is kept"
             raise TrainingError(sentence, by_command="ptycho orient tries all orientations")
-        for one in measured[1:] if epochs >= FEWEST_EPOCHS else ():
-            model, (kept, shown) = network.of_scan(one.beam), self._some_of(one, network)
-            if why := no_picture(model, model.object_of(shown), kept, shown):
-                raise TrainingError(f"no picture came of {one.scan.source.name}: {why}. The best state is kept")
         signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)
-        signs = dataclasses.replace(signs, **signs_of_run(self.run.info))
-        self.emit(happenings.Judged(judge(signs, self.config)))
+        signs = dataclasses.replace(signs, **signs_of_run(self.run.info, place))
+        self.emit(happenings.Judged(judge(signs, self.config), place))
 
     def _some_of(self, one: Measurement, model: Model) -> tuple[Canvas, Canvas]:
         """Return validation patterns of a scan's middle, and patterns that train, on its canvas."""

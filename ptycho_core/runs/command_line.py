@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.runs.record import CHECKPOINTS, JOB
 from ptycho_core.runs.site import Site
-from ptycho_core.scan.source import ScanSource
+from ptycho_core.scan.source import ScanSource, sources_alike
 
 _START_MINUTES = 15
 """What a job may take beside the training that its time limit is for."""
@@ -37,8 +37,8 @@ _LAST_SECONDS = 180
 """How long before its end a job is asked to stop in good order."""
 
 
-def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path) -> str:
-    """Return the command that trains on a scan, with settings that `build_config` takes.
+def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path, further: Sequence[Path] = ()) -> str:
+    """Return the command that trains on a scan, or on several, with settings that `build_config` takes.
 
     Parameters
     ----------
@@ -48,6 +48,8 @@ def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path) 
         How the scan is read and preprocessed.
     folder
         Of the run.
+    further
+        Files of the scans that are trained on too, read and preprocessed alike.
 
     Returns
     -------
@@ -57,9 +59,12 @@ def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path) 
     Raises
     ------
     InputError
-        The scan was not read from a file, or a setting is not valid.
+        The scan was not read from a file, a setting is not valid, or as `sources_alike`.
     """
-    words = ["ptycho", "train", "--train_data_file", str(source.file.absolute()), *source.to_flags(folder)]
+    words = ["ptycho", "train"]
+    for one in sources_alike(source, further):
+        words += ["--train_data_file", str(one.file.absolute())]
+    words += source.to_flags(folder)
     words += ["--output_dir", str(folder.absolute())]
     config = build_config(dict(settings))
     for name, value in {"preset": config.preset, **fewest_settings(config)}.items():

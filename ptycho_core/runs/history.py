@@ -135,7 +135,7 @@ class RunHistory:
                 self._add_epoch(event)
             case events.CheckpointSaved() | events.CheckpointRemoved():
                 self.checkpoints = checkpoint_table(self.checkpoints, event)
-            case events.Judged():
+            case events.Judged(scan=0):
                 self.verdict = event.verdict
             case events.RunFinished():
                 self.end(event.status, event.reason)

@@ -25,7 +25,7 @@ from ptycho_core.base.events import Status
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.mapping import Mapping as ScanMapping
-from ptycho_core.scan.source import ScanSource
+from ptycho_core.scan.source import ScanSource, sources_alike
 from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
 
 _LOCK_S = 10.0
@@ -50,11 +50,15 @@ def state_after(status: Status) -> QueueState:
 
 @dataclass(frozen=True)
 class QueuedRun:
-    """A run to be done: on which scan, with which settings (those that differ from the defaults), into which folder."""
+    """A run to be done: on which scan, with which settings (those that differ from the defaults), into which folder.
+
+    ``further`` are files of scans that it trains on too, which are read as the first one is.
+    """
 
     source: ScanSource
     settings: dict[str, Any]
     folder: Path
+    further: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class _Kept:
     format: str | None = None
     mapping: dict[str, Any] | None = None
     steps: dict[str, Any] | None = None
+    further: tuple[Path, ...] = ()
     process: ProcessMark | None = None
 
 
@@ -146,11 +151,12 @@ class Queue:
         Raises
         ------
         InputError
-            Another run that is not over writes into its folder, or its scan is in no file.
+            Another run that is not over writes into its folder, its scan is in no file, or as `sources_alike`.
         PtychoError
             The queue cannot be written.
         """
         run.source.file  # noqa: B018  raises where there is none
+        sources_alike(run.source, run.further)
         with self._changing() as entries:
             if any(not entry.over and entry.run.folder.absolute() == run.folder.absolute() for entry in entries):
                 raise InputError(f"another run in the queue writes into {run.folder}: choose another output folder")
@@ -220,7 +226,8 @@ def _entry(kept: _Kept) -> Entry:
         mapping=None if kept.mapping is None else ScanMapping.from_dict(kept.mapping, _WHAT),
         steps=() if kept.steps is None else steps_from_dict(kept.steps, _WHAT),
     )
-    return Entry(QueuedRun(source, kept.settings, kept.folder), kept.key, kept.state, kept.reason, kept.process)
+    run = QueuedRun(source, kept.settings, kept.folder, kept.further)
+    return Entry(run, kept.key, kept.state, kept.reason, kept.process)
 
 
 def _interrupted_if_gone(entry: Entry, queue: Path) -> Entry:
@@ -251,5 +258,6 @@ def _kept(entry: Entry) -> _Kept:
         format=source.format,
         mapping=source.mapping.to_dict() if source.mapping else None,
         steps=steps_to_dict(source.steps) if source.steps else None,
+        further=tuple(path.absolute() for path in run.further),
         process=entry.process,
     )

@@ -31,6 +31,8 @@ PREVIEWS = "previews"
 WARM_START = "warm_start.ckpt"
 """The direct engine's object and probe from which a network began, as a checkpoint of that engine."""
 RECONSTRUCTION = "reconstruction"
+SCANS = "scans"
+"""A folder for each scan of a run on several beside the first: what is made of it."""
 LOGS = "lightning_logs"
 JOB = "job"
 """What a job was handed over with, and what it prints; not of one run."""
@@ -39,11 +41,14 @@ PREVIOUS = "previous"
 
 @dataclass(frozen=True)
 class FurtherScan:
-    """A scan that a network is trained on beside the first, and its patterns that nothing sees, or that validate."""
+    """A scan that a network is trained on beside the first, with what `RunInfo` has of that one."""
 
     scan: RecordedScan
     free_indexes: tuple[int, ...]
     validation_indexes: tuple[int, ...]
+    picture_chosen: str = ""
+    checks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,14 @@ class RunInfo:
         """All scans that it was trained on, the first one first."""
         return [self.scan, *(further.scan for further in self.further_scans)]
 
+    def of_scan(self, place: int) -> RunInfo | FurtherScan:
+        """Return what is known of the scan at a place, from 0: of the first one the record itself tells."""
+        return self.further_scans[place - 1] if place else self
+
+    def folder_of_scan(self, place: int) -> Path:
+        """Return the folder of what is made of the scan at a place: the run's own for the first one."""
+        return folder_of_scan(self.folder, place, self.recorded_scans[place].path)
+
     @property
     def taken_s(self) -> float:
         """Seconds that the run has taken, over all of its resumptions; records of version 0.1 know the last alone."""
@@ -193,6 +206,15 @@ class RunInfo:
         best = self.best_checkpoint and Path(change(self.best_checkpoint))
         saved = tuple(dataclasses.replace(saved, path=change(saved.path)) for saved in self.checkpoints)
         return dataclasses.replace(self, best_checkpoint=best, checkpoints=saved)
+
+
+def folder_of_scan(folder: Path, place: int, path: Path | None) -> Path:
+    """Return where a run in a folder keeps what is made of the scan at a place, from 0, that is in a file or in none.
+
+    It is the run's folder for the first one, and one below it for each other, by number and name.
+    """
+    name = f"{place + 1}-{path.stem}" if path else f"{place + 1}"
+    return folder if place == 0 else folder / SCANS / name
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The scans of a run, read again."""
+"""The scans of a run, read to begin it or to go on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource, sources_alike
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,29 @@ class RunScans:
     first: Scan
     further: tuple[Scan, ...]
     test: Scan | None
+
+
+def open_alike(source: ScanSource, further: Sequence[Path], opened: Scan | None = None) -> RunScans:
+    """Read the scans of a new run: the first one, and further files as that one is read.
+
+    Parameters
+    ----------
+    source
+        How the first one is read.
+    further
+        Files of the others.
+    opened
+        The first one, where it is open already.
+
+    Raises
+    ------
+    InputError
+        As `sources_alike` and `open_scan`.
+    """
+    from ptycho_core.preprocessing import open_scan  # HDF5 and its filters: not for those who only list runs
+
+    first, *others = sources_alike(source, further)
+    return RunScans(open_scan(first) if opened is None else opened, tuple(map(open_scan, others)), None)
 
 
 def open_scans(info: RunInfo, moved: Sequence[Path] = (), moved_test: Path | None = None) -> RunScans:

@@ -4,6 +4,7 @@
 
     out/reconstruction/                       the newest; its metrics.json is written last and names the checkpoint
     out/reconstruction/previous/version_<k>/  those before it, the oldest first
+    out/scans/2-<name>/reconstruction/        of the second scan of a run on several, and so on
 """
 
 from __future__ import annotations
@@ -73,14 +74,15 @@ def find_applied(root: Path, depth: int = 5) -> list[Result]:
     return [found[0] for folder in folders if not (folder / RECORD).exists() and (found := find_results(folder))]
 
 
-def free_misfit_of_checkpoints(info: RunInfo) -> dict[Path, float]:
+def free_misfit_of_checkpoints(info: RunInfo, place: int = 0) -> dict[Path, float]:
     """Return the misfit of free patterns by checkpoint, where it is known.
 
-    It is that of the newest reconstruction of the run's scan. Those of before version 0.2 have none.
+    It is that of the newest reconstruction of the run's scan at a place. Those of before version 0.2 have none.
     """
-    files = {Path(os.path.relpath(saved.path, info.folder)).as_posix(): saved for saved in info.checkpoints}
+    folder = info.folder_of_scan(place)
+    files = {Path(os.path.relpath(saved.path, folder)).as_posix(): saved for saved in info.checkpoints}
     known: dict[Path, float] = {}
-    for result in find_results(info.folder):
+    for result in find_results(folder):
         told = result.metrics
         saved = files.get(str(told.get("checkpoint")))
         if saved is None or told.get("checkpoint_epoch") != saved.epoch:

@@ -8,6 +8,7 @@
     out/checkpoints/, out/reconstruction/ of the newest run
     out/previews/                         pictures of the object while it went on
     out/warm_start.ckpt                   what the direct engine found before a network trained
+    out/scans/2-<name>/                   warm start and reconstruction of each further scan
     out/lightning_logs/version_<k>/       metrics.csv and hparams.yaml of every run
     out/previous/version_<k>/             all but the logs of the runs before
 """
@@ -41,6 +42,7 @@ from ptycho_core.runs.record import (
     PREVIOUS,
     RECONSTRUCTION,
     RECORD,
+    SCANS,
     WARM_START,
     FurtherScan,
     RunInfo,
@@ -53,7 +55,7 @@ from ptycho_core.runs.recorded_scan import RecordedScan
 _log = logging.getLogger(__name__)
 _STEPS_WAIT_S = 1.0
 
-OWNED = (CHECKPOINTS, WARM_START, PREVIEWS, RECONSTRUCTION, NOTE, EVENTS, RECORD)
+OWNED = (CHECKPOINTS, WARM_START, PREVIEWS, RECONSTRUCTION, SCANS, NOTE, EVENTS, RECORD)
 """What moves with a run; the record last: a crash before it can be made good."""
 
 
@@ -82,6 +84,15 @@ class Run:
         """Change fields of `RunInfo` and write run.json anew."""
         self.info = dataclasses.replace(self.info, updated=_now(), **changes)
         write_json(self.info.folder / RECORD, self.info.to_dict())
+
+    def _update_scan(self, place: int, **changes: Any) -> None:
+        """Change what is known of one of the scans."""
+        if not place:
+            self.update(**changes)
+        else:
+            further = list(self.info.further_scans)
+            further[place - 1] = dataclasses.replace(further[place - 1], **changes)
+            self.update(further_scans=tuple(further))
 
     def record(self, event: events.Event) -> None:
         """Write down what an event tells. Call it before anyone else hears of the event.
@@ -122,7 +133,7 @@ class Run:
             case events.ModesChosen():
                 self.update(modes_chosen=event.why)
             case events.PictureChosen():
-                self.update(picture_chosen=event.why)
+                self._update_scan(event.scan, picture_chosen=event.why)
             case events.EpochDone():
                 self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
             case events.CheckpointSaved() | events.CheckpointRemoved():
@@ -132,9 +143,10 @@ class Run:
             case events.RolledBack():
                 self.update(rollbacks=(*self.info.rollbacks, event.message))
             case events.RefinementChecked():
-                self.update(checks={**self.info.checks, event.knob: dataclasses.asdict(event)})
+                checks = self.info.of_scan(event.scan).checks
+                self._update_scan(event.scan, checks={**checks, event.knob: dataclasses.asdict(event)})
             case events.Judged():
-                self.update(verdict=event.verdict)
+                self._update_scan(event.scan, verdict=event.verdict)
             case events.RunFinished():
                 best = Path(event.best_checkpoint).absolute() if event.best_checkpoint else None
                 self.update(

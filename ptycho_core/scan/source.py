@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,10 @@ class ScanSource:
             raise InputError(f"there is no step {fix.field}")
         return self.then(step_from_text(kind, str(fix.value)))
 
+    def alike(self, path: Path) -> ScanSource:
+        """Return how another scan is read as this one is; its positions are in its own file."""
+        return dataclasses.replace(self, path=path, positions_file=None)
+
     def without_steps(self) -> ScanSource:
         """Return how the scan is read as it is in the file."""
         return dataclasses.replace(self, steps=())
@@ -119,6 +124,21 @@ class ScanSource:
             return steps_to_flags(self.steps)
         except InputError:
             return None
+
+
+def sources_alike(first: ScanSource, further: Sequence[Path]) -> list[ScanSource]:
+    """Return how scans that are trained on together are read: the first one, and further files as that one is.
+
+    Raises
+    ------
+    InputError
+        The first one has its positions in a file of their own, which is of no other scan.
+    """
+    if further and first.positions_file is not None:
+        raise InputError(
+            f"--positions {first.positions_file} is of one scan, and {1 + len(further)} are named: leave it out"
+        )
+    return [first, *map(first.alike, further)]
 
 
 def _beside(folder: Path, what: str) -> Path:

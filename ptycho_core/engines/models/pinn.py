@@ -22,14 +22,13 @@ from ptycho_core.engines.models.base import TILE, Model, patterns_of
 from ptycho_core.engines.models.cleaning import Cleaner
 from ptycho_core.engines.models.known import Known, KnownScan, further_scans
 from ptycho_core.engines.models.schedule import scheduled
-from ptycho_core.engines.models.start import at_brightness, is_same_scan, starting_probe
+from ptycho_core.engines.models.start import at_brightness, place_of, starting_probe
 from ptycho_core.engines.one_pass import Measured, Unknowns
 from ptycho_core.engines.physics import cut_out, place, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator, of_state, propagator_of
 from ptycho_core.engines.samplers import GroupSampler
 from ptycho_core.engines.simulated import SimulatedScans
 from ptycho_core.engines.solver import expected_counts, misfit
-from ptycho_core.inspection.suitability import scans_of
 from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
@@ -51,6 +50,8 @@ SHARPEST = 1000.0
 _MIDDLE_PATTERNS = 128
 """Enough to compare probes by."""
 _PICTURED_PATTERNS = 256
+KEPT_BYTES = 2**28
+"""Of the solver's objects for validation, which do not change; those of scans that find no room are made each time."""
 
 
 @dataclass(frozen=True)
@@ -280,18 +281,26 @@ class PinnModel(Model):
         """Expected counts and amplitudes of hidden patterns, of the object that `object_of` will make of the others."""
         one = self.trainer.datamodule.validated[batch.scan]  # type: ignore[attr-defined]
         held = self.held_of(one.beam)
-        if batch.scan not in self._validated:  # what the solver adds stays
-            canvas = Canvas.of_scan(one.scan, one.amplitudes, one.parts.train, self.device)
-            solved = self.solved(canvas, held=held)
-            self._validated[batch.scan] = solved, light_in_counts(canvas, held.probe)
         if self._predicting is None or self._predicting[0] != batch.scan:  # here, where Lightning has set the precision
-            self._predicting = batch.scan, self._clean(*self._validated[batch.scan], TILE)
+            self._predicting = None  # two would take twice the memory
+            self._predicting = batch.scan, self._clean(*self._to_validate(batch.scan, one, held), TILE)
         windows = place(batch.positions, batch.amplitude.shape[-1], (1, *batch.canvas))
         with torch.autocast(self.device.type, enabled=False):
             gain = held.gain(batch.indexes.flatten())
             object = self._predicting[1]
             expected = expected_counts(object, held.probe, windows, gain, held.background, held.propagator)
         return expected, batch.amplitude.flatten(0, 1)
+
+    def _to_validate(self, number: int, one: Measurement, held: Held) -> tuple[Tensor, Tensor]:
+        """Return the object (H, W) that the solver makes of a scan's training patterns, and their light."""
+        if number in self._validated:
+            return self._validated[number]
+        canvas = Canvas.of_scan(one.scan, one.amplitudes, one.parts.train, self.device)
+        made = self.solved(canvas, held=held), light_in_counts(canvas, held.probe)
+        kept = sum(tensor.nbytes for pair in (*self._validated.values(), made) for tensor in pair)
+        if not self._validated or kept <= KEPT_BYTES:
+            self._validated[number] = made
+        return made
 
     def object_of(self, canvas: Canvas, tile: int = TILE) -> Tensor:
         """Solve, and clean what comes out, on the whole canvas."""
@@ -330,9 +339,8 @@ class PinnModel(Model):
         On a scan that it was trained on the model's own; on another one, that probe or the scan's: the one with
         which the network's picture of every other pattern in the scan's middle explains the rest of them better.
         """
-        for number, trained in enumerate(scans_of(self.scan_summary)):
-            if is_same_scan(trained, summary):
-                return self.of_scan(number).to(canvas.device), "used the checkpoint's probe"
+        if (place := place_of(self.scan_summary, summary)) is not None:
+            return self.of_scan(place).to(canvas.device), "used the checkpoint's probe"
         propagator = propagator_of(scan)
         candidates = {"the scan's own probe": starting_probe(scan, len(self.probe_parts))}
         if self.probe.shape[-1] == scan.size:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ptycho_core.engines.physics import scale_probe
 from ptycho_core.engines.probe_modes import add_modes
 from ptycho_core.inspection.probe_guess import initial_probe
-from ptycho_core.inspection.suitability import conditions_of
+from ptycho_core.inspection.suitability import conditions_of, scans_of
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import survey_of
 
@@ -49,3 +49,8 @@ def scan_summary(scan: Scan) -> dict[str, Any]:
 def is_same_scan(summary: dict[str, Any], other: dict[str, Any]) -> bool:
     """Tell whether two summaries are of one scan; older ones say less of it."""
     return all(summary.get(mark) == other.get(mark) for mark in _MARKS)
+
+
+def place_of(trained: dict[str, Any], summary: dict[str, Any]) -> int | None:
+    """Return the place, from 0, of a scan among those of a training, of which a checkpoint keeps this; None: none."""
+    return next((place for place, one in enumerate(scans_of(trained)) if is_same_scan(one, summary)), None)

@@ -9,8 +9,9 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import main
-from ptycho_core.cli.scans import named_scans
+from ptycho_core.runs.named_scans import named_scans
 from ptycho_core.runs.record import read_run
+from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints, read_newest
 from ptycho_core.simulation import simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers import specs
@@ -47,13 +48,26 @@ def test_one_network_is_trained_on_all_that_are_named(folder, tmp_path, given, c
     assert row["further_scans"] == [str(folder / "b.npz")]
 
 
-def test_such_a_run_goes_on_with_more_epochs_and_is_reconstructed_as_its_first_scan(folder, tmp_path, capsys):
-    out = str(tmp_path / "out")
-    assert main(["train", "--train_data_file", str(folder), "--output_dir", out, *FAST.split()]) == 0
-    assert main(["train", "--resume", out, "--max_epochs", "2"]) == 0
-    assert main(["reconstruct", out, "--polish", "0", "--no-halves", "--json"]) == 0
+def test_such_a_run_goes_on_and_each_scan_is_reconstructed_as_it_was_read_into_a_place_of_its_own(
+    folder, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    words = ["train", "--train_data_file", str(folder), "--output_dir", str(out), "--crop", "12", *FAST.split()]
+    assert main(words) == 0
+    assert main(["train", "--resume", str(out), "--max_epochs", "2"]) == 0
+    assert read_run(out).epochs_done == 2
+    fast = ["--polish", "0", "--no-halves", "--no-final-pass", "--json"]
+    assert main(["reconstruct", str(out), *fast]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["metrics"]["same_scan"] for one in (told, *told["further_scans"])] == [True, True]
+    assert main(["reconstruct", str(out), "--scan", str(folder / "b.npz"), *fast]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["same_scan"]
-    assert read_run(tmp_path / "out").epochs_done == 2
+    first, second = out, out / "scans" / "2-b"
+    assert [len(find_results(place)) for place in (first, second)] == [1, 2]
+    assert read_newest(second).probe.shape[-1] == 12
+    moved = read_run(out.rename(tmp_path / "moved"))
+    for place in (0, 1):
+        assert list(free_misfit_of_checkpoints(moved, place)) == [moved.best_checkpoint]
 
 
 @pytest.mark.parametrize(

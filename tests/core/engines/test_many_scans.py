@@ -14,11 +14,12 @@ import torch
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import EpochDone
+from ptycho_core.base.events import EpochDone, Judged
 from ptycho_core.cli import main
 from ptycho_core.engines import data
 from ptycho_core.engines.checkpoints import check_checkpoint, export_checkpoint, load_checkpoint
 from ptycho_core.engines.data import split
+from ptycho_core.engines.models import pinn
 from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.samplers import GroupSampler, ScansInTurn
 from ptycho_core.engines.training import resume, train
@@ -31,7 +32,7 @@ from tests.helpers import specs
 from tests.helpers.training_runs import SMALL, Training
 
 BRIGHT = dataclasses.replace(specs.SMALL, seed=3, n_patterns=49, counts_per_pixel=300.0, defocus_m=0.8e-3)
-WARM = {**SMALL, "warm_start_epochs": 2, "max_epochs": 2}
+WARM = {**SMALL, "warm_start_epochs": 2, "max_epochs": 2, "positions": "check"}
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,29 @@ def test_scans_that_do_not_fit_in_memory_together_are_read_batch_by_batch_with_t
     read = go("read")
     assert read.info.metrics["poisson_val_loss"] == pytest.approx(kept.info.metrics["poisson_val_loss"], rel=1e-6)
     assert torch.equal(*(one.last["state_dict"]["network.last.weight"] for one in (kept, read)))
+
+
+def test_objects_that_find_no_room_in_memory_are_made_at_each_validation_with_the_same_result(
+    scans, tmp_path, monkeypatch
+):
+    def go(name):
+        run = Training(tmp_path / name).go(scan=scans[0], further_scans=scans[1:], max_epochs=2)
+        return [run.info.metrics[f"poisson_val_loss_{place}"] for place in (1, 2)]
+
+    kept = go("kept")
+    monkeypatch.setattr(pinn, "KEPT_BYTES", 0)
+    assert go("made anew") == kept
+
+
+def test_the_end_of_a_run_judges_each_scan_and_names_those_beside_the_first(trained):
+    info, heard = trained
+    assert {event.scan for event in heard if isinstance(event, Judged)} == {0, 1}
+    for place, named in enumerate(("", "bright.npz: ")):
+        known = read_run(info.folder).of_scan(place)
+        assert known.verdict is not None
+        assert known.checks["positions"]["message"].startswith(f"{named}Refined positions would")
+        assert known.picture_chosen.startswith(f"{named}the ")
+        assert (info.folder_of_scan(place) / "warm_start.ckpt").exists()
 
 
 def test_another_scan_may_validate_in_place_of_parts_of_them(scans, tmp_path):

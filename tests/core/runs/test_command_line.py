@@ -20,6 +20,8 @@ from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.runs.command_line import JobLimits, command_line, job_script, proposed_limits
+from ptycho_core.runs.named_scans import named_scans
+from ptycho_core.runs.reopening import open_alike
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
 from ptycho_core.scan.steps import Centre, Crop, Every, HotPixels, MaskPolygon, Orient, Region
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -112,6 +114,25 @@ def test_positions_in_a_file_of_their_own_are_named(scan):
         command_line({}, dataclasses.replace(scan.source, positions_file=Path("positions.csv")), Path("out"))
     )
     assert cli.parse(words[1:]).positions == Path("positions.csv").absolute()
+
+
+def test_further_scans_are_read_as_the_first_one(scan, scan_path, tmp_path):
+    scan, twin = preprocess(scan, (Crop(12),)), tmp_path / "twin.npz"
+    twin.write_bytes(scan_path.read_bytes())
+    command = command_line({}, scan.source, tmp_path / "out", [twin])
+    args = cli.parse(shlex.split(command)[1:])
+    first, *further = named_scans(args.train_data_file, args.scans)
+    scans = open_alike(arguments.given_source(args, first), further)
+    assert same(scans.first, scan)
+    (second,) = scans.further
+    assert (second.source.path, second.source.settings, second.source.steps) == (
+        twin,
+        scan.source.settings,
+        scan.source.steps,
+    )
+    apart = dataclasses.replace(scan.source, positions_file=Path("positions.csv"))
+    with pytest.raises(InputError, match="is of one scan, and 2 are named"):
+        command_line({}, apart, tmp_path / "out", [twin])
 
 
 def test_only_what_differs_from_preset_and_defaults_is_said(scan):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -20,6 +21,8 @@ from ptycho_core.runs.queue import Queue, QueuedRun, QueueState, queue_path
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.scan.steps import Crop, MaskRectangle
+from ptycho_core.simulation import simulate
+from tests.helpers import specs
 from tests.helpers.training_runs import SCAN, SMALL
 
 SOURCE = ScanSource(
@@ -39,9 +42,10 @@ def states(path):
 def test_entries_survive_whoever_made_them(path):
     queue = Queue(path)
     queue.add(QueuedRun(SOURCE, {"preset": "quick", "logger": ("csv", "none")}, Path("/out/a")))
-    queue.add(QueuedRun(ScanSource(Path("/data/b.h5")), {}, Path("/out/b")))
+    queue.add(QueuedRun(ScanSource(Path("/data/b.h5")), {}, Path("/out/b"), (Path("/data/c.h5"),)))
     again = Queue(path)
     assert [entry.run.source for entry in again.entries] == [SOURCE, ScanSource(Path("/data/b.h5"))]
+    assert [entry.run.further for entry in again.entries] == [(), (Path("/data/c.h5"),)]
     assert again.entries[0].run.settings == {"preset": "quick", "logger": ["csv", "none"]}
     again.move(again.entries[1].key, 0)
     again.remove(again.entries[1].key)
@@ -110,16 +114,20 @@ def test_the_command_does_what_waits_and_goes_on_after_a_failure(path, tmp_path,
     scan = write_scan(SCAN, tmp_path / "scan.npz", "ptychopinn")
     queue = Queue(path)
     queue.add(QueuedRun(ScanSource(tmp_path / "gone.npz"), {}, tmp_path / "first"))
-    queue.add(QueuedRun(ScanSource(scan), {**SMALL, "max_epochs": 2}, tmp_path / "second"))
+    also = write_scan(simulate(dataclasses.replace(specs.SMALL, seed=4)).scan, tmp_path / "also.npz", "ptychopinn")
+    queue.add(QueuedRun(ScanSource(scan), {**SMALL, "max_epochs": 2}, tmp_path / "second", (also,)))
     assert main(["queue", "list", "--file", str(path), "--json"]) == 0
     assert [row["state"] for row in json.loads(capsys.readouterr().out)] == ["waiting", "waiting"]
     assert main(["queue", "run", "--file", str(path), "--quiet"]) == 3
     assert states(path) == ["failed", "done"]
     assert read_run(tmp_path / "second").status == "finished"
-    assert (tmp_path / "second/reconstruction/metrics.json").exists()
+    assert read_run(tmp_path / "second").scan_names == ["scan.npz", "also.npz"]
+    for place in ("second", "second/scans/2-also"):
+        assert (tmp_path / place / "reconstruction/metrics.json").exists()
     assert main(["queue", "list", "--file", str(path)]) == 0
     said = capsys.readouterr().err
     assert "gone.npz" in said
+    assert "scan.npz and 1 more" in said
     assert "all 2 epochs are done" in said
 
 

@@ -1,4 +1,4 @@
-"""The scans that `ptycho train` is given: files, folders of them, and lists."""
+"""The scans that one network is to be trained on, as they are named: files, folders of them, and lists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.scan.source import ENDINGS
 
 _TRUTH = ".truth.npz"
 
@@ -52,8 +53,6 @@ def _in_place(place: Path) -> list[Path]:
     """Return a file, or the scans in a folder; what is hidden, and truths that simulations leave, are none."""
     if not place.is_dir():
         return [place]
-    from ptycho_core.scan.source import ENDINGS
-
     try:
         files = sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS and path.is_file())
     except OSError as error:
