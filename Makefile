@@ -21,7 +21,7 @@ test: $(installed)
 
 # Other programs, each in an environment of its own, read what is written here, and the other way round.
 interchange: $(installed)
-	packaging/setup-interchange .interchange ptychodus cdtools rosettasciio
+	packaging/setup-interchange .interchange ptychodus cdtools rosettasciio libertem
 	PTYCHO_INTERCHANGE=.interchange $(bin)/pytest tests/interchange
 
 lint: $(installed)

@@ -17,6 +17,8 @@ def raster_places(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the number of the line, and of the place in it, of each pattern: two arrays (m,), from 0.
 
+    Patterns that were taken on the way back to the next line have NaN for both.
+
     Parameters
     ----------
     path
@@ -27,7 +29,7 @@ def raster_places(
         Lines, and patterns in a line, as far as they are known. The answer ``columns`` goes before; without either a
         square is assumed.
     snake
-        Whether every second line runs backwards.
+        Whether every second line is known to run backwards; the answer ``snake`` goes before.
     settings, notes
         What the operator set, and where what was done is told.
 
@@ -49,11 +51,18 @@ def raster_places(
     m = n if lines is None else min(n, lines * columns)
     if lines is not None and n < lines * columns:
         notes.append(f"the raster of {lines} x {columns} lacks its last {lines * columns - n} patterns")
-    order = np.arange(m)
-    line, place = order // columns, order % columns
-    if snake:
-        place = np.where(line % 2, columns - 1 - place, place)
-    return line.astype(np.float64), place.astype(np.float64)
+    used = columns - _flyback(path, columns, settings, notes)
+    line, place = (axis.astype(np.float64) for axis in divmod(np.arange(m), columns))
+    on_the_way_back = place >= used
+    if snake and settings.get("snake") is None:
+        backwards = True
+    else:
+        reason = "nothing says that every second line of the raster runs backwards"
+        backwards = settings.assume("snake", "no", reason) == "yes"
+    if backwards:
+        place = np.where(line % 2, used - 1 - place, place)
+    line[on_the_way_back] = place[on_the_way_back] = np.nan
+    return line, place
 
 
 def step_m(path: Path, stated: float | None, settings: Settings) -> float:
@@ -73,6 +82,16 @@ def step_m(path: Path, stated: float | None, settings: Settings) -> float:
             by_command="--positions FILE, --mapping FILE or --set step_m=METRES",
         )
     return step
+
+
+def _flyback(path: Path, columns: int, settings: Settings, notes: list[str]) -> int:
+    reason = "nothing says that patterns were taken on the way back from the end of a line"
+    flyback = int(settings.assume("flyback", "0", reason, choices=WHOLE))
+    if flyback >= columns:
+        raise InputError(f"{path}: of {columns} patterns in a line, {flyback} on the way back leave none: set flyback")
+    if flyback:
+        notes.append(f"took the last {flyback} of the {columns} patterns in a line for taken on the way back")
+    return flyback
 
 
 def _square(path: Path, n: int, settings: Settings) -> int:

@@ -58,6 +58,8 @@ ANSWERS = {
     "angle": "Sample angle",
     "position_unit": "Position unit",
     "columns": "Patterns in a line",
+    "snake": "Snake",
+    "flyback": "Patterns on the way back",
     "step_m": "Raster step",
     "orientation": "Position axes",
     "probe": "Probe",

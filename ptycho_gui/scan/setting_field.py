@@ -15,6 +15,7 @@ from ptycho_gui.kit.labels import ANSWERS
 _SHOWN_IN = {
     "skip_lines": ("lines", 1.0),
     "columns": ("patterns", 1.0),
+    "flyback": ("patterns", 1.0),
     "step_m": ("nm", 1e-9),
     "energy_ev": ("keV", 1e3),
     "distance_m": ("m", 1.0),

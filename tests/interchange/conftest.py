@@ -42,5 +42,10 @@ def cdtools() -> Run:
 
 
 @pytest.fixture(scope="session")
+def libertem() -> Run:
+    return _runner("libertem")
+
+
+@pytest.fixture(scope="session")
 def rosettasciio() -> Run:
     return _runner("rosettasciio")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.stores.store import Store
+from ptycho_core.formats.stores.store import Store, is_text
 
 _SHOWN_VALUES = 4
 _SHOWN_LENGTH = 60
@@ -119,7 +119,7 @@ def _array(store: Store, key: str) -> Node:
         values = store.first_values(key, _SHOWN_VALUES)
         more = values is not None and int(np.prod(header.shape, dtype=object)) > len(values)
         text = "" if values is None else ", ".join(map(_text, values)) + (", ..." if more else "")
-        kind = "text" if header.dtype.kind in "OSU" else str(header.dtype)
+        kind = "text" if is_text(header.dtype) else str(header.dtype)
         return Node(key, "array", header.shape, kind, _attributes(store, key), text)
     except InputError as error:
         return Node(key, "unreadable", text=str(error).removeprefix(f"{store.path}: "))

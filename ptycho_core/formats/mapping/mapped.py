@@ -175,7 +175,8 @@ def _positions(
     y_at, x_at = mapping.positions.y, mapping.positions.x
     numbers = _of_raster(where, mapping, n, raster, settings, notes)
     y, x = (numbers[of.key] if of.key in numbers else coordinate_values(where, of, settings) for of in (y_at, x_at))
-    if len(y) == len(x) != n and (gaps := ~(np.isfinite(y) & np.isfinite(x))).any() and not mapping.positions.index:
+    gaps = ~(np.isfinite(y) & np.isfinite(x)) if len(y) == len(x) else np.zeros(0, bool)
+    if len(y) != n and gaps.any() and not mapping.positions.index and not numbers:
         notes.append(f"left out {np.count_nonzero(gaps)} of {len(y)} positions, which are not finite")
         y, x = y[~gaps], x[~gaps]
     if not len(y) == len(x) == n:

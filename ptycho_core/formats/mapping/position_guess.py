@@ -113,7 +113,7 @@ def lists(headers: dict[str, Header], n: int) -> list[str]:
 
 def _coordinates(store: Store, headers: dict[str, Header], wanted: Wanted) -> Iterator[_Coordinate]:
     for key, header in headers.items():
-        if header.dtype.kind not in "iufcVSU" or not 1 < math.prod(header.shape) <= _MOST_COLUMNS * MOST_PATTERNS:
+        if header.dtype.kind not in "iufcVSUO" or not 1 < math.prod(header.shape) <= _MOST_COLUMNS * MOST_PATTERNS:
             continue
         columns = _columns(header.shape, wanted)
         in_parts = header.dtype.kind in "cV"

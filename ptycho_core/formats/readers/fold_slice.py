@@ -76,15 +76,20 @@ def read(store: Store, positions: Store | None, settings: Settings) -> Stored:
 
 
 def _is_transposed(store: Store, product: Store, settings: Settings, notes: list[str]) -> bool:
-    # h5create leaves no trace of MATLAB but this: it knows no array of fewer than two axes.
-    columns = _X in product and len(product.header(_X).shape) > 1
+    # h5create leaves no trace of MATLAB but this: it knows no array of fewer than two axes, and a column is (1, n).
+    shape = product.header(_X).shape if _X in product else ()
+    of_columns = len(shape) == 2 and shape[0] > shape[1]
     if _is_matlabs(store, _PATTERNS):
         default, reason = "nxy", "a MATLAB file: it stores the axes of an array in reverse"
-    elif columns:
+    elif of_columns:
+        reason = f"'{_X}' is {shape}: a column that Python wrote, or a row that MATLAB wrote, which exchanges"
+        default, reason = "nyx", f"{reason} rows and columns of patterns"
+    elif len(shape) > 1:
         default, reason = "nxy", f"'{_X}' has two axes, as MATLAB writes it, so patterns are taken as transposed"
     else:
         default, reason = "nyx", "nothing says that MATLAB wrote the patterns, which would exchange rows and columns"
-    axes = settings.assume("axes", default, reason, choices=("nyx", "nxy"))
+    doubtful = of_columns and not _is_matlabs(store, _PATTERNS)
+    axes = settings.assume("axes", default, reason, choices=("nyx", "nxy"), doubtful=doubtful)
     if axes == "nxy":
         notes.append("exchanged rows and columns of the patterns (MATLAB's order)")
     return axes == "nxy"

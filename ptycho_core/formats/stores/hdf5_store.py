@@ -38,6 +38,10 @@ _MOST_KEYS = 5000
 _MOST_LISTED = 50
 """Attributes of one group or dataset."""
 _CHEAP_BYTES = 4 * 2**20
+_MOST_TEXT = 2**28
+"""Bytes of texts of variable length that may be read at once."""
+_LONGEST_TEXT = 1000
+"""Letters of one of several texts: they are numbers, or names."""
 
 
 class Hdf5Store(Store):
@@ -209,10 +213,22 @@ class Hdf5Store(Store):
             )
         check_fits_memory(self.path, key, chunk_bytes)
         with reading(self.path, f"'{key}'"):
-            values = np.asarray(dataset[()])
+            values = self._texts(dataset) if h5py.check_string_dtype(dataset.dtype) else np.asarray(dataset[()])
             if self._rows is not None and values.ndim:
                 values = values[: self.header(key).shape[0]]
             return values.view(_as_numbers(values.dtype)) if values.dtype.names else values
+
+    def _texts(self, dataset: h5py.Dataset) -> NDArray[Any]:
+        """Return texts, a few at a time: any number of them may be one and the same long text in the file."""
+        if not dataset.shape or h5py.check_string_dtype(dataset.dtype).length is not None:
+            return np.asarray(dataset[()])
+        rows = max(1, _MOST_TEXT // (self.path.stat().st_size * max(1, math.prod(dataset.shape[1:]))))
+        pieces = []
+        for first in range(0, dataset.shape[0], rows):
+            pieces.append(np.asarray(dataset[first : first + rows]))
+            if max(map(len, pieces[-1].ravel()), default=0) > _LONGEST_TEXT:
+                raise ValueError(f"it holds a text of more than {_LONGEST_TEXT} letters")
+        return np.concatenate(pieces) if pieces else np.empty(dataset.shape, dataset.dtype)
 
     def _source(self, key: str, shape: tuple[int, ...]) -> ArraySource:
         dataset = self._dataset(key)

@@ -167,11 +167,11 @@ class Store(ABC):
     def numbers(self, key: str, dtype: type[np.generic] = np.float64) -> NDArray[Any]:
         """Return an array as numbers of this type; complex numbers are only returned where they are asked for.
 
-        Those may be stored as a compound type of two fields with the usual names; numbers as text of a fixed length.
+        Those may be stored as a compound type of two fields with the usual names; numbers as text.
         """
         stored = self.header(key).dtype
         in_parts = np.issubdtype(dtype, np.complexfloating) and _are_parts(stored)
-        if not in_parts and stored.kind not in "SU":
+        if not in_parts and not is_text(stored):
             self._check_numeric(key, stored, allow_complex=np.issubdtype(dtype, np.complexfloating))
         self._check_size(key, np.dtype(dtype))
         with np.errstate(invalid="ignore", over="ignore"):
@@ -186,7 +186,7 @@ class Store(ABC):
 
     def number(self, key: str) -> float:
         """Return the only number of an array, be it written as text."""
-        values = self._number_in_text(key) if self.header(key).dtype.kind in "OSU" else self.numbers(key).ravel()
+        values = self._number_in_text(key) if is_text(self.header(key).dtype) else self.numbers(key).ravel()
         if values.size != 1 or not np.isfinite(values[0]):
             raise InputError(f"{self.path}: '{key}' must hold one finite number, it holds {describe_values(values)}")
         return float(values[0])
@@ -240,6 +240,11 @@ class Store(ABC):
     def _check_numeric(self, key: str, dtype: np.dtype[Any], allow_complex: bool) -> None:
         if dtype.kind not in "biufc" or (dtype.kind == "c" and not allow_complex):
             raise InputError(f"{self.path}: '{key}' has type {dtype}; it must hold real numbers")
+
+
+def is_text(dtype: np.dtype[Any]) -> bool:
+    """Tell whether values are texts, be they of one length or, in HDF5, of any."""
+    return dtype.kind in "SU" or bool(dtype.metadata and dtype.metadata.get("vlen") in (str, bytes))
 
 
 def _are_parts(dtype: np.dtype[Any]) -> bool:

@@ -329,6 +329,26 @@ def test_transposed_arrays(tmp_path, measurement, told_by):
     assert [a.value for a in scan.assumptions if a.key == "axes"] == ["nxy"]
 
 
+@pytest.mark.parametrize("by", ["python", "matlab"])
+def test_a_column_of_positions_leaves_open_who_wrote_it_and_is_asked_about(tmp_path, measurement, by):
+    m = measurement
+
+    def stand_up(file: h5py.File) -> None:
+        if by == "matlab":
+            file["dp"][...] = np.swapaxes(m.counts, 1, 2)
+        for key in ("ppX", "ppY"):
+            values = file[key][()]
+            del file[key]
+            file[key] = values[:, None]
+
+    path = edited(tmp_path, "fold-slice", m, stand_up)
+    axes = {"python": "nyx", "matlab": "nxy"}[by]
+    assert [(one.key, one.value) for one in read_scan(path).assumptions if one.doubtful] == [("axes", "nyx")]
+    scan = read_scan(path, settings={"axes": axes})
+    assert_as_measured(scan, m)
+    assert not [one for one in scan.assumptions if one.doubtful]
+
+
 def test_patterns_that_are_turned_by_a_quarter(tmp_path, measurement):
     scan = read_scan(files.write(tmp_path, "nsls2", measurement))
     assert_as_measured(scan, measurement)

@@ -215,6 +215,19 @@ def test_a_snake_runs_back_on_every_second_line(tmp_path):
     np.testing.assert_allclose(x[16:24], x[:8])
 
 
+def test_an_answer_goes_before_the_mappings_snake_and_patterns_on_the_way_back_shift_no_others(tmp_path):
+    path = write(tmp_path / "a.h5", frames=M.counts[:43])
+    x = read_scan(path, mapping=raster(columns=8, snake=True), settings={"snake": "no"}).positions[:, 1]
+    np.testing.assert_allclose(x, REGULAR[:43, 1])
+    kept = [k for k in range(43) if k % 8 < 6]
+    scan = read_scan(path, mapping=raster(columns=8), settings={"flyback": "2"})
+    np.testing.assert_allclose(scan.positions, REGULAR[kept])
+    np.testing.assert_array_equal(scan.patterns[:], M.counts[kept])
+    cut = {"flyback": "2", "pairing": "order"}
+    scan = read_scan(path, mapping=raster(lines=4, columns=8), settings=cut)
+    np.testing.assert_allclose(scan.positions, REGULAR[[k for k in kept if k < 32]])
+
+
 def test_the_patterns_own_axes_are_the_raster(tmp_path):
     path = write(tmp_path / "a.h5", frames=M.counts.reshape(6, 8, 16, 16))
     np.testing.assert_allclose(read_scan(path, mapping=raster()).positions, REGULAR)

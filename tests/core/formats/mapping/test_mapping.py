@@ -193,14 +193,31 @@ def test_command_line_reads_by_a_mapping(tmp_path):
     assert "--mapping map.json" in done.stderr
 
 
-def test_positions_may_be_text_of_a_fixed_length(tmp_path):
-    y, x = (np.array([f"{value:.6f}" for value in axis], "S16") for axis in M.positions.T)
+@pytest.mark.parametrize("kind", ["S16", h5py.string_dtype(), h5py.string_dtype("ascii")])
+def test_positions_may_be_text(tmp_path, kind):
+    y, x = ([f"{value:.6f}".encode() for value in axis] for axis in M.positions.T)
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["frames"], file["pos_y"], file["pos_x"], file["name"] = M.counts, y, x, np.full(len(y), b"a sample", "S16")
+        file["frames"] = M.counts
+        for key, texts in (("pos_y", y), ("pos_x", x), ("name", [b"a sample"] * len(y))):
+            file.create_dataset(key, data=np.array(texts, "S16"), dtype=kind)
     proposed = propose_file(tmp_path / "a.h5").mapping
     assert (proposed.positions.y.key, proposed.positions.x.key) == ("pos_y", "pos_x")
     scan = read_scan(tmp_path / "a.h5", mapping=proposed, settings={"position_unit": "px"})
     np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+
+
+def test_positions_that_are_no_numbers_in_their_texts_are_refused(tmp_path):
+    rows = h5py.vlen_dtype(np.float64)
+    for values, kind, why in (
+        (["1.0"] * (N - 1) + ["here"], h5py.string_dtype(), "must hold real numbers"),
+        (["1.0"] * (N - 1) + ["1" * 2000], h5py.string_dtype(), "a text of more than 1000 letters"),
+        (np.array([*map(np.ones, range(1, N + 1))], object), rows, "must hold real numbers"),
+    ):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["frames"], file["x"] = M.counts, M.positions[:, 1]
+            file.create_dataset("y", data=values, dtype=kind)
+        with pytest.raises(InputError, match=f"'y'.*{why}"):
+            read_scan(tmp_path / "a.h5", mapping=mapping(positions=positions()))
 
 
 @pytest.mark.parametrize("container", ["h5", "npz"])

@@ -84,6 +84,29 @@ def test_merlin_alone_asks_for_step_and_columns(tmp_path):
     assert_right(read_scan(tmp_path / "a.mib", settings=answers), 32, "merlin")
 
 
+def test_lines_that_run_there_and_back_and_patterns_on_the_way_back_are_answers(tmp_path):
+    files.write_mib(tmp_path / "a.mib")
+    answers = {**files.ANSWERS, "columns": "4", "step_m": str(files.STEP_M)}
+    step = files.STEP_M / files.PIXEL_M
+    plain = read_scan(tmp_path / "a.mib", settings=answers)
+    assert {one.key: one.value for one in plain.assumptions if one.key in ("snake", "flyback")} == {
+        "snake": "no",
+        "flyback": "0",
+    }
+    snake = read_scan(tmp_path / "a.mib", settings={**answers, "snake": "yes"})
+    np.testing.assert_allclose(snake.positions[:, 1] / step, [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3], atol=1e-9)
+    np.testing.assert_allclose(snake.positions[:, 0], plain.positions[:, 0])
+    back = read_scan(tmp_path / "a.mib", settings={**answers, "flyback": "1"})
+    kept = [k for k in range(12) if k % 4 < 3]
+    np.testing.assert_array_equal(back.patterns[:], files.patterns(32)[kept])
+    np.testing.assert_allclose(back.positions / step, [(k // 4, k % 4) for k in kept], atol=1e-9)
+    assert "took the last 1 of the 4 patterns in a line for taken on the way back" in back.history
+    both = read_scan(tmp_path / "a.mib", settings={**answers, "flyback": "1", "snake": "yes"})
+    np.testing.assert_allclose(both.positions[:, 1] / step, [0, 1, 2, 2, 1, 0, 0, 1, 2], atol=1e-9)
+    with pytest.raises(InputError, match="of 4 patterns in a line, 4 on the way back leave none"):
+        read_scan(tmp_path / "a.mib", settings={**answers, "flyback": "4"})
+
+
 def test_the_step_that_an_empad_states_gives_way_to_an_answer(tmp_path):
     scan = read_scan(files.write_empad(tmp_path), settings={**files.ANSWERS, "step_m": str(2 * files.STEP_M)})
     np.testing.assert_allclose(scan.positions, 2 * files.positions_px())
