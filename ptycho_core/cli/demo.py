@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.engines.reconstruct import reconstruct, write_results
     from ptycho_core.engines.training import train
     from ptycho_core.formats import read_scan
+    from ptycho_core.runs.previews import kept_previews
     from ptycho_core.simulation import SimulationSpec, simulate
     from ptycho_core.simulation.files import write_simulation
 
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
             say(f"{info.status}: {info.reason}")
             return 130
         checkpoint = find_checkpoint(info.folder, "best")
-        reconstruction = reconstruct(scan, checkpoint, polish_epochs=10, events=events, stop=stop)
+        with kept_previews(info.folder, events) as heard:
+            reconstruction = reconstruct(scan, checkpoint, polish_epochs=10, events=heard, stop=stop)
     model = export_checkpoint(checkpoint, folder / "model.zip")
     files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder).files, "checkpoint": model}
     if args.json:

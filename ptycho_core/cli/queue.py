@@ -83,6 +83,7 @@ def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState
     from ptycho_core.engines.reconstruct import reconstruct, write_results
     from ptycho_core.engines.training import train
     from ptycho_core.runs.command_line import command_line
+    from ptycho_core.runs.previews import kept_previews
     from ptycho_core.runs.queue import QueueState, state_after
     from ptycho_core.runs.reopening import open_alike
 
@@ -102,8 +103,10 @@ def _do(entry: Entry, events: EventHandler, stop: StopToken) -> tuple[QueueState
     if stop.stop_requested or info.why_no_picture:
         return state_after(info.status), info.why_no_picture or info.reason
     for place, scan in enumerate((scans.first, *scans.further)):
-        found = reconstruct(scan, info.best_checkpoint or info.last_checkpoint, events=events, stop=stop)
-        write_results(found, info.folder_of_scan(place))
+        folder = info.folder_of_scan(place)
+        with kept_previews(folder, events) as heard:
+            found = reconstruct(scan, info.best_checkpoint or info.last_checkpoint, events=heard, stop=stop)
+        write_results(found, folder)
     return QueueState.DONE, info.reason
 
 

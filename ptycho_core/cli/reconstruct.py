@@ -117,10 +117,12 @@ def _make(one: _Wanted, checkpoint: Path, options: dict[str, Any]) -> dict[str, 
     """Reconstruct a scan, write the results, print and return what they are."""
     from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct, write_results
+    from ptycho_core.runs.previews import kept_previews
 
     scan = one.read()
     report_problems(check_checkpoint(load_checkpoint(checkpoint), scan))
-    reconstruction = reconstruct(scan, checkpoint, **options)
+    with kept_previews(one.folder, options["events"]) as events:
+        reconstruction = reconstruct(scan, checkpoint, **{**options, "events": events})
     written = write_results(reconstruction, one.folder)
     shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
     say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))

@@ -18,6 +18,7 @@ from ptycho_core.engines.training import train
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.inspection.safe_fixes import open_prepared
 from ptycho_core.preprocessing import mended
+from ptycho_core.runs.previews import kept_previews
 from ptycho_core.runs.record import RECORD, RunInfo, read_run
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
@@ -122,13 +123,8 @@ def best_picture(
     best, scan = min(fits.done, key=lambda fit: math.inf if fit.info.best_value is None else fit.info.best_value)
     checkpoint = best.best_checkpoint or best.last_checkpoint
     events(PartBegan("the picture of all patterns", max(0.0, deadline - time.monotonic())))
-    found = reconstruct(
-        scan,
-        checkpoint,
-        accelerator=accelerator,
-        events=events,
-        stop=_Until(token, deadline),
-    )
+    with kept_previews(best.folder, events) as heard:
+        found = reconstruct(scan, checkpoint, accelerator=accelerator, events=heard, stop=_Until(token, deadline))
     token.leave_if_cancelled()
     written = write_results(found, Path(folder))
     return BestPicture(best, tuple(fit.info for fit in fits.done), looked, tuple(prepared), checkpoint, found, written)

@@ -7,17 +7,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ptycho_core.base.atomic import atomic_write, explain_write_errors
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.events import PREVIEWS_KEPT, PreviewReady, Stage
+from ptycho_core.base.events import PREVIEWS_KEPT, Event, EventHandler, PreviewReady, Stage
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.runs.record import PREVIEWS
+from ptycho_core.runs.record import PREVIEWS, RECORD
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +71,23 @@ class PreviewKeeper:
                 if not self._told:
                     _log.warning("pictures of this run are not kept: %s", error)
                 self._told = True
+
+
+@contextlib.contextmanager
+def kept_previews(folder: Path, events: EventHandler) -> Iterator[EventHandler]:
+    """Give an observer that keeps previews with those of the run in a folder, where there is one, and tells all."""
+    keeper = PreviewKeeper(folder) if (folder / RECORD).is_file() else None
+
+    def heard(event: Event) -> None:
+        if keeper is not None and isinstance(event, PreviewReady):
+            keeper.keep(event)
+        events(event)
+
+    try:
+        yield heard
+    finally:
+        if keeper is not None:
+            keeper.finish()
 
 
 def read_previews(folder: Path) -> list[PreviewReady]:

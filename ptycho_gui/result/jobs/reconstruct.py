@@ -9,6 +9,7 @@ from typing import Any
 
 from ptycho_core.base.errors import Problem
 from ptycho_core.base.events import StopToken
+from ptycho_core.runs.previews import kept_previews
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
@@ -90,9 +91,10 @@ def reconstruct_job(
         leave_one_core_to_the_window()
         from ptycho_core.engines.reconstruct import reconstruct, write_results
 
-        found = reconstruct(
-            scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=emit, stop=token
-        )
+        with kept_previews(folder, emit) as events:
+            found = reconstruct(
+                scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=events, stop=token
+            )
         token.leave_if_cancelled()
         emit(Progress("writing the results"))
         written = write_results(found, folder)

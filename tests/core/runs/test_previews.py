@@ -14,7 +14,7 @@ from ptycho_core.base.events import PREVIEWS_KEPT, PreviewReady, RunFinished, St
 from ptycho_core.cli import main
 from ptycho_core.quality.animation import write_animation
 from ptycho_core.runs import previews
-from ptycho_core.runs.previews import PreviewKeeper, read_previews
+from ptycho_core.runs.previews import PreviewKeeper, kept_previews, read_previews
 from ptycho_core.runs.record import find_runs
 from tests.helpers.reconstructions import preview
 from tests.helpers.run_folders import start
@@ -118,6 +118,19 @@ def test_a_real_run_keeps_its_course_and_none_where_it_makes_no_pictures(tmp_pat
     assert told.info.scan.pixel_size_m is None or len(told.info.scan.pixel_size_m) == 2
     Training(tmp_path / "other").go(preview_seconds=0)
     assert read_previews(tmp_path / "other") == []
+
+
+def test_pictures_that_are_made_of_a_run_later_are_kept_with_its_own_and_of_no_run_nowhere(tmp_path):
+    run = start(tmp_path / "out")
+    keep_all(run.info.folder, 1)
+    heard = []
+    for folder in (run.info.folder, tmp_path):
+        with kept_previews(folder, heard.append) as observer:
+            observer(small(7))
+            observer(RunFinished(str(folder), Status.FINISHED, "all epochs done", None, {}))
+    assert [each.step for each in read_previews(run.info.folder)] == [0, 7]
+    assert not (tmp_path / "previews").exists()
+    assert len(heard) == 4
 
 
 @pytest.mark.parametrize("ending", ["gif", "png"])
