@@ -240,8 +240,8 @@ def _sniffed(store: Store, positions: Store | None) -> str:
         raise _only_by_mapping(store, positions)
     raise UnknownFormatError(
         _and_problems(
-            f"{store.path} is of no known format ({', '.join([*READERS, *shipped_readers(), *others.readers])}); it "
-            f"holds {list_keys(store.keys(), 'patterns')}; a mapping says what is where"
+            f"{store.path} is of no known format; it holds {list_keys(store.keys(), 'patterns')}; "
+            "a mapping says what is where"
             f"{_without_positions(store, positions)}{say_dead_links(store)}"
         ),
         by_command=_WRITE_MAPPING.format(""),
