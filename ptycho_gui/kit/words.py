@@ -17,13 +17,8 @@ def figure(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 10_000 else f"{value:.3g}"
 
 
-def moment(time: datetime | None) -> str:
-    """Return a time as the clock on the wall shows it."""
-    return UNKNOWN if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
 def minute(time: datetime) -> str:
-    """Return a time as `moment` does, without seconds."""
+    """Return a time as the clock on the wall shows it, without seconds."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M")
 
 

@@ -14,7 +14,7 @@ from PySide6.QtGui import QIcon, QPixmap
 from ptycho_core.base.events import CheckpointRemoved, CheckpointSaved, Event
 from ptycho_core.runs.record import RunInfo, checkpoint_table
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.words import UNKNOWN, figure, file_size, moment, plain
+from ptycho_gui.kit.words import UNKNOWN, figure, file_size, minute, plain
 
 RANK, EPOCH, VALUE, FREE_MISFIT, SIZE, TIME = range(6)
 
@@ -164,5 +164,5 @@ def _cells(row: CheckpointRow) -> tuple[str, ...]:
         UNKNOWN if row.is_last else figure(saved.value),
         figure(row.free_misfit),
         file_size(saved.size_bytes),
-        moment(datetime.fromisoformat(saved.time) if saved.time else None),
+        minute(datetime.fromisoformat(saved.time)) if saved.time else UNKNOWN,
     )

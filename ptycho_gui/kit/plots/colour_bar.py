@@ -12,6 +12,8 @@ import pyqtgraph as pg  # isort: skip  PySide6 first
 from ptycho_gui.kit.plots.colour_maps import colour_map
 
 _STEPS = 1000
+_FEW_NUMBERS = [(0, 0.8), (1, 0.4)]
+"""What part of the axis numbers may take that stand between others."""
 
 
 class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
@@ -30,6 +32,7 @@ class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
     def __init__(self, item: Any, plot_item: pg.PlotItem, colours: str) -> None:
         super().__init__(colorMap=colour_map(colours), colorMapMenu=False, width=12)
         self.axis.setWidth()  # as its numbers need
+        self.axis.setStyle(textFillLimits=_FEW_NUMBERS)
         half_line = QFontMetrics(QApplication.font()).height() // 2
         for end in ("top", "bottom"):  # where the first and the last number stick out
             self.getAxis(end).setHeight(half_line)

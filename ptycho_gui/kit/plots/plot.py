@@ -12,6 +12,17 @@ import pyqtgraph as pg  # isort: skip  PySide6 first
 
 from ptycho_gui.kit import theme
 
+_ROUNDING = 1e-9
+
+
+class Axis(pg.AxisItem):  # type: ignore[misc]
+    """Writes 2 beside 3, and not 2.0: what it is scaled by makes the spacing of 1 a little less."""
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
+        """Pyqtgraph: what is written at the ticks; without a spacing on a logarithmic axis."""
+        strings: list[str] = super().tickStrings(values, scale, spacing and spacing * (1 + _ROUNDING))
+        return strings
+
 
 class Plot(pg.PlotWidget):  # type: ignore[misc]
     """Follows light and dark. A double click, or the key Home, shows everything again after panning and zooming."""
@@ -20,7 +31,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
     """Light became dark or the other way round: items that are no axes take their colours again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, enableMenu=False)
+        super().__init__(parent, enableMenu=False, axisItems={side: Axis(side) for side in ("left", "bottom")})
         self.everything: QRectF | None = None
         """What `show_all` shows; None for what is drawn, which is a part of what there is where it is clipped."""
         self.moved = False

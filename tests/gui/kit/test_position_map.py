@@ -94,3 +94,12 @@ def test_hovering_reads_out_pattern_place_and_value(map_):
     map_.show_positions(POSITIONS, np.array([1.0, 2.0, 3.0, 4567.0]))
     map_.plot.scene().sigMouseMoved.emit(map_.plot_item.getViewBox().mapViewToScene(QPointF(40, 30)))
     assert map_.header.readout.text() == "pattern 3 at (40, 30) px: 4567"
+
+
+def test_numbers_in_micrometres_have_as_many_places(map_):
+    map_.show_positions(POSITIONS, np.arange(4.0), (64.58e-9, 64.58e-9))
+    axis = map_.plot_item.getAxis("bottom")
+    scale = axis.scale * axis.autoSIPrefixScale
+    for length in (1, 2, 5):
+        spacing = length / scale * (1 - 1e-15)
+        assert axis.tickStrings([spacing, 2 * spacing], scale, spacing) == [str(length), str(2 * length)]
