@@ -184,23 +184,26 @@ def _show_runs(camera: Photographer, folder: Path) -> None:
     window.panels.training.output_folder = folder / "star-network"
     camera.until(lambda: window.commands["start"].isEnabled(), "the run can be started")
     window.commands["start"].trigger()
-    camera.until(lambda: session.run and len(session.run.history.epochs["epoch"]) >= EPOCHS // 2, "half of it is done")
+    camera.until(
+        lambda: session.shown.run and len(session.shown.run.history.epochs["epoch"]) >= EPOCHS // 2,
+        "half of it is done",
+    )
     camera.take("training", "training", "object")
     camera.take("curves", "curves")
-    camera.until(lambda: not session.busy and session.reconstruction, "the run is reconstructed")
+    camera.until(lambda: not session.busy and session.shown.reconstruction, "the run is reconstructed")
     camera.take("finished", "object", "checkpoints")
     camera.take("probe", "probe")
     early = next(row.path for row in window.panels.checkpoints.table.rows if row.saved.epoch == EARLY_EPOCH)
-    session.compare(session.run.history.best_checkpoint, early)
+    session.compare(session.shown.run.history.best_checkpoint, early)
     camera.until(lambda: not session.busy, "two checkpoints are reconstructed")
-    window.panels.object.rings.setChecked(True)
+    window.panels.object.tools.rings.setChecked(True)
     camera.wait(2)
     camera.take("compare", "object")
     session.draft.load({"engine": "direct", "loss": "mae", "max_epochs": EPOCHS})
     window.panels.training.output_folder = folder / "star-direct"
     camera.until(lambda: window.commands["start"].isEnabled(), "the next run can be started")
     window.commands["start"].trigger()
-    camera.until(lambda: not session.busy and session.reconstruction, "the next run is reconstructed")
+    camera.until(lambda: not session.busy and session.shown.reconstruction, "the next run is reconstructed")
     window.panels.runs.overlay_requested.emit(folder / "star-network")
     camera.wait(2)
     camera.take("overlay", "curves")

@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
     def _wire(self) -> None:
         session, panels = self.session, self.panels
         session.changed.connect(self._update)
-        session.run_shown.connect(self._name_window)
+        session.shown.run_shown.connect(self._name_window)
         session.idle.connect(self._close_if_asked)
         for told in (session.loader.opened, session.loader.counted, panels.training.output_folder_changed):
             told.connect(self._update)
@@ -214,12 +214,12 @@ class MainWindow(QMainWindow):
     @Slot()
     def _name_window(self) -> None:
         """Name the scan that is open and the run that is shown, and say where that is of another scan."""
-        source, run = self.session.loader.source, self.session.run
+        source, run = self.session.loader.source, self.session.shown.run
         scan = source.path if source else None
-        parts = [f"Open scan: {scan.name}"] if scan else []
+        parts = [f"Scan: {scan.name}"] if scan else []
         if run is not None:
             other = f", of {run.scan.name}" if run.scan and run.scan != scan else ""
-            parts.append(f"Run shown: {run.folder.name}{other}")
+            parts.append(f"Run: {run.folder.name}{other}")
         self.setWindowTitle("; ".join(parts))
         self.panels.shown.setText("   ".join(parts))
         paths = [str(path) for path in (scan, run and run.folder) if path]

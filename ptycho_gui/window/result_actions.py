@@ -65,10 +65,9 @@ class ResultActions(QObject):
         window: QWidget,
     ) -> None:
         super().__init__(window)
-        self._session, self._checkpoints, self._runs, self._curves = session, checkpoints, runs, curves
+        self._session, self._shown = session, session.shown
+        self._checkpoints, self._runs, self._curves = checkpoints, runs, curves
         self._preferences, self._window = preferences, window
-        self.shown = ""
-        """What the reconstruction is that would be exported."""
         self._overlaid: dict[str, Path] = {}  # by what the curves call them
         self._to_overlay: list[Path] = []
         self._exporting_checkpoint, self._exporting, self._paging = (WorkerSlot(self) for _ in range(3))
@@ -110,16 +109,16 @@ class ResultActions(QObject):
 
     def why_no_reconstruction(self) -> str | None:
         """Say that there is no reconstruction; None if there is one."""
-        return None if self._session.reconstruction else "There is no reconstruction yet."
+        return None if self._shown.reconstruction else "There is no reconstruction yet."
 
     def _best(self) -> Path | None:
-        return self._session.run.history.best_checkpoint if self._session.run else None
+        return self._shown.run.history.best_checkpoint if self._shown.run else None
 
     def why_not_unpolished(self) -> str | None:
         """Say why it makes no difference to leave out polishing; None if it may."""
-        if (reason := self.why_no_checkpoint()) or self._session.run is None:
+        if (reason := self.why_no_checkpoint()) or self._shown.run is None:
             return reason
-        if ENGINES[self._session.run.history.config.engine].polish_epochs:
+        if ENGINES[self._shown.run.history.config.engine].polish_epochs:
             return None
         return "The direct engine's picture is not polished anyway."
 
@@ -140,7 +139,7 @@ class ResultActions(QObject):
     @Slot(Path)
     def export_checkpoint(self, checkpoint: Path) -> None:
         """Ask where a checkpoint goes, and write it there."""
-        run = self._session.run
+        run = self._shown.run
         epoch = run.history.epoch_of(checkpoint) if run else None
         name = f"{run.folder.name}-epoch-{epoch + 1}.zip" if run and epoch is not None else f"{checkpoint.stem}.zip"
         dialog = ExportCheckpointDialog(checkpoint, self._folder() / name, self._window)
@@ -152,16 +151,16 @@ class ResultActions(QObject):
     @Slot()
     def export_reconstruction(self) -> None:
         """Ask where the reconstruction that is shown goes, and write it there."""
-        reconstruction = self._session.reconstruction
-        if reconstruction is None or self._session.folder is None:
+        reconstruction = self._shown.reconstruction
+        if reconstruction is None or self._shown.folder is None:
             return
         formats = self._preferences.texts("export_formats") or ["npz", "tiff", "png"]
         dialog = ExportReconstructionDialog(self._folder(), formats, self._window)
-        dialog.setWindowTitle(f"Export reconstruction: {self.shown}")
+        dialog.setWindowTitle(f"Export reconstruction: {self._shown.name}")
         if dialog.exec():
             self._preferences.set_folder("export", dialog.folder)
             self._preferences.set_texts("export_formats", dialog.formats)
-            noted = self._session.folder
+            noted = self._shown.folder
             self._exporting.start(export_reconstruction_job(reconstruction, noted, dialog.folder, dialog.formats))
 
     @Slot(object)
@@ -176,8 +175,8 @@ class ResultActions(QObject):
     @Slot()
     def make_page(self) -> None:
         """Write the logbook page of what is shown beside it, and copy it."""
-        if self._session.reconstruction is not None and self._session.folder is not None:
-            self._paging.start(page_job(self._session.reconstruction, self._session.folder), self._copy_page)
+        if self._shown.reconstruction is not None and self._shown.folder is not None:
+            self._paging.start(page_job(self._shown.reconstruction, self._shown.folder), self._copy_page)
 
     def _copy_page(self, page: Page) -> None:
         QGuiApplication.clipboard().setImage(page.picture)
@@ -186,11 +185,11 @@ class ResultActions(QObject):
 
     def why_nothing_shown(self) -> str | None:
         """Say that neither a run nor a picture is shown; None if one is."""
-        return None if self._session.folder else "No run is shown yet."
+        return None if self._shown.folder else "No run is shown yet."
 
     def note_shown(self) -> None:
         """Ask for a note on what is shown."""
-        if folder := self._session.folder:
+        if folder := self._shown.folder:
             self.write_note(folder)
 
     @Slot(Path)
@@ -205,7 +204,7 @@ class ResultActions(QObject):
 
     def _tell_note(self, folder: Path) -> None:
         self._session.message.emit("info", f"Wrote the note to {folder}.")
-        self._session.recorded.emit()
+        self._shown.recorded.emit()
 
     def apply(self) -> None:
         """Ask for a checkpoint and a scan, and reconstruct."""
@@ -273,7 +272,7 @@ class ResultActions(QObject):
         """Return the folder used last, or else that of the run."""
         if self._preferences.text("folder_export"):
             return self._preferences.folder("export")
-        return self._session.run.folder if self._session.run else self._preferences.folder("open")
+        return self._shown.run.folder if self._shown.run else self._preferences.folder("open")
 
     @Slot(Path)
     def _delete(self, checkpoint: Path) -> None:
@@ -281,7 +280,7 @@ class ResultActions(QObject):
 
     @Slot(object)
     def _show_left(self, info: RunInfo) -> None:
-        if self._session.run is not None and self._session.run.folder == info.folder:
+        if self._shown.run is not None and self._shown.run.folder == info.folder:
             self._checkpoints.show_run(info)
 
     @Slot(Path)

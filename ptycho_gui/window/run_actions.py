@@ -43,7 +43,7 @@ class RunActions(QObject):
         self._session, self._training, self._steps, self._window = session, training, steps, window
         self.search: SearchDialog | None = None
         session.changed.connect(self._follow)
-        session.run_shown.connect(self._propose_another_folder)
+        session.shown.run_shown.connect(self._propose_another_folder)
         session.loader.opened.connect(self._show_scan_to_search)
 
     def why_not(self) -> str | None:
@@ -165,7 +165,7 @@ class RunActions(QObject):
 
     def _propose_next_folder(self, *taken: Path) -> None:
         """Propose a folder for the next run that none of those on their way writes into."""
-        run = self._session.run
+        run = self._session.shown.run
         self._training.renew_output_folder((*taken, *self._session.queue.folders, *([run.folder] if run else [])))
 
     @Slot()

@@ -20,7 +20,7 @@ from ptycho_gui.window.result_actions import ResultActions
 from ptycho_gui.window.run_actions import RunActions
 from ptycho_gui.window.scan_view import ScanView
 from ptycho_gui.window.session import Session
-from ptycho_gui.window.shown_run import ShownRun, shortcomings
+from ptycho_gui.window.shown import ShownRun, shortcomings
 
 
 class RunView(QObject):
@@ -57,13 +57,13 @@ class RunView(QObject):
         session.began.connect(panels.message_bar.clear)
         session.planned.connect(panels.run_bar.set_part)
         session.working.connect(panels.run_bar.set_activity)
-        session.run_shown.connect(self._show_run)
-        session.run_opened.connect(self._show_opened)
-        session.heard.connect(self._hear)
+        session.shown.run_shown.connect(self._show_run)
+        session.shown.run_opened.connect(self._show_opened)
+        session.shown.heard.connect(self._hear)
         session.previewed.connect(self._show_preview)
         session.trained.connect(self._tell_end)
-        session.recorded.connect(panels.runs.refresh)
-        session.reconstructed.connect(self._show_reconstruction)
+        session.shown.recorded.connect(panels.runs.refresh)
+        session.shown.reconstructed.connect(self._show_reconstruction)
         session.compared.connect(self._show_both)
         panels.object.result_shown.connect(panels.probe.show_result)
         panels.object.verdict.action_chosen.connect(self._carry_out)
@@ -88,8 +88,7 @@ class RunView(QObject):
         for path, free_misfit in opened.free_misfit.items():
             self._panels.checkpoints.set_free_misfit(path, free_misfit)
         if opened.reconstruction is not None:
-            self._panels.object.show_reconstruction(opened.info.folder.name, opened.reconstruction)
-            self._results.shown = opened.info.folder.name
+            self._panels.object.show_reconstruction(self._session.shown.name, opened.reconstruction)
         else:
             self._panels.object.clear()
         for name in ("object", "checkpoints"):
@@ -109,7 +108,7 @@ class RunView(QObject):
                 self._panels.message_bar.show_message("warning", f"{event.message}.")
             else:
                 self._panels.checkpoints.hear(event)
-        if (run := self._session.run) is not None:
+        if (run := self._session.shown.run) is not None:
             self._panels.run_bar.show_state(run.history)
             self._panels.object.judge_live(run.history.verdict if run.history.status == Status.FAILED else None)
         self._panels.curves.refresh()
@@ -123,17 +122,13 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_reconstruction(self, made: Reconstructed) -> None:
-        panels, run, metrics = self._panels, self._session.run, made.reconstruction.metrics
-        label = run.history.name_of(made.checkpoint) if run else made.checkpoint.name
-        if metrics["polish_epochs"]:
-            label += f", polished for {metrics['polish_epochs']} epochs"
-        panels.object.show_reconstruction(f"{made.folder.name}: {label}", made.reconstruction)
+        panels, shown, metrics = self._panels, self._session.shown, made.reconstruction.metrics
+        panels.object.show_reconstruction(shown.name, made.reconstruction)
         if metrics["same_scan"]:
-            panels.curves.show_figures(label, metrics["misfit"], metrics["free_misfit"])
+            panels.curves.show_figures(shown.label, metrics["misfit"], metrics["free_misfit"])
         if made.free_misfit is not None:
             panels.checkpoints.set_free_misfit(made.checkpoint, made.free_misfit)
         panels.object.end_live()
-        self._results.shown = f"{made.folder.name}: {label}"
         self._docks.show("object")
 
     @Slot(object, object)

@@ -1,8 +1,7 @@
-"""`Session`: what is open now, a scan, settings and a run, and the one job at a time that computes."""
+"""`Session`: the one job at a time that computes, on what is open: a scan, settings, and the run that is shown."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,15 +12,12 @@ from PySide6.QtCore import QObject, Signal, Slot
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS
 from ptycho_core.base.events import PartBegan, PreviewReady, ScanOver, Stage, StageChanged, Status
-from ptycho_core.base.verdict import verdict_in
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
-from ptycho_core.runs.record import RunInfo, read_run
-from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.requests import Wish
 from ptycho_core.runs.trials import Outcome
-from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.apply_dialog import Application
@@ -30,7 +26,7 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
-from ptycho_gui.result.jobs.reconstruct import Reconstructed, compare_job, reconstruct_job
+from ptycho_gui.result.jobs.reconstruct import compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
@@ -40,7 +36,7 @@ from ptycho_gui.train.jobs.train import record_job, resume_job, train_job
 from ptycho_gui.window import sentences
 from ptycho_gui.window.elsewhere import Elsewhere
 from ptycho_gui.window.queue_turn import QueueTurn
-from ptycho_gui.window.shown_run import IN_ORDER, ShownRun, shortcomings
+from ptycho_gui.window.shown import IN_ORDER, Shown, ShownRun, shortcomings
 
 _BUSY = "Another run can be opened when nothing runs any more."
 
@@ -48,16 +44,8 @@ _BUSY = "Another run can be opened when nothing runs any more."
 class Session(QObject):
     """The window's one observable state: panels are shown what its signals tell, actions call its methods."""
 
-    run_shown = Signal(object)
-    """`ShownRun`: another run, or the same from the beginning."""
-    run_opened = Signal(object)
-    """`OpenedRun`: after ``run_shown``, where it was read from its directory."""
-    heard = Signal(object)
-    """Events of the run that is shown, in their order."""
-    reconstructed = Signal(object)
-    """`Reconstructed`."""
     previewed = Signal(object)
-    """`PreviewReady` of a picture that is being made: those of runs that train are ``heard``."""
+    """`PreviewReady` of a picture that is being made: those of runs that train `Shown` tells."""
     trained = Signal(object)
     """`RunInfo` of a run that has ended, after its reconstruction has begun."""
     compared = Signal(object, object)
@@ -74,27 +62,20 @@ class Session(QObject):
     """Severity and sentence for the operator."""
     began = Signal()
     """A scan is being opened, or a job begins to compute: what was said before is out of date."""
-    recorded = Signal()
-    """A run or its results on the disk are other than before."""
     idle = Signal()
     """Nothing computes any more, and nothing is to follow."""
 
     def __init__(self, parent: QObject | None = None, queue_file: Path | None = None) -> None:
         super().__init__(parent)
         self.draft, self.loader, self.queue = Draft(self), ScanLoader(self), RunQueue(self, queue_file)
-        self.run: ShownRun | None = None
-        self.reconstruction: Reconstruction | None = None
-        self.folder: Path | None = None
-        """Of the run that is shown, or of the picture where that is of none."""
+        self._elsewhere = Elsewhere(self)
+        self.shown = Shown(self._elsewhere, self)
         self.training = False
-        self._scan: Scan | None = None  # of the run that is shown, where it is at hand
-        self._applied: ScanSource | None = None  # the scan of the picture, where that is of no run
         self.turn = QueueTurn(self.queue)
         self.closing = False
         self.at_work = ""
         """What computes, or did last, in words."""
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
-        self._elsewhere = Elsewhere(self)
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
         self.loader.counted.connect(self._take_scan)
@@ -106,10 +87,9 @@ class Session(QObject):
         self._compute.ended.connect(self._go_on)
         self._reading.failed.connect(self._fail_reading)
         self._recording.succeeded.connect(self.keep_record)
-        self._elsewhere.heard.connect(self._hear_elsewhere)
-        self._elsewhere.ended.connect(self._followed_to_end)
-        self._elsewhere.lost.connect(self._lose_sight)
-        self._elsewhere.message.connect(self.message)
+        for part in (self._elsewhere, self.shown):
+            part.message.connect(self.message)
+        self.shown.heard.connect(self.changed)
 
     @property
     def busy(self) -> bool:
@@ -121,18 +101,14 @@ class Session(QObject):
         return f"{begun(self.at_work)} goes on: stop it first." if self.busy else None
 
     @property
-    def follows(self) -> bool:
-        """Whether the run that is shown goes on in another process."""
-        return self.run is not None and self.run.history is self._elsewhere.history
-
-    @property
     def to_end(self) -> str:
         """What a stop or a cancel ends, in words."""
-        return f"the run {self.run.folder.name}" if self.run and self.follows and not self.busy else self.at_work
+        run = self.shown.run
+        return f"the run {run.folder.name}" if run and self.shown.follows and not self.busy else self.at_work
 
     def why_idle(self) -> str | None:
         """Say that there is nothing to stop, here or in another process; None if there is."""
-        return None if self.busy or self.follows else "Nothing is running."
+        return None if self.busy or self.shown.follows else "Nothing is running."
 
     def why_not_start(self) -> str | None:
         """Say why no training can start; None if one can."""
@@ -142,13 +118,14 @@ class Session(QObject):
         """Say why the run that is shown cannot go on; None if it may be tried."""
         if reason := self.why_busy():
             return reason
-        if self.run is None or self.run.info is None:
+        info = self.shown.run.info if self.shown.run else None
+        if info is None:
             return "Train first, or open a run in the history of runs."
-        if self.follows:
+        if self.shown.follows:
             return "The run goes on in another process."
-        if not self.run.info.config.enable_checkpointing:
+        if not info.config.enable_checkpointing:
             return "The run kept no checkpoints."
-        done, config = self.run.info.epochs_done, self.draft.config()
+        done, config = info.epochs_done, self.draft.config()
         if config is not None and done >= config.max_epochs:
             return f"All {done} epochs are done: to go on, raise Epochs in Training."
         return None
@@ -157,9 +134,7 @@ class Session(QObject):
         """Train on the open scan with the settings of the draft."""
         looked = self.loader.looked
         if looked is not None and self.why_not_start() is None:
-            scan = looked.scan
-            self._train(self.draft.settings(), folder, scan.source, lambda: scan)
-            self._scan = scan
+            self._train(self.draft.settings(), folder, looked.scan.source, looked.scan)
 
     def submit(self, folder: Path) -> None:
         """Hand the run that the draft describes over, and show it when its job has begun it."""
@@ -190,7 +165,7 @@ class Session(QObject):
 
     def resume(self) -> None:
         """Go on with the run that is shown, with what the draft says otherwise of its settings."""
-        run, config = self.run, self.draft.config()
+        run, config = self.shown.run, self.draft.config()
         if run is None or run.info is None or config is None or self.why_not_resume():
             return
         before = run.info.config
@@ -220,7 +195,7 @@ class Session(QObject):
         self._ask(Wish.STOP)
         self._compute.stop()
         if self.training:
-            self._tell((StageChanged(Stage.STOPPING),))
+            self.shown.hear((StageChanged(Stage.STOPPING),))
 
     def cancel(self) -> None:
         """End what runs at once, here or else in the process whose run is shown; the queue waits."""
@@ -229,8 +204,9 @@ class Session(QObject):
         self._compute.cancel()
 
     def _ask(self, wish: Wish) -> None:
-        if self.run is not None and self.follows and not self.busy:
-            self._elsewhere.ask(self.run.folder, wish)
+        run = self.shown.run
+        if run is not None and self.shown.follows and not self.busy:
+            self._elsewhere.ask(run.folder, wish)
 
     def shut_down(self) -> None:
         """End everything, and wait for all threads."""
@@ -260,12 +236,11 @@ class Session(QObject):
 
     def reconstruct(self, checkpoint: Path, polish_epochs: int | None = None) -> None:
         """Reconstruct the scan of the run that is shown with one of its checkpoints, polished as its engine thinks."""
-        if self.run is None:
+        if (run := self.shown.run) is None:
             return
-        folder, accelerator = self.run.folder, self.accelerator()
-        read = self._scan_of(self.run)
+        folder, accelerator, read = run.folder, self.accelerator(), self.shown.reader(run)
         job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
-        self._compute_job(job, self._show_reconstruction, f"the reconstruction in {folder.name}")
+        self._compute_job(job, self.shown.take_picture, f"the reconstruction in {folder.name}")
 
     def apply(self, application: Application) -> None:
         """Reconstruct any scan with a trained checkpoint."""
@@ -277,7 +252,7 @@ class Session(QObject):
             polish_epochs=application.polish_epochs,
             accelerator=application.accelerator,
         )
-        shown = partial(self._show_reconstruction, applied=source)
+        shown = partial(self.shown.take_picture, applied=source)
         self._compute_job(job, shown, f"the reconstruction in {application.folder.name}")
 
     def watch(self, watched: Watched) -> None:
@@ -287,8 +262,7 @@ class Session(QObject):
 
     def with_scan_of_picture(self, then: Callable[[], object]) -> None:
         """Do something once the scan of the picture that is shown is open; it is opened where another one is."""
-        record = self.run.info.scan if self.run and self.run.info else None
-        source = self._applied or (record.source if record and record.path else None)
+        source = self.shown.source_of_picture()
         if source is None or (self.loader.source and self.loader.source.path == source.path):
             then()
         else:
@@ -296,14 +270,14 @@ class Session(QObject):
 
     def take_settings_of_picture(self) -> None:
         """Let the draft have the settings of the run of the picture that is shown, where that is of one."""
-        if self._applied is None and self.run and self.run.info:
-            self.draft.load({name: getattr(self.run.info.config, name) for name in KNOBS})
+        if self.shown.applied is None and self.shown.run and self.shown.run.info:
+            self._load_settings(self.shown.run.info)
 
     def compare(self, first: Path, second: Path) -> None:
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
-        if self.run is not None:
-            named = tuple((self.run.history.name_of(path), path) for path in (first, second))
-            job = compare_job(self._scan_of(self.run), named, self.accelerator())
+        if (run := self.shown.run) is not None:
+            named = tuple((run.history.name_of(path), path) for path in (first, second))
+            job = compare_job(self.shown.reader(run), named, self.accelerator())
             self._compute_job(job, self._show_both, f"the comparison of {named[0][0]} with {named[1][0]}")
 
     def accelerator(self) -> str:
@@ -311,23 +285,18 @@ class Session(QObject):
         config = self.draft.config()
         return config.accelerator if config else "auto"
 
-    def _scan_of(self, run: ShownRun) -> Callable[[], Scan]:
-        """Return how to come by the scan of the run that is shown."""
-        if self._scan is not None:
-            scan = self._scan
-            return lambda: scan
-        return lambda: open_recorded(read_run(run.folder).scan)
+    def _load_settings(self, info: RunInfo) -> None:
+        self.draft.load({name: getattr(info.config, name) for name in KNOBS})
 
-    def _train(self, settings: dict[str, Any], folder: Path, source: ScanSource, read: Callable[[], Scan]) -> None:
-        self._begin(ShownRun(folder, source.path, RunHistory(build_config(settings))))
-        self._compute_job(train_job(settings, read, folder), self._trained, f"the run {folder.name}")
+    def _train(self, settings: dict[str, Any], folder: Path, source: ScanSource, scan: Scan | None = None) -> None:
+        """Train on the scan of a source, which is at hand or is read."""
+        self._begin(ShownRun(folder, source.path, RunHistory(build_config(settings))), scan)
+        job = train_job(settings, lambda: scan or open_scan(source), folder)
+        self._compute_job(job, self._trained, f"the run {folder.name}")
 
-    def _begin(self, run: ShownRun) -> None:
-        self._elsewhere.follow(None, None)
-        self.run, self.training, self._scan, self._applied, self.folder = run, True, None, None, run.folder
-        if run.info is None:
-            self.reconstruction = None
-        self.run_shown.emit(run)
+    def _begin(self, run: ShownRun, scan: Scan | None = None) -> None:
+        self.training = True
+        self.shown.begin(run, scan)
 
     def _compute_job(self, job: Job, then: Callable[[Any], None], what: str) -> None:
         self.at_work = what
@@ -348,15 +317,17 @@ class Session(QObject):
                 self.tried.emit(event)
             elif isinstance(event, ScanOver):
                 self.message.emit(*sentences.of_scan(event))
-                self.recorded.emit()
+                self.shown.recorded.emit()
             elif self.training and not isinstance(event, Progress):
                 continue  # what a run tells is heard below
             elif isinstance(event, PreviewReady):
                 self.previewed.emit(event)
             elif (doing := sentences.doing(event)) is not None:
                 self.working.emit(*doing)
-        if self.training:
-            self._tell(tuple(event for event in events if not isinstance(event, Progress | PartBegan | Outcome)))
+        told = tuple(event for event in events if not isinstance(event, Progress | PartBegan | Outcome))
+        if self.training and told:
+            self.working.emit("", None)
+            self.shown.hear(told)
 
     def _begin_part(self, part: PartBegan) -> None:
         """Go on with a task of several parts, of which some train."""
@@ -365,15 +336,6 @@ class Session(QObject):
             source = self.loader.source
             self._begin(ShownRun(Path(part.run_dir), source.path if source else None, RunHistory(part.config)))
         self.planned.emit(part)
-
-    def _tell(self, events: tuple[Any, ...]) -> None:
-        if self.run is None or not events:
-            return
-        self.working.emit("", None)
-        for event in events:
-            self.run.history.hear(event)
-        self.heard.emit(events)
-        self.changed.emit()
 
     def _trained(self, info: RunInfo) -> None:
         """Keep the record, and show what the best checkpoint makes of the scan."""
@@ -395,51 +357,41 @@ class Session(QObject):
 
     def _break_off(self, status: Status, reason: str) -> None:
         """Note the end of a run that returned no record, and read what there is of one."""
-        if self.training and self.run is not None:
+        if self.training and self.shown.run is not None:
             self._end_training(status, reason)
-            self._recording.start(record_job(self.run.folder))
+            self._recording.start(record_job(self.shown.run.folder))
 
     def _end_training(self, status: Status, reason: str, remark: str = "") -> None:
         """Note the end of a run, of which no event has told if it had not begun; the queue is told the ``remark``."""
         self.training = False
-        if self.run is None:
-            return
-        self.run.history.end(status, reason)
-        self.heard.emit(())
+        self.shown.end(status, reason)
         self.turn.end_training(status, remark or reason)
-        self.recorded.emit()
+        self.shown.recorded.emit()
 
     @Slot(object)
     def keep_record(self, info: RunInfo) -> None:
         """Take what the record of the run that is shown says, which may have changed."""
-        if self.run is None or self.run.folder != info.folder:
-            return
-        if not self.training:  # a resumption that was refused has changed nothing
-            self.run.history.end(info.status, info.reason)
-            self.run.history.checkpoints = info.checkpoints
-        self.run = dataclasses.replace(self.run, info=info)
-        self.heard.emit(())
-        self.changed.emit()
+        self.shown.take_record(info, ended=not self.training)  # a resumption that was refused has changed nothing
 
     @Slot()
     def _go_on(self) -> None:
         """Something has ended: take the next run of the queue, if it is being worked off."""
         self.working.emit("", None)
         self.planned.emit(None)
-        if self.run is not None and self.run.info is None:  # made by a task of several parts
-            self._recording.start(record_job(self.run.folder))
-        run = self.turn.next()
+        shown, run = self.shown.run, self.turn.next()
+        if shown is not None and shown.info is None:  # made by a task of several parts
+            self._recording.start(record_job(shown.folder))
         if run is None:
             self.changed.emit()
             self.idle.emit()
         else:
-            self._train(run.settings, run.folder, run.source, lambda: open_scan(run.source))
+            self._train(run.settings, run.folder, run.source)
 
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""
         self.training = False
         self.message.emit(*sentences.of_search(outcomes))
-        self.recorded.emit()
+        self.shown.recorded.emit()
 
     def _end_watching(self, watched: Watched) -> None:
         self.message.emit("info", f"{watched.folder} is watched no more; the journal is in {watched.out}.")
@@ -448,18 +400,10 @@ class Session(QObject):
         """Show a picture and the last run that was made for it."""
         self.training = False
         self.keep_record(best.fits[-1])
-        self._show_reconstruction(best.made)
+        self.shown.take_picture(best.made)
         self.message.emit(*sentences.of_best_picture(best))
 
-    def _show_reconstruction(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
-        self.reconstruction, self.folder, self._applied = made.reconstruction, made.folder, applied
-        if self.run is not None and applied is None:
-            self.run.history.verdict = verdict_in(made.reconstruction.metrics)
-            self.heard.emit(())
-        self.reconstructed.emit(made)
-        self.recorded.emit()
-
-    def _show_both(self, both: tuple[tuple[str, Reconstruction], tuple[str, Reconstruction]]) -> None:
+    def _show_both(self, both: tuple[Any, Any]) -> None:
         self.compared.emit(*both)
 
     def _show_opened(self, then: Callable[[OpenedRun], object] | None, opened: OpenedRun) -> None:
@@ -468,55 +412,17 @@ class Session(QObject):
             self.message.emit("warning", _BUSY)
             return
         info = opened.info
-        history = opened.heard or RunHistory.from_run(info, opened.columns)
-        self.run = ShownRun(info.folder, info.scan.path, history, info)
-        self.folder = info.folder
-        self.run.history.verdict = opened.verdict
-        self.reconstruction, self._scan, self._applied = opened.reconstruction, None, None
-        self.draft.load({name: getattr(info.config, name) for name in KNOBS})
-        self.run_shown.emit(self.run)
+        self._load_settings(info)
         if info.scan.path:
             self.loader.open(info.scan.source)
-        self.run_opened.emit(opened)
+        self.shown.open(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)
         elif info.status == Status.FAILED:
             self.message.emit("warning", f"{info.folder.name} has failed: {info.reason}.")
-        self._elsewhere.follow(opened.follower, opened.heard)
-        if opened.preview is not None:
-            self.heard.emit((opened.preview,))
         self.changed.emit()
         if then is not None:
             then(opened)
-
-    @Slot(object)
-    def _hear_elsewhere(self, events: tuple[Any, ...]) -> None:
-        if self.run is None or not self.follows:
-            return
-        for event in events:
-            self.run.history.hear(event)
-        self.heard.emit(events)
-        self.changed.emit()
-
-    @Slot(object)
-    def _followed_to_end(self, info: RunInfo) -> None:
-        if self.run is None or not self.follows:
-            return
-        self._elsewhere.history = None
-        self.run = dataclasses.replace(self.run, folder=info.folder)  # a later run may have taken the first
-        self.keep_record(info)
-        self.recorded.emit()
-        if info.status in (Status.FAILED, Status.INTERRUPTED):
-            self.message.emit("error", f"{info.folder.name} is {info.status}: {info.reason}.")
-
-    @Slot(str)
-    def _lose_sight(self, sentence: str) -> None:
-        if self.run is not None and self.follows:
-            self._elsewhere.history = None
-            self.run.history.end(Status.INTERRUPTED, sentence)
-            self.heard.emit(())
-            self.changed.emit()
-        self.message.emit("error", sentence)
 
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:

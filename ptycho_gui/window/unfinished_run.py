@@ -10,7 +10,7 @@ from ptycho_core.base.events import Status
 from ptycho_gui.runs.jobs.runs import OpenedRun
 from ptycho_gui.window.preferences import Preferences
 from ptycho_gui.window.session import Session
-from ptycho_gui.window.shown_run import ShownRun
+from ptycho_gui.window.shown import ShownRun
 
 _KEY = "unfinished_run"
 _CAN_GO_ON = (Status.INTERRUPTED, Status.STOPPED, Status.CANCELLED)
@@ -30,8 +30,8 @@ class UnfinishedRun(QObject):
     def __init__(self, session: Session, preferences: Preferences) -> None:
         super().__init__(session)
         self._session, self._preferences = session, preferences
-        session.run_shown.connect(self._remember)
-        session.heard.connect(self._forget_what_is_over)
+        session.shown.run_shown.connect(self._remember)
+        session.shown.heard.connect(self._forget_what_is_over)
 
     def open(self) -> None:
         """Open the run that the last session left unfinished, and say so."""
@@ -53,6 +53,6 @@ class UnfinishedRun(QObject):
 
     @Slot()
     def _forget_what_is_over(self) -> None:
-        run = self._session.run
+        run = self._session.shown.run
         if run is not None and run.history.status in (Status.FINISHED, Status.FAILED):
             self._preferences.set_text(_KEY, "")

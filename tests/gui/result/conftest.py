@@ -18,7 +18,7 @@ def settle(qtbot, qapp, panel):
     """Wait until the panel shows what has this in its title."""
 
     def settle(title: str) -> None:
-        qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy and not panel._beside.isActive())
+        qtbot.waitUntil(lambda: title in panel.title.text() and not panel.jobs.busy and panel.pictures.settled)
         qapp.processEvents()  # what became visible gets its size
 
     return settle

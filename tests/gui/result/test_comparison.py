@@ -21,15 +21,15 @@ def compared(panel, settle):
 
 
 def test_two_objects_are_compared_without_ramp_and_shift_between_them(compared):
-    first, second = (each.object.images["phase"].levels[0][12:-12, 12:-12] for each in compared.ready.pictures)
+    first, second = (each.object.images["phase"].levels[0][12:-12, 12:-12] for each in compared.pictures.ready.pictures)
     assert abs(first - second).mean() < 0.02
 
 
 def test_a_comparison_tells_resolution_and_what_it_is_of(compared):
-    compared.rings.click()
-    assert compared.frc.isVisible()
-    assert compared.frc.sentence.text().startswith("A and B agree down to ")
-    assert "It is the resolution only if they come from different patterns" in compared.frc.sentence.text()
+    compared.tools.rings.click()
+    assert compared.pictures.frc.isVisible()
+    assert compared.pictures.frc.sentence.text().startswith("A and B agree down to ")
+    assert "It is the resolution only if they come from different patterns" in compared.pictures.frc.sentence.text()
     assert "A: run 1" in compared.comparison.names.text()
     assert "free misfit" in compared.title.text()
 
@@ -39,9 +39,9 @@ def test_pictures_of_one_run_are_called_similar_by_the_size_of_details(panel, se
     pair = [dataclasses.replace(of, metrics={**of.metrics, "checkpoint": f"/run/checkpoints/{n}.ckpt"}) for n in "ab"]
     panel.compare(("Epoch 1", pair[0]), ("Epoch 2", pair[1]))
     settle("A and B agree")
-    panel.rings.click()
-    assert "this is how similar they are, and no resolution" in panel.frc.sentence.text()
-    axis = panel.frc.plot.plot_item.getAxis("bottom")
+    panel.tools.rings.click()
+    assert "this is how similar they are, and no resolution" in panel.pictures.frc.sentence.text()
+    axis = panel.pictures.frc.plot.plot_item.getAxis("bottom")
     assert axis.labelText == "Size of details"
     assert "(x" not in axis.labelString()  # the ticks have their units
     assert axis.tickStrings([0.0, 0.25], 1, 0.25) == ["", length_text(2 * max(PIXEL), True)]
@@ -50,12 +50,12 @@ def test_pictures_of_one_run_are_called_similar_by_the_size_of_details(panel, se
 def test_a_correlation_needs_two_objects_and_says_so(panel, settle):
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    assert not panel.rings.isEnabled()
-    assert "two reconstructions" in panel.rings.toolTip()
+    assert not panel.tools.rings.isEnabled()
+    assert "two reconstructions" in panel.tools.rings.toolTip()
 
 
 def test_side_by_side_the_same_quantity_of_both_is_shown_in_the_same_levels(compared):
-    left, right = compared.view.panes
+    left, right = compared.pictures.view.panes
     assert left.header.title.text() == "<b>A: Phase (rad)</b>"
     assert right.header.title.text() == "<b>B: Phase (rad)</b>"
     assert left.bar.levels() == right.bar.levels()
@@ -78,7 +78,7 @@ def test_a_key_flips_and_by_hand_nothing_else_does(compared, qtbot):
     compared.comparison.interval.setValue(0)
     compared.comparison.blink.click()
     assert not compared.comparison.blinking
-    pane = compared.view.panes[0]
+    pane = compared.pictures.view.panes[0]
     assert pane.header.title.text() == "<b>A: Amplitude</b>"
     pane.plot.setFocus()
     qtbot.keyClick(pane.plot, Qt.Key.Key_I)
@@ -99,11 +99,14 @@ def test_a_comparison_that_is_not_possible_says_why(panel, qtbot):
     other = reconstruction(geometry=dataclasses.replace(GEOMETRY, distance_m=4.0))
     panel.compare(("run 1", reconstruction()), ("run 2", other))
     qtbot.waitUntil(lambda: "pixels of different sizes" in panel.nothing.text())
-    assert not panel.export.isEnabled()
+    assert not panel.tools.export.isEnabled()
 
 
 def test_after_a_comparison_one_object_is_shown_as_before(compared, settle):
     compared.show_reconstruction("best", reconstruction())
     settle("best: free misfit")
     assert compared.comparison.isHidden()
-    assert [pane.header.title.text() for pane in compared.view.panes] == ["<b>Amplitude</b>", "<b>Phase (rad)</b>"]
+    assert [pane.header.title.text() for pane in compared.pictures.view.panes] == [
+        "<b>Amplitude</b>",
+        "<b>Phase (rad)</b>",
+    ]

@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 
 def amplitude(panel):
-    return panel.ready.subjects[0][0].object.__abs__().max()
+    return panel.pictures.ready.subjects[0][0].object.__abs__().max()
 
 
 def test_the_slider_leads_through_the_course_of_a_run_and_back_to_what_was_shown(panel, folder, settle):
@@ -31,25 +31,25 @@ def test_the_slider_leads_through_the_course_of_a_run_and_back_to_what_was_shown
     panel.show_reconstruction("best", reconstruction())
     settle("best")
     strong = amplitude(panel)
-    panel.course.click()
+    panel.tools.course.click()
     settle("night-3, epoch 4")
     assert amplitude(panel) == pytest.approx(4 * strong)
     assert panel.playback.moment.text() == "epoch 4 (picture 4 of 4)"
     panel.playback.slider.setValue(1)
     settle("night-3, epoch 2")
     assert amplitude(panel) == pytest.approx(2 * strong)
-    assert not panel.export.isEnabled()
-    panel.course.click()
+    assert not panel.tools.export.isEnabled()
+    panel.tools.course.click()
     settle("best")
     assert panel.playback.isHidden()
-    assert panel.export.isEnabled()
+    assert panel.tools.export.isEnabled()
 
 
 def test_playing_shows_one_after_the_other_and_ends_at_the_last(panel, folder, settle, qtbot):
     shown = []
     panel.playback.chosen.connect(lambda _, made: shown.append(made.epoch))
     panel.set_run(folder, PIXEL)
-    panel.course.click()
+    panel.tools.course.click()
     settle("night-3, epoch 4")
     panel.playback.play.click()
     qtbot.waitUntil(lambda: not panel.playback.play.isChecked())
@@ -58,9 +58,9 @@ def test_playing_shows_one_after_the_other_and_ends_at_the_last(panel, folder, s
 
 
 def test_a_run_without_pictures_says_so_and_nothing_can_be_played(panel, tmp_path, qtbot):
-    assert not panel.course.isEnabled()
+    assert not panel.tools.course.isEnabled()
     panel.set_run(tmp_path, PIXEL)
-    panel.course.click()
+    panel.tools.course.click()
     qtbot.waitUntil(lambda: "kept no pictures" in panel.playback.moment.text())
     for control in (panel.playback.play, panel.playback.slider, panel.playback.export):
         assert not control.isEnabled()
@@ -69,10 +69,10 @@ def test_a_run_without_pictures_says_so_and_nothing_can_be_played(panel, tmp_pat
 def test_a_result_or_another_run_ends_the_playback(panel, folder, settle):
     panel.set_run(folder, PIXEL)
     for ends in (lambda: panel.show_reconstruction("best", reconstruction()), lambda: panel.set_run(folder, None)):
-        panel.course.click()
+        panel.tools.course.click()
         settle("night-3, epoch 4")
         ends()
-        assert not panel.course.isChecked()
+        assert not panel.tools.course.isChecked()
         assert panel.playback.isHidden()
 
 
@@ -80,17 +80,17 @@ def test_a_run_that_goes_on_is_shown_again_when_the_playback_ends(panel, folder,
     panel.set_run(folder, PIXEL)
     panel.show_preview(preview(7, 70), PIXEL)
     settle("Live, epoch 8")
-    panel.course.click()
+    panel.tools.course.click()
     settle("night-3, epoch 4")
     panel.show_preview(preview(8, 80), PIXEL)
     settle("night-3, epoch 4")
-    panel.course.click()
+    panel.tools.course.click()
     settle("Live, epoch 9")
 
 
 def test_the_course_is_handed_on_to_be_exported(panel, folder, settle, qtbot):
     panel.set_run(folder, PIXEL)
-    panel.course.click()
+    panel.tools.course.click()
     settle("night-3, epoch 4")
     with qtbot.waitSignal(panel.playback.animation_requested) as asked:
         panel.playback.export.click()

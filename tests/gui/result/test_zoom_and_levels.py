@@ -13,11 +13,11 @@ PIXEL = reconstruction().pixel_size_m
 
 
 def shown(panel) -> Pictures:
-    return panel.ready.pictures[0]
+    return panel.pictures.ready.pictures[0]
 
 
 def view_range(panel) -> list[float]:
-    return [end for axis in panel.view.panes[0].view.viewRange() for end in axis]
+    return [end for axis in panel.pictures.view.panes[0].view.viewRange() for end in axis]
 
 
 def shows_all(panel) -> bool:
@@ -29,7 +29,7 @@ def shows_all(panel) -> bool:
 
 
 def zoom_by_hand(panel) -> None:
-    view = panel.view.panes[0].view
+    view = panel.pictures.view.panes[0].view
     view.scaleBy((0.25, 0.25))
     view.sigRangeChangedManually.emit([True, True])
 
@@ -76,29 +76,29 @@ def test_another_canvas_is_shown_whole(panel, settle):
 
 
 def test_levels_follow_the_previews_until_they_are_locked(panel, settle):
-    bar = panel.view.panes[0].bar
+    bar = panel.pictures.view.panes[0].bar
     panel.show_preview(preview(), PIXEL)
     settle("epoch 1")
     first = bar.levels()
     panel.show_preview(preview(1, 1, factor=3), PIXEL)
     settle("epoch 2")
     assert bar.levels()[1] == pytest.approx(3 * first[1], rel=0.01)
-    panel.lock.click()
+    panel.tools.lock.click()
     locked = bar.levels()
     panel.show_preview(preview(2, 2, factor=1), PIXEL)
     settle("epoch 3")
     assert bar.levels() == locked
-    panel.lock.click()
+    panel.tools.lock.click()
     assert bar.levels() == pytest.approx(first)
 
 
 def test_dragging_a_colour_bar_locks_the_levels(panel, settle):
     panel.show_preview(preview(), PIXEL)
     settle("epoch 1")
-    bar = panel.view.panes[0].bar
+    bar = panel.pictures.view.panes[0].bar
     bar.region.setRegion((63, 220))
     chosen = bar.levels()
-    assert panel.lock.isChecked()
+    assert panel.tools.lock.isChecked()
     panel.show_preview(preview(1, 1, factor=3), PIXEL)
     settle("epoch 2")
     assert bar.levels() == pytest.approx(chosen, rel=0.02)
@@ -107,21 +107,21 @@ def test_dragging_a_colour_bar_locks_the_levels(panel, settle):
 def test_levels_can_be_typed_and_made_automatic_again(panel, settle):
     panel.show_preview(preview(), PIXEL)
     settle("epoch 1")
-    pane = panel.view.panes[1]
+    pane = panel.pictures.view.panes[1]
     automatic = pane.bar.levels()
     pane.levels.low.setValue(-1.5)
     assert pane.bar.levels()[0] == pytest.approx(-1.5)
-    assert panel.lock.isChecked()
+    assert panel.tools.lock.isChecked()
     pane.levels.automatic.click()
-    assert not panel.lock.isChecked()
+    assert not panel.tools.lock.isChecked()
     assert pane.bar.levels() == pytest.approx(automatic)
 
 
 def test_both_pictures_pan_and_zoom_together(panel, settle):
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    panel.view.panes[0].view.setRange(xRange=(20, 40), yRange=(30, 50), padding=0)
-    left, right = (pane.view.viewRect().center() for pane in panel.view.panes)
+    panel.pictures.view.panes[0].view.setRange(xRange=(20, 40), yRange=(30, 50), padding=0)
+    left, right = (pane.view.viewRect().center() for pane in panel.pictures.view.panes)
     assert (left.x(), left.y()) == pytest.approx((right.x(), right.y()), abs=0.5)
 
 

@@ -51,7 +51,7 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     dialog = window.findChild(BestPictureDialog)
     assert "leave out the bright patterns" in dialog.prepared.text()
     assert dialog.minutes.value() == 5
-    with qtbot.waitSignal(window.session.reconstructed, timeout=600_000):
+    with qtbot.waitSignal(window.session.shown.reconstructed, timeout=600_000):
         qtbot.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not window.session.busy)
 
@@ -59,11 +59,11 @@ def test_one_button_leads_from_a_scan_to_its_picture(window, qtbot, scan, tmp_pa
     assert told[:2] == ["looking at the scan", "the first fit"]
     assert told[-2:] == ["the picture of all patterns", None]
     assert "The first fit. " in parts[1][1]
-    assert len(window.session.reconstruction.positions_px) == 48
+    assert len(window.session.shown.reconstruction.positions_px) == 48
     assert "Before that: leave out the bright patterns." in window.panels.message_bar.text
     qtbot.waitUntil(lambda: bool(window.panels.object.verdict.text))
     run = find_runs(tmp_path)[0]
-    assert run.folder == window.session.run.folder
+    assert run.folder == window.session.shown.run.folder
     assert run.command.startswith(f"ptycho now {scan} --output-dir {run.folder} --minutes 5 --accelerator cpu")
     assert (run.reconstruction / "metrics.json").exists()
-    assert window.session.run.info.status == "finished"
+    assert window.session.shown.run.info.status == "finished"

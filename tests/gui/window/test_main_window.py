@@ -160,7 +160,7 @@ def test_another_scan_opened_in_place_of_the_demo_is_not_trained_on(window, qtbo
     with qtbot.waitSignal(window.session.loader.opened):
         window.open_path(scan_path)
     assert window.session.loader.source.path == scan_path
-    assert window.session.run is None
+    assert window.session.shown.run is None
     assert not window.session.busy
 
 
@@ -169,7 +169,7 @@ def test_a_fit_that_went_back_to_its_best_state_is_told_and_a_check_that_asks_fo
     with_scan.session.trained.emit(dataclasses.replace(trained.info, checks={"positions": dataclasses.asdict(told)}))
     assert with_scan.panels.message_bar.text == ""
     said = "The loss is not a number: back to the start"
-    with_scan.session.heard.emit((RolledBack(3, 12, said),))
+    with_scan.session.shown.heard.emit((RolledBack(3, 12, said),))
     assert said in with_scan.panels.message_bar.text
     with_scan.panels.message_bar.clear()
     with_scan.session.trained.emit(dataclasses.replace(trained.info, rollbacks=(said,)))

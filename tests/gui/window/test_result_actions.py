@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def window(window, qtbot, trained):
     """The window with a finished run open."""
-    with qtbot.waitSignal(window.session.run_opened):
+    with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(trained)
     qtbot.waitUntil(lambda: not window.session.loader.busy)
     return window
@@ -74,7 +74,9 @@ def test_the_best_checkpoint_is_exported_where_the_dialog_says_and_the_window_sa
 def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot, tmp_path, monkeypatch):
     window.results.reconstruct_best()
     export = window.commands["export_reconstruction"]
-    qtbot.waitUntil(lambda: window.session.reconstruction is not None and export.isEnabled())  # and the worker is free
+    qtbot.waitUntil(
+        lambda: window.session.shown.reconstruction is not None and export.isEnabled()
+    )  # and the worker is free
 
     def choose(dialog):
         dialog.target.field.set_path(tmp_path / "out")
@@ -85,26 +87,30 @@ def test_the_reconstruction_is_exported_in_several_formats_at_once(window, qtbot
     export.trigger()
     said(window, qtbot, "reconstruction.cxi")
     written = read_reconstruction(tmp_path / "out/reconstruction.npz")
-    np.testing.assert_array_equal(written.object, window.session.reconstruction.object)
+    np.testing.assert_array_equal(written.object, window.session.shown.reconstruction.object)
     assert window.preferences.texts("export_formats") == ["npz", "cxi"]
 
 
 def test_a_checkpoint_is_applied_to_another_scan_without_training(window, qtbot, tmp_path, monkeypatch):
     other = write_scan(SCAN.take(np.arange(20)), tmp_path / "other.npz", "ptychopinn")
-    wanted = Application(window.session.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu")
+    wanted = Application(
+        window.session.shown.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu"
+    )
     accepting(monkeypatch, ApplyDialog)
     monkeypatch.setattr(ApplyDialog, "application", lambda self: wanted)
-    with qtbot.waitSignal(window.session.reconstructed):
+    with qtbot.waitSignal(window.session.shown.reconstructed):
         window.commands["apply"].trigger()
     assert (tmp_path / "applied/reconstruction/product.h5").is_file()
     assert not (tmp_path / "applied/run.json").exists()
-    assert len(window.session.reconstruction.pattern_index) == 20  # all take part in the final pass
+    assert len(window.session.shown.reconstruction.pattern_index) == 20  # all take part in the final pass
 
 
 def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(window, qtbot, tmp_path, monkeypatch):
     sparse = SCAN.replace(positions=3 * SCAN.positions).take(np.arange(30))
     other = write_scan(sparse, tmp_path / "other.npz", "ptychopinn")
-    wanted = Application(window.session.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu")
+    wanted = Application(
+        window.session.shown.run.history.best_checkpoint, ScanSource(other), tmp_path / "applied", 0, "cpu"
+    )
     asked, answers = [], [False, True]
 
     def answered(parent, title, question, verb):
@@ -118,14 +124,14 @@ def test_a_scan_of_another_kind_is_asked_about_before_a_checkpoint_is_applied(wi
     qtbot.waitUntil(lambda: len(asked) == 1)
     assert "the scan's steps are" in asked[0]
     assert not window.session.busy
-    with qtbot.waitSignal(window.session.reconstructed):
+    with qtbot.waitSignal(window.session.shown.reconstructed):
         window.commands["apply"].trigger()
-    assert window.session.reconstruction.metrics["verdict"]["level"] != "good"
+    assert window.session.shown.reconstruction.metrics["verdict"]["level"] != "good"
 
 
 def test_what_has_begun_while_a_folder_to_watch_was_chosen_goes_on(window, qtbot, monkeypatch):
     accepting(monkeypatch, WatchDialog, lambda dialog: window.results.reconstruct_best(0))
-    with qtbot.waitSignal(window.session.reconstructed):
+    with qtbot.waitSignal(window.session.shown.reconstructed):
         window.commands["watch"].trigger()
         said(window, qtbot, "goes on: stop it first")
 
@@ -134,7 +140,7 @@ def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
     window, qtbot, trained, tmp_path, monkeypatch
 ):
     folder, proposed = shutil.copytree(trained, tmp_path / "copy"), []
-    with qtbot.waitSignal(window.session.run_opened):
+    with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(folder)
 
     def write(dialog):
@@ -144,7 +150,7 @@ def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
 
     accepting(monkeypatch, NoteDialog, write)
     for _ in range(2):
-        with qtbot.waitSignal(window.session.recorded):
+        with qtbot.waitSignal(window.session.shown.recorded):
             window.commands["note"].trigger()
     assert read_note(folder) == Note("Ni foil", "sharp\nat last")
     assert proposed == [Note(), Note("Ni foil", "sharp\nat last")]
@@ -153,13 +159,13 @@ def test_a_note_is_asked_for_and_written_into_the_folder_of_what_is_shown(
 
 def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window, qtbot, trained, tmp_path, qapp):
     folder = shutil.copytree(trained, tmp_path / "night-3")
-    with qtbot.waitSignal(window.session.run_opened):
+    with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(folder)
-    with qtbot.waitSignal(window.session.reconstructed):
+    with qtbot.waitSignal(window.session.shown.reconstructed):
         window.results.reconstruct_best(0)
     write_note(folder, Note("Ni foil", "sharp at last"))
-    qtbot.waitUntil(window.panels.object.page.isEnabled)
-    window.panels.object.page.click()
+    qtbot.waitUntil(window.panels.object.tools.page.isEnabled)
+    window.panels.object.tools.page.click()
     said(window, qtbot, f"Wrote page.pdf and page.png to {folder / 'reconstruction'}; the page is on the clipboard.")
     with Image.open(folder / "reconstruction/page.png") as image:
         assert (image.text["Sample"], image.text["Run"]) == ("Ni foil", "night-3")
@@ -172,9 +178,9 @@ def test_the_course_of_a_run_that_is_opened_is_played_back_and_exported(window, 
     for epoch in range(3):
         keeper.keep(preview(epoch, epoch, 1 + epoch))
         keeper.finish()
-    with qtbot.waitSignal(window.session.run_opened):
+    with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(folder)
-    window.panels.object.course.click()
+    window.panels.object.tools.course.click()
     qtbot.waitUntil(lambda: "night-4, epoch 3" in window.panels.object.title.text())
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *arguments: (str(target), ""))
     window.panels.object.playback.export.click()
@@ -210,14 +216,14 @@ def test_the_list_marks_as_overlaid_what_is_drawn_beside_the_curves_and_nothing_
 
 def test_a_checkpoint_that_is_deleted_leaves_disk_table_and_record(window, qtbot, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "copy")
-    with qtbot.waitSignal(window.session.run_opened):
+    with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(folder)
     worst = window.panels.checkpoints.table.rows[1].path
     window.panels.checkpoints.delete_requested.emit(worst)
     qtbot.waitUntil(lambda: worst not in [row.path for row in window.panels.checkpoints.table.rows])
     assert not worst.exists()
-    assert str(worst) not in [saved.path for saved in window.session.run.info.checkpoints]
-    assert str(worst) not in [saved.path for saved in window.session.run.history.checkpoints]
+    assert str(worst) not in [saved.path for saved in window.session.shown.run.info.checkpoints]
+    assert str(worst) not in [saved.path for saved in window.session.shown.run.history.checkpoints]
 
 
 def test_the_prepared_scan_is_saved_in_another_format(window, qtbot, tmp_path, monkeypatch):

@@ -23,13 +23,13 @@ class Watcher:
     def __init__(self, qtbot):
         self.qtbot, self.session = qtbot, Session()
         self.events, self.messages = [], []
-        self.session.heard.connect(self.events.extend)
+        self.session.shown.heard.connect(self.events.extend)
         self.session.message.connect(lambda severity, text: self.messages.append((severity, text)))
 
     def open(self, folder):
-        with self.qtbot.waitSignal(self.session.run_opened):
+        with self.qtbot.waitSignal(self.session.shown.run_opened):
             self.session.open_run(folder)
-        return self.session.run.history
+        return self.session.shown.run.history
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, 
     watcher.qtbot.waitUntil(lambda: len(history.epochs) == 2 and len(history.checkpoints) == 1)
     assert history.best_checkpoint == tmp_path / "out/checkpoints/epoch=01.ckpt"
     finish(run)
-    watcher.qtbot.waitUntil(lambda: not watcher.session.follows)
-    assert (history.status, watcher.session.run.info.status) == ("finished", "finished")
+    watcher.qtbot.waitUntil(lambda: not watcher.session.shown.follows)
+    assert (history.status, watcher.session.shown.run.info.status) == ("finished", "finished")
     assert sum(isinstance(event, PreviewReady) for event in watcher.events) == 1
     assert sum(isinstance(event, RunFinished) for event in watcher.events) == 1
 
@@ -83,7 +83,7 @@ def test_stop_and_cancel_reach_the_process_that_trains(watcher, run, tmp_path, m
 def test_a_run_that_dies_is_told_as_interrupted(watcher, run, tmp_path):
     history = watcher.open(tmp_path / "out")
     run.update(process=dataclasses.replace(run.info.process, started="long ago"))
-    watcher.qtbot.waitUntil(lambda: not watcher.session.follows)
+    watcher.qtbot.waitUntil(lambda: not watcher.session.shown.follows)
     assert history.status == Status.INTERRUPTED
     assert watcher.messages[-1][0] == "error"
     assert "ended without a word" in watcher.messages[-1][1]
@@ -96,7 +96,7 @@ def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_p
     watcher.events.clear()
     run.record(StageChanged("validating", 1))
     watcher.qtbot.wait(1200)  # longer than two looks
-    assert (watcher.events, history.status, watcher.session.follows) == ([], "finished", False)
+    assert (watcher.events, history.status, watcher.session.shown.follows) == ([], "finished", False)
     assert watcher.session.why_idle() == "Nothing is running."
 
 
@@ -117,7 +117,7 @@ def test_a_run_is_followed_on_while_another_one_waits_for_its_job(watcher, run, 
     os.waitpid(job.process.pid, 0)
     watcher.qtbot.waitUntil(lambda: watcher.messages[-1][0] == "error")
     assert f"Job {job.id} has ended before its run began" in watcher.messages[-1][1].capitalize()
-    assert (watcher.session.follows, history.at_work) == (True, True)
+    assert (watcher.session.shown.follows, history.at_work) == (True, True)
 
 
 def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_path, tmp_path, monkeypatch):
@@ -134,9 +134,9 @@ def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_pa
     try:
         assert "--devices 2" in (tmp_path / "out/job/ptycho.sh").read_text()
         assert not session.busy
-        with watcher.qtbot.waitSignal(session.run_opened):
+        with watcher.qtbot.waitSignal(session.shown.run_opened):
             start(tmp_path / "out")
-        assert session.follows
+        assert session.shown.follows
         assert ("info", f"Job {job.id} is RUNNING.") in watcher.messages
     finally:
         os.killpg(job.process.pid, 9)

@@ -28,23 +28,23 @@ def run_to_the_end(window, qtbot, folder, **settings):
 def test_a_scan_that_is_opened_shows_its_data_and_the_run_of_another_one_is_named_as_such(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=1)
     qtbot.waitUntil(with_scan.panels.object.isVisible)
-    assert with_scan.panels.shown.text() == "Open scan: scan.npz   Run shown: run"
+    assert with_scan.panels.shown.text() == "Scan: scan.npz   Run: run"
     with_scan.open_path(Path(shutil.copy(with_scan.session.loader.source.path, tmp_path / "other.npz")))
     qtbot.waitUntil(with_scan.panels.data.isVisible)
-    assert with_scan.panels.shown.text() == "Open scan: other.npz   Run shown: run, of scan.npz"
+    assert with_scan.panels.shown.text() == "Scan: other.npz   Run: run, of scan.npz"
 
 
 def test_a_run_ends_with_curves_checkpoints_object_and_exports_within_a_click(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", engine="pinn")
-    assert with_scan.session.run.history.best_checkpoint == read_run(tmp_path / "run").best_checkpoint
+    assert with_scan.session.shown.run.history.best_checkpoint == read_run(tmp_path / "run").best_checkpoint
     for name in ("export_checkpoint", "export_reconstruction", "reconstruct"):
         assert with_scan.commands[name].isEnabled(), name
     assert "Finished" in with_scan.panels.run_bar.state
-    assert with_scan.windowTitle() == "Open scan: scan.npz; Run shown: run"
+    assert with_scan.windowTitle() == "Scan: scan.npz; Run: run"
     qtbot.waitUntil(lambda: "free misfit" in with_scan.panels.object.title.text())
     # The picture ended as that of the command, and can do without.
-    assert any("polished by the direct engine" in said for said in with_scan.session.reconstruction.history)
-    with qtbot.waitSignal(with_scan.session.reconstructed) as made:
+    assert any("polished by the direct engine" in said for said in with_scan.session.shown.reconstruction.history)
+    with qtbot.waitSignal(with_scan.session.shown.reconstructed) as made:
         with_scan.commands["unpolished"].trigger()
     assert not any("polished" in said for said in made.args[0].reconstruction.history)
     qtbot.waitUntil(lambda: not with_scan.session.busy)
@@ -55,7 +55,7 @@ def test_the_next_run_is_proposed_another_folder(with_scan, qtbot, tmp_path):
     with_scan.session.draft.load(DIRECT)
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["start"].trigger()
-    assert with_scan.session.run.folder == first
+    assert with_scan.session.shown.run.folder == first
     assert not with_scan.commands["unpolished"].isEnabled()
     assert "not polished anyway" in with_scan.commands["unpolished"].toolTip()
     qtbot.waitUntil(lambda: with_scan.panels.training.output_folder not in (None, first))
@@ -74,12 +74,12 @@ def test_no_other_run_is_proposed_the_folder_of_one_that_was_submitted(with_scan
 def test_a_run_whose_epochs_are_all_done_says_how_to_go_on_and_a_refusal_leaves_its_picture(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run")
     assert "raise Epochs in Training" in with_scan.commands["resume"].toolTip()
-    shown = with_scan.session.reconstruction
+    shown = with_scan.session.shown.reconstruction
     with_scan.session.draft.load({**DIRECT, "max_epochs": 5, "learning_rate": 0.5})
     with qtbot.waitSignal(with_scan.session.idle):
         with_scan.commands["resume"].trigger()
     assert "Learning rate cannot change" in with_scan.panels.message_bar.text
-    assert with_scan.session.reconstruction is shown
+    assert with_scan.session.shown.reconstruction is shown
     qtbot.waitUntil(lambda: with_scan.panels.run_bar.state.startswith("Finished"))
     with_scan.session.draft.load({**DIRECT, "max_epochs": 5})
     with qtbot.waitSignal(with_scan.session.idle):
@@ -135,7 +135,9 @@ def test_closing_in_the_middle_stops_in_good_order_saves_and_then_closes(with_sc
     with_scan.panels.training.output_folder = tmp_path / "run"
     with_scan.session.draft.load(LONG)
     saved = []
-    with_scan.session.heard.connect(lambda events: saved.extend(e for e in events if isinstance(e, CheckpointSaved)))
+    with_scan.session.shown.heard.connect(
+        lambda events: saved.extend(e for e in events if isinstance(e, CheckpointSaved))
+    )
     qtbot.waitUntil(lambda: with_scan.commands["start"].isEnabled())
     with_scan.commands["start"].trigger()
     qtbot.waitUntil(lambda: bool(saved))
@@ -169,7 +171,7 @@ def test_what_is_queued_runs_with_the_settings_it_was_queued_with(with_scan, qtb
 
 def test_the_demo_scan_is_simulated_opened_and_trained_on(window, qtbot, tmp_path):
     shown = []
-    window.session.run_shown.connect(shown.append)
+    window.session.shown.run_shown.connect(shown.append)
     window.run_demo(tmp_path / "demo")
     qtbot.waitUntil(lambda: bool(shown))
     assert window.session.draft.value("preset") == "quick"
@@ -183,7 +185,7 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     ]
     monkeypatch.setattr("ptycho_core.engines.training.check_refinement", lambda *arguments: found)
     run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=12)
-    assert with_scan.session.reconstruction is not None
+    assert with_scan.session.shown.reconstruction is not None
     assert with_scan.panels.message_bar.text == ""
     bar = with_scan.panels.object.verdict
     qtbot.waitUntil(lambda: "refined positions would explain the patterns better" in bar.text)
@@ -192,8 +194,8 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
     with qtbot.waitSignal(with_scan.session.idle):
         bar.buttons[0].click()
     assert with_scan.session.draft.value("positions") == "refine"
-    assert with_scan.session.run.history.config.positions == "refine"
-    assert with_scan.session.run.history.config.max_epochs == 12
+    assert with_scan.session.shown.run.history.config.positions == "refine"
+    assert with_scan.session.shown.run.history.config.max_epochs == 12
 
 
 def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(with_scan, qtbot, tmp_path, monkeypatch):
@@ -209,6 +211,6 @@ def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(w
 
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
     run_to_the_end(with_scan, qtbot, tmp_path / "run", enable_checkpointing=False)
-    assert with_scan.session.reconstruction is None
+    assert with_scan.session.shown.reconstruction is None
     assert with_scan.panels.message_bar.text.startswith("Warning: ")
     assert "there is no picture, as no checkpoint was kept" in with_scan.panels.message_bar.text

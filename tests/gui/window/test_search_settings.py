@@ -44,8 +44,8 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
     dialog.grab().save(str(tmp_path / "search.png"))
 
     # The trial that was made last is the run that is shown: its picture can be made, and it can go on.
-    qtbot.waitUntil(lambda: window.session.run.info is not None)
-    assert window.session.run.info.folder == tmp_path / "scan-search" / "trial-002"
-    with qtbot.waitSignal(window.session.reconstructed, timeout=300_000):
+    qtbot.waitUntil(lambda: window.session.shown.run.info is not None)
+    assert window.session.shown.run.info.folder == tmp_path / "scan-search" / "trial-002"
+    with qtbot.waitSignal(window.session.shown.reconstructed, timeout=300_000):
         window.commands["reconstruct"].trigger()
     qtbot.waitUntil(lambda: not window.session.busy)

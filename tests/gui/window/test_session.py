@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import PtychoError
-from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, RunFinished, StageChanged
+from ptycho_core.base.events import CheckpointSaved, EpochDone, PreviewReady, RunFinished, Stage, StageChanged
 from ptycho_core.engines.models.pinn import PinnModel
 from ptycho_core.formats.writers.exports import write_scan
+from ptycho_core.runs.previews import read_previews
 from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
@@ -31,9 +32,9 @@ class Driven:
         self.qtbot, self.folder = qtbot, folder
         self.session = Session()
         self.events, self.messages, self.shown = [], [], []
-        self.session.heard.connect(self.events.extend)
+        self.session.shown.heard.connect(self.events.extend)
         self.session.message.connect(lambda severity, text: self.messages.append((severity, text)))
-        self.session.run_shown.connect(self.shown.append)
+        self.session.shown.run_shown.connect(self.shown.append)
 
     def open(self, path):
         with self.qtbot.waitSignal(self.session.loader.opened):
@@ -69,14 +70,14 @@ def driven(qtbot, tmp_path, scan_path):
 
 def test_a_run_finishes_and_its_best_checkpoint_is_reconstructed_at_once(driven):
     made = []
-    driven.session.reconstructed.connect(made.append)
+    driven.session.shown.reconstructed.connect(made.append)
     driven.until_idle(lambda: driven.begin(engine="pinn"))
     assert driven.ends() == [("finished", "all 3 epochs are done")]
     assert driven.status() == "finished"
     assert sum(isinstance(event, EpochDone) for event in driven.events) == 3
     (reconstructed,) = made
-    assert reconstructed.checkpoint == driven.session.run.history.best_checkpoint
-    assert driven.session.reconstruction is reconstructed.reconstruction
+    assert reconstructed.checkpoint == driven.session.shown.run.history.best_checkpoint
+    assert driven.session.shown.reconstruction is reconstructed.reconstruction
     assert (driven.folder / "run/reconstruction/product.h5").is_file()
 
 
@@ -87,11 +88,14 @@ def test_the_record_names_the_command_that_does_the_same(driven, scan_path):
     assert "--max_epochs 3" in command
 
 
-def test_previews_reach_the_window(driven):
+def test_previews_reach_the_window_and_are_kept_to_the_last_of_the_final_pass(driven):
     driven.until_idle(lambda: driven.begin(preview_seconds=0.001))
     previews = [event for event in driven.events if isinstance(event, PreviewReady)]
     assert previews
     assert previews[0].object.ndim == 2
+    stages = [each.stage for each in read_previews(driven.folder / "run")]
+    assert Stage.TRAINING in stages
+    assert stages[-1] == Stage.FINAL_PASS
 
 
 def test_a_stop_keeps_what_there_is(driven):
@@ -113,7 +117,7 @@ def test_a_cancel_during_validation_ends_the_run_at_once(driven):
         if any(isinstance(event, StageChanged) and event.stage == "validating" for event in events):
             driven.session.cancel()
 
-    driven.session.heard.connect(cancel)
+    driven.session.shown.heard.connect(cancel)
     driven.until_idle(lambda: driven.begin(**LONG))
     assert driven.ends() == [("cancelled", "cancelled by the operator")]
     assert driven.status() == "cancelled"
@@ -129,7 +133,7 @@ def test_a_stopped_run_is_resumed_to_its_end(driven):
     driven.until_idle(driven.session.resume)
     assert driven.ends() == [("finished", f"all {done + 2} epochs are done")]
     assert [event.epoch for event in driven.events if isinstance(event, EpochDone)] == [done, done + 1]
-    assert len(driven.session.run.history.epochs) == done + 2
+    assert len(driven.session.shown.run.history.epochs) == done + 2
 
 
 def stopped_run(driven, name="run"):
@@ -143,7 +147,7 @@ def test_a_run_that_cannot_be_opened_to_be_resumed_leaves_the_next_one_that_is_o
     stopped = stopped_run(driven)
     driven.session.resume_run(driven.folder / "gone")
     driven.qtbot.waitUntil(lambda: bool(driven.messages) and driven.messages[-1][0] == "error")
-    with driven.qtbot.waitSignal(driven.session.run_opened):
+    with driven.qtbot.waitSignal(driven.session.shown.run_opened):
         driven.session.open_run(stopped)
     assert driven.session.why_not_resume() is None
     assert not driven.session.busy
@@ -158,7 +162,7 @@ def test_a_run_that_was_to_be_resumed_while_another_one_trained_is_only_opened_a
     assert driven.messages[-1] == ("warning", "Another run can be opened when nothing runs any more.")
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
-    with driven.qtbot.waitSignal(driven.session.run_opened):
+    with driven.qtbot.waitSignal(driven.session.shown.run_opened):
         driven.session.open_run(stopped)
     assert not driven.session.busy
 
@@ -169,12 +173,12 @@ def test_a_run_of_the_list_is_opened_and_goes_on(driven):
     driven.session.resume_run(stopped)
     driven.wait_for(EpochDone)
     driven.until_idle(driven.session.stop)
-    assert driven.session.run.folder == stopped
+    assert driven.session.shown.run.folder == stopped
 
 
 def test_a_run_that_was_opened_to_be_resumed_and_cannot_go_on_says_why(driven):
     driven.until_idle(driven.begin)
-    with driven.qtbot.waitSignal(driven.session.run_opened):
+    with driven.qtbot.waitSignal(driven.session.shown.run_opened):
         driven.session.resume_run(driven.folder / "run")
     assert driven.messages[-1][0] == "warning"
     assert driven.messages[-1][1].startswith("All 3 epochs are done")
@@ -185,7 +189,7 @@ def test_a_resumption_that_is_refused_says_why_and_changes_nothing(driven):
     driven.session.draft.set("learning_rate", 0.5)
     driven.session.draft.set("max_epochs", 5)
     driven.until_idle(driven.session.resume)
-    driven.qtbot.waitUntil(lambda: driven.session.run.history.status == "finished")
+    driven.qtbot.waitUntil(lambda: driven.session.shown.run.history.status == "finished")
     assert "learning_rate cannot change when a run is resumed" in driven.messages[-1][1]
     assert driven.status() == "finished"
 
@@ -200,7 +204,7 @@ def test_a_loss_that_is_not_a_number_fails_with_what_to_try_and_the_next_run_wor
         patched.setattr(PinnModel, "training_step", diverging)
         driven.until_idle(lambda: driven.begin(engine="pinn"))
     assert driven.status() == "failed"
-    assert driven.session.run.history.status == "failed"
+    assert driven.session.shown.run.history.status == "failed"
     (message,) = driven.messages
     assert message[0] == "error"
     assert "try a smaller learning rate" in message[1]
@@ -258,13 +262,13 @@ def test_a_stop_lets_the_rest_of_the_queue_wait_also_when_a_run_is_begun_by_hand
 def test_a_run_is_shown_from_its_directory_alone(driven, scan_path):
     driven.until_idle(driven.begin)
     fresh, opened = Session(), []
-    fresh.run_opened.connect(opened.append)
-    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.opened]):
+    fresh.shown.run_opened.connect(opened.append)
+    with driven.qtbot.waitSignals([fresh.shown.run_opened, fresh.loader.opened]):
         fresh.open_run(driven.folder / "run")
     assert fresh.loader.source.path == scan_path
     assert fresh.draft.value("max_epochs") == 3
-    np.testing.assert_array_equal(fresh.reconstruction.object, driven.session.reconstruction.object)
-    mine, theirs = fresh.run.history.epochs, driven.session.run.history.epochs
+    np.testing.assert_array_equal(fresh.shown.reconstruction.object, driven.session.shown.reconstruction.object)
+    mine, theirs = fresh.shown.run.history.epochs, driven.session.shown.run.history.epochs
     np.testing.assert_allclose(mine["poisson_val_loss"], theirs["poisson_val_loss"])
     assert opened[0].free_misfit
     fresh.shut_down()
@@ -275,15 +279,15 @@ def test_an_opened_run_whose_scan_is_gone_says_so_and_still_shows(driven, tmp_pa
     driven.open(elsewhere).until_idle(driven.begin)
     elsewhere.unlink()
     fresh = Session()
-    with driven.qtbot.waitSignals([fresh.run_opened, fresh.loader.failed]):
+    with driven.qtbot.waitSignals([fresh.shown.run_opened, fresh.loader.failed]):
         fresh.open_run(driven.folder / "run")
-    assert fresh.run.info.status == "finished"
+    assert fresh.shown.run.info.status == "finished"
     fresh.shut_down()
 
 
 def test_two_checkpoints_are_compared(driven):
     driven.until_idle(driven.begin)
-    first, second = (Path(saved.path) for saved in driven.session.run.history.checkpoints[:2])
+    first, second = (Path(saved.path) for saved in driven.session.shown.run.history.checkpoints[:2])
     with driven.qtbot.waitSignal(driven.session.compared) as told:
         driven.session.compare(first, second)
     (_, one), (_, other) = told.args

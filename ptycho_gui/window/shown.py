@@ -1,0 +1,185 @@
+"""`Shown`: the run that the window shows, and the picture, whether these go on here, elsewhere, or no more."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from ptycho_core.base.events import Status
+from ptycho_core.base.verdict import verdict_in
+from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.record import RunInfo, read_run
+from ptycho_core.runs.recorded_scan import open_recorded
+from ptycho_core.scan.reconstruction import Reconstruction
+from ptycho_core.scan.scan import Scan
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.result.jobs.reconstruct import Reconstructed
+from ptycho_gui.runs.jobs.runs import OpenedRun
+from ptycho_gui.window.elsewhere import Elsewhere
+
+IN_ORDER = (Status.FINISHED, Status.STOPPED)
+"""How a run ends that leaves a picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownRun:
+    """Where a run is, of which scan, its numbers, and its record once that was read."""
+
+    folder: Path
+    scan: Path | None
+    history: RunHistory
+    info: RunInfo | None = None
+
+
+def shortcomings(info: RunInfo) -> list[str]:
+    """Return what an operator has to know of a run that has ended, beside the reason why it did."""
+    missing = info.why_no_picture if info.status in IN_ORDER else ""
+    return [*([f"there is no picture, as {missing}"] if missing else []), *info.rollbacks]
+
+
+class Shown(QObject):
+    """One run and one picture, which need not be of that run.
+
+    Parameters
+    ----------
+    elsewhere
+        Follows the run where another process trains it.
+    parent
+        Owner.
+    """
+
+    run_shown = Signal(object)
+    """`ShownRun`: another run, or the same from the beginning."""
+    run_opened = Signal(object)
+    """`OpenedRun`: after ``run_shown``, where it was read from its directory."""
+    heard = Signal(object)
+    """Events of the run, in their order; none where something else of it is other than before."""
+    reconstructed = Signal(object)
+    """`Reconstructed`: another picture."""
+    recorded = Signal()
+    """The run or its results on the disk are other than before."""
+    message = Signal(str, str)
+    """Severity and sentence for the operator."""
+
+    def __init__(self, elsewhere: Elsewhere, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.run: ShownRun | None = None
+        self.reconstruction: Reconstruction | None = None
+        self.label = ""
+        """What the picture was made with, in words; empty where that is not known."""
+        self.folder: Path | None = None
+        """Of the run, or of the picture where that is of none."""
+        self.applied: ScanSource | None = None
+        """The scan of the picture, where that is of no run."""
+        self._scan: Scan | None = None  # of the run, where it is at hand
+        self._elsewhere = elsewhere
+        elsewhere.heard.connect(self._hear_elsewhere)
+        elsewhere.ended.connect(self._end_elsewhere)
+        elsewhere.lost.connect(self._lose_sight)
+
+    @property
+    def name(self) -> str:
+        """What is shown, in words."""
+        folder = self.folder.name if self.folder else ""
+        return f"{folder}: {self.label}" if self.label else folder
+
+    @property
+    def follows(self) -> bool:
+        """Whether the run goes on in another process."""
+        return self.run is not None and self.run.history is self._elsewhere.history
+
+    def begin(self, run: ShownRun, scan: Scan | None = None) -> None:
+        """Show a run that begins here, or goes on, and keep its scan at hand."""
+        self._elsewhere.follow(None, None)
+        self.run, self._scan, self.applied, self.folder = run, scan, None, run.folder
+        if run.info is None:
+            self.reconstruction = None
+        self.run_shown.emit(run)
+
+    def open(self, opened: OpenedRun) -> None:
+        """Show a run as its directory tells of it, and hear of it if another process trains it."""
+        info = opened.info
+        history = opened.heard or RunHistory.from_run(info, opened.columns)
+        history.verdict = opened.verdict
+        self.run = ShownRun(info.folder, info.scan.path, history, info)
+        self.reconstruction, self.label, self.folder = opened.reconstruction, "", info.folder
+        self.applied = self._scan = None
+        self.run_shown.emit(self.run)
+        self.run_opened.emit(opened)
+        self._elsewhere.follow(opened.follower, opened.heard)
+        if opened.preview is not None:
+            self.heard.emit((opened.preview,))
+
+    def hear(self, events: tuple[Any, ...]) -> None:
+        """Add up and tell what a run says as it goes on."""
+        if self.run is not None and events:
+            for event in events:
+                self.run.history.hear(event)
+            self.heard.emit(events)
+
+    def end(self, status: Status, reason: str) -> None:
+        """Note the end of the run, of which no event has told if it had not begun."""
+        if self.run is not None:
+            self.run.history.end(status, reason)
+            self.heard.emit(())
+
+    def take_record(self, info: RunInfo, ended: bool = True) -> None:
+        """Take what a record says, if it is that of the run; of one that has not ended it changes no numbers."""
+        if self.run is None or self.run.folder != info.folder:
+            return
+        if ended:
+            self.run.history.end(info.status, info.reason)
+            self.run.history.checkpoints = info.checkpoints
+        self.run = dataclasses.replace(self.run, info=info)
+        self.heard.emit(())
+
+    def take_picture(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
+        """Show a picture that was made of the run, or of a scan by a checkpoint of another."""
+        self.reconstruction, self.folder, self.applied = made.reconstruction, made.folder, applied
+        metrics = made.reconstruction.metrics
+        polished = f", polished for {metrics['polish_epochs']} epochs" if metrics["polish_epochs"] else ""
+        name = self.run.history.name_of(made.checkpoint) if self.run else made.checkpoint.name
+        self.label = f"{name}{polished}"
+        if self.run is not None and applied is None:
+            self.run.history.verdict = verdict_in(metrics)
+            self.heard.emit(())
+        self.reconstructed.emit(made)
+        self.recorded.emit()
+
+    def reader(self, run: ShownRun) -> Callable[[], Scan]:
+        """Return how to come by the scan of the run that is shown."""
+        scan = self._scan
+        return lambda: scan or open_recorded(read_run(run.folder).scan)
+
+    def source_of_picture(self) -> ScanSource | None:
+        """Return of which scan the picture is, if that is known."""
+        record = self.run.info.scan if self.run and self.run.info else None
+        return self.applied or (record.source if record and record.path else None)
+
+    @Slot(object)
+    def _hear_elsewhere(self, events: tuple[Any, ...]) -> None:
+        if self.follows:
+            self.hear(events)
+
+    @Slot(object)
+    def _end_elsewhere(self, info: RunInfo) -> None:
+        if self.run is None or not self.follows:
+            return
+        self._elsewhere.history = None
+        self.run = dataclasses.replace(self.run, folder=info.folder)  # a later run may have taken the first
+        self.take_record(info)
+        self.recorded.emit()
+        if info.status in (Status.FAILED, Status.INTERRUPTED):
+            self.message.emit("error", f"{info.folder.name} is {info.status}: {info.reason}.")
+
+    @Slot(str)
+    def _lose_sight(self, sentence: str) -> None:
+        if self.follows:
+            self._elsewhere.history = None
+            self.end(Status.INTERRUPTED, sentence)
+        self.message.emit("error", sentence)
