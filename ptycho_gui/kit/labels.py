@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from ptycho_core.base.config import KNOBS
 
@@ -73,8 +72,6 @@ ANSWERS = {
     "object_pixel_m": "Object pixel",
 }
 """What forms call the answers to what a file leaves open."""
-MENU_LETTERS = "efhrv"
-"""Of the menus, which are there always: no panel has one of them."""
 
 
 def label_of(name: str) -> str:
@@ -92,24 +89,3 @@ _FIELDS = re.compile(rf"\b({'|'.join(name for name in (*KNOBS, *ANSWERS) if '_' 
 def worded(sentence: str) -> str:
     """Return a sentence of the core, in which fields have their own names, as the window says it: by their labels."""
     return _FIELDS.sub(lambda found: _named(found[0]), sentence)
-
-
-def mnemonics(labels: Iterable[str], taken: str = "") -> list[str]:
-    """Return labels with an & before the first letter that neither another one nor a menu has, where one is left.
-
-    Parameters
-    ----------
-    labels
-        In the order of their right to a letter.
-    taken
-        Letters that others have already, in lower case.
-    """
-    used, marked = {*MENU_LETTERS, *taken}, []
-    for label in labels:
-        places = [i for i, letter in enumerate(label) if letter.isascii() and letter.isalnum()]
-        place = next((i for i in places if label[i].lower() not in used), None)
-        if place is not None:
-            used.add(label[place].lower())
-            label = f"{label[:place]}&{label[place:]}"
-        marked.append(label)
-    return marked

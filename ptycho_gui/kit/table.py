@@ -106,7 +106,7 @@ class TableActions(QToolBar):
         Parameters
         ----------
         text
-            With its mnemonic.
+            With its mnemonic, of which the context menu alone makes use.
         picture
             Name of an icon.
         tip
@@ -119,7 +119,6 @@ class TableActions(QToolBar):
             Says, at each `follow`, why it cannot be chosen.
         """
         action = QAction(icon(picture), text, self._panel)
-        action.setIconText(text)  # buttons would lose the mnemonic otherwise
         if key:
             action.setShortcut(QKeySequence(key))
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)

@@ -61,14 +61,14 @@ class LogPanel(QWidget):
         self.words.setToolTip("Show only the messages that contain these words")
         self.words.setAccessibleName("Words to find in the log")
         self.words.textChanged.connect(self._filter)
-        self.copy_button = QPushButton(icon("copy"), "Copy for a &bug report")
+        self.copy_button = QPushButton(icon("copy"), "Copy for a bug report")
         self.copy_button.setToolTip("Copy the whole log, the versions, the settings and the run's folder")
         self.copy_button.clicked.connect(self.copy_report)
         self._said = QLabel()
         self.view = self._make_view()
 
         row = QHBoxLayout()
-        for text, field in (("&Show", self.level), ("Fin&d", self.words)):
+        for text, field in (("Show", self.level), ("Find", self.words)):
             label = QLabel(text)
             label.setBuddy(field)
             row.addWidget(label)

@@ -149,7 +149,7 @@ class MappingDialog(QDialog):
         self.saved.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         label = QLabel("Be&gin with:")
         label.setBuddy(self.saved)
-        self.load = QPushButton("Lo&ad...")
+        self.load = QPushButton("Lo&ad…")
         self.load.setToolTip("Read a mapping from a JSON file")
         self.load.setAutoDefault(False)
         self.load.clicked.connect(self._load)
@@ -198,7 +198,7 @@ class MappingDialog(QDialog):
         self.name.setToolTip("Under this name the mapping is offered for files of the same layout")
         label = QLabel("Name &to save it under:")
         label.setBuddy(self.name)
-        self.save, self.export = QPushButton("&Save"), QPushButton("Export as &JSON...")
+        self.save, self.export = QPushButton("&Save"), QPushButton("Export as &JSON…")
         self.save.setToolTip("Save the mapping under this name")
         self.export.setToolTip("Write the mapping to a file, for the command line and for others")
         for button in (self.save, self.export):

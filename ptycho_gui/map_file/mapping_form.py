@@ -164,7 +164,7 @@ class MappingForm(QScrollArea):
     def _position_rows(self) -> list[tuple[str, QWidget]]:
         self._file = QElidingLabel(_NO_FILE)
         self._file.setElideMode(Qt.TextElideMode.ElideMiddle)
-        choose, self._drop = QPushButton("Another &file..."), QToolButton()
+        choose, self._drop = QPushButton("Another &file…"), QToolButton()
         self._drop.setText("×")
         choose.setToolTip("Take the positions from a file of their own: CSV, TXT, MDA, HDF5 or NPZ")
         choose.setAutoDefault(False)
@@ -179,7 +179,7 @@ class MappingForm(QScrollArea):
         row.addWidget(self._file, 1)
         row.addWidget(choose)
         row.addWidget(self._drop)
-        self.raster, self.snake = QLineEdit(placeholderText="as the patterns' axes say"), QCheckBox("&Snake")
+        self.raster, self.snake = QLineEdit(placeholderText="as the patterns' axes say"), QCheckBox("Sna&ke")
         self.raster.setAccessibleName("Lines and columns of a raster")
         self.raster.setToolTip(
             f"Lines x columns, as 6 x 9, or only the columns: where y is {LINE} and x is {COLUMN}, a raster is told by "
@@ -194,7 +194,7 @@ class MappingForm(QScrollArea):
         row.addWidget(self.raster, 1)
         row.addWidget(self.snake)
         raster.setFocusProxy(self.raster)
-        axes = [("&y (vertical)", self.coordinates["y"]), ("x (&horizontal)", self.coordinates["x"])]
+        axes = [("&y (vertical)", self.coordinates["y"]), ("x (hori&zontal)", self.coordinates["x"])]
         return [("From", where), *axes, ("Raste&r", raster)]
 
     def _pairing_rows(self) -> list[tuple[str, QWidget]]:
@@ -208,7 +208,7 @@ class MappingForm(QScrollArea):
         row.addWidget(self.invert)
         mask.setFocusProxy(self.keys["mask"])
         labels = ("&Energy", "&Distance", "Detector p&ixel", "Object pixe&l")
-        return [("P&robe", self.keys["probe"]), ("&Mask", mask), *zip(labels, self.quantities.values(), strict=True)]
+        return [("Pr&obe", self.keys["probe"]), ("&Mask", mask), *zip(labels, self.quantities.values(), strict=True)]
 
     @staticmethod
     def _section(rows: QFormLayout, title: str, fields: list[tuple[str, QWidget]]) -> QLabel:

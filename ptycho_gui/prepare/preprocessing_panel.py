@@ -138,7 +138,7 @@ class PreprocessingPanel(QWidget):
         parts.addWidget(self.list)
         parts.addWidget(scroll)
         parts.setStretchFactor(1, 1)
-        self.orientation_button = QPushButton(icon("orientation"), "Try all &orientations…")
+        self.orientation_button = QPushButton(icon("orientation"), "Try all orientations…")
         self.orientation_button.setToolTip("Try the eight ways to turn the patterns on a part of the scan")
         self.apply_button = QPushButton(icon("ok"), "Appl&y steps")
         self.apply_button.setToolTip("Load the scan with these steps, for training and all else")

@@ -11,11 +11,7 @@ from ptycho_core.base.errors import Problem
 from ptycho_gui.kit.forms.knob_field import KnobField
 from ptycho_gui.kit.forms.problem_note import ProblemNote
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.labels import label_of, mnemonics
 from ptycho_gui.prepare.step_entry import StepEntry, title
-
-_TAKEN = "abmoy"
-"""Letters that the panel around the form uses."""
 
 
 class StepForm(QWidget):
@@ -35,7 +31,7 @@ class StepForm(QWidget):
         self.problem = ProblemNote()
         self._form = QFormLayout()
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._browse = QPushButton("&Browse…", self)
+        self._browse = QPushButton("Browse…", self)
         self._browse.setIcon(icon("open"))
         self._browse.setToolTip("Choose the file")
         self._browse.clicked.connect(self.choose_file)
@@ -92,9 +88,8 @@ class StepForm(QWidget):
         self.show_result("", "")
         knobs = entry.kind.knobs() if entry else {}
         defaults = {field.name: field.default for field in dataclasses.fields(entry.kind)} if entry else {}
-        for (name, knob), label in zip(knobs.items(), mnemonics(map(label_of, knobs), _TAKEN), strict=True):
+        for name, knob in knobs.items():
             field = self.fields[name] = KnobField(name, knob)
-            field.set_label(label)
             if defaults[name] is not dataclasses.MISSING:
                 field.set_default(defaults[name])
             field.value_changed.connect(self._hear)

@@ -96,7 +96,7 @@ class StepListView(QWidget):
             button.setDefaultAction(action)
             button.setAccessibleName(action.text())
             row.addWidget(button)
-        row.addWidget(_menu_button("&More", "Load and save steps, copy them for the command line", self.menu))
+        row.addWidget(_menu_button("More", "Load and save steps, copy them for the command line", self.menu))
         return row
 
     def _action(self, picture: str, text: str, keys: str, do: Callable[[], object]) -> QAction:

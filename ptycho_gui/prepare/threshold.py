@@ -49,7 +49,7 @@ class Threshold(QWidget):
         self.accept_button.setToolTip("Add the step that masks them")
         self.accept_button.clicked.connect(self.accepted)
         row = QHBoxLayout()
-        for text, box in (("Belo&w", self.low), ("Ab&ove", self.high)):
+        for text, box in (("Below", self.low), ("Above", self.high)):
             label = QLabel(text)
             label.setBuddy(box)
             row.addWidget(label)

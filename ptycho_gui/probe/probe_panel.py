@@ -78,7 +78,7 @@ class ProbePanel(QWidget):
         self.of.setToolTip("The probe of the open scan, or of the result that is shown under Object")
         self.of.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.of.currentIndexChanged.connect(self._choose)
-        label = QLabel("Probe o&f:")
+        label = QLabel("Probe of:")
         label.setBuddy(self.of)
         top = QHBoxLayout()
         top.addWidget(label)
@@ -160,7 +160,7 @@ class ProbePanel(QWidget):
         self._beam.setVisible(far)
         self._allow()
         self._following.cancel()
-        self.sentence.setText("Following the beam ..." if far else _SHADOW)
+        self.sentence.setText("Following the beam…" if far else _SHADOW)
         if far:
             self._following.start(caustic_job(subject.probe, units))
 
@@ -222,7 +222,7 @@ class ProbePanel(QWidget):
         self.slider.valueChanged.connect(self._go_to_step)
         self.place = QLabel()
         self.place.setAccessibleName("Where the plane is")
-        self.at_sample, self.in_focus = QPushButton("At the sam&ple"), QPushButton("In foc&us")
+        self.at_sample, self.in_focus = QPushButton("At the sample"), QPushButton("In focus")
         self.at_sample.setToolTip("Show the probe as it is on the sample")
         self.in_focus.setToolTip("Show the probe in the middle between its foci along y and x")
         self.at_sample.clicked.connect(lambda: self._go_to(0.0))

@@ -67,7 +67,7 @@ class RunsPanel(QWidget):
         self.all.setToolTip("List the trials of searches and earlier versions of runs, too")
         self.all.toggled.connect(self._fill)
         self.all.hide()
-        self.field = PathField("folder", "Folder whose runs are listed", "&Choose…")
+        self.field = PathField("folder", "Folder whose runs are listed", "Choose…")
         self.field.path_entered.connect(self._choose)
         self.picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self.picture.setAccessibleName("Phase of the selected run's reconstruction")
@@ -140,7 +140,7 @@ class RunsPanel(QWidget):
         self.reread = add("Refre&sh", "refresh", "Look into the folder again", self.refresh, "F5")
 
     def _lay_out(self) -> None:
-        label, find = QLabel("Fol&der:"), QLabel("F&ind:")
+        label, find = QLabel("Folder:"), QLabel("Find:")
         label.setBuddy(self.field.line)
         find.setBuddy(self.search)
         where = QHBoxLayout()
@@ -240,7 +240,7 @@ class RunsPanel(QWidget):
     def _show(self, found: RunList) -> None:
         self._list = found
         parts = sum(run.kind != Kind.RUN for run in found.runs)
-        self.all.setText(f"Show &all ({parts} more)")
+        self.all.setText(f"Show all ({parts} more)")
         self.all.setVisible(parts > 0)
         self._fill()
 
@@ -321,7 +321,6 @@ class RunsPanel(QWidget):
         whole = self._whole()
         removes = bool(whole) and all(info.folder in self._overlaid for info in whole)
         self.overlay.setText("Remove over&lay" if removes else "Over&lay")
-        self.overlay.setIconText(self.overlay.text())
         self._show_picture(self._runs())
 
     def _show_picture(self, runs: list[ListedRun]) -> None:

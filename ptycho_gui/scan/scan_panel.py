@@ -122,7 +122,7 @@ class ScanPanel(QWidget):
             "What it is, is told from its content."
         )
         text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        button = self._open_button("&Open a scan…")
+        button = self._open_button("Open a scan…")
         column = QVBoxLayout(page)
         column.addStretch(1)
         column.addWidget(heading)

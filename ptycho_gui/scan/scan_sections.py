@@ -23,12 +23,9 @@ from ptycho_core.scan.settings import SETTINGS, Assumption
 from ptycho_gui.kit.forms.fold import Fold
 from ptycho_gui.kit.forms.text import wrapped
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.labels import ANSWERS, mnemonics
+from ptycho_gui.kit.labels import ANSWERS
 from ptycho_gui.kit.words import begun
 from ptycho_gui.scan.setting_field import SettingField
-
-_TAKEN = "octy"
-"""Mnemonics of the panel outside of what was assumed."""
 
 
 class Summary(QWidget):
@@ -76,13 +73,12 @@ class Assumed(QGroupBox):
         while self._rows.rowCount():
             self._rows.removeRow(0)
         asked = _asked(scan)
-        labels = mnemonics([ANSWERS[one.key] for one in asked], _TAKEN)
         for place, one in enumerate(asked):
             field = SettingField(one, one.key in scan.source.settings)
             field.chosen.connect(self.chosen)
             field.withdrawn.connect(self.withdrawn)
             self._fields.append(field)
-            self._rows.addRow(labels[place], field)
+            self._rows.addRow(ANSWERS[one.key], field)
             if one.key in typed:
                 field.type(typed[one.key])
             if one.key == focused:
@@ -94,7 +90,7 @@ class Assumed(QGroupBox):
         self.setVisible(bool(asked))
 
     def _search_button(self) -> QPushButton:
-        button = QPushButton(icon("orientation"), "&Try all orientations…")
+        button = QPushButton(icon("orientation"), "Try all orientations…")
         button.setToolTip("Mirrored or swapped axes blur the picture: try all eight on a part of the scan, in a minute")
         button.clicked.connect(self.search_requested)
         return button
@@ -107,7 +103,7 @@ class History(Fold):
         self._lines = QWidget()
         self._column = QVBoxLayout(self._lines)
         self._column.setContentsMargins(12, 0, 0, 0)
-        super().__init__("Histor&y", self._lines, parent)
+        super().__init__("History", self._lines, parent)
 
     def show_scan(self, scan: Scan) -> None:
         """Show the history of a scan."""
@@ -115,7 +111,7 @@ class History(Fold):
             before.deleteLater()
         for sentence in scan.history:
             self._column.addWidget(wrapped("", begun(sentence)))
-        self.set_title(f"Histor&y ({len(scan.history)})")
+        self.set_title(f"History ({len(scan.history)})")
 
 
 def _asked(scan: Scan) -> list[Assumption]:

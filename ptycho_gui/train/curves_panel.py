@@ -29,12 +29,9 @@ from ptycho_core.runs.history import RunHistory
 from ptycho_gui.kit.allow import allow
 from ptycho_gui.kit.forms.flow import flowing
 from ptycho_gui.kit.icons import icon
-from ptycho_gui.kit.labels import mnemonics
 from ptycho_gui.train.curves_view import CurvesView, key_of
 
 _EVERY_MS = 300
-_TAKEN = "aimox"
-"""Letters of the controls below the tabs."""
 _SPANS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Steps that smoothing averages over."""
 _FIRST_SPAN = 4
@@ -155,7 +152,7 @@ class CurvesPanel(QWidget):
         self.axis.addItems(list(_AXES))
         self.axis.setToolTip("What is counted along x")
         self.axis.currentIndexChanged.connect(self._change_axis)
-        self.log = QCheckBox("L&og scale")
+        self.log = QCheckBox("Log scale")
         self.log.setToolTip("A logarithmic y axis")
         self.log.toggled.connect(self._change_scale)
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
@@ -178,7 +175,7 @@ class CurvesPanel(QWidget):
         self.fit = QPushButton(icon("fit"), "F&it")
         self.fit.setToolTip("See all of the curves, and follow them as they grow (double-click, or Home)")
         self.fit.clicked.connect(self._fit)
-        axis, smoothing = QLabel("&X axis"), QLabel("S&moothing")
+        axis, smoothing = QLabel("X axis"), QLabel("Smoothing")
         axis.setBuddy(self.axis)
         smoothing.setBuddy(self.smoothing)
         return flowing(
@@ -190,8 +187,8 @@ class CurvesPanel(QWidget):
         self.tabs.blockSignals(True)
         while self.tabs.count():
             self.tabs.removeTab(0)
-        for title in mnemonics((chart.title for chart in self._charts), _TAKEN):
-            self.tabs.addTab(title)
+        for chart in self._charts:
+            self.tabs.addTab(chart.title)
         self.tabs.setTabVisible(len(self._charts) - 1, bool(self._figures))
         self.tabs.blockSignals(False)
         self._choose_chart()
@@ -244,7 +241,7 @@ class CurvesPanel(QWidget):
         menu.clear()
         for label in self._overlays:
             menu.addAction(f"Remove {label}").triggered.connect(lambda checked=False, name=label: self._remove(name))
-        self.overlaid.setText(f"Overl&aid: {len(self._overlays)}")
+        self.overlaid.setText(f"Overlaid: {len(self._overlays)}")
         allow(self.overlaid, None if self._overlays else "No run is overlaid: choose one in the list of runs.")
         self.overlays_changed.emit(self.overlays)
         self.refresh()

@@ -15,7 +15,7 @@ from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
 from ptycho_gui.train.group_map import GroupMap
 
-_FIELDS = {"gridsize": "&Gridsize", "neighbor_count": "&Neighbor count"}
+_FIELDS = ("gridsize", "neighbor_count")
 _FIGURES = {
     "Patterns per group": "Gridsize squared",
     "Reach": "Median distance from a pattern to the last of the neighbors that its groups are drawn from",
@@ -66,8 +66,7 @@ class GroupingPanel(QWidget):
     def _lay_out(self) -> None:
         form = QGridLayout()
         form.setColumnStretch(1, 1)
-        for name, label in _FIELDS.items():
-            self.fields[name].set_label(label)
+        for name in _FIELDS:
             row = form.rowCount()
             form.addWidget(self.fields[name].label, row, 0, Qt.AlignmentFlag.AlignTop)
             form.addWidget(self.fields[name], row, 1)

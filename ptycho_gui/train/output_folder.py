@@ -33,7 +33,7 @@ class OutputFolder(QWidget):
         self.field.setToolTip(_HELP)
         self.field.path_changed.connect(self._check)
         self.note = ProblemNote()
-        label = QLabel("&Output folder of the next run")
+        label = QLabel("Output folder of the next run")
         label.setToolTip(_HELP)
         label.setBuddy(self.field)
         column = QVBoxLayout(self)

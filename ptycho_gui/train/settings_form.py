@@ -10,13 +10,11 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QToolButton, QWidg
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.choices import ENGINES, PRESETS
 from ptycho_core.base.config import KNOBS, Config
-from ptycho_gui.kit.labels import label_of, mnemonics
+from ptycho_gui.kit.labels import label_of
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
 
 _ELSEWHERE = ("gridsize", "neighbor_count")
-_TAKEN = "bdjlmnost"
-"""Letters that the form itself and the panel around it use."""
 
 
 class SettingsForm(QWidget):
@@ -67,18 +65,16 @@ class SettingsForm(QWidget):
         grid.addWidget(find, 0, 0)
         grid.addWidget(self.search, 0, 1)
         grid.addWidget(self._nothing, 1, 0, 1, 2)
-        labels = dict(zip(self.fields, mnemonics(map(label_of, self.fields), _TAKEN), strict=True))
-        self._add_rows(grid, self._basic, labels)
+        self._add_rows(grid, self._basic)
         grid.addWidget(self.unfold, grid.rowCount(), 0, 1, 2)
         for section, heading in self._headings.items():
             grid.addWidget(heading, grid.rowCount(), 0, 1, 2)
-            self._add_rows(grid, [name for name in self._advanced if _section_of(name) == section], labels)
+            self._add_rows(grid, [name for name in self._advanced if _section_of(name) == section])
         grid.setRowStretch(grid.rowCount(), 1)
 
-    def _add_rows(self, grid: QGridLayout, names: list[str], labels: dict[str, str]) -> None:
+    def _add_rows(self, grid: QGridLayout, names: list[str]) -> None:
         for name in names:
             field, row = self.fields[name], grid.rowCount()
-            field.set_label(labels[name])
             grid.addWidget(field.label, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(field, row, 1)
 

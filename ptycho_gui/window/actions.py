@@ -41,7 +41,7 @@ DECLARED: dict[str, _Declared] = {
     "resume": _Declared("&Resume", "Go on with the run that is shown", "Ctrl+R", "resume"),
     "enqueue": _Declared("Add to &queue", "Run the open scan with these settings later", "Ctrl+Shift+Return", "queue"),
     "submit": _Declared(
-        "Su&bmit", "Hand the run to the batch system, or to a process of its own that outlives this window"
+        "Sub&mit", "Hand the run to the batch system, or to a process of its own that outlives this window"
     ),
     "apply": _Declared(
         "&Apply to a scan…", "Reconstruct a scan with a trained checkpoint, without training", "Ctrl+L", "apply"

@@ -24,10 +24,9 @@ _AREAS = {_LEFT: Qt.DockWidgetArea.LeftDockWidgetArea, _MAIN: Qt.DockWidgetArea.
 
 
 class _Frame(QWidget):
-    """Holds the panel of a dock, hides it while another tab is in front, and keeps its mnemonics to itself.
+    """Holds the panel of a dock, and hides it while another tab is in front.
 
-    Qt leaves the panels behind a tab visible, out of sight: their mnemonics would compete with those of the menus, and
-    Tab would lead into them. As a sub-window, mnemonics within work only while the focus is within.
+    Qt leaves the panels behind a tab visible, out of sight: their mnemonics would work, and Tab would lead into them.
 
     Parameters
     ----------
@@ -47,13 +46,7 @@ class _Frame(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(panel)
         dock.setWidget(self)
-        self.setWindowFlags(Qt.WindowType.SubWindow)
-        self.show()
         dock.visibilityChanged.connect(self._follow)
-
-    def focusNextPrevChild(self, next: bool) -> bool:
-        """Qt: Tab leads out of a panel into the next one."""
-        return self.window().focusNextPrevChild(next)
 
     def take_focus(self) -> None:
         """Give the panel the focus: its tab was clicked."""

@@ -47,8 +47,8 @@ class WelcomePanel(QWidget):
         buttons = QHBoxLayout()
         for text, name, tip, signal in (
             ("Open a scan", "open", "Choose a scan file (Ctrl+O)", self.open_requested),
-            ("Open the &demo scan", "play", "Simulate a small scan and open it: a few seconds", self.demo_requested),
-            ("Operator &guide", "help", "From a scan file to an exported checkpoint (F1)", self.guide_requested),
+            ("Open the demo scan", "play", "Simulate a small scan and open it: a few seconds", self.demo_requested),
+            ("Operator guide", "help", "From a scan file to an exported checkpoint (F1)", self.guide_requested),
         ):
             button = QPushButton(icon(name), text)
             button.setToolTip(tip)

@@ -44,9 +44,10 @@ class KnobField(QWidget):
         super().__init__(parent)
         self.name, self.knob = name, knob
         self.editor: Editor = editor_of(knob)
-        self.label = QLabel(label_of(name))
+        self._title = label_of(name)
+        self.label = QLabel(self._title)
         self.label.setBuddy(self.editor)
-        self.editor.setAccessibleName(label_of(name))
+        self.editor.setAccessibleName(self._title)
         self._default: Any = MISSING
         self._value: Any = MISSING
         self._error = ""
@@ -54,14 +55,15 @@ class KnobField(QWidget):
         self._reset = QToolButton(autoRaise=True)
         self._reset.setIcon(icon("reset"))
         self._reset.setIconSize(QSize(14, 14))
-        self._reset.setAccessibleName(f"Reset {label_of(name)}")
+        self._reset.setAccessibleName(f"Reset {self._title}")
         self._hint = QLabel(wordWrap=True)
         self._note = ProblemNote()
         self._lay_out()
         self.editor.edited.connect(self._read)
         self._reset.clicked.connect(self._take_default)
         self._note.fix_chosen.connect(self.fix_chosen)
-        self.set_label(label_of(name))
+        self._keep_width()
+        self._mark()
 
     def set_value(self, value: object) -> None:
         """Show a value, without telling; what was wrong in the field is gone.
@@ -79,15 +81,6 @@ class KnobField(QWidget):
         if value == self._default:
             return
         self._default = value
-        self._mark()
-
-    def set_label(self, text: str) -> None:
-        """Give the label another text, with an & for its mnemonic."""
-        self._title = text
-        bold = QFont(self.label.font())
-        bold.setBold(True)
-        # The width that it has when it is marked: the form must not move as one types.
-        self.label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(_MARK + text.replace("&", "")))
         self._mark()
 
     def set_start(self, number: int) -> None:
@@ -125,6 +118,12 @@ class KnobField(QWidget):
         """Whether the field holds another value than its default."""
         return self._default is not MISSING and (bool(self._error) or self._value != self._default)
 
+    def _keep_width(self) -> None:
+        """Give the label the width that it has when it is marked: the form must not move as one types."""
+        bold = QFont(self.label.font())
+        bold.setBold(True)
+        self.label.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(_MARK + self._title))
+
     def _lay_out(self) -> None:
         keep = self._reset.sizePolicy()
         keep.setRetainSizeWhenHidden(True)
@@ -146,7 +145,7 @@ class KnobField(QWidget):
 
     def _read(self) -> None:
         try:
-            self._value = self.knob.parse(self._plain_title(), self.editor.text())
+            self._value = self.knob.parse(self._title.partition(" (")[0], self.editor.text())
             error = ""
         except InputError as problem:
             error = str(problem)
@@ -161,9 +160,6 @@ class KnobField(QWidget):
         self.editor.set_text(self.knob.text(self._default))
         self._read()
         self.editor.setFocus()
-
-    def _plain_title(self) -> str:
-        return self._title.replace("&", "").partition(" (")[0]
 
     def _mark(self) -> None:
         changed = self.is_changed

@@ -32,7 +32,7 @@ class ProbeView(QWidget):
         self.mode.setToolTip("Mode of the probe, and its part of the power")
         self.mode.setAccessibleName("Probe mode")
         self.mode.currentIndexChanged.connect(self._show_mode)
-        self._mode_label = QLabel("Mo&de:")
+        self._mode_label = QLabel("Mode:")
         self._mode_label.setBuddy(self.mode)
         self.amplitude = ImagePlot("Amplitude", scale_bar=True)
         self.phase = ImagePlot("Phase (rad)", "twilight")

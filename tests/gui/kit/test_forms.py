@@ -13,7 +13,7 @@ from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.scan.steps import STEPS
 from ptycho_gui.kit.forms.editors import NumberEditor
 from ptycho_gui.kit.forms.knob_field import KnobField
-from ptycho_gui.kit.labels import label_of, mnemonics, worded
+from ptycho_gui.kit.labels import label_of, worded
 from ptycho_gui.train.draft import Draft
 from ptycho_gui.train.draft_fields import DraftFields
 
@@ -228,11 +228,6 @@ def test_labels_say_units_and_no_two_settings_share_one():
 def test_a_sentence_calls_settings_as_forms_do():
     said = worded("Try a smaller batch_size, gridsize or model_width; the early_stop_patience stays; say the energy_ev")
     assert said == "Try a smaller Batch size, gridsize or Model width; the Early stop stays; say the Energy"
-
-
-def test_mnemonics_are_unique_and_keep_off_letters_that_are_taken():
-    marked = mnemonics(["Epochs", "Engine", "Eee"], taken="p")
-    assert marked == ["Ep&ochs", "E&ngine", "Eee"]
 
 
 @pytest.fixture

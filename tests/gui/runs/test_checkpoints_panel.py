@@ -126,13 +126,10 @@ def test_a_selection_stays_with_its_file_when_a_better_one_is_saved(shown, train
     assert shown.table.rows[0].path != chosen[0]
 
 
-def test_buttons_and_context_menu_offer_the_same_with_mnemonics_and_names(shown):
+def test_buttons_and_context_menu_offer_the_same_with_names(shown):
     buttons = [shown.buttons.widgetForAction(action) for action in shown.view.actions()]
     assert len(buttons) == 5
     assert all(isinstance(button, QToolButton) and button.accessibleName() for button in buttons)
-    letters = [button.text().partition("&")[2][:1].lower() for button in buttons]
-    assert all(letters)
-    assert len(set(letters)) == len(letters)
 
 
 @pytest.mark.parametrize("agrees", [True, False])

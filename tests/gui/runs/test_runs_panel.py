@@ -167,7 +167,7 @@ def test_trials_and_earlier_versions_are_shown_when_they_are_asked_for(listed, r
     shutil.copytree(root / "first", root / "first/previous/version_0")
     listed.refresh()
     qtbot.waitUntil(lambda: not listed.all.isHidden())
-    assert listed.all.text() == "Show &all (2 more)"
+    assert listed.all.text() == "Show all (2 more)"
     assert listed.table.rowCount() == 3
     select(listed, "second")
     listed.all.setChecked(True)

@@ -232,6 +232,6 @@ def test_what_is_masked_in_one_pattern_is_marked_in_this_one(qtbot, panel, tiny_
         panel.select(index)
         wait_for(qtbot, panel, index)
         assert (browser.view.marks.image[..., 3] > 0).sum() == n_bad
-        assert browser.mark_bad.text() == f"&Bad pixels ({n_bad})"
+        assert browser.mark_bad.text() == f"Bad pixels ({n_bad})"
     browser.what.setCurrentIndex(MEAN)
     assert np.argwhere(browser.view.marks.image[..., 3]).tolist() == [[3, 4]]

@@ -228,14 +228,6 @@ def test_every_setting_of_a_file_has_a_label_and_a_help():
     assert ANSWERS.keys() == SETTINGS.keys() == HELP.keys()
 
 
-def test_no_mnemonic_occurs_twice(panel, of_unknown_geometry):
-    panel.show_scan(of_unknown_geometry)
-    marked = [one.text() for one in visible(panel, QLabel) + visible(panel, QPushButton) if "&" in one.text()]
-    marked.append(panel.history.button.text())
-    letters = [text[text.index("&") + 1].lower() for text in marked if text.index("&") + 1 < len(text)]
-    assert len(letters) == len(set(letters)) >= 7
-
-
 def test_a_long_path_makes_the_panel_no_wider(panel, tiny_scan):
     panel.resize(340, 560)
     panel.show_scan(inspect(tiny_scan.replace(note="read " + "/a_long_folder" * 20)))

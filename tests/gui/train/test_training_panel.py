@@ -136,14 +136,6 @@ def test_preset_and_engine_say_what_they_do(empty, draft):
     assert "1.6 times" in empty.form.fields["preset"].hint
 
 
-def test_every_control_has_a_mnemonic_of_its_own_among_those_shown_at_once(empty):
-    texts = [empty.form.fields[name].label.text() for name in shown(empty)]
-    texts += [button.text() for button in (empty.load, empty.save, empty.reset, empty.copy, empty.script)]
-    texts += ["&Output folder of the next run", "&Browse…", "Fi&nd a setting", empty.form.unfold.text()]
-    letters = [text[text.index("&") + 1].lower() for text in texts]
-    assert len(set(letters)) == len(letters)
-
-
 def test_a_job_script_asks_for_what_the_dialog_says_and_proposes_it_again(panel, qtbot, monkeypatch, tmp_path):
     shown = []
 

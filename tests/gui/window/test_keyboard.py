@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QApplication, QGroupBox, QLabel, QTabBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDialog,
+    QGroupBox,
+    QLabel,
+    QMenu,
+    QMenuBar,
+    QTabBar,
+    QWidget,
+)
 
-from ptycho_gui.kit.labels import MENU_LETTERS
+from ptycho_core import read_scan
+from ptycho_core.base.errors import Fix
+from ptycho_core.runs.command_line import JobLimits
+from ptycho_core.runs.note import Note
+from ptycho_core.runs.record import read_run
+from ptycho_core.scan.source import ScanSource
+from ptycho_gui.apply.apply_dialog import ApplyDialog
+from ptycho_gui.apply.model_choice import ModelChoice
+from ptycho_gui.apply.watch_dialog import WatchDialog
+from ptycho_gui.kit.checked_dialog import CheckedDialog
+from ptycho_gui.kit.table import Table
+from ptycho_gui.map_file.mapping_dialog import MappingDialog
+from ptycho_gui.prepare.orientation_search import OrientationSearch
+from ptycho_gui.result.export_checkpoint_dialog import ExportCheckpointDialog
+from ptycho_gui.result.export_reconstruction_dialog import ExportReconstructionDialog
+from ptycho_gui.runs.note_dialog import NoteDialog
+from ptycho_gui.runs.settings_comparison import SettingsComparison
+from ptycho_gui.train.best_picture_dialog import BestPictureDialog
+from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.job_script_dialog import JobScriptDialog
+from ptycho_gui.train.search_dialog import SearchDialog
+from ptycho_gui.window.about_dialog import AboutDialog
+
+RUN = Path(__file__).parents[2] / "data" / "run_of_0_1" / "direct"
 
 
 @pytest.fixture
@@ -20,18 +54,24 @@ def window(window, qtbot):
     return window
 
 
-def letters(panel):
-    """Return the mnemonics of what is visible in a panel."""
-    found = []
-    for widget in panel.findChildren(QWidget):
-        label = isinstance(widget, QLabel) and widget.buddy() is not None
-        text = widget.text() if label or isinstance(widget, QAbstractButton) else ""
-        texts = [widget.title() if isinstance(widget, QGroupBox) else text]
-        if isinstance(widget, QTabBar):
-            texts += [widget.tabText(tab) for tab in range(widget.count()) if widget.isTabVisible(tab)]
-        if widget.isVisible():
-            found += [letter[1].lower() for each in texts if (letter := re.search(r"&([^&\s])", each))]
-    return found
+def letters(texts):
+    """Return the mnemonics of texts."""
+    return Counter(found[1].lower() for text in texts if (found := re.search(r"&([^&\s])", text)))
+
+
+def texts(window):
+    """Return what is written on the controls of a window, also on those that are hidden now."""
+    for widget in (window, *window.findChildren(QWidget)):
+        if widget.window() is not window:
+            continue  # a menu, or a window of its own
+        if isinstance(widget, QAbstractButton) or (isinstance(widget, QLabel) and widget.buddy() is not None):
+            yield widget.text()
+        elif isinstance(widget, QGroupBox):
+            yield widget.title()
+        elif isinstance(widget, QTabBar):
+            yield from map(widget.tabText, range(widget.count()))
+        elif isinstance(widget, QMenuBar):
+            yield from (action.text() for action in widget.actions())
 
 
 def focus_on(window, name, qtbot):
@@ -56,30 +96,68 @@ def test_each_menu_opens_by_its_letter_and_the_first_by_f10_whichever_panel_has_
         window.commands.menus["File"].close()
 
 
-def test_no_letter_is_that_of_two_things_in_a_panel_or_of_one_and_a_menu(window, qtbot):
-    assert set(MENU_LETTERS) == {
-        action.text()[action.text().index("&") + 1].lower() for action in window.menuBar().actions()
-    }
-    seen = set()
-    window.panels.training.form.unfold.setChecked(True)
-    for name in window.docks.names:
-        window.docks.show(name)
-        qtbot.waitUntil(window.docks.panel(name).isVisible)
-        found = letters(window.docks.panel(name))
-        twice = [letter for letter, times in Counter(found).items() if times > 1]
-        assert not twice, f"{name}: {twice}"
-        assert not set(found) & set(MENU_LETTERS), name
-        seen |= set(found)
-    assert len(seen) > len("abcdefghij")
+@pytest.mark.parametrize("opened", ["window", "with_scan"])
+def test_no_letter_is_that_of_two_things_in_the_window_wherever_its_panels_are(opened, request):
+    found = letters(texts(request.getfixturevalue(opened)))
+    assert not [letter for letter, times in found.items() if times > 1]
+    assert {*"fervh"} < set(found)
 
 
-def test_a_letter_is_that_of_the_panel_that_has_the_focus(window, qtbot):
-    focus_on(window, "runs", qtbot)
-    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
-    assert window.panels.runs.field.isAncestorOf(QApplication.focusWidget())
+def test_no_letter_is_that_of_two_things_in_a_menu(with_scan):
+    menus = [*with_scan.findChildren(QMenu), *with_scan.findChildren(Table)]  # a table's actions are its context menu
+    found = [letters(action.text() for action in menu.actions()) for menu in menus]
+    assert sum(map(bool, found)) > len(with_scan.commands.menus)
+    assert not [letter for each in found for letter, times in each.items() if times > 1]
+
+
+DIALOGS = {
+    AboutDialog: lambda path: AboutDialog(),
+    ApplyDialog: lambda path: ApplyDialog(
+        None, ScanSource(path), path.parent, "auto", ModelChoice(path.parent, read_scan(path))
+    ),
+    BestPictureDialog: lambda path: BestPictureDialog([Fix("mask", "mask", "mask them")]),
+    ExportCheckpointDialog: lambda path: ExportCheckpointDialog(path, path.with_suffix(".zip")),
+    ExportReconstructionDialog: lambda path: ExportReconstructionDialog(path.parent),
+    JobScriptDialog: lambda path: JobScriptDialog(JobLimits()),
+    MappingDialog: lambda path: MappingDialog(path, folder=path.parent),
+    NoteDialog: lambda path: NoteDialog("run", Note()),
+    OrientationSearch: lambda path: OrientationSearch(),
+    SearchDialog: lambda path: SearchDialog(Draft()),
+    SettingsComparison: lambda path: SettingsComparison(read_run(RUN), read_run(RUN), ("a", "b")),
+    WatchDialog: lambda path: WatchDialog(path.parent, None, ScanSource(path)),
+}
+
+
+def dialogs_of(kind):
+    """Return the dialogs of the window that are of a kind, and may be made."""
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("ptycho_gui") and each is not CheckedDialog:
+            yield each
+        yield from dialogs_of(each)
+
+
+def test_every_dialog_is_looked_at():
+    assert set(dialogs_of(QDialog)) == set(DIALOGS)
+
+
+@pytest.mark.parametrize("kind", DIALOGS, ids=lambda kind: kind.__name__)
+def test_no_letter_is_that_of_two_things_in_a_dialog(kind, scan_path, qtbot):
+    dialog = DIALOGS[kind](scan_path)
+    qtbot.addWidget(dialog)
+    found = letters(texts(dialog))
+    dialog.reject()  # which ends what it looks at in threads
+    assert not [letter for letter, times in found.items() if times > 1]
+
+
+def test_a_letter_works_wherever_the_focus_is_and_for_no_panel_behind_a_tab(window, qtbot):
+    unfold = window.panels.training.form.unfold
     focus_on(window, "training", qtbot)
+    window.panels.runs.setFocus()
     qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
-    qtbot.waitUntil(window.panels.training.form.unfold.isChecked)
+    qtbot.waitUntil(unfold.isChecked)
+    focus_on(window, "prepare", qtbot)
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    assert unfold.isChecked()
 
 
 def test_tab_leads_through_the_panels_in_sight_and_into_none_behind_a_tab(window, qtbot):
