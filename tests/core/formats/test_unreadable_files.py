@@ -57,7 +57,7 @@ def test_single_array(tmp_path):
 
 
 def test_archive_with_other_keys_lists_them(tmp_path):
-    refused(files.npz(tmp_path / "a.npz", pattern=files.counts(), xs=np.arange(12)), "no known format; it holds pattern, xs")
+    refused(files.npz(tmp_path / "a.npz", pattern=files.counts(), xs=np.arange(12)), "no known .* holds pattern, xs")
 
 
 def test_a_format_is_told_without_reading_the_scan(tmp_path):
