@@ -17,12 +17,14 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
+from subprocess import CompletedProcess
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on each core
 
 import pytest
 
+from ptycho_core import cli
 from ptycho_core.base.choices import ENGINES
 from ptycho_core.formats.writers.exports import export
 from ptycho_core.scan.scan import Scan
@@ -98,6 +100,18 @@ def here(tmp_path, monkeypatch, scan_path) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scan.npz").symlink_to(scan_path)
     return tmp_path
+
+
+@pytest.fixture
+def ptycho(capsys):
+    """Run a command in the test's own process: its exit code, and what it has printed."""
+
+    def ptycho(*words: object) -> CompletedProcess[str]:
+        capsys.readouterr()
+        code = cli.main([*map(str, words)])
+        return CompletedProcess(words, code, *capsys.readouterr())
+
+    return ptycho
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from ptycho_core.base.choices import PRESETS
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.cli import arguments, parser, train
-from tests.helpers.commands import ptycho
 
 TRAIN = ["train", "--train_data_file", "scan.npz", "--output_dir", "out"]
 
@@ -24,9 +23,10 @@ def config_of(*words):
     return build_config(train.settings(cli.parse([*TRAIN, *words])))
 
 
-def test_version():
-    done = ptycho("--version")
-    assert (done.returncode, done.stdout) == (0, f"ptycho {__version__}\n")
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert (left.value.code, capsys.readouterr().out) == (0, f"ptycho {__version__}\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "--gridsize", "nine"]])

@@ -13,7 +13,7 @@ import pytest
 from ptycho_core import cli
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.cli import output
-from tests.helpers.commands import PTYCHO, ptycho
+from tests.helpers.commands import PTYCHO
 
 TRAIN = ["train", "--train_data_file", "scan.npz", "--output_dir", "out"]
 
@@ -58,8 +58,9 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(words, sentence, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_shows_its_traceback_only_to_those_who_debug(tmp_path):
-    plain, debugged = ptycho("runs", tmp_path / "gone"), ptycho("runs", tmp_path / "gone", "--debug")
+def test_an_error_shows_its_traceback_only_to_those_who_debug(tmp_path, ptycho):
+    command = [*PTYCHO, "runs", tmp_path / "gone", "--debug"]
+    plain, debugged = ptycho("runs", tmp_path / "gone"), subprocess.run(command, capture_output=True, text=True)
     assert (plain.returncode, debugged.returncode) == (2, 2)
     assert "Traceback" not in plain.stderr
     assert "Traceback" in debugged.stderr
@@ -101,7 +102,7 @@ def test_a_reader_that_has_left_is_no_error(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_grouping_problems_come_one_per_line_with_the_flags_that_fix_them(scan_path, tmp_path):
+def test_grouping_problems_come_one_per_line_with_the_flags_that_fix_them(scan_path, tmp_path, ptycho):
     done = ptycho(
         "train",
         "--train-data-file",

@@ -13,7 +13,6 @@ from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.scan.mapping import Mapping, read_mapping
 from tests.helpers import scan_files as files
-from tests.helpers.commands import ptycho
 
 N = 48
 M = files.Measurement(files.counts(N), files.positions(N), files.probe(), columns=8)
@@ -122,7 +121,7 @@ def test_a_mapping_that_mixes_two_scans_is_refused(tmp_path, mixed):
 # Provenance
 
 
-def test_what_was_guessed_stays_marked_in_mapping_history_questions_and_the_runs_record(tmp_path):
+def test_what_was_guessed_stays_marked_in_mapping_history_questions_and_the_runs_record(tmp_path, ptycho):
     path = write(tmp_path / "a.h5", frames=M.counts, pos_y=UM[:, 0], pos_x=UM[:, 1])
     with h5py.File(path, "a") as file:
         del file["setup/energy"].attrs["units"]
@@ -149,7 +148,7 @@ def test_what_is_stated_or_confirmed_is_no_guess(tmp_path):
 # What is open
 
 
-def test_a_proposal_without_positions_is_written_with_what_is_open(tmp_path):
+def test_a_proposal_without_positions_is_written_with_what_is_open(tmp_path, ptycho):
     path = write(tmp_path / "a.h5", frames=M.counts, **{"log__temperature": np.arange(N) * 1.0})
     done = ptycho("inspect", path, "--propose-mapping", tmp_path / "map.json")
     assert done.returncode == 0, done.stderr

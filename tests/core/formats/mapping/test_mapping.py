@@ -14,7 +14,6 @@ from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.scan.mapping import Mapping, read_mapping, write_mapping
 from tests.helpers import scan_files as files
-from tests.helpers.commands import ptycho
 from tests.helpers.mapped_files import M, N, assert_as_measured, hdf5, mapping, positions
 
 
@@ -181,7 +180,7 @@ def test_mapping_survives_json(tmp_path):
     assert read_mapping(tmp_path / "map.json") == full
 
 
-def test_command_line_reads_by_a_mapping(tmp_path):
+def test_command_line_reads_by_a_mapping(tmp_path, ptycho):
     path = hdf5(tmp_path / "a.h5")
     write_mapping(mapping(), tmp_path / "map.json")
     done = ptycho("convert", path, tmp_path / "b.cxi", "--mapping", tmp_path / "map.json")

@@ -19,7 +19,6 @@ from ptycho_core.formats.mapping.saved_mappings import find_for, save_named
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.scan.mapping import Mapping, read_mapping
 from tests.helpers import scan_files as files
-from tests.helpers.commands import ptycho
 from tests.helpers.scan_files import lab_file
 
 M = files.TINY
@@ -117,7 +116,7 @@ def test_file_without_patterns_has_no_proposal(tmp_path):
         propose_file(tmp_path / "a.npz")
 
 
-def test_command_line_writes_a_proposal_that_it_reads_by(tmp_path):
+def test_command_line_writes_a_proposal_that_it_reads_by(tmp_path, ptycho):
     path = lab_file(tmp_path / "a.h5")
     done = ptycho("inspect", path, "--propose-mapping", tmp_path / "map.json")
     assert done.returncode == 0, done.stderr
