@@ -7,33 +7,37 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from tests.helpers import scan_files as files
+
 DETECTOR = "entry_1/instrument_1/detector_1"
 
 _PROGRAM = """
 import json, os, sys
 import h5py
-from tests.helpers import scan_files as files
 
-path, swmr = sys.argv[1], sys.argv[2] == "swmr"
-measured = files.Measurement(files.counts(40), files.positions(40), files.probe(), columns=4)
-files.write_cxi(path, measured)
-with h5py.File(path, "a") as old, h5py.File(path + ".new", "w", libver="latest") as new:
-    for key in ("entry_1", "cxi_version"):
+whole, path, swmr = sys.argv[1], sys.argv[2], sys.argv[3] == "swmr"
+patterns, places = "entry_1/instrument_1/detector_1/data", "entry_1/sample_1/geometry_1/translation"
+stored = {}
+with h5py.File(whole) as old, h5py.File(path + ".new", "w", libver="latest") as new:
+    for key in old:
         old.copy(key, new)
-    patterns, places = "entry_1/instrument_1/detector_1/data", "entry_1/sample_1/geometry_1/translation"
     for key in (patterns, places):
-        stored = new[key][:]
+        stored[key], attributes = new[key][:], dict(new[key].attrs)
         del new[key]
-        new.create_dataset(key, (0, *stored.shape[1:]), stored.dtype, maxshape=(None, *stored.shape[1:]), chunks=True)
+        shape, dtype = stored[key].shape[1:], stored[key].dtype
+        made = new.create_dataset(key, (0, *shape), dtype, maxshape=(None, *shape), chunks=True)
+        made.attrs.update(attributes)
+    if "indexes" in new["entry_1/data_1"]:
+        del new["entry_1/data_1/indexes"]
 os.replace(path + ".new", path)
 file = h5py.File(path, "r+", libver="latest")
 if swmr:
     file.swmr_mode = True
 print("ready", flush=True)
 for line in sys.stdin:
-    for key, n, values in zip((patterns, places), json.loads(line), (measured.counts, measured.laboratory_m)):
+    for key, n in zip((patterns, places), json.loads(line)):
         file[key].resize(n, axis=0)
-        file[key][:] = values[:n]
+        file[key][:] = stored[key][:n]
         file[key].flush()
     print("written", flush=True)
 file.close()
@@ -41,11 +45,13 @@ file.close()
 
 
 class Writer:
-    """Writes a scan of up to 40 patterns of `scan_files` into a file, as far as it is told to."""
+    """Writes the scan of a whole CXI file, or of 40 patterns of `scan_files`, as far as it is told to."""
 
-    def __init__(self, path: Path, *, swmr: bool = True) -> None:
+    def __init__(self, path: Path, whole: Path | None = None, *, swmr: bool = True) -> None:
         self.path = path
-        command = [sys.executable, "-c", _PROGRAM, str(path), "swmr" if swmr else "alone"]
+        if whole is None:
+            files.write_cxi(path, files.Measurement(files.counts(40), files.positions(40), files.probe(), columns=4))
+        command = [sys.executable, "-c", _PROGRAM, str(whole or path), str(path), "swmr" if swmr else "alone"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._hear("ready")
 
@@ -66,7 +72,7 @@ class Writer:
 
     def close(self) -> None:
         """Have the file closed and the program ended."""
-        self._process.communicate(timeout=120)
+        self._process.communicate()
 
     def die(self) -> None:
         """End the program without a chance to close the file."""

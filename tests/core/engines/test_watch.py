@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -19,15 +21,16 @@ from ptycho_core.engines import watch as watching
 from ptycho_core.engines.mosaic import HELD_OUT
 from ptycho_core.engines.watch import JOURNAL, Rules, watch
 from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.arrivals import Arrivals
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
-from tests.helpers.commands import PTYCHO, ptycho
+from tests.helpers.commands import PTYCHO
+from tests.helpers.growing_files import Writer
 from tests.helpers.training_runs import Training
 
 SPEC = SimulationSpec(size=16, n_patterns=196, step_px=2, jitter_px=0.5)
-FLAGS = "--size 16 --n-patterns 196 --step-px 2 --jitter-px 0.5"
 QUICK = {"polish_epochs": 0, "halves": False, "final_pass": False, "accelerator": "cpu"}
 
 
@@ -68,24 +71,37 @@ def lines(folder):
         return list(csv.DictReader(file))
 
 
+def in_picture(numbers):
+    """How many of some patterns are not held out."""
+    return np.count_nonzero(numbers % HELD_OUT != HELD_OUT // 2)
+
+
 def over(heard):
     return {event.scan: event.failed for event in heard if isinstance(event, ScanOver)}
 
 
-def test_a_scan_is_shown_while_it_is_measured_and_reconstructed_when_its_writer_has_closed_it(folder, rules):
-    stop, path = StopToken(), folder / "live.cxi"
+@pytest.fixture
+def writer(folder, scan_file):
+    """Measures live.cxi, of which half is there already."""
+    with Writer(folder / "live.cxi", scan_file) as writing:
+        writing.write(98)
+        yield writing
+
+
+def test_a_scan_is_shown_while_it_is_measured_and_reconstructed_when_its_writer_has_closed_it(folder, rules, writer):
+    stop, steps = StopToken(), [lambda: writer.write(196), writer.close]
 
     def on(event):
+        if isinstance(event, ScanGrew):
+            steps.pop(0)()
         if isinstance(event, ScanOver):
             stop.stop()
 
-    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "100", *FLAGS.split()]):
-        heard = run(folder, rules(once=False, quiet_s=60.0), on, stop)
+    heard = run(folder, rules(once=False, quiet_s=60.0), on, stop)
     grown = [event for event in heard if isinstance(event, ScanGrew)]
     pictures = [event for event in heard if isinstance(event, PreviewReady)]
-    assert len(grown) == len(pictures) > 1
-    assert [event.patterns for event in grown] == sorted({event.patterns for event in grown})
-    assert grown[-1].patterns > grown[0].patterns >= watching._FEWEST * 0.9
+    assert [event.patterns for event in grown] == [in_picture(np.arange(98)), in_picture(np.arange(196))]
+    assert len(pictures) == 2
     assert {event.stage for event in pictures} == {Stage.MEASURING}
     assert max(pictures[-1].object.shape) >= 30
     assert pictures[-1].pixel_size_m == pytest.approx(simulate(SPEC).scan.pixel_size_m)
@@ -102,10 +118,12 @@ def test_a_scan_is_shown_while_it_is_measured_and_reconstructed_when_its_writer_
         "product.h5",
         "reconstruction.npz",
     }
-    assert read_reconstruction(results / "reconstruction.npz").metrics["patterns"] == int(line["patterns"])
+    assert read_reconstruction(results / "reconstruction.npz").metrics["patterns"] == int(line["patterns"]) > 98
 
 
-def test_a_file_that_is_half_there_waits_and_one_that_is_none_fails_alone(folder, rules, scan_file):
+def test_a_file_that_is_half_there_waits_and_one_that_is_none_fails_alone(folder, rules, scan_file, monkeypatch):
+    by_steps = partial(Arrivals, clock=itertools.count().__next__)  # neither is quiet before the other
+    monkeypatch.setattr(watching, "Arrivals", by_steps)
     whole, half = scan_file.read_bytes(), scan_file.stat().st_size // 2
     (folder / "slow.cxi").write_bytes(whole[:half])
     (folder / "none.cxi").write_bytes(b"no scan at all" * 100)
@@ -118,7 +136,7 @@ def test_a_file_that_is_half_there_waits_and_one_that_is_none_fails_alone(folder
             shutil.copy(scan_file, folder / ".arriving")
             os.replace(folder / ".arriving", folder / "renamed.cxi")
 
-    ended = over(run(folder, rules(exports=("cxi",)), on))
+    ended = over(run(folder, rules(exports=("cxi",), quiet_s=10.0), on))
     assert "neither HDF5" in ended.pop("none.cxi")
     assert ended == {"slow.cxi": "", "renamed.cxi": ""}
     assert [line["outcome"] for line in lines(folder)] == ["failed", "done", "done"]
@@ -200,18 +218,16 @@ def test_a_scan_that_fails_does_not_stop_the_rest(folder, rules, scan_file, monk
     assert over(heard) == {"a.cxi": "", "b.cxi": "internal error: RuntimeError: out of luck", "c.cxi": ""}
 
 
-def test_a_scan_of_which_no_picture_can_be_made_is_reconstructed_all_the_same(folder, rules, monkeypatch):
+def test_a_scan_of_which_no_picture_can_be_made_is_reconstructed_all_the_same(folder, rules, writer, monkeypatch):
     tried = []
 
     def failing(*args):
         tried.append(args)
+        writer.close()
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr(watching.Mosaic, "begin", failing)
-    with subprocess.Popen([*PTYCHO, "simulate", folder / "live.cxi", "--live", "60", *FLAGS.split()]) as writer:
-        while not (folder / "live.cxi").exists():
-            assert writer.poll() is None
-        heard = run(folder, rules(quiet_s=60.0))
+    heard = run(folder, rules(quiet_s=60.0))
     assert len(tried) == 1
     assert [type(event) for event in heard] == [ScanOver]
     assert over(heard) == {"live.cxi": ""}
@@ -279,41 +295,41 @@ def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_tha
     assert over(heard) == {"scan_7_master.h5": ""}
     numbers = np.split(np.arange(196), 4)
     known = [np.concatenate([numbers[k] for k in some]) for some in ([0, 2], [0, 2, 1], [0, 2, 1, 3])]
-    in_picture = [np.count_nonzero(some % HELD_OUT != HELD_OUT // 2) for some in known]
-    assert [event.patterns for event in heard if isinstance(event, ScanGrew)] == in_picture
+    assert [event.patterns for event in heard if isinstance(event, ScanGrew)] == [in_picture(some) for some in known]
     (line,) = lines(folder)
     assert (line["folder"], line["outcome"]) == ("scan_7", "done")
 
 
-def test_a_scan_whose_writer_died_is_done_with_what_is_there(folder, rules):
-    path = folder / "live.cxi"
-    many = [*FLAGS.split(), "--n-patterns", "2000"]  # so that it dies long before it is done
-    writer = subprocess.Popen([*PTYCHO, "simulate", path, "--live", "60", *many])
-
+def test_a_scan_whose_writer_died_is_done_with_what_is_there(folder, rules, writer):
     def on(event):
         if isinstance(event, ScanGrew):
-            writer.kill()
+            writer.die()
 
-    while not path.exists():
-        assert writer.poll() is None
-    heard = run(folder, rules(quiet_s=2.0), on)
-    writer.wait()
-    assert over(heard) == {"live.cxi": ""}
-    assert 60 < int(lines(folder)[0]["patterns"]) < 2000
+    assert over(run(folder, rules(), on)) == {"live.cxi": ""}
+    assert 0 < int(lines(folder)[0]["patterns"]) <= 98
 
 
-def test_the_command_watches_and_says_what_became_of_each_scan(folder, scan_file, trained):
+def test_the_command_watches_and_says_what_became_of_each_scan(folder, scan_file, trained, ptycho):
     shutil.copy(scan_file, folder / "a.cxi")
     (folder / "b.cxi").write_bytes(b"no scan at all" * 100)
-    options = ["--once", "--look-every", "0.2", "--quiet-time", "1", "--polish", "0", "--no-halves", "--no-final-pass"]
+    options = [
+        "--once",
+        "--look-every",
+        "0.2",
+        "--quiet-time",
+        "0.5",
+        "--polish",
+        "0",
+        "--no-halves",
+        "--no-final-pass",
+    ]
     done = ptycho("watch", folder, "--checkpoint", trained.folder, *options)
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
     assert any(line.startswith("b.cxi: failed: ") for line in told)
     assert any(line.startswith("a.cxi: ") and "failed" not in line for line in told)
     assert told[-1] == f"the journal is {folder / 'reconstructions' / 'journal.csv'}"
-    refused = ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet-time", "0")
-    assert refused.returncode == 2
+    assert ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet-time", "0").returncode == 2
     (folder / "c.cxi").write_bytes(b"no scan either" * 100)
     quiet = ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet", "--json", *options)
     assert quiet.stdout.startswith("{")

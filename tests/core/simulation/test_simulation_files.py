@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.formats import read_scan
 from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation, write_simulation_live
-from tests.helpers.commands import PTYCHO
 
 
 @pytest.mark.parametrize("name", ["star.npz", "star.cxi"])
@@ -55,31 +54,55 @@ def test_a_simulation_is_not_written_under_an_unknown_ending(tmp_path: Path, tin
     assert not list(tmp_path.iterdir())
 
 
-SIZES = {
-    "size": 32,
-    "n_patterns": 60,
-    "step_px": 4,
-    "jitter_px": 1,
-    "defocus_m": 2.5e-3,
-    "guess_defocus_error_m": -6e-4,
-}
-"""Of `tiny_sim`, as flags."""
+STEPPED = """
+import sys
+from ptycho_core.cli import main
+from ptycho_core.formats.writers import cxi_live
+
+
+class Clock:
+    # Goes on by a tenth of a second whenever the writer sleeps, which it does until a line comes.
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        print("waits", flush=True)
+        sys.stdin.readline()
+        self.now += 0.1
+
+
+cxi_live.time = Clock()
+sys.exit(main())
+"""
 
 
 def test_a_scan_that_is_written_live_is_read_while_it_grows_and_whole_at_the_end(
     tmp_path: Path, tiny_sim: Simulation
 ) -> None:
-    path, lengths = tmp_path / "live.cxi", set()
+    path, lengths = tmp_path / "live.cxi", []
     spec = dataclasses.asdict(tiny_sim.spec)
     flags = [word for name, value in spec.items() for word in (f"--{name}", str(value).lower())]
-    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "100", *flags]) as writer:
-        while writer.poll() is None:
-            with contextlib.suppress(InputError):  # not there yet, or without any pattern
-                scan = read_scan(path)
-                lengths.add(len(scan))
-                np.testing.assert_array_equal(scan.patterns[:], tiny_sim.scan.patterns[: len(scan)])
+    command = [sys.executable, "-c", STEPPED, "simulate", path, "--live", "100", *flags]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "waits\n"
+        with pytest.raises(InputError, match="it holds no patterns"):
+            read_scan(path)
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+        while writer.stdout.readline() == "waits\n":
+            scan = read_scan(path)
+            assert scan.growing
+            lengths.append(len(scan))
+            np.testing.assert_array_equal(scan.patterns[:], tiny_sim.scan.patterns[: len(scan)])
+            writer.stdin.write("\n")
+            writer.stdin.flush()
     assert writer.returncode == 0
-    assert len(lengths) > 1
+    assert lengths == [11, 21, 31, 41, 51]
     whole, at_once = read_scan(path), read_scan(write_simulation(tiny_sim, tmp_path / "a.cxi")[0])
     assert not whole.growing
     np.testing.assert_array_equal(whole.patterns[:], at_once.patterns[:])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from ptycho_core.scan.source import ScanSource
+from ptycho_core.simulation import SimulationSpec, simulate
+from ptycho_core.simulation.files import write_simulation
 from ptycho_gui.apply.jobs.watch import Watched
-from tests.helpers.commands import PTYCHO
+from tests.helpers.growing_files import Writer
 
-FLAGS = "--size 16 --n-patterns 196 --step-px 2 --jitter-px 0.5"
+SPEC = SimulationSpec(size=16, n_patterns=196, step_px=2, jitter_px=0.5)
 
 
 def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
@@ -19,16 +19,16 @@ def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
     window.session.message.connect(lambda severity, sentence: told.append((severity, sentence)))
     window.session.working.connect(lambda text, part: activities.append(text))
     watched = Watched(tmp_path / "in", tmp_path / "out", trained.info.best_checkpoint, ScanSource(), ("*.cxi",))
-    path = tmp_path / "in" / "live.cxi"
+    whole, _ = write_simulation(simulate(SPEC), tmp_path / "whole.cxi")
     window.session.watch(watched)
     assert window.session.why_busy() == f"Watching {tmp_path / 'in'} goes on: stop it first."
     qtbot.waitUntil(lambda: any(text.startswith("waiting for scans in") for text in activities))
-    with subprocess.Popen([*PTYCHO, "simulate", path, "--live", "30", *FLAGS.split()]):
-        panel = window.panels.object
-        qtbot.waitUntil(lambda: any(text.startswith("live.cxi: ") for text in activities))
-        qtbot.waitUntil(lambda: panel.ready is not None)
+    with Writer(tmp_path / "in" / "live.cxi", whole) as writer:
+        writer.write(98)
+        qtbot.waitUntil(lambda: window.panels.object.ready is not None)
         (tmp_path / "in" / "none.cxi").write_bytes(b"no scan" * 500)
-    assert any("pixels covered" in text for text in activities)
+        assert any(text.startswith("live.cxi: ") and "pixels covered" in text for text in activities)
+        writer.write(196)
     qtbot.waitUntil(lambda: any("live.cxi is reconstructed" in sentence for _, sentence in told))
     assert (tmp_path / "out" / "live" / "reconstruction" / "metrics.json").exists()
     window.session.stop()
