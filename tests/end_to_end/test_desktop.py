@@ -64,7 +64,7 @@ def program(desktop, tmp_path):
     script = tmp_path / "window.py"
     script.write_text(WINDOW, encoding="utf-8")
     program = desktop.start(sys.executable, script)
-    desktop.window("^Small window — a test$")
+    program.widget("Status")
     return program
 
 
@@ -85,7 +85,7 @@ def test_values_are_written_picked_and_ticked_and_a_button_below_is_scrolled_to(
 
 def test_menus_dialogs_tabs_and_cells_are_found_by_what_is_written_on_them(program, desktop):
     program.choose("Run", "Cancel...")
-    assert not program.widget("Training", "tab").reachable
+    program.wait_until(lambda: not program.widget("Training", "tab").reachable, "the dialog lies over the tab")
     program.click("Yes", within="Sure")
     program.wait_until(lambda: status(program) == "cancelled", "the dialog answers")
     program.click("Checkpoints", "tab")

@@ -10,7 +10,8 @@ import pytest
 
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
-from tests.helpers.driven_window import BIN, SLOW_S, epoch, is_enabled, said_in
+from tests.helpers.driven_window import BIN, epoch, is_enabled, said_in
+from tests.helpers.patience import PATIENCE_S
 
 pytestmark = pytest.mark.xdist_group("one screen at a time")
 
@@ -57,24 +58,24 @@ def test_a_full_disk_is_told_before_a_run_and_in_it_and_the_run_goes_on_when_the
 ):
     folder = tmp_path / "disk"
     program = desktop.start(*ALONE, MOUNT, folder, scan_path, BIN / "ptycho-gui", "--fresh", folder / "star.npz")
-    program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started", SLOW_S)
+    program.wait_until(lambda: is_enabled(program, "Start"), "the scan is open and can be started")
     disk = SmallDisk(folder, program.process.pid)
 
     disk.fill()
     program.press("ctrl+Return")
-    program.wait_until(lambda: "the run will write about" in said_in(program, "Messages"), "it is refused", SLOW_S)
+    program.wait_until(lambda: "the run will write about" in said_in(program, "Messages"), "it is refused")
     assert "make room, choose another folder" in said_in(program, "Messages")
     desktop.screenshot("no room for a run")
 
     disk.empty()
     program.wait_until(lambda: is_enabled(program, "Start"), "the room that was made is seen")
     program.press("ctrl+Return")
-    program.wait_until(lambda: epoch(program) >= 3, "training reaches its third epoch", SLOW_S)
+    program.wait_until(lambda: epoch(program) >= 3, "training reaches its third epoch")
     disk.fill()
-    program.wait_until(lambda: "cannot write" in said_in(program, "Messages"), "the failure is told", SLOW_S)
+    program.wait_until(lambda: "cannot write" in said_in(program, "Messages"), "the failure is told")
     told = said_in(program, "Messages")
     assert "No space left on device; make room there, or write to another folder" in told
-    program.wait_until(lambda: is_enabled(program, "Resume"), "the run can be resumed", SLOW_S)
+    program.wait_until(lambda: is_enabled(program, "Resume"), "the run can be resumed")
     desktop.screenshot("no room in the run")
     kept = {path.name for path in disk.filler.parent.glob("star-run*/checkpoints/*")}
     assert "last.ckpt" in kept
@@ -82,9 +83,9 @@ def test_a_full_disk_is_told_before_a_run_and_in_it_and_the_run_goes_on_when_the
 
     disk.empty()
     program.press("ctrl+r")
-    program.wait_until(lambda: epoch(program) >= 4, "it goes on", SLOW_S)
+    program.wait_until(lambda: epoch(program) >= 4, "it goes on")
     assert "Error" not in said_in(program, "Messages")
     program.press("ctrl+q")
     program.click("Stop and close")
-    program.process.wait(60)
+    program.process.wait(PATIENCE_S)
     assert program.process.returncode == 0, program.said()

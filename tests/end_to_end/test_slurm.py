@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 
 import pytest
 
 from ptycho_core import cli
 from ptycho_core.runs.job import job_state, read_job
 from ptycho_core.runs.record import read_run
+from tests.helpers.patience import wait_until
 from tests.helpers.slurm import Slurm, why_no_slurm
 
 SMALL = (
@@ -51,13 +51,6 @@ def ptycho(line):
     return cli.main(shlex.split(line))
 
 
-def until(true, every=0.1):
-    deadline = time.monotonic() + 300
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(every)
-
-
 def epochs(folder):
     return read_run(folder).epochs_done if (folder / "run.json").exists() else 0
 
@@ -93,17 +86,17 @@ def test_what_slurm_refuses_and_what_it_holds(here, site, capfd):
 def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here, site, slurm, capfd):
     assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 3000") == 0
     job = read_job(here / "out")
-    until(lambda: epochs(here / "out") > 0)
+    wait_until(lambda: epochs(here / "out") > 0)
     slurm.call("sbatch", "--partition=urgent", "--exclusive", "--wrap=true", f"--output={here / 'urgent.log'}")
-    until(lambda: read_run(here / "out").status != "running")
-    until(lambda: job_state(job).word == "PENDING")
+    wait_until(lambda: read_run(here / "out").status != "running")
+    wait_until(lambda: job_state(job).word == "PENDING")
     before = read_run(here / "out").epochs_done
 
     def went_on():  # SLURM lets a job wait for two minutes, which begin only once its processes are gone
         slurm.call("scontrol", "update", f"jobid={job.id}", "StartTime=now")
         return epochs(here / "out") > before
 
-    until(went_on, every=5)
+    wait_until(went_on)
     assert len(read_run(here / "out").resumed) == 1
     assert ptycho("stop out") == 0
     assert ptycho("follow out --quiet") == 0
@@ -112,7 +105,7 @@ def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here,
 
 def test_a_job_that_slurm_asks_to_end_as_before_its_time_limit_stops_in_good_order(here, site, slurm):
     assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 30000") == 0
-    until(lambda: epochs(here / "out") > 0)
+    wait_until(lambda: epochs(here / "out") > 0)
     slurm.call("scancel", "--signal=TERM", read_job(here / "out").id)
     assert ptycho("follow out --quiet") == 0
     info = read_run(here / "out")

@@ -13,8 +13,9 @@ from PySide6.QtCore import QThread, QTimer
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
-PATIENCE_MS = 120_000
-"""What never happens is told late; what happens late, on a machine that does much else, is no fault."""
+from tests.helpers.patience import PATIENCE_S
+
+PATIENCE_MS = int(1000 * PATIENCE_S)
 
 
 class PatientBot(QtBot):
@@ -28,6 +29,9 @@ class PatientBot(QtBot):
 
     def waitSignals(self, signals, *, timeout=PATIENCE_MS, **options):
         return super().waitSignals(signals, timeout=timeout, **options)
+
+    def waitActive(self, widget, *, timeout=PATIENCE_MS):
+        return super().waitActive(widget, timeout=timeout)
 
     def waitExposed(self, widget, *, timeout=PATIENCE_MS):
         return super().waitExposed(widget, timeout=timeout)

@@ -31,7 +31,6 @@ import socket
 import struct
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +38,10 @@ from typing import Any
 
 from PySide6.QtGui import QImage
 
+from tests.helpers.patience import PATIENCE_S, wait_until
+
 TOOLS = {"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool"}
 WIDGET_MAP = Path(__file__).parent / "widget_map"
-PATIENCE_S = 60.0
 
 
 def missing_tools() -> str:
@@ -113,19 +113,7 @@ class Desktop:
     def xdotool(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run xdotool on this screen."""
         command = ["xdotool", *map(str, words)]
-        return subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", timeout=30)
-
-    def window(self, title: str, timeout: float = PATIENCE_S) -> str:
-        """Wait for a visible window whose whole title matches a regular expression; return its number for xdotool."""
-        found: list[str] = []
-
-        def shows() -> bool:
-            shown = self.xdotool("search", "--onlyvisible", "--class", ".").stdout.split()
-            found[:] = [n for n in shown if re.search(title, self.xdotool("getwindowname", n).stdout.strip())]
-            return bool(found)
-
-        wait_until(shows, f"a window {title!r} shows", timeout)
-        return found[-1]
+        return subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S)
 
     def screenshot(self, name: str) -> Path:
         """Write the screen to a numbered PNG among the artefacts."""
@@ -283,16 +271,6 @@ class Program:
     def end(self) -> None:
         """End the program, by force if need be."""
         end(self.process)
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout: float = PATIENCE_S) -> None:
-    """Ask again and again until a condition holds; TimeoutError says what did not happen."""
-    until, pause = time.monotonic() + timeout, 0.05
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(f"not within {timeout:g} s: {what}")
-        time.sleep(pause)
-        pause = min(1.25 * pause, 0.5)  # looking at all widgets keeps the program from what is waited for
 
 
 def quiet(command: list[str], **options: Any) -> subprocess.Popen[bytes]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from tests.helpers.desktop import Program
 
 BIN = Path(sys.executable).parent
-SLOW_S = 120.0
 
 
 def is_enabled(program: Program, name: str) -> bool:

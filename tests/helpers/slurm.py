@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import secrets
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
+
+from tests.helpers.patience import wait_until
 
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 _SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -48,13 +50,15 @@ class Slurm:
         (munge / "key").chmod(0o400)
         named = [f"--{name}-file={munge / name}" for name in ("key", "pid", "log", "seed")]
         self._run("munged", "--force", "--foreground", f"--socket={munge / 'socket'}", *named)
-        self._wait_for(lambda: (munge / "socket").exists())
-        self._run("slurmctld", "-D")
-        self._run("slurmd", "-D", "-N", platform.node())
-        ready = self._wait_for(lambda: self.call("sinfo", "--noheader", "--format=%t") == "idle")
-        if ready:
-            return ""
-        return " ".join(path.read_text(errors="replace")[-500:] for path in self.folder.glob("slurm*.log"))
+        try:
+            wait_until((munge / "socket").exists, "munged answers", 60)
+            self._run("slurmctld", "-D")
+            self._run("slurmd", "-D", "-N", platform.node())
+            wait_until(lambda: self.call("sinfo", "--noheader", "--format=%t") == "idle", "the node is idle", 60)
+        except TimeoutError as late:
+            logs = (path.read_text(errors="replace")[-500:] for path in self.folder.glob("slurm*.log"))
+            return " ".join([str(late), *logs])
+        return ""
 
     def call(self, *words: str) -> str:
         """Return what one of SLURM's commands prints."""
@@ -65,7 +69,8 @@ class Slurm:
         """End all jobs, then the daemons."""
         if len(self._daemons) == 3:
             self.call("scancel", "--user=root")
-            self._wait_for(lambda: not self.call("squeue", "--noheader"))
+            with contextlib.suppress(TimeoutError):
+                wait_until(lambda: not self.call("squeue", "--noheader"), "all jobs are over", 60)
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
@@ -79,14 +84,6 @@ class Slurm:
         with open(self.folder / f"{name}.out", "wb") as out:
             environment = {**os.environ, **self.environment}
             self._daemons.append(subprocess.Popen([program or name, *words], stdout=out, stderr=out, env=environment))
-
-    def _wait_for(self, true: object) -> bool:
-        assert callable(true)
-        for _ in range(300):
-            if true():
-                return True
-            time.sleep(0.1)
-        return False
 
     def _conf(self) -> str:
         host, folder = platform.node(), self.folder

@@ -38,6 +38,9 @@ SMALL: dict[str, Any] = {
 DIRECT: dict[str, Any] = {**SMALL, "engine": "direct", "prior": 0.0}
 """The same in a third of the time, for whatever is the same for every engine; it ends when its epochs are done."""
 
+LONG: dict[str, Any] = {**DIRECT, "max_epochs": 100_000, "early_stop_patience": 0}
+"""It is far from done whenever a test looks at it."""
+
 E = TypeVar("E")
 
 

@@ -18,6 +18,7 @@ from ptycho_core.runs.recorded_scan import open_recorded
 from ptycho_core.scan.mapping import Mapping
 from tests.helpers import scan_files as files
 from tests.helpers.growing_files import DETECTOR, Writer
+from tests.helpers.patience import PATIENCE_S
 
 COUNTS = files.counts(40)
 
@@ -193,7 +194,7 @@ def test_a_scan_is_dropped_without_waiting_for_another_thread_that_reads(writer,
     def hold():
         with phil:
             holding.set()
-            assert dropped.wait(5)
+            assert dropped.wait(PATIENCE_S)
 
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(hold)

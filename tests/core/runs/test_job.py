@@ -7,7 +7,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -22,6 +21,7 @@ from ptycho_core.runs.job import Job, job_state, log_of, read_job, refuse_job, s
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.requests import Wish, ask
 from ptycho_core.runs.site import Site, read_site
+from tests.helpers.patience import wait_until
 from tests.helpers.run_folders import COMMAND, finished_run, start
 from tests.helpers.training_runs import SCAN as TRAINED_SCAN
 
@@ -37,13 +37,6 @@ def ended():
         if job.process.alive(job.submitted):
             os.killpg(job.process.pid, 9)
         os.waitpid(job.process.pid, 0)
-
-
-def until_over(job):
-    deadline = time.monotonic() + 60
-    while not job_state(job).over:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_the_users_site_file_counts_before_the_systems(tmp_path):
@@ -123,7 +116,7 @@ def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
     with pytest.raises(InputError, match="is RUNNING: stop it, or take another folder"):
         submit(tmp_path / "out", COMMAND, Config(), HERE)
     assert ask(tmp_path / "out", Wish.STOP) == f"job {job.id} was taken back"
-    until_over(job)
+    wait_until(lambda: job_state(job).over)
     with pytest.raises(
         PtychoError, match=rf"job {job.id} has ended before its run began: ended; .*job\.log tells more"
     ):
@@ -141,7 +134,7 @@ def test_nobody_trains_where_a_job_is_to_but_that_job_itself(tmp_path, ended):
     with pytest.raises(InputError, match=rf"job {job.id} of .*out is RUNNING: stop it, or take another folder"):
         train(build_config(accelerator="cpu"), TRAINED_SCAN, tmp_path / "out")
     go.touch()
-    until_over(job)
+    wait_until(lambda: job_state(job).over)
     assert log_of(tmp_path / "out", job).read_text() == "allowed\n"
     refuse_job(tmp_path / "out")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,19 +13,13 @@ from ptycho_core.base.events import StopToken
 from ptycho_core.runs import requests
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.requests import Wish, ask, reachable
+from tests.helpers.patience import wait_until
 from tests.helpers.run_folders import finish, start
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     monkeypatch.setattr(requests, "_EVERY_S", 0.01)
-
-
-def until(true):
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_stop_and_then_a_cancel_reach_the_token_and_are_gone(tmp_path):
@@ -36,11 +29,11 @@ def test_a_stop_and_then_a_cancel_reach_the_token_and_are_gone(tmp_path):
     with reachable(tmp_path, token):
         assert not (tmp_path / "request.json").exists()
         ask(tmp_path, Wish.STOP)
-        until(lambda: token.stop_requested)
+        wait_until(lambda: token.stop_requested)
         assert not token.cancel_requested
-        until(lambda: not (tmp_path / "request.json").exists())
+        wait_until(lambda: not (tmp_path / "request.json").exists())
         ask(tmp_path, Wish.CANCEL)
-        until(lambda: token.cancel_requested)
+        wait_until(lambda: token.cancel_requested)
     assert token.reason.startswith("cancelled by the operator on ")
 
 
@@ -49,7 +42,7 @@ def test_a_request_that_is_none_is_said_and_forgotten(tmp_path, caplog):
     token = StopToken()
     with reachable(tmp_path, token):
         (tmp_path / "request.json").write_text("stop!")
-        until(lambda: not (tmp_path / "request.json").exists())
+        wait_until(lambda: not (tmp_path / "request.json").exists())
     assert not token.stop_requested
     assert "is not JSON" in caplog.text
 
@@ -69,4 +62,4 @@ def test_a_process_that_records_nothing_for_hours_shows_that_it_is_there(tmp_pat
     os.utime(tmp_path / "run.json", (long_ago.timestamp(),) * 2)
     assert read_run(tmp_path).status == "interrupted"
     with reachable(tmp_path, StopToken()):
-        until(lambda: read_run(tmp_path).status == "running")
+        wait_until(lambda: read_run(tmp_path).status == "running")

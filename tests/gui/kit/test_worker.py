@@ -65,8 +65,8 @@ def test_batches_do_not_flood_the_window(qtbot):
 
     worker = Worker(job)
     worker.events.connect(bundles.append)
-    with qtbot.waitSignal(worker.finished):
-        worker.start()
+    worker.start()
+    worker.wait()
     qtbot.waitUntil(lambda: sum(map(len, bundles)) == 5000)
     assert len(bundles) < 500
 

@@ -16,6 +16,7 @@ from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_gui.kit import theme
 from ptycho_gui.probe.jobs import beam as jobs
 from ptycho_gui.probe.probe_panel import ProbePanel
+from tests.helpers.patience import PATIENCE_S
 from tests.helpers.reconstructions import reconstruction
 
 BEAM = SimulationSpec(n_patterns=16, size=64, defocus_m=1e-3, guess_defocus_error_m=0.2e-3)
@@ -94,7 +95,7 @@ def test_a_slider_that_is_dragged_propagates_the_last_plane_and_not_all(qtbot, s
     leave, seen, threads = threading.Event(), [], set()
 
     def slowly(probe, z, units):
-        assert leave.wait(10)
+        assert leave.wait(PATIENCE_S)
         threads.add(threading.get_ident())
         seen.append(z)
         return propagated(probe, z, units)

@@ -20,6 +20,7 @@ from ptycho_core.scan.source import ScanSource
 from ptycho_gui.scan.scan_panel import ScanPanel
 from tests.helpers import scan_files as files
 from tests.helpers.growing_files import Writer
+from tests.helpers.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_views_do_not_wait_while_another_thread_is_inside_hdf5(qtbot, writer
     def be_inside():
         with phil:
             inside.set()
-            assert over.wait(10), "the window's thread waited for HDF5"
+            assert over.wait(PATIENCE_S), "the window's thread waited for HDF5"
 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(be_inside)

@@ -10,6 +10,7 @@ import pytest
 from ptycho_core.base.errors import InputError
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_gui.scan.jobs.patterns import PatternReader
+from tests.helpers.patience import PATIENCE_S
 
 
 class Gated:
@@ -20,7 +21,7 @@ class Gated:
         self.leave, self.read, self.threads = threading.Event(), [], set()
 
     def __getitem__(self, index):
-        assert self.leave.wait(10)
+        assert self.leave.wait(PATIENCE_S)
         self.threads.add(threading.get_ident())
         self.read.append(index.start)
         return self.stack[index]

@@ -34,11 +34,9 @@ def test_what_a_worker_leaves_is_freed_on_the_windows_thread(keeper, qtbot):
     def job(emit, token):
         for _ in range(20_000):
             Knot(freed)
-        return len(freed)
 
-    with qtbot.waitSignal(slot.succeeded) as told:
+    with qtbot.waitSignal(slot.succeeded):
         slot.start(job)
-    assert told.args == [0]
     qtbot.waitUntil(lambda: len(freed) == 20_000)
     assert set(freed) == {threading.get_ident()}
     slot.shut_down()

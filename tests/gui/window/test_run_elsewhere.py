@@ -95,7 +95,7 @@ def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_p
     history = watcher.open(tmp_path / "other")
     watcher.events.clear()
     run.record(StageChanged("validating", 1))
-    watcher.qtbot.wait(1200)  # longer than two looks
+    watcher.qtbot.waitUntil(lambda: not watcher.session._elsewhere._following.busy)
     assert (watcher.events, history.status, watcher.session.shown.follows) == ([], "finished", False)
     assert watcher.session.why_idle() == "Nothing is running."
 

@@ -11,10 +11,9 @@ from ptycho_core.base.codec import encode
 from ptycho_core.base.events import CheckpointSaved, RefinementChecked
 from ptycho_core.runs.record import read_run
 from tests.helpers.run_folders import edit_record
-from tests.helpers.training_runs import DIRECT
+from tests.helpers.training_runs import DIRECT, LONG
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
-LONG = {**DIRECT, "max_epochs": 1000, "early_stop_patience": 0}
 
 
 def run_to_the_end(window, qtbot, folder, **settings):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from PySide6.QtCore import Qt
 
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.simulation import SimulationSpec, simulate
 
 
-@pytest.mark.timeout(600)
 def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp_path):
     scan = tmp_path / "scan.npz"
     write_scan(simulate(SimulationSpec(size=16, n_patterns=49, step_px=2, jitter_px=0.5)).scan, scan)
@@ -32,7 +30,7 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
     assert dialog.note.text().startswith("2 trials")
     assert not dialog.take_button.isEnabled()
     qtbot.mouseClick(dialog.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dialog.table.model().rowCount() == 2, timeout=300_000)
+    qtbot.waitUntil(lambda: dialog.table.model().rowCount() == 2)
     qtbot.waitUntil(lambda: not window.session.busy)
 
     best = [dialog.table.model().index(0, column).data() for column in range(2)]
@@ -46,6 +44,6 @@ def test_the_best_of_some_settings_is_taken_over_with_a_click(window, qtbot, tmp
     # The trial that was made last is the run that is shown: its picture can be made, and it can go on.
     qtbot.waitUntil(lambda: window.session.shown.run.info is not None)
     assert window.session.shown.run.info.folder == tmp_path / "scan-search" / "trial-002"
-    with qtbot.waitSignal(window.session.shown.reconstructed, timeout=300_000):
+    with qtbot.waitSignal(window.session.shown.reconstructed):
         window.commands["reconstruct"].trigger()
     qtbot.waitUntil(lambda: not window.session.busy)

