@@ -26,6 +26,12 @@ SMALLEST_SIDE = 8
 """Pixels: a smaller image is no diffraction pattern."""
 LARGEST_POSITION_PX = 1e15
 """Beyond every scan, whatever the unit; what is larger overflows where it is squared."""
+_TO_CENTRE: dict[str, tuple[str, PatternStep]] = {
+    "corner": ("corner", conversions.centre_dc),
+    "top": ("middle of the first row", conversions.centre_rows),
+    "left": ("middle of the first column", conversions.centre_columns),
+}
+"""Where DC may be, by the answers ``dc``, and what moves it to the centre."""
 _HARDLY = 0.1
 """Of the light that a row or column holds on average."""
 
@@ -156,17 +162,22 @@ def _centre(
     """Return patterns, mask and, where it is known, survey with DC in the centre, judged by the ``mean`` as stored."""
     across_edges, across_middle = _light_across(mean), _light_across(conversions.centre_dc(mean))
     place = settings.get("dc") or "centre"
-    if across_edges < _HARDLY * mean.mean() * sum(mean.shape):
+    turned = across_edges > np.maximum(2 * across_middle, _HARDLY * mean.mean() * np.array(mean.shape))
+    if across_edges.sum() < _HARDLY * mean.mean() * sum(mean.shape):
         pass  # it is dark at the edges
-    elif across_edges > 2 * across_middle:
+    elif across_edges.sum() > 2 * across_middle.sum():
         place = settings.assume("dc", "corner", "the mean pattern goes on across its edges, around the corners")
-    elif across_edges > across_middle / 2:
+    elif turned.any() and not turned.all():
+        place, edges = ("top", "upper and lower") if turned[0] else ("left", "left and right")
+        place = settings.assume("dc", place, f"the mean pattern goes on across its {edges} edge, and not the others")
+    elif across_edges.sum() > across_middle.sum() / 2:
         place = settings.assume("dc", "centre", "the mean pattern does not tell; most files store DC in the centre")
     if place == "centre":
         return patterns, mask, seen
-    notes.append("moved DC from the corner of the patterns to their centre")
-    mask = None if mask is None else where_good(mask, conversions.centre_dc)
-    return patterns.then(conversions.centre_dc), mask, None if seen is None else _images(seen, conversions.centre_dc)
+    of, move = _TO_CENTRE[place]
+    notes.append(f"moved DC from the {of} of the patterns to their centre")
+    mask = None if mask is None else where_good(mask, move)
+    return patterns.then(move), mask, None if seen is None else _images(seen, move)
 
 
 def _images(seen: Survey, change: PatternStep) -> Survey:
@@ -182,14 +193,13 @@ def _images(seen: Survey, change: PatternStep) -> Survey:
     )
 
 
-def _light_across(mean: NDArray[np.float64]) -> float:
-    """Return the light that goes on from the last row to the first, and from the last column to the first.
+def _light_across(mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the light that goes on from the last row to the first, and from the last column to the first: (2,).
 
     With DC in the corner that is most of it. A beam off centre, or a ring, ends at an edge or before it; its light goes
     on across the middle.
     """
-    rows, columns = np.minimum(mean[0], mean[-1]).sum(), np.minimum(mean[:, 0], mean[:, -1]).sum()
-    return float(rows + columns)
+    return np.array([np.minimum(mean[0], mean[-1]).sum(), np.minimum(mean[:, 0], mean[:, -1]).sum()])
 
 
 def _make_square(

@@ -70,6 +70,16 @@ def centre_dc(batch: NDArray[Any]) -> NDArray[Any]:
     return np.fft.fftshift(batch, axes=(-2, -1))
 
 
+def centre_rows(batch: NDArray[Any]) -> NDArray[Any]:
+    """Move DC from the middle of the first row to pixel (N//2, N//2)."""
+    return np.fft.fftshift(batch, axes=-2)
+
+
+def centre_columns(batch: NDArray[Any]) -> NDArray[Any]:
+    """Move DC from the middle of the first column to pixel (N//2, N//2)."""
+    return np.fft.fftshift(batch, axes=-1)
+
+
 def exchange_axes(batch: NDArray[Any]) -> NDArray[Any]:
     """Exchange rows and columns of patterns."""
     return np.swapaxes(batch, -2, -1)

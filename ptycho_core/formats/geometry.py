@@ -92,7 +92,7 @@ def positions_px(
     stored: Stored, geometry: Geometry, shape: tuple[int, ...], settings: Settings, path: Path, notes: list[str]
 ) -> NDArray[np.float64]:
     """Return positions (y, x) in object pixels of patterns of ``shape``, before these are made square."""
-    orientation = settings.assume("orientation", "+y+x", "positions and patterns are taken to share their axes")
+    orientation = settings.assume("orientation", "+y+x", stored.axes_reason)
     positions = np.stack([sign * stored.positions[:, axis] for axis, sign in axes_of(orientation)], axis=1)
     if orientation != "+y+x":
         notes.append(f"turned the positions: (row, column) = {orientation} of the file's")

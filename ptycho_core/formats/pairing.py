@@ -30,6 +30,7 @@ def pair_by_value(
     notes: list[str],
     *,
     invented: bool = False,
+    growing: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the patterns that have a position, and that position's place.
 
@@ -45,13 +46,15 @@ def pair_by_value(
         What the operator set, and where what was done is told.
     invented
         Whether one of the two is no list of the files' but counts from 0: then nobody knows where it begins.
+    growing
+        Whether more of either is still to come.
 
     Raises
     ------
     InputError
         No index of a pattern is among those of the positions.
     """
-    position_indexes = _counted_alike(pattern_indexes, position_indexes, settings, notes, invented)
+    position_indexes = _counted_alike(pattern_indexes, position_indexes, settings, notes, invented, growing)
     places = np.searchsorted(position_indexes, pattern_indexes).clip(max=len(position_indexes) - 1)
     rows = np.flatnonzero(position_indexes[places] == pattern_indexes)
     if not len(rows):
@@ -75,6 +78,7 @@ def _counted_alike(
     settings: Settings,
     notes: list[str],
     invented: bool,
+    growing: bool,
 ) -> NDArray[np.int64]:
     """Return the positions' indexes counted from where those of the patterns are.
 
@@ -86,6 +90,9 @@ def _counted_alike(
     as_many = len(np.unique(pattern_indexes)) == len(position_indexes)
     skips = invented and as_many and firsts[0] == firsts[1] and (np.sort(pattern_indexes) != position_indexes).any()
     if (firsts[0] == firsts[1] and not skips) or not np.intersect1d(pattern_indexes, position_indexes).size:
+        if invented and not as_many and not growing and _some_are_lost(pattern_indexes, position_indexes):
+            reason = "one list of numbers was never written down, and they are not as many: nobody knows which are lost"
+            settings.assume("pairing", "value", reason, doubtful=True)
         return position_indexes
     default = "order"
     if skips:
@@ -109,3 +116,12 @@ def _counted_alike(
         return np.unique(pattern_indexes)
     shifted: NDArray[np.int64] = position_indexes - firsts[1] + firsts[0]
     return shifted
+
+
+def _some_are_lost(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Tell whether of two lists that begin alike, one of them 0, 1, 2 ..., the longer has what the shorter lost.
+
+    A list with gaps says itself which are left out, as long as all of it is among the other.
+    """
+    with_gaps = [numbers for numbers in (one, other) if len(np.unique(numbers)) <= np.ptp(numbers)]
+    return not with_gaps or int(with_gaps[0].max()) > int((other if with_gaps[0] is one else one).max())

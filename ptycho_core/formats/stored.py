@@ -24,6 +24,8 @@ class Stored:
         What the format holds where the numbers do not tell: "counts", "amplitude", or of `conversions.LOGARITHMS`.
     unit
         A key of `UNITS`; ``unit_reason`` says why.
+    axes_reason
+        Why the rows of the patterns run along y, and their columns along x.
     steps
         What turns the stored patterns so that their axes are those of the positions.
     rows
@@ -45,6 +47,7 @@ class Stored:
     values: str = "counts"
     unit: str = "px"
     unit_reason: str = "the format's convention"
+    axes_reason: str = "positions and patterns are taken to share their axes"
     steps: tuple[PatternStep, ...] = ()
     rows: NDArray[np.int64] | None = None
     mask: GoodPixels | None = None

@@ -18,6 +18,8 @@ OFF_CENTRE = 1 / 8
 """Of a pattern's width: what lies closer to the middle may be the beam."""
 _HOT = 10.0
 _FEWEST_AT_LIMIT, _FAR_ABOVE = 8, 20.0
+_NEAR_THE_TOP, _LOWEST_END = 0.8, 8.0
+"""What part of the largest value is near it, and the least value that a cut is looked for at."""
 
 
 def check_pixels(scan: Scan, seen: Survey) -> Iterator[Problem]:
@@ -28,21 +30,32 @@ def check_pixels(scan: Scan, seen: Survey) -> Iterator[Problem]:
 
 
 def _saturated(seen: Survey) -> Iterator[Problem]:
-    """Yield what is to say of a largest value that is the end of a detector's range, and that many pixels reach."""
+    """Yield what is to say of a largest value that is the end of a detector's range, or that many pixels end at."""
     top = seen.maximum
+    pixels = int(np.count_nonzero(seen.highest == top))
     bits = round(math.log2(top + 1)) if top > 0 else 0
     ends = [float(np.float32(2.0**bits - less)) for less in (1, 2)]
     alone = top > _FAR_ABOVE * np.quantile(seen.highest, 0.99)
-    if bits < 8 or top not in ends or seen.n_highest < (1 if alone else _FEWEST_AT_LIMIT):
+    if bits >= 8 and top in ends and seen.n_highest >= (1 if alone else _FEWEST_AT_LIMIT):
+        why = f"the end of a range of {bits} bits, where a detector no longer counts"
+    elif _end_together(seen, pixels):
+        why = "so many do not end at one number by themselves, so a detector counted no further, or they were cut off"
+    else:
         return
-    pixels = np.count_nonzero(seen.highest == top)
     yield Problem(
         "saturated",
-        f"{seen.n_highest} values in {pixels} pixels are {top:.0f}, and none is larger: the end of a range of {bits} "
-        f"bits, where a detector no longer counts{seen.extent}; mask these pixels",
+        f"{seen.n_highest} values in {pixels} pixels are {top:g}, and none is larger: {why}{seen.extent}; mask these "
+        "pixels",
         "warning",
-        (Fix("mask the pixels that reach it", "--saturation", f"{top:.0f}"),),
+        (Fix("mask the pixels that reach it", "--saturation", f"{top:.9g}"),),
     )
+
+
+def _end_together(seen: Survey, pixels: int) -> bool:
+    """Tell whether more pixels reach the largest value than come near it: of photons ever fewer reach higher counts."""
+    top = seen.maximum
+    near = (seen.highest < top) & (seen.highest >= min(top - 1, _NEAR_THE_TOP * top))
+    return bool(top >= _LOWEST_END and pixels >= _FEWEST_AT_LIMIT and pixels > np.count_nonzero(near & seen.good))
 
 
 def _hot(scan: Scan, seen: Survey) -> Iterator[Problem]:

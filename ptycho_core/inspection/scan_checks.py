@@ -60,7 +60,7 @@ def check_scan(scan: Scan, seen: Survey | None = None, step_px: float | None = N
     seen = seen or survey_of(scan)
     return [
         *_check_growth(scan),
-        *_check_pairing(scan),
+        *_check_doubts(scan),
         *_check_values(scan, seen),
         *_check_lost(scan),
         *_check_positions(scan, step),
@@ -109,13 +109,19 @@ def _check_lost(scan: Scan) -> list[Problem]:
     return [Problem("lost", message, "warning")]
 
 
-def _check_pairing(scan: Scan) -> list[Problem]:
-    doubts = [one for one in scan.assumptions if one.key == "pairing" and one.doubtful]
-    if not doubts:
-        return []
-    fixes = tuple(Fix(f"pair them by {how}", "pairing", how) for how in doubts[0].choices)
-    message = f"patterns and positions are paired by {doubts[0].value}, and may belong together otherwise"
-    return [Problem("pairing", f"{message}: {doubts[0].reason}; look at the table, then confirm it", "warning", fixes)]
+def _check_doubts(scan: Scan) -> list[Problem]:
+    """Return what is to say of assumptions that may as well be otherwise."""
+    problems = []
+    for doubt in (one for one in scan.assumptions if one.doubtful):
+        if doubt.key == "pairing":
+            taken = f"patterns and positions are paired by {doubt.value}, and may belong together otherwise"
+            label, look = "pair them by", "look at the table, then confirm it"
+        else:
+            taken, label = f"{doubt.key}={doubt.value} was taken, and it may be otherwise", f"{doubt.key} ="
+            look = "look at the patterns, then confirm it"
+        fixes = tuple(Fix(f"{label} {choice}", doubt.key, choice) for choice in doubt.choices)
+        problems.append(Problem(doubt.key, f"{taken}: {doubt.reason}; {look}", "warning", fixes))
+    return problems
 
 
 def _check_positions(scan: Scan, step: float) -> list[Problem]:

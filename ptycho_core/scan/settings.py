@@ -22,7 +22,7 @@ WHOLE = ("a whole number from 0 on",)
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "data": ("amplitude", "counts", "log", "log10", "log2", "plain-log", "plain-log10", "plain-log2"),
-    "dc": ("centre", "corner"),
+    "dc": ("centre", "corner", "top", "left"),
     "axes": ("nyx", "yxn", "nxy"),
     "square": ("crop", "pad"),
     "bad_pixels": ("mask", "drop", "zero", "fill"),

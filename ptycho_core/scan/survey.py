@@ -286,6 +286,9 @@ def flags(seen: Survey) -> dict[float, int]:
     """
     sticks = (seen.highest == seen.lowest) & (seen.highest >= _LOWEST_FLAG) & (seen.measured >= _FEWEST_TO_STICK)
     others = seen.highest[~sticks & seen.good]
+    lit = seen.good & (seen.highest > 0)
+    if np.array_equal(seen.highest[lit], seen.lowest[lit]):  # one pattern again and again
+        return {}
     if others.size < sticks.size / 2:
         return {}
     usual = float(np.median(others))

@@ -32,7 +32,9 @@ from ptycho_core.scan.units import UNITS
 
 _MOST_NUMBERS = 3 * MOST_PATTERNS
 _MOSTLY = 0.8
-_GUESSED_UNIT = "guessed from the size of the steps, as nothing says it"
+_GUESSED_UNIT = "guessed when the mapping was proposed, as the file does not say it"
+_GUESSED_AXES = "which is y and which is x was guessed when the mapping was proposed"
+_SHARED_AXES = "positions and patterns are taken to share their axes"
 
 Raster = tuple[int, int]
 """Lines, and patterns in a line."""
@@ -73,6 +75,7 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
         positions=yx,
         unit=unit,
         unit_reason=_GUESSED_UNIT if "position_unit" in mapping.guessed else "the mapping says so",
+        axes_reason=f"{_SHARED_AXES}, and {_GUESSED_AXES}" if "positions" in mapping.guessed else _SHARED_AXES,
         rows=rows,
         mask=mask,
         probe=probe,
@@ -316,7 +319,10 @@ def _pair(
         pattern_indexes = np.arange(n) if numbers is None else numbers
         unique, means = pairing.average_repeated(of_positions, yx, notes)
         invented = bool(key) != bool(other)
-        rows, found = pairing.pair_by_value(store.path, pattern_indexes, unique, settings, notes, invented=invented)
+        growing = store.growing or where.growing
+        rows, found = pairing.pair_by_value(
+            store.path, pattern_indexes, unique, settings, notes, invented=invented, growing=growing
+        )
         return rows, means[found], pattern_indexes[rows]
     if m == n:
         return None, yx, numbers

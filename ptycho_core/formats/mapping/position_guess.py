@@ -18,25 +18,12 @@ from ptycho_core.formats.stores.store import MOST_PATTERNS, Header, Store, drop_
 from ptycho_core.scan.units import LENGTHS_M
 
 _WORDS = ("pos", "motor", "stage", "scan", "coord", "transl", "sample", "piezo", "enc", "point", "shift", "sam", "act")
-_OTHERS = (
-    *(
-        "pixel",
-        "size",
-        "cent",
-        "index",
-        "shape",
-        "gap",
-        "time",
-        "epoch",
-        "sec",
-        "count",
-        "roi",
-        "sum",
-        "max",
-        "current",
-    ),
-    *("energy", "elapsed", "dt", "seq", "ct", "dwell", "exposure", "temperature", "ring", "diode", "monitor", "ipm"),
+_OTHERS = ("pixel", "size", "cent", "index", "shape", "gap")
+_NO_PLACES = (
+    *("time", "epoch", "sec", "seconds", "elapsed", "dt", "dwell", "exposure", "seq", "count", "ct", "roi", "sum"),
+    *("max", "current", "energy", "temperature", "ring", "diode", "monitor", "ipm"),
 )
+"""What is in the names of arrays that are no positions, unless their unit is one of length."""
 _AXES = (
     *(("x", "y"), ("horizontal", "vertical"), ("hor", "ver"), ("fast", "slow"), ("column", "row"), ("col", "row")),
     *(("y", "z"), ("x", "z")),
@@ -186,11 +173,19 @@ def _likeness(store: Store, key: str, title: str, values: NDArray[np.float64], w
         return None
     last = f"{re.split('[/@]', key)[-1]} {title}".lower()
     score = 2.0 * any(word in last for word in _WORDS) + any(word in key.lower() for word in _WORDS)
-    score -= 3.0 * any(re.search(rf"(^|[^a-z]){word}|{word}([^a-z]|$)", last) for word in _OTHERS)
-    score += 1.5 * ((units.name(store, key) or "") in LENGTHS_M)
+    in_lengths = (units.name(store, key) or "") in LENGTHS_M
+    if _has_one(last, _NO_PLACES) and not (in_lengths or any(word in last for word in _WORDS)):
+        return None
+    score -= 3.0 * _has_one(last, (*_OTHERS, *_NO_PLACES))
+    score += 1.5 * in_lengths
     score += 1.0 - min(1.0, float(np.median(abs(steps))) / (float(known.std()) or 1.0))
     score += 1.0 * (values.dtype.kind == "f") + 2.0 * (len(values) == wanted.n)
     return score + 0.5 * _common(key, wanted.key)
+
+
+def _has_one(name: str, words: tuple[str, ...]) -> bool:
+    """Tell whether one of the words begins or ends a word of a name."""
+    return any(re.search(rf"(^|[^a-z]){word}|{word}([^a-z]|$)", name) for word in words)
 
 
 def numbers_patterns(values: NDArray[np.float64], n: int) -> bool:

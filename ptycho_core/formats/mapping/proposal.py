@@ -300,7 +300,7 @@ def _with_units(store: Store, where: Store, mapping: Mapping, stack: _Stack) -> 
     """Return the mapping with the units of its positions: as stated or named, else one that gives usual steps."""
     places = mapping.positions
     units = [quantity_guess.position_unit(quantity_guess.stated_unit(where, of.key)) for of in (places.y, places.x)]
-    guessed = mapping.guessed if any(units) else (*mapping.guessed, "position_unit")
+    guessed = mapping.guessed if all(units) else (*mapping.guessed, "position_unit")
     known = next(filter(None, units), None) or _usual_unit(store, where, mapping, stack)
     if any(unit is not None and (unit[0] == "px") != (known[0] == "px") for unit in units):
         units, guessed = [None, None], (*mapping.guessed, "position_unit")

@@ -166,8 +166,9 @@ def _read_table(path: Path, skip_lines: int) -> _Table:
         notes.append(f"took row {place + 1} of the table, which holds no number, for no position: {_told([row])}")
         rows[place] = [""] * width
     names, units = _titles(above, rows, remarks, width, decimal, notes)
-    if len(set(names)) < width:
-        raise InputError(f"{path}: two columns have the same name, among {', '.join(names)}")
+    if again := sorted({name for name in names if names.count(name) > 1}):
+        notes.append(f"several columns of the table are called {', '.join(again)}: they are known by their numbers")
+        names = [str(place) if name in again else name for place, name in enumerate(names)]
     return _Table(names, units, rows, decimal, notes)
 
 

@@ -193,9 +193,9 @@ def test_patterns_without_numbers_are_paired_with_the_first_trigger_on_and_the_o
     scan = read_scan(tmp_path / "fly.h5", **how)
     assert_paired(scan, range(24))
     asked = [(one.value, one.choices) for one in scan.assumptions if one.key == "pairing"]
-    assert asked == ([("order", ("order", "value"))] if triggers[0] or triggers.step > 1 else [])
+    assert asked == [("value" if triggers == range(26) else "order", ("order", "value"))]
     told = [one for one in check_scan(scan) if one.field == "pairing"]
-    assert len(told) == (triggers[0] > 0 and len(triggers) != 24)
+    assert len(told) == (len(triggers) != 24)
     for one in told:
         (fix,) = (fix for fix in one.fixes if fix.value == "order")
         scan = read_scan(tmp_path / "fly.h5", settings={fix.field: fix.value}, **how)
@@ -208,6 +208,18 @@ def test_that_offset_is_the_operators_to_say(tmp_path):
     scan = read_scan(tmp_path / "fly.h5", settings={"pairing": "value"}, **how)
     np.testing.assert_array_equal(scan.patterns[:], M.counts[1:])
     np.testing.assert_allclose(scan.positions, M.positions[:23])
+
+
+@pytest.mark.parametrize(
+    ("triggers", "asked"),
+    [(range(24), False), ([0, *range(2, 22)], False), (range(22), True), ([0, *range(3, 30)], True)],
+)
+def test_numbers_with_gaps_that_are_places_of_the_patterns_are_no_question_and_lost_ones_are(tmp_path, triggers, asked):
+    how = fly_scan(tmp_path, triggers)
+    scan = read_scan(tmp_path / "fly.h5", **how)
+    kept = [number for number in triggers if number < 24]
+    np.testing.assert_array_equal(scan.patterns[:], M.counts[kept])
+    assert [one.field for one in check_scan(scan) if one.field == "pairing"] == ["pairing"] * asked
 
 
 def test_triggers_that_fit_the_places_of_the_patterns_are_taken_for_these(tmp_path):

@@ -48,6 +48,18 @@ def test_dc_in_the_corner_comes_to_the_centre(tmp_path, name):
     assert [one.value for one in scan.assumptions if one.key == "dc"] == ["corner"]
 
 
+@pytest.mark.parametrize(("place", "axis"), [("top", 1), ("left", 2)])
+@pytest.mark.parametrize("name", ["centre", "ring"])
+def test_dc_in_the_middle_of_an_edge_comes_to_the_centre(tmp_path, name, place, axis):
+    stored = np.fft.ifftshift(CENTRED[name], axes=axis)
+    scan = opened(tmp_path, stored)
+    np.testing.assert_array_equal(scan.patterns[:], CENTRED[name])
+    assert [one.value for one in scan.assumptions if one.key == "dc"] == [place]
+    path = files.npz(tmp_path / "b.npz", patterns=stored, positions=files.positions(N))
+    np.testing.assert_array_equal(read_scan(path, settings={"dc": "centre"}).patterns[:], stored)
+    np.testing.assert_array_equal(read_scan(path, settings={"dc": place}).patterns[:], CENTRED[name])
+
+
 def test_a_beam_near_a_corner_is_told_as_off_centre(tmp_path):
     assert "centre" in [problem.field for problem in check_scan(opened(tmp_path, CENTRED["near a corner"]))]
 

@@ -7,6 +7,7 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
+from ptycho_core.inspection.inspection import inspect
 from tests.helpers import scan_files as files
 
 N = 20
@@ -81,6 +82,13 @@ def test_a_scan_whose_pixels_all_hold_the_same_has_no_flags(tmp_path):
     counts = np.full((5, 16, 16), 255, np.int32)
     path = files.npz(tmp_path / "a.npz", patterns=counts, positions=files.positions(5))
     np.testing.assert_array_equal(read_scan(path).patterns[:], counts)
+
+
+def test_one_pattern_again_and_again_has_no_flags_and_is_told_as_repeated(tmp_path):
+    counts = np.repeat(files.counts(1), 20, axis=0)
+    scan = read_scan(files.npz(tmp_path / "a.npz", patterns=counts, positions=files.positions(20)))
+    np.testing.assert_array_equal(scan.patterns[:], counts)
+    assert "repeated" in [problem.field for problem in inspect(scan).problems]
 
 
 def test_values_that_were_not_measured_are_masked_in_their_own_patterns_or_filled_with_the_pixels_mean(tmp_path):

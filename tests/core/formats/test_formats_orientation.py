@@ -22,6 +22,7 @@ from ptycho_core.engines.reconstruct import reconstruct
 from ptycho_core.engines.training import train
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import export
+from ptycho_core.inspection.inspection import inspect
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.scan import Scan
 from ptycho_core.simulation.forward import intensities
@@ -344,6 +345,8 @@ def test_a_column_of_positions_leaves_open_who_wrote_it_and_is_asked_about(tmp_p
     path = edited(tmp_path, "fold-slice", m, stand_up)
     axes = {"python": "nyx", "matlab": "nxy"}[by]
     assert [(one.key, one.value) for one in read_scan(path).assumptions if one.doubtful] == [("axes", "nyx")]
+    (told,) = [one for one in inspect(read_scan(path)).problems if one.field == "axes"]
+    assert [(fix.field, fix.value) for fix in told.fixes] == [("axes", "nyx"), ("axes", "nxy")]
     scan = read_scan(path, settings={"axes": axes})
     assert_as_measured(scan, m)
     assert not [one for one in scan.assumptions if one.doubtful]

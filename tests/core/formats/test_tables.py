@@ -93,6 +93,12 @@ def test_a_row_of_numbers_for_the_columns_is_no_position(tmp_path):
             assert len(store.numbers(store.keys()[-1])) == len(ROWS)
 
 
+def test_columns_of_the_same_name_are_known_by_their_numbers_and_hinder_no_others(tmp_path):
+    scan = scan_with(tmp_path, "x,y,counts,counts\n" + joined(",", rows=[(*row, "7", "8") for row in ROWS]))
+    np.testing.assert_allclose(scan.positions, M.positions, atol=1e-6)
+    assert "several columns of the table are called counts: they are known by their numbers" in scan.history
+
+
 def test_lines_to_skip_are_an_answer(tmp_path):
     table = "1 2\n3 4\nx y\n" + joined(" ")
     with pytest.raises(InputError, match=r"holds no number .* skip_lines") as caught:

@@ -211,6 +211,16 @@ def test_the_end_of_a_detectors_range_that_many_values_reach_is_told(tmp_path):
     np.testing.assert_array_equal(done.mask, (counts < 1023).all(axis=0))
 
 
+def test_values_that_were_cut_off_at_any_number_are_told(tmp_path):
+    top = int(np.quantile(COUNTS.max(axis=0), 0.8))
+    counts = np.minimum(COUNTS, top).astype(np.uint16)
+    problems = {problem.field: problem for problem in problems_of(opened(tmp_path, counts))}
+    (fix,) = problems["saturated"].fixes
+    assert "they were cut off" in problems["saturated"].message
+    done = open_scan(opened(tmp_path, counts).source.fixed(fix))
+    np.testing.assert_array_equal(done.mask, (counts < top).all(axis=0))
+
+
 def test_a_beam_off_centre_is_centred_without_losing_counts(tmp_path):
     counts = np.zeros((N, 32, 32), np.uint16)
     counts[:, 2:18, 12:28] = COUNTS

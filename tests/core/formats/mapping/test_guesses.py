@@ -55,6 +55,25 @@ def test_positions_are_found_by_what_they_do_among_counters_and_clocks(tmp_path,
     assert set(propose_file(path).mapping.guessed) >= {"positions", "position_unit"}
 
 
+def test_clocks_and_monitors_alone_are_no_positions(tmp_path):
+    rng = np.random.default_rng(6)
+    others = {"Epoch": 1.7e9 + np.arange(N), "Seconds": 0.5 + 0.01 * rng.random(N), "Monitor": rng.poisson(1e5, N)}
+    proposed = propose_file(write(tmp_path / "a.h5", frames=M.counts, **others))
+    assert proposed.mapping.open == ["y", "x"]
+    assert "Epoch, Monitor, Seconds" in proposed.remarks[0]
+
+
+def test_a_guess_of_axes_and_a_unit_that_one_of_both_has_stay_marked(tmp_path):
+    path = write(tmp_path / "a.h5", frames=M.counts, m1=UM[:, 1], m2=UM[:, 0])
+    with h5py.File(path, "a") as file:
+        file["m2"].attrs["units"] = "um"
+    mapping = propose_file(path).mapping
+    assert mapping.guessed == ("positions", "position_unit")
+    asked = {one.key: one.reason for one in read_scan(path, mapping=mapping).assumptions}
+    assert "which is y and which is x was guessed" in asked["orientation"]
+    assert "guessed" in asked["position_unit"]
+
+
 @pytest.mark.parametrize(("x", "y"), [("FAST", "SLOW"), ("Fast", "Slow"), ("X", "Y"), ("sampleHor", "sampleVer")])
 def test_names_of_axes_are_known_in_any_case(tmp_path, x, y):
     path = write(tmp_path / "a.h5", frames=M.counts, **{y: UM[:, 0], x: UM[:, 1]})

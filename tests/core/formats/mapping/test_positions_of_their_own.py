@@ -113,7 +113,7 @@ def test_scan_is_read_again_by_its_record(tmp_path):
         ("# nothing\n", "holds no table"),
         ("y,x\n", "no row of numbers"),
         ("y,x\n1,2\n3\n", "row 2 of the table has 1 cells and others 2"),
-        ("y,y\n1,2\n", "two columns have the same name"),
+        ("y,x,x\n1,2,3\n", "has no key 'x'; it holds"),
         ("y,x\n1,2\n3,\n", "'x' holds 1 values that are not finite"),
         ("y,x\n1,2\n3,high\n", "'x' has type"),
         ("y,z\n1,2\n3,4\n", "has no key 'x'; it holds"),
