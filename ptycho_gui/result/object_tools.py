@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 from superqt import QFlowLayout
 
 from ptycho_gui.kit.allow import allow
-from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.keyed_button import KeyedButton
 from ptycho_gui.result.object_content import Ready
 
@@ -24,12 +22,12 @@ class ObjectTools(QWidget):
     def __init__(self, panel: QWidget) -> None:
         super().__init__(panel)
         self.fit = KeyedButton(panel, "Fit", "F", "Show the whole of what got light", checkable=False)
-        self.lock = KeyedButton(panel, "Lock levels", "L", "Keep the levels of the colour bars from picture to picture")
+        self.lock = KeyedButton(panel, "Lock", "L", "Keep the levels of the colour bars from picture to picture")
         self.viridis = KeyedButton(panel, "Viridis", "V", "Show the amplitude in colours instead of grey")
         self.ramp = KeyedButton(panel, "Remove ramp", "R", "Level the phase, for display only")
         self.unwrap = KeyedButton(panel, "Unwrap", "U", "Show the phase without jumps of 2π, for display only")
         self.positions = KeyedButton(panel, "Positions", "P", "Mark where the beam was")
-        self.dim = KeyedButton(panel, "Dim uncovered", "M", "Dim what got no light")
+        self.dim = KeyedButton(panel, "Dim", "M", "Dim what got no light")
         self.dim.setChecked(True)
         self.probe = KeyedButton(panel, "Probe", "B", "Show the probe beside the object")
         self.probe.setChecked(True)
@@ -39,10 +37,6 @@ class ObjectTools(QWidget):
         self.course = KeyedButton(panel, "Course", "T", "Play back how the object came about, from picture to picture")
         self.export = KeyedButton(panel, "Export…", "E", "Write this reconstruction to files", checkable=False)
         self.page = KeyedButton(panel, "Page", "G", "Write the logbook page of this, and copy it", checkable=False)
-        for button, picture in ((self.export, "export-image"), (self.page, "page")):
-            button.setIcon(icon(picture))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            button.setFixedHeight(self.fit.sizeHint().height())
         row = QFlowLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)

@@ -83,7 +83,7 @@ class QueuePanel(QWidget):
             why_not=lambda: None if self._active else "The queue is not running.",
         )
         self.up = add(
-            "Move &up",
+            "&Up",
             "up",
             "Do this run earlier",
             lambda: self._move(-1),
@@ -91,7 +91,7 @@ class QueuePanel(QWidget):
             why_not=lambda: self._why_not_move(-1, "No run that waits is before this one."),
         )
         self.down = add(
-            "Move do&wn",
+            "Do&wn",
             "down",
             "Do this run later",
             lambda: self._move(1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from PySide6.QtGui import QFontMetrics
@@ -14,6 +15,9 @@ from ptycho_gui.kit.plots.colour_maps import colour_map
 _STEPS = 1000
 _FEW_NUMBERS = [(0, 0.8), (1, 0.4)]
 """What part of the axis numbers may take that stand between others."""
+_DECADES = range(-30, 31)
+_PLAIN = (1e-2, 1e4)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
@@ -45,6 +49,21 @@ class ColourBar(pg.ColorBarItem):  # type: ignore[misc]
         self.rounding = (high - low) / _STEPS
         self.setLevels((low, high))
 
+    def set_logarithmic(self, on: bool) -> None:
+        """Say whether what is coloured are logarithms, to the base of 10, of what the numbers shall say."""
+        self.axis.setTicks([_log_ticks(1), _log_ticks(2, 5), _log_ticks(3, 4, 6, 7, 8, 9)] if on else None)
+
     def set_label(self, text: str) -> None:
         """Say what is coloured."""
         self.getAxis("left").setLabel(text)
+
+
+def _log_ticks(*factors: int) -> list[tuple[float, str]]:
+    """Return where these multiples of the powers of ten are among logarithms, and what is written there."""
+    return [(decade + math.log10(factor), _number(factor, decade)) for decade in _DECADES for factor in factors]
+
+
+def _number(factor: int, decade: int) -> str:
+    if _PLAIN[0] <= (value := factor * 10.0**decade) < _PLAIN[1]:
+        return f"{value:g}"
+    return f"{'' if factor == 1 else f'{factor}·'}10{str(decade).translate(_SUPERSCRIPTS)}"

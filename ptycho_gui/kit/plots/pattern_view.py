@@ -78,7 +78,7 @@ class PatternView(QWidget):
         self._show()
 
     def _show(self) -> None:
-        self.plot.bar.axis.setLogMode(self._logarithmic)
+        self.plot.bar.set_logarithmic(self._logarithmic)
         if self.counts is None:
             return
         low, high = self.levels
