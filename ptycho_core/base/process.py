@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-_JOB_ID = "SLURM_JOB_ID"
 SILENCE = timedelta(hours=1)
 """A process that cannot be looked at (on another host) counts as gone when nothing was heard of it for so long."""
+
+
+def batch_job() -> str:
+    """Return the number of SLURM's job that this process is part of, as 12_3 in an array; empty where it is in none."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
 @dataclass(frozen=True)
 class ProcessMark:
     """A process, unmistakably: its number, its host and when it started, in the operating system's own words.
 
-    ``job`` is the number of its batch job, where it is in one.
+    ``job`` is the number of its batch job, as `batch_job`, where it is in one.
     """
 
     pid: int
@@ -34,12 +39,12 @@ class ProcessMark:
     @classmethod
     def of(cls, pid: int) -> ProcessMark:
         """Return the mark of a process on this host."""
-        return cls(pid, platform.node(), _start_mark(pid) or "", os.environ.get(_JOB_ID, ""))
+        return cls(pid, platform.node(), _start_mark(pid) or "", batch_job())
 
     @property
     def left_by_this_job(self) -> bool:
         """Whether this process goes on with the job of that one, which is gone then, also where it cannot be seen."""
-        return bool(self.job) and self.job == os.environ.get(_JOB_ID) and self != ProcessMark.current()
+        return bool(self.job) and self.job == batch_job() and self != ProcessMark.current()
 
     @property
     def here(self) -> bool:

@@ -16,7 +16,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what happens in a run until it has ended, then what came of it."""
+    """Print what happens in a run until it has ended, and its job with it, then what came of it."""
     from ptycho_core.base.events import Status, StopToken
     from ptycho_core.cli.progress import progress
     from ptycho_core.cli.train import report

@@ -19,30 +19,48 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_NOTHING = "nothing waits in {}: the window adds runs (Add open scan, in its panel Queue)"
+
 
 def configure(parser: Parser) -> None:
     """Add the command's flags."""
     parser.add_argument(
         "what",
-        choices=("list", "run"),
+        choices=("list", "run", "submit"),
         metavar="WHAT",
-        help="list: the runs that wait; run: do them, one after another",
+        help="list: the runs that wait; run: do them, one after another; submit: hand them to SLURM, as one array of "
+        "jobs",
     )
     parser.add_argument("--file", type=Path, metavar="FILE", help="the queue [default the one of the window]")
     parser.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the queue, or do what waits."""
+    """List the queue, or do what waits, or hand it over."""
     from ptycho_core.runs.queue import Queue, queue_path
 
     queue = Queue(args.file or queue_path(os.environ))
-    code = 0 if args.what == "list" else _work_off(queue, args.quiet)
+    code = _work_off(queue, args.quiet) if args.what == "run" else 0
+    if args.what == "submit":
+        _submit(queue)
     if args.json:
         print_json([_row(entry) for entry in queue.entries])
     elif args.what == "list":
         _print(queue)
     return code
+
+
+def _submit(queue: Queue) -> None:
+    from ptycho_core.runs.site import read_site
+    from ptycho_core.runs.submission import submit_queue
+
+    handed = submit_queue(queue, read_site(os.environ))
+    if not handed:
+        say(_NOTHING.format(queue.path))
+    for entry in handed:
+        say(f"submitted as {entry.reason}: {entry.run.source.file} into {entry.run.folder}")
+    if handed:
+        say("see one go on with: ptycho follow OUT")
 
 
 def _work_off(queue: Queue, quiet: bool) -> int:
@@ -55,7 +73,7 @@ def _work_off(queue: Queue, quiet: bool) -> int:
         raise PtychoError(f"another program works on the queue: {other.run.folder} is being trained")
     failed = False
     if not any(entry.state == QueueState.WAITING for entry in queue.entries):
-        say(f"nothing waits in {queue.path}: the window adds runs (Add open scan, in its panel Queue)")
+        say(_NOTHING.format(queue.path))
     with progress(quiet) as events, stopped_by_signals() as stop:
         while not stop.stop_requested and (entry := queue.take()) is not None:
             say(f"begins: {entry.run.source.file} into {entry.run.folder}")

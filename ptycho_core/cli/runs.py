@@ -52,7 +52,8 @@ def _print_table(rows: list[dict[str, Any]], title: str) -> None:
         best = "" if row.get("best") is None else f"{row['monitor']} {row['best']:.4f}"
         if row.get("free_misfit") is not None:
             best = f"free_misfit {row['free_misfit']:.4f}"
-        epochs = f"{row['epochs']}/{row['max_epochs']}" if "epochs" in row else row["reason"]
+        done = [f"{row['epochs']}/{row['max_epochs']}"] if "epochs" in row else []
+        epochs = "; ".join([*done, row["reason"]] if row["status"] == "waiting" or not done else done)
         started = str(row.get("started", ""))[:16].replace("T", " ")
         further = row.get("further_scans")
         scan = Path(row.get("scan") or "").name + (f" and {len(further)} more" if further else "")
@@ -79,23 +80,22 @@ def _applied(found: Result) -> dict[str, Any]:
 
 
 def _row(found: Found) -> dict[str, Any]:
-    from ptycho_core.runs.listing import kind_of
+    from ptycho_core.runs.listing import info_of, kind_of
     from ptycho_core.runs.note import read_note
-    from ptycho_core.runs.record import RunInfo
     from ptycho_core.runs.results import find_results, verdict_of
 
     row = {"folder": str(found.folder), "kind": kind_of(found.folder), "status": found.status, "reason": found.reason}
-    if not isinstance(found, RunInfo):
+    if (info := info_of(found)) is None:
         return row
     return row | {
-        "started": found.started.isoformat(),
-        "scan": str(found.scan.path) if found.scan.path else None,
-        "further_scans": [str(one.scan.path) if one.scan.path else None for one in found.further_scans],
-        "preset": found.config.preset,
-        "epochs": found.epochs_done,
-        "max_epochs": found.config.max_epochs,
-        "monitor": found.config.monitor,
-        "best": found.best_value,
-        "verdict": json_ready(verdict_of(found, find_results(found.folder))),
-        "note": read_note(found.folder),
+        "started": info.started.isoformat(),
+        "scan": str(info.scan.path) if info.scan.path else None,
+        "further_scans": [str(one.scan.path) if one.scan.path else None for one in info.further_scans],
+        "preset": info.config.preset,
+        "epochs": info.epochs_done,
+        "max_epochs": info.config.max_epochs,
+        "monitor": info.config.monitor,
+        "best": info.best_value,
+        "verdict": json_ready(verdict_of(info, find_results(info.folder))),
+        "note": read_note(info.folder),
     }

@@ -152,12 +152,19 @@ def _read_resumed(args: argparse.Namespace, first: bool) -> tuple[Config, RunSca
 
 
 def report(info: RunInfo, as_json: bool) -> None:
-    """Print what came of a run, and what can be done with it."""
+    """Print what came of a run, and of its pictures where it has any since its end, and what can be done with it."""
+    from ptycho_core.base.verdict import verdict_in
     from ptycho_core.cli.progress import figures
+    from ptycho_core.runs.results import picture_of
 
     began = datetime.fromisoformat(info.resumed[-1]["at"]) if info.resumed else info.started
     seconds = ((info.ended or info.updated) - began).total_seconds()
     last = info.last_checkpoint if info.last_checkpoint.exists() else None
+    pictures = [picture_of(info, place) for place in range(len(info.recorded_scans))]
+    verdicts = [
+        (verdict_in(picture.metrics) if picture else None) or info.of_scan(place).verdict
+        for place, picture in enumerate(pictures)
+    ]
     if as_json:
         print_json(
             {
@@ -169,7 +176,8 @@ def report(info: RunInfo, as_json: bool) -> None:
                 "best_checkpoint": info.best_checkpoint,
                 "last_checkpoint": last,
                 "metrics": info.metrics,
-                "verdict": info.verdict,
+                "verdict": verdicts[0],
+                "picture": pictures[0].folder if pictures[0] else None,
             }
         )
     say(f"{info.status}: {info.reason} ({info.epochs_done} epochs, {duration(seconds)})  {figures(info.metrics)}")
@@ -181,12 +189,14 @@ def report(info: RunInfo, as_json: bool) -> None:
     for place, name in enumerate(info.scan_names):
         for check in info.of_scan(place).checks.values():
             say(check["message"])
-        tell_verdict(info.of_scan(place).verdict, name if info.further_scans else "")
+        tell_verdict(verdicts[place], name if info.further_scans else "")
     if info.best_checkpoint:
         epochs = [saved.epoch for saved in info.checkpoints if Path(saved.path) == info.best_checkpoint]
         say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch + 1})" for epoch in epochs))
     folder = shlex.quote(str(info.folder))
     if last and info.epochs_done < info.config.max_epochs:
         say(f"resume with: ptycho train --resume {folder}")
-    if last:
+    for made in filter(None, pictures):
+        say(f"the picture is in {made.folder}")
+    if last and not any(pictures):
         say(f"reconstruct with: ptycho reconstruct {folder}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from ptycho_core.base.build_config import build_config, fewest_settings
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.runs.record import CHECKPOINTS, JOB
+from ptycho_core.runs.record import CHECKPOINTS, JOB, RECORD
 from ptycho_core.runs.site import Site
 from ptycho_core.scan.source import ScanSource, sources_alike
 
@@ -28,10 +29,17 @@ _SPARE_MEMORY = 2
 
 _QUEUE_AGAIN = (
     "# A job that ends in good order when it is preempted counts as over: it has to ask to be queued again.",
-    'if [ $code -eq 130 ] && scontrol show job "$SLURM_JOB_ID" | grep -q "PreemptTime=[0-9]"; then',
-    '    scontrol requeue "$SLURM_JOB_ID"',
+    "job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}",
+    'if [ $code -eq 130 ] && scontrol show job "${job:-$SLURM_JOB_ID}" | grep -q "PreemptTime=[0-9]"; then',
+    '    scontrol requeue "${job:-$SLURM_JOB_ID}"',
+    "    exit $code",
     "fi",
 )
+
+SCRIPT = "ptycho.sh"
+"""Of a run that is handed over, in its folder `JOB`."""
+
+_ON_ONE = "srun --nodes=1 --ntasks=1 "
 
 _LAST_SECONDS = 180
 """How long before its end a job is asked to stop in good order."""
@@ -126,7 +134,8 @@ def job_script(command: str, config: Config, limits: JobLimits) -> str:
 def submitted_script(command: str, config: Config, site: Site, folder: Path, *, resumes: bool = False) -> str:
     """Return the script of a job that is handed over as a site does it.
 
-    A job that begins again, as after it was preempted, resumes the run.
+    It trains, and reconstructs with the best checkpoint as the window does: unless the run was cancelled, has failed or
+    kept no checkpoint. A job that begins again, as after it was preempted, goes on with what is not done.
 
     Parameters
     ----------
@@ -144,39 +153,93 @@ def submitted_script(command: str, config: Config, site: Site, folder: Path, *, 
     InputError
         As `job_script`.
     """
-    minutes = site.time_minutes if config.max_time is None else math.ceil(config.max_time) + _START_MINUTES
-    limits = JobLimits(minutes or None, site.memory_gb or None, site.partition)
-    log = shlex.quote(f"{folder / JOB}/job-%j.log")
-    own = ["--requeue", "--open-mode=append", *([f"--cpus-per-task={site.cpus}"] if site.cpus else []), *site.options]
-    last, out = (shlex.quote(str(path)) for path in (folder / CHECKPOINTS / "last.ckpt", folder))
-    called = f"srun {site.called}" if site.slurm else site.called
-    begins = f"{called}{command.removeprefix('ptycho')}"
-    goes_on = begins if resumes else f"{called} train --resume {out}"
+    places = (folder / CHECKPOINTS / "last.ckpt", folder, folder / RECORD)
+    last, out, record = (shlex.quote(str(path)) for path in places)
+    trains, pictures = (f"srun {site.called}", _ON_ONE + site.called) if site.slurm else (site.called, site.called)
+    begins = f"{trains}{command.removeprefix('ptycho')}"
+    goes_on = begins if resumes else f"{trains} train --resume {out}"
     lines = [
-        "#!/bin/bash",
-        f"#SBATCH --output={log}",
-        *_asked(config, limits),
-        *(f"#SBATCH {option}" for option in own),
+        *_submitted_head(site, folder / JOB / "job-%j.log", [config]),
         "",
         *(f"module load {shlex.quote(name)}" for name in site.modules),
         *(f"export {name}={shlex.quote(value)}" for name, value in site.environment.items()),
         *site.setup,
-        f"if [ -e {last} ]; then",
+        f'status() {{ sed -n \'s/^  "status": "\\([a-z]*\\)".*/\\1/p\' {record}; }}',
+        'if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [ "$(status)" = finished ]; then',
+        "    true  # it was queued again after its training",
+        f"elif [ -e {last} ]; then",
         f"    {goes_on}",
         "else",
         f"    {begins}",
         "fi",
         "code=$?",
         *(_QUEUE_AGAIN if site.slurm else ()),
+        f'if [ -e {last} ]; then case "$code $(status)" in "0 finished" | "130 stopped")',
+        f"    {pictures} reconstruct {out} --accelerator {config.accelerator}",
+        "    code=$?",
+        "esac; fi",
         "exit $code",
     ]
     return "\n".join(lines) + "\n"
+
+
+def array_script(site: Site, runs: Mapping[Path, Config]) -> str:
+    """Return the script of an array of jobs, whose tasks run the scripts of `submitted_script` in the runs' folders.
+
+    Parameters
+    ----------
+    site
+        Whose jobs go to SLURM.
+    runs
+        Folder and config of each, in the order of the tasks.
+
+    Raises
+    ------
+    InputError
+        They ask for different nodes or devices, which those of an array cannot; or as `job_script`.
+    """
+    folders = " ".join(shlex.quote(str(folder / JOB)) for folder in runs)
+    lines = [
+        *_submitted_head(site, Path(os.devnull), list(runs.values())),
+        f"#SBATCH --array=0-{len(runs) - 1}",
+        "",
+        f"folders=({folders})",
+        'folder="${folders[$SLURM_ARRAY_TASK_ID]}"',
+        'exec >> "$folder/job-${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID.log" 2>&1',
+        f'. "$folder/{SCRIPT}"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _submitted_head(site: Site, log: Path, configs: list[Config]) -> list[str]:
+    """Return what a script that is handed over asks for: the longest time and the most cores that any run does."""
+    minutes = [site.time_minutes if c.max_time is None else math.ceil(c.max_time) + _START_MINUTES for c in configs]
+    limits = JobLimits(None if 0 in minutes else max(minutes), site.memory_gb or None, site.partition)
+    config = max(configs, key=lambda each: each.num_workers)
+    if len({(each.num_nodes, _devices(each), _on_gpu(each)) for each in configs}) > 1:
+        raise InputError(
+            "the runs ask for different nodes or devices, and those of an array ask for the same: give them the same "
+            "accelerator, devices and num_nodes, or submit each by itself"
+        )
+    return [
+        "#!/bin/bash",
+        f"#SBATCH --output={shlex.quote(str(log))}",
+        *_asked(config, limits),
+        "#SBATCH --requeue",
+        "#SBATCH --open-mode=append",
+        *([f"#SBATCH --cpus-per-task={site.cpus}"] if site.cpus else []),
+        *(f"#SBATCH {option}" for option in site.options),
+    ]
 
 
 def _devices(config: Config) -> int:
     if config.devices == "auto":
         raise InputError("a job asks for a number of devices: set devices to one, in place of auto")
     return int(config.devices)
+
+
+def _on_gpu(config: Config) -> bool:
+    return config.accelerator in ("auto", "gpu", "cuda")
 
 
 def _asked(config: Config, limits: JobLimits) -> list[str]:
@@ -189,7 +252,7 @@ def _asked(config: Config, limits: JobLimits) -> list[str]:
         f"--cpus-per-task={max(_CPUS, 1 + config.num_workers)}",
         f"--signal=TERM@{_LAST_SECONDS}",
     ]
-    if config.accelerator in ("auto", "gpu", "cuda"):
+    if _on_gpu(config):
         asked.append(f"--gpus-per-node={devices}")
     if limits.minutes is not None:
         asked.append(f"--time={limits.minutes}")

@@ -24,7 +24,7 @@ from ptycho_core.base.events import (
     StopToken,
     from_json,
 )
-from ptycho_core.runs.job import JobState, ended_unbegun, job_state, read_job, waits
+from ptycho_core.runs.job import JobState, ended_unbegun, job_of, job_state, waits
 from ptycho_core.runs.previews import newest_preview
 from ptycho_core.runs.record import CHECKPOINTS, EVENTS, PREVIOUS, RECORD, RunInfo, read_run
 
@@ -33,7 +33,6 @@ _JOB_EVERY_S = 5.0
 _QUIET_S = 30.0
 SILENCE_S = 120.0
 """A process on another host, which gives a sign of life every ten seconds, counts as gone after this."""
-_RESUMED_BY_JOBS = (Status.STOPPED, Status.CANCELLED, Status.INTERRUPTED)
 _PATIENCE_S = 600.0
 """How long a folder may be out of reach."""
 
@@ -54,7 +53,8 @@ class Follower:
         The run's record, as it was when it was looked at last. Its folder is another one when a later run has taken
         the first.
     over
-        Whether the run has ended and all its events were read.
+        Whether the run has ended, all its events were read, and the job that trained it, if one did, is over: until
+        then it may go on with the run, or makes its picture.
 
     Raises
     ------
@@ -97,8 +97,7 @@ class Follower:
         self._end_if_silent()
         if self.info.status == Status.RUNNING:
             return found
-        comes_back = self.info.status in _RESUMED_BY_JOBS and (job := self._job()) is not None and not job.over
-        self.over = (known or ended) and not comes_back
+        self.over = (known or ended) and ((job := self._job()) is None or job.over)
         return found
 
     def _record(self) -> tuple[RunInfo, tuple[int, int]]:
@@ -148,8 +147,7 @@ class Follower:
         if self._clock() - self._job_asked >= _JOB_EVERY_S:
             self._job_asked, self._job_state = self._clock(), None
             with contextlib.suppress(InputError):
-                job = read_job(self.info.folder)
-                if job is not None and job.id == self.info.process.job:
+                if (job := job_of(self.info)) is not None:
                     self._job_state = job_state(job)
         return self._job_state
 

@@ -1,9 +1,10 @@
-"""A run as a job: handed over, its state, and taken back. No torch here.
+"""A run as a job: what is known of it, its state, and how it is taken back. No torch here.
 
 ::
 
     out/job/job.json     the job: its number, by which command, when
     out/job/ptycho.sh    its script
+    out/job/array.sh     of the first of several runs: the script of their array, whose tasks run those above
     out/job/job-*.log    what it prints
 """
 
@@ -13,24 +14,19 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ptycho_core.base.atomic import atomic_write, explain_write_errors, write_json
-from ptycho_core.base.codec import decode, encode, read_json
-from ptycho_core.base.config import Config
+from ptycho_core.base.codec import decode, read_json
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.process import ProcessMark
-from ptycho_core.runs.command_line import submitted_script
-from ptycho_core.runs.record import JOB, RECORD, folders_with, read_run
-from ptycho_core.runs.run import put_back, refuse_folder, resumable, set_aside
-from ptycho_core.runs.site import Site, is_slurm
+from ptycho_core.base.process import ProcessMark, batch_job
+from ptycho_core.runs.record import JOB, RECORD, RunInfo, folders_with, read_run
+from ptycho_core.runs.site import is_slurm
 
 JOB_RECORD = f"{JOB}/job.json"
-_SCRIPT = "ptycho.sh"
 _WAIT_S = 30.0
 _GOES_ON = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STOPPED")
 
@@ -42,7 +38,7 @@ class Job:
     Parameters
     ----------
     id
-        SLURM's number, or that of the process.
+        SLURM's number, as 12_3 for a task of an array, or that of the process.
     command
         That took its script.
     submitted
@@ -65,7 +61,7 @@ class Job:
     def is_this(self) -> bool:
         """Whether this process is part of it: of SLURM's job, or of the session that runs its script."""
         if self.process is None:
-            return ProcessMark.current().job == self.id
+            return batch_job() == self.id
         return self.process.here and os.getsid(0) == self.process.pid
 
 
@@ -79,75 +75,15 @@ class JobState:
 
 @dataclass(frozen=True)
 class WaitingRun:
-    """A run directory whose job has not begun the run yet, what is known of the job, and ``failed`` once it is over."""
+    """A run directory whose job has not begun the run yet, what is known of the job, and ``failed`` once it is over.
+
+    ``run`` is the one with which the job is to go on, where it is none that is new.
+    """
 
     folder: Path
     reason: str
     status: str = "waiting"
-
-
-def submit(
-    folder: Path,
-    command: str,
-    config: Config,
-    site: Site,
-    files: Mapping[Path, Any] | None = None,
-    *,
-    resumes: bool = False,
-) -> Job:
-    """Write a run's job script into its folder and hand it over; an earlier run there is set aside, once it is taken.
-
-    Parameters
-    ----------
-    folder
-        Of the run, new or, where it is resumed, there already.
-    command
-        Quoted for a shell, as of `command_line`.
-    config
-        What it trains with.
-    site
-        How jobs are run.
-    files
-        What the command reads beside the scan, as of `ScanSource.needed_files`.
-    resumes
-        Whether the command goes on with the run in the folder.
-
-    Raises
-    ------
-    InputError
-        A run in the folder goes on, or cannot be resumed; or the job asks for no number of devices.
-    PtychoError
-        The folder cannot be written, or the job was refused: in the batch system's own words.
-    """
-    folder = folder.absolute()
-    refuse_folder(folder)
-    refuse_job(folder)
-    resumptions = len(resumable(folder).resumed) if resumes else None
-    place, script = folder / JOB, folder / JOB / _SCRIPT
-    text = submitted_script(command, config, site, folder, resumes=resumes)
-    with explain_write_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    for path, body in (files or {}).items():
-        write_json(path, body)
-    with atomic_write(script) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    earlier = None if resumes else set_aside(folder)
-    try:
-        job = _hand_over(script, site, resumptions)
-    except PtychoError:
-        if earlier is not None:
-            put_back(earlier, folder)
-        raise
-    write_json(folder / JOB_RECORD, encode(job))
-    return job
-
-
-def _hand_over(script: Path, site: Site, resumptions: int | None) -> Job:
-    if site.slurm:
-        number = _ask([*site.command, "--parsable", str(script)]).partition(";")[0]
-        return Job(number, site.command, datetime.now(UTC), resumptions)
-    process = _start([*site.command, str(script)], script.parent)
-    return Job(str(process.pid), site.command, datetime.now(UTC), resumptions, process)
+    run: RunInfo | None = None
 
 
 def read_job(folder: Path) -> Job | None:
@@ -162,6 +98,18 @@ def read_job(folder: Path) -> Job | None:
     return decode(Job, read_json(path, "the job"), str(path)) if path.exists() else None
 
 
+def job_of(info: RunInfo) -> Job | None:
+    """Return the job that trained a run and makes its picture then; None where none did.
+
+    Raises
+    ------
+    InputError
+        As `read_job`.
+    """
+    job = read_job(info.folder)
+    return job if job is not None and (job.process is not None or job.id == info.process.job) else None
+
+
 def refuse_job(folder: Path) -> None:
     """Raise `InputError` where another job than this one is to train in a folder, or still does."""
     job = read_job(folder)
@@ -173,22 +121,48 @@ def refuse_job(folder: Path) -> None:
 
 def job_state(job: Job) -> JobState | None:
     """Return what became of a job; None where that cannot be seen from this machine."""
-    if job.process is not None:
-        if not job.process.here:
-            return None
-        alive = job.process.alive(job.submitted)
-        return JobState("RUNNING" if alive else "ended", not alive)
+    return job_states([job])[0]
+
+
+def job_states(jobs: Sequence[Job]) -> list[JobState | None]:
+    """Return what became of each job, as `job_state`; the batch system is asked once for all of them."""
+    words: dict[tuple[tuple[str, ...], str], str] = {}
+    for command in {job.command for job in jobs if job.process is None}:
+        numbers = [job.id for job in jobs if job.process is None and job.command == command]
+        words |= {(command, number): word for number, word in _words_of(command, numbers).items()}
+    return [_state(job, words.get((job.command, job.id))) for job in jobs]
+
+
+def _state(job: Job, word: str | None) -> JobState | None:
+    if job.process is None:
+        return None if word is None else JobState(word, word not in _GOES_ON)
+    if not job.process.here:
+        return None
+    alive = job.process.alive(job.submitted)
+    return JobState("RUNNING" if alive else "ended", not alive)
+
+
+def _words_of(command: tuple[str, ...], numbers: list[str]) -> dict[str, str]:
+    """Return SLURM's words for jobs by their numbers, "ended" for one that it forgot; none where it is silent."""
+    among = f"--jobs={','.join(numbers)}"
     try:
-        word = _ask(_beside(job, "squeue", "--noheader", f"--jobs={job.id}", "--states=all", "--format=%T"))
+        listed = ask_slurm(_beside(command, "squeue", "--noheader", "--array", among, "--states=all", "--format=%i:%T"))
     except PtychoError as error:
         if "Invalid job id" not in str(error):
-            return None
-        word = ""
-    if not word:  # it is forgotten some minutes after its end
+            return {}
+        listed = ""
+    words = dict.fromkeys(numbers, "ended") | _by_number(listed, numbers)
+    if forgotten := [number for number in numbers if words[number] == "ended"]:  # as it is some minutes after its end
+        form = ("--noheader", "--allocations", "--parsable2", "--delimiter=:", "--format=JobID,State")
         with contextlib.suppress(PtychoError):
-            word = _ask(_beside(job, "sacct", "--noheader", "--allocations", f"--jobs={job.id}", "--format=State"))
-    word = word.split()[0] if word else "ended"
-    return JobState(word, word not in _GOES_ON)
+            words |= _by_number(ask_slurm(_beside(command, "sacct", *form, among)), forgotten)
+    return words
+
+
+def _by_number(listed: str, numbers: list[str]) -> dict[str, str]:
+    """Return the first word that is said of each job, in a line that begins with its number and a colon."""
+    said = (line.partition(":") for line in listed.split("\n"))
+    return {number: state.split()[0] for number, _, state in said if number in numbers and state}
 
 
 def waits(folder: Path) -> Job | None:
@@ -216,23 +190,24 @@ def ended_unbegun(folder: Path, job: Job, state: JobState) -> str:
 
 
 def find_waiting(root: Path, depth: int) -> list[WaitingRun]:
-    """Return the runs in ``root`` and up to ``depth`` folders below that their jobs have not begun."""
-    found = []
+    """Return the runs in ``root`` and up to ``depth`` folders below that their jobs have not begun, or not resumed.
+
+    A run that a job was to go on with, and did not, is not among them: it is as it was.
+    """
+    found, waiting = [], []
     for folder in folders_with(root, depth, JOB_RECORD):
-        if (folder / RECORD).exists():
-            continue
         try:
-            job = read_job(folder)
+            if (job := waits(folder)) is not None:
+                waiting.append((folder, job, read_run(folder) if (folder / RECORD).exists() else None))
         except InputError as error:
-            found.append(WaitingRun(folder, str(error), "failed"))
-            continue
-        if job is not None:
-            state = job_state(job)
-            if state is not None and state.over:
-                found.append(WaitingRun(folder, ended_unbegun(folder, job, state), "failed"))
-            else:
-                told = f"job {job.id}, submitted {job.submitted.astimezone():%Y-%m-%d %H:%M}"
-                found.append(WaitingRun(folder, f"{told}, is {state.word}" if state else told))
+            if not (folder / RECORD).exists():
+                found.append(WaitingRun(folder, str(error), "failed"))
+    for (folder, job, run), state in zip(waiting, job_states([job for _, job, _ in waiting]), strict=True):
+        if state is None or not state.over:
+            told = f"job {job.id}, submitted {job.submitted.astimezone():%Y-%m-%d %H:%M}"
+            found.append(WaitingRun(folder, f"{told}, is {state.word}" if state else told, run=run))
+        elif run is None:
+            found.append(WaitingRun(folder, ended_unbegun(folder, job, state), "failed"))
     return found
 
 
@@ -245,7 +220,7 @@ def cancel_job(job: Job) -> None:
         The batch system refuses, or the process is on another machine.
     """
     if job.process is None:
-        _ask(_beside(job, "scancel", job.id))
+        ask_slurm(_beside(job.command, "scancel", job.id))
     elif not job.process.here:
         raise PtychoError(f"job {job.id} is a process on {job.process.host}: take it back there")
     elif job.process.alive(job.submitted):
@@ -258,14 +233,14 @@ def log_of(folder: Path, job: Job) -> Path:
     return folder / JOB / ("job.log" if job.process is not None else f"job-{job.id}.log")
 
 
-def _beside(job: Job, tool: str, *words: str) -> list[str]:
-    """Return a command of SLURM's that is called as ``sbatch`` was."""
-    swapped = [str(PurePath(word).with_name(tool)) if is_slurm((word,)) else word for word in job.command]
+def _beside(command: tuple[str, ...], tool: str, *words: str) -> list[str]:
+    """Return a command of SLURM's that is called as ``sbatch`` is by this one."""
+    swapped = [str(PurePath(word).with_name(tool)) if is_slurm((word,)) else word for word in command]
     return [*swapped, *words]
 
 
-def _ask(words: list[str]) -> str:
-    """Return what a command prints.
+def ask_slurm(words: list[str]) -> str:
+    """Return what one of SLURM's commands prints.
 
     Raises
     ------
@@ -282,16 +257,3 @@ def _ask(words: list[str]) -> str:
         said = " ".join((done.stderr or done.stdout).split())
         raise PtychoError(f"{words[0]} refuses: {said or f'exit code {done.returncode}'}")
     return done.stdout.strip()
-
-
-def _start(words: list[str], place: Path) -> ProcessMark:
-    """Start a command in a session of its own, which outlives this process."""
-    log, flags = str(place / "job.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o666)]
-    try:
-        number = os.posix_spawnp(
-            words[0], words, os.environ, file_actions=[*files, (os.POSIX_SPAWN_DUP2, 1, 2)], setsid=True
-        )
-    except OSError as error:
-        raise PtychoError(f"{words[0]} cannot be called: {error.strerror}") from error
-    return ProcessMark.of(number)

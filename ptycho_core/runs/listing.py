@@ -33,7 +33,14 @@ def kind_of(folder: Path) -> Kind:
 
 def find_listed(root: str | Path, depth: int = 5) -> list[Found]:
     """Return what waits in ``root`` and up to ``depth`` folders below it, then the runs as `find_runs`."""
-    return [*find_waiting(Path(root).absolute(), depth), *find_runs(root, depth)]
+    waiting = find_waiting(Path(root).absolute(), depth)
+    told = {each.folder for each in waiting}
+    return [*waiting, *(run for run in find_runs(root, depth) if run.folder not in told)]
+
+
+def info_of(found: Found) -> RunInfo | None:
+    """Return the record of a run, also of one with which a job waits to go on; None where there is none to read."""
+    return found.run if isinstance(found, WaitingRun) else found if isinstance(found, RunInfo) else None
 
 
 def stamp_of(root: Path, depth: int = 5) -> frozenset[tuple[Path, int]]:

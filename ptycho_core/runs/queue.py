@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -41,6 +41,7 @@ class QueueState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
+    SUBMITTED = "submitted"
 
 
 def state_after(status: Status) -> QueueState:
@@ -187,6 +188,18 @@ class Queue:
                     entries[place] = dataclasses.replace(entry, state=QueueState.RUNNING, reason="", process=mark)
                     return entries[place]
         return None
+
+    def hand_over(self, submit: Callable[[list[QueuedRun]], list[str]]) -> list[Entry]:
+        """Have all that waits done elsewhere, where ``submit`` takes it and tells of each run as what; all or nothing.
+
+        The queue is held meanwhile. What was taken is over in it.
+        """
+        with self._changing() as entries:
+            places = [place for place, entry in enumerate(entries) if entry.state == QueueState.WAITING]
+            taken = submit([entries[place].run for place in places]) if places else []
+            for place, told in zip(places, taken, strict=True):
+                entries[place] = dataclasses.replace(entries[place], state=QueueState.SUBMITTED, reason=told)
+            return [entries[place] for place in places]
 
     def end(self, key: str, state: QueueState, reason: str) -> None:
         """Say what became of a run that was taken, and why."""

@@ -23,7 +23,7 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import Status, StopToken
-from ptycho_core.runs.job import cancel_job, job_state, waits
+from ptycho_core.runs.job import cancel_job, job_of, job_state, waits
 from ptycho_core.runs.record import RECORD, read_run
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class _Request:
 
 
 def ask(folder: Path, wish: Wish) -> str:
-    """Ask the run in a folder to end, wherever it is trained, or take back the job that waits to begin it.
+    """Ask the run in a folder to end, wherever it is trained, or take back the job that waits, or makes its picture.
 
     Returns
     -------
@@ -67,6 +67,9 @@ def ask(folder: Path, wish: Wish) -> str:
         return f"job {job.id} was taken back"
     info = read_run(folder)
     if info.status != Status.RUNNING:
+        if (job := job_of(info)) is not None and (state := job_state(job)) and not state.over:
+            cancel_job(job)
+            return f"job {job.id}, which makes a picture of what was trained, was taken back"
         raise InputError(f"the run in {folder} does not go on: it is {info.status}")
     write_json(info.folder / REQUEST, encode(_Request(wish, f"on {platform.node()}")))
     return f"process {info.process.pid} on {info.process.host} was asked to {wish}"

@@ -98,6 +98,15 @@ def verdict_of(info: RunInfo, results: list[Result]) -> Verdict | None:
     return (verdict_in(results[0].metrics) if results else None) or info.verdict
 
 
+def picture_of(info: RunInfo, place: int = 0) -> Result | None:
+    """Return the newest reconstruction of a run's scan at a place, where it was made after the run had ended."""
+    for result in find_results(info.folder_of_scan(place))[:1]:
+        date = str(result.metrics.get("date", ""))
+        if info.ended is not None and date >= info.ended.isoformat(timespec="seconds"):
+            return result
+    return None
+
+
 def set_results_aside(folder: Path) -> Path | None:
     """Move the reconstruction in ``folder`` to ``previous/version_<k>`` below it; return that, if there was any.
 

@@ -37,6 +37,7 @@ _ICONS = {
     QueueState.DONE: "ok",
     QueueState.FAILED: "error",
     QueueState.SKIPPED: "cancel",
+    QueueState.SUBMITTED: "ok",
 }
 
 
@@ -70,6 +71,11 @@ class RunQueue(QAbstractTableModel):
             folder.mkdir(parents=True, exist_ok=True)
             self._watcher = QFileSystemWatcher([str(folder)], self)
             self._watcher.directoryChanged.connect(self._look)
+
+    @property
+    def path(self) -> Path | None:
+        """The file in which it is kept; None where it is not."""
+        return self._queue.path
 
     @property
     def waiting(self) -> int:

@@ -23,6 +23,7 @@ class QueuePanel(QWidget):
 
     add_requested = Signal()
     run_requested = Signal()
+    submit_requested = Signal()
     pause_requested = Signal()
     """The run that is at work goes on to its end; none is begun after it."""
 
@@ -75,6 +76,13 @@ class QueuePanel(QWidget):
             self.run_requested.emit,
             why_not=self._why_not_run,
         )
+        self.submit = add(
+            "&Submit",
+            "resume",
+            "Hand all runs that wait to SLURM, as one array of jobs",
+            self.submit_requested.emit,
+            why_not=self._why_not_submit,
+        )
         self.pause = add(
             "&Pause",
             "pause",
@@ -125,6 +133,11 @@ class QueuePanel(QWidget):
         if self._active:
             return "The queue is running."
         return self._not_run if self.queue.waiting else "No run waits."
+
+    def _why_not_submit(self) -> str | None:
+        if not self.queue.waiting:
+            return "No run waits."
+        return None if self.queue.path else "The queue is not kept in a file."
 
     def _why_not_move(self, by: int, end: str) -> str | None:
         row = self._row()

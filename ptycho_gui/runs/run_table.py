@@ -149,8 +149,8 @@ class RunTable(QAbstractTableModel):
             self.dataChanged.emit(self.index(0, NAME), self.index(len(self._runs) - 1, NAME))
 
     def has_record(self, row: int) -> bool:
-        """Whether there is a record of a run to read: there is none of one that is broken or waits."""
-        return isinstance(self._runs[row].found, RunInfo)
+        """Whether there is a record of a run to read: there is none of one that is broken or was not begun."""
+        return self._runs[row].info is not None
 
     def rowCount(self, parent: _Index = _NOWHERE) -> int:
         """Qt: one row for each run."""
@@ -188,7 +188,7 @@ class RunTable(QAbstractTableModel):
             case Qt.ItemDataRole.SizeHintRole if not self.has_record(index.row()) and index.column() == REASON:
                 return QSize(0, 0)  # it reaches over the columns to the right
             case _ if role == SORT_ROLE and column.worth:
-                return column.worth(run.found, run) if isinstance(run.found, RunInfo) else math.inf
+                return column.worth(run.info, run) if run.info else math.inf
             case _ if role == SORT_ROLE:
                 return self._text(run, index.column())
             case _ if role == FIND_ROLE:
@@ -201,23 +201,25 @@ class RunTable(QAbstractTableModel):
             inside = found.folder.is_relative_to(self._root) and found.folder != self._root
             name = str(found.folder.relative_to(self._root)) if inside else found.folder.name
             return f"{name}  (overlaid)" if found.folder in self._overlaid else name
-        if not isinstance(found, RunInfo):
-            return {STATUS: found.status.capitalize(), REASON: found.reason}.get(column, "")
-        return _COLUMNS[column].text(found, run)
+        if column == STATUS:
+            return found.status.capitalize()
+        if run.info is None:
+            return found.reason if column == REASON else ""
+        return _COLUMNS[column].text(run.info, run)
 
     @staticmethod
     def _tip(run: ListedRun, column: int) -> str:
         found = run.found
         if column == NAME:
             return f"{found.folder}\n{begun(run.kind)}"
-        if column == STATUS or not isinstance(found, RunInfo):
+        if column == STATUS or run.info is None:
             return found.reason or found.status
         if column == PICTURE and run.verdict:
             return "\n".join(run.verdict.reasons)
         if column == NOTE and str(run.note):
             return "\n".join(filter(None, (run.note.sample, run.note.comment)))
         if column == REASON:
-            return str(found.scan.path or "not read from a file")
+            return str(run.info.scan.path or "not read from a file")
         return _COLUMNS[column].tip
 
 

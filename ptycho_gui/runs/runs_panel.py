@@ -32,6 +32,8 @@ class RunsPanel(QWidget):
     """The runs in a folder, newest first, and what can be done with them. Reads the disk in threads of its own."""
 
     open_requested = Signal(Path)
+    wait_requested = Signal(Path)
+    """A run is to be shown when the job that waits for it has begun it."""
     resume_requested = Signal(Path)
     note_requested = Signal(Path)
     overlay_requested = Signal(Path)
@@ -99,7 +101,7 @@ class RunsPanel(QWidget):
             "Show this run: its curves, its object, its checkpoints",
             self._open,
             "Return",
-            why_not=lambda: self._busy or self._why_not_read(),
+            why_not=lambda: self._busy or (None if self._awaited() else self._why_not_read()),
         )
         self.resume = add(
             "Res&ume",
@@ -295,7 +297,12 @@ class RunsPanel(QWidget):
         self.refresh()
 
     def _whole(self) -> list[RunInfo]:
-        return [run.found for run in self._runs() if isinstance(run.found, RunInfo)]
+        return [run.info for run in self._runs() if run.info is not None]
+
+    def _awaited(self) -> Path | None:
+        """Return the folder of the one run that is selected, if a job waits for it."""
+        found = [run.found for run in self._runs()]
+        return found[0].folder if len(found) == 1 and found[0].status == "waiting" else None
 
     def _why_not_read(self) -> str | None:
         if len(self._runs()) != 1:
@@ -306,6 +313,8 @@ class RunsPanel(QWidget):
         return "The run has not begun yet." if unbegun else "The record of this run cannot be read."
 
     def _why_not_change(self) -> str | None:
+        if self._awaited():
+            return "A job waits for this run: take it back first, with ptycho stop."
         if reason := self._why_not_read():
             return reason
         alive = self._whole()[0].status == Status.RUNNING
@@ -336,13 +345,16 @@ class RunsPanel(QWidget):
         self.picture.setPixmap(QPixmap.fromImage(picture))
 
     def _open(self) -> None:
-        self.open_requested.emit(self._runs()[0].found.folder)
+        if whole := self._whole():
+            self.open_requested.emit(whole[0].folder)
+        if awaited := self._awaited():
+            self.wait_requested.emit(awaited)
 
     def _resume(self) -> None:
         self.resume_requested.emit(self._runs()[0].found.folder)
 
     def _toggle_overlay(self) -> None:
-        folders = {run.found.folder for run in self._runs() if isinstance(run.found, RunInfo)}
+        folders = {run.found.folder for run in self._runs() if run.info}
         removes = folders <= self._overlaid
         changed = folders if removes else folders - self._overlaid
         self.set_overlaid(self._overlaid - folders if removes else self._overlaid | folders)

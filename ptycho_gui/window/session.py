@@ -90,6 +90,7 @@ class Session(QObject):
         for part in (self._elsewhere, self.shown):
             part.message.connect(self.message)
         self.shown.heard.connect(self.changed)
+        self._elsewhere.submitted.connect(self.shown.recorded)
 
     @property
     def busy(self) -> bool:
@@ -142,6 +143,15 @@ class Session(QObject):
         if looked is not None and self.draft.reason_not_to_submit() is None:
             settings, source = self.draft.used_settings(), looked.scan.source
             self._elsewhere.submit(settings, source, folder, self.open_run)
+
+    def submit_queue(self) -> None:
+        """Hand over what waits in the queue, as one array of jobs."""
+        if self.queue.path is not None:
+            self._elsewhere.submit_queue(self.queue.path)
+
+    def wait_for_run(self, folder: Path) -> None:
+        """Show a run when the job that waits for it has begun it, or gone on with it."""
+        self._elsewhere.wait_for(folder, self.open_run)
 
     def best_picture(self, folder: Path, minutes: float) -> None:
         """Make the best picture of the open scan that some minutes allow; the draft's device alone is asked."""

@@ -80,6 +80,7 @@ class Shown(QObject):
         self._elsewhere = elsewhere
         elsewhere.heard.connect(self._hear_elsewhere)
         elsewhere.ended.connect(self._end_elsewhere)
+        elsewhere.pictured.connect(self._take_picture_of_job)
         elsewhere.lost.connect(self._lose_sight)
 
     @property
@@ -176,6 +177,12 @@ class Shown(QObject):
         self.recorded.emit()
         if info.status in (Status.FAILED, Status.INTERRUPTED):
             self.message.emit("error", f"{info.folder.name} is {info.status}: {info.reason}.")
+
+    @Slot(object)
+    def _take_picture_of_job(self, made: Reconstructed | None) -> None:
+        """Show what the job that trained the run has made of it, unless something else is shown by now."""
+        if made is not None and self.run is not None and self.run.folder == made.folder and self.applied is None:
+            self.take_picture(made)
 
     @Slot(str)
     def _lose_sight(self, sentence: str) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
+from pathlib import Path
 
 import pytest
 
 from ptycho_core import cli
 from ptycho_core.runs.job import job_state, read_job
+from ptycho_core.runs.listing import find_listed
+from ptycho_core.runs.queue import Queue, QueuedRun
 from ptycho_core.runs.record import read_run
+from ptycho_core.scan.source import ScanSource
 from tests.helpers.patience import wait_until
 from tests.helpers.slurm import Slurm, why_no_slurm
 
@@ -18,8 +24,21 @@ SMALL = (
     "--preview-seconds 0 --scheduler constant --physics-schedule off --no-probe-search --early-stop-patience 0"
 )
 
+SETTINGS = {
+    "model_width": 2,
+    "warm_start_epochs": 0,
+    "batch_size": 4,
+    "n_groups": 16,
+    "accelerator": "cpu",
+    "preview_seconds": 0.0,
+    "scheduler": "constant",
+    "physics_schedule": "off",
+    "probe_search": False,
+    "early_stop_patience": 0,
+}
+
 why = why_no_slurm()
-pytestmark = pytest.mark.skipif(bool(why), reason=why)
+pytestmark = [pytest.mark.skipif(bool(why), reason=why), pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +80,8 @@ def test_a_job_is_followed_to_its_end(here, site, capfd):
     assert f"submitted as job {job.id}, which prints into " in capfd.readouterr().err
     assert ptycho("follow 'o ut' --json") == 0
     shown = capfd.readouterr()
-    assert json.loads(shown.out)["status"] == "finished"
+    told = json.loads(shown.out)
+    assert (told["status"], Path(told["picture"]).name) == ("finished", "reconstruction")
     assert "epoch 2/2" in shown.err
     assert "finished: all 2 epochs are done" in (here / f"o ut/job/job-{job.id}.log").read_text()
     assert read_run(here / "o ut").process.job == job.id
@@ -101,6 +121,25 @@ def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here,
     assert ptycho("stop out") == 0
     assert ptycho("follow out --quiet") == 0
     assert read_run(here / "out").reason.startswith("stopped by the operator on ")
+
+
+def test_a_queue_is_one_array_and_each_of_its_runs_ends_in_its_own_status(here, site, slurm, capfd):
+    queue = Queue(here / "queue.json")
+    for name, scan, epochs_asked in (("good", "scan.npz", 2), ("gone", "gone.npz", 2), ("killed", "scan.npz", 30000)):
+        queue.add(QueuedRun(ScanSource(here / scan), SETTINGS | {"max_epochs": epochs_asked}, here / name))
+    assert ptycho("queue submit --file queue.json") == 0
+    number = read_job(here / "good").id.removesuffix("_0")
+    assert [entry.reason for entry in Queue(queue.path).entries] == [f"job {number}_{task}" for task in range(3)]
+    wait_until(lambda: epochs(here / "killed") > 0)
+    os.kill(read_run(here / "killed").process.pid, signal.SIGKILL)  # as SLURM does with who does not heed its limit
+    assert ptycho("follow killed --quiet") == 3
+    assert ptycho("follow gone") == 2
+    assert f"job {number}_1 has ended before its run began: FAILED" in capfd.readouterr().err
+    assert ptycho("follow good --json") == 0
+    assert json.loads(capfd.readouterr().out)["picture"]
+    found = {each.folder.name: each.status for each in find_listed(here)}
+    assert found == {"good": "finished", "gone": "failed", "killed": "interrupted"}
+    assert read_run(here / "good").process.job == f"{number}_0"
 
 
 def test_a_job_that_slurm_asks_to_end_as_before_its_time_limit_stops_in_good_order(here, site, slurm):

@@ -10,6 +10,8 @@ from typing import Any
 from ptycho_core.base.errors import Problem
 from ptycho_core.base.events import StopToken
 from ptycho_core.runs.previews import kept_previews
+from ptycho_core.runs.record import read_run
+from ptycho_core.runs.results import picture_of, read_newest
 from ptycho_core.scan.reconstruction import Reconstruction
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
@@ -99,6 +101,17 @@ def reconstruct_job(
         emit(Progress("writing the results"))
         written = write_results(found, folder)
         return Reconstructed(found, checkpoint, folder, written.files, written.earlier)
+
+    return job
+
+
+def read_picture(folder: Path) -> Job:
+    """Read what another process made of a run after its end. Result: `Reconstructed`, or None where it made nothing."""
+
+    def job(emit: Callable[[Any], None], token: StopToken) -> Reconstructed | None:
+        if (made := picture_of(read_run(folder))) is None or (found := read_newest(folder)) is None:
+            return None
+        return Reconstructed(found, folder / str(made.metrics["checkpoint"]), folder, {}, None)
 
     return job
 

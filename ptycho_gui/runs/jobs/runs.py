@@ -18,7 +18,7 @@ from ptycho_core.base.events import PreviewReady, Status, StopToken
 from ptycho_core.base.verdict import Verdict, verdict_in
 from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
-from ptycho_core.runs.listing import Found, Kind, find_listed, kind_of, stamp_of
+from ptycho_core.runs.listing import Found, Kind, find_listed, info_of, kind_of, stamp_of
 from ptycho_core.runs.note import Note, read_note, write_note
 from ptycho_core.runs.record import RunInfo, read_metrics, read_run
 from ptycho_core.runs.removal import remove_checkpoint, set_apart
@@ -36,7 +36,7 @@ class ListedRun:
     Parameters
     ----------
     found
-        Its record, or why there is none: it waits for its job, or is broken.
+        Its record, or why there is none: it waits for its job, or is broken; or that a job is to go on with it.
     free_misfit
         Of its newest reconstruction, where that is of its own scan.
     picture
@@ -52,6 +52,11 @@ class ListedRun:
     picture: QImage | None = None
     verdict: Verdict | None = None
     note: Note = field(default_factory=Note)
+
+    @property
+    def info(self) -> RunInfo | None:
+        """Its record; None where there is none to read."""
+        return info_of(self.found)
 
     @property
     def kind(self) -> Kind:
@@ -188,10 +193,10 @@ def trash_run(folder: Path) -> Job:
 
 
 def _listed(found: Found) -> ListedRun:
-    if not isinstance(found, RunInfo):
+    if (info := info_of(found)) is None:
         return ListedRun(found)
     results = find_results(found.folder)
-    verdict, note = verdict_of(found, results), read_note(found.folder)
+    verdict, note = verdict_of(info, results), read_note(found.folder)
     if not results:
         return ListedRun(found, verdict=verdict, note=note)
     told = results[0].metrics

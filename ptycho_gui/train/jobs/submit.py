@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptycho_core.base.build_config import build_config
 from ptycho_core.base.events import StopToken
-from ptycho_core.runs.command_line import command_line
 from ptycho_core.runs.follow import wait_for_run
-from ptycho_core.runs.job import submit
+from ptycho_core.runs.queue import Queue, QueuedRun
 from ptycho_core.runs.site import read_site
+from ptycho_core.runs.submission import submit, submit_queue, submitted
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.threads.worker import Job, Progress
 
@@ -21,10 +20,14 @@ def submit_job(settings: dict[str, Any], source: ScanSource, folder: Path) -> Jo
     """Hand a run over as the site's file says. Result: the core's `Job`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> object:
-        command = command_line(settings, source, folder)
-        return submit(folder, command, build_config(settings), read_site(os.environ), source.needed_files(folder))
+        return submit(submitted(QueuedRun(source, settings, folder)), read_site(os.environ))
 
     return job
+
+
+def submit_queue_job(path: Path) -> Job:
+    """Hand what waits in the queue in a file over as one array of jobs. Result: the entries that were."""
+    return lambda emit, token: submit_queue(Queue(path), read_site(os.environ))
 
 
 def wait_job(folder: Path) -> Job:

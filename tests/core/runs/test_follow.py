@@ -177,7 +177,7 @@ def test_the_newest_picture_is_told_once(tmp_path):
 def test_a_job_that_has_ended_tells_of_a_silent_process_elsewhere_sooner(tmp_path, monkeypatch):
     run, clock = start(tmp_path), Clock()
     run.update(process=dataclasses.replace(run.info.process, host="node17", job="12"))
-    monkeypatch.setattr("ptycho_core.runs.follow.read_job", lambda folder: Job("12", ("sbatch",), run.info.started))
+    monkeypatch.setattr("ptycho_core.runs.follow.job_of", lambda info: Job("12", ("sbatch",), run.info.started))
     state = JobState("RUNNING", False)
     monkeypatch.setattr("ptycho_core.runs.follow.job_state", lambda job: state)
     follower = Follower(tmp_path, clock)
@@ -191,16 +191,17 @@ def test_a_job_that_has_ended_tells_of_a_silent_process_elsewhere_sooner(tmp_pat
     assert (follower.info.status, follower.info.reason) == ("interrupted", "its job 12 has ended: NODE_FAIL")
 
 
-def test_a_run_whose_job_waits_again_is_not_over(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("status", "word"), [(Status.CANCELLED, "PENDING"), (Status.FINISHED, "RUNNING")])
+def test_a_run_whose_job_waits_again_or_makes_its_picture_is_not_over(tmp_path, monkeypatch, status, word):
     run, clock = start(tmp_path), Clock()
     run.update(process=dataclasses.replace(run.info.process, job="12"))
-    monkeypatch.setattr("ptycho_core.runs.follow.read_job", lambda folder: Job("12", ("sbatch",), run.info.started))
-    state = JobState("PENDING", False)
+    monkeypatch.setattr("ptycho_core.runs.follow.job_of", lambda info: Job("12", ("sbatch",), run.info.started))
+    state = JobState(word, False)
     monkeypatch.setattr("ptycho_core.runs.follow.job_state", lambda job: state)
     follower = Follower(tmp_path, clock)
-    run.record(RunFinished(str(tmp_path), Status.CANCELLED, "cancelled by SIGTERM", None, {}))
+    run.record(RunFinished(str(tmp_path), status, "as it was", None, {}))
     assert len(follower.look()) == 1
-    assert (follower.info.status, follower.over) == ("cancelled", False)
+    assert (follower.info.status, follower.over) == (status, False)
     state = JobState("COMPLETED", True)
     clock.now += 6
     follower.look()

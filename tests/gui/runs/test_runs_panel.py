@@ -175,18 +175,39 @@ def test_trials_and_earlier_versions_are_shown_when_they_are_asked_for(listed, r
     assert [run.found.folder.name for run in listed._runs()] == ["second"]
 
 
-def test_a_run_that_waits_for_its_job_is_listed_first(listed, root, qtbot):
-    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")  # so that nobody can tell what became of it
-    job = Job("77", ("sh",), datetime(2026, 11, 27, 12, tzinfo=UTC), process=mark)
-    (root / "night/job").mkdir(parents=True)
-    write_json(root / "night/job/job.json", encode(job))
+def await_job(folder, resumptions=None):
+    """Let a job of which nobody can tell what became of it wait for the run of a folder."""
+    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")
+    job = Job("77", ("sh",), datetime(2026, 11, 27, 12, tzinfo=UTC), resumptions, mark)
+    (folder / "job").mkdir(parents=True)
+    write_json(folder / "job/job.json", encode(job))
+
+
+def test_a_run_that_waits_for_its_job_is_listed_first_and_shown_once_it_has_begun(listed, root, qtbot):
+    await_job(root / "night")
     listed.refresh()
     qtbot.waitUntil(lambda: listed.table.rowCount() == 4)
     assert cells(listed, 0)[:2] == ["Waiting", "night"]
     assert cells(listed, 0)[2].startswith("job 77, submitted 2026-11-27")
     select(listed, "night")
-    assert not listed.open.isEnabled()
-    assert "has not begun yet" in listed.open.toolTip()
+    with qtbot.assertNotEmitted(listed.open_requested), qtbot.waitSignal(listed.wait_requested) as asked:
+        listed.open.trigger()
+    assert asked.args == [root / "night"]
+    assert "has not begun yet" in listed.note.toolTip()
+
+
+def test_a_run_with_which_a_job_waits_to_go_on_is_told_in_its_own_row(listed, root, qtbot):
+    before = cells(listed, 1)
+    await_job(root / "first", resumptions=0)
+    listed.refresh()
+    qtbot.waitUntil(lambda: cells(listed, 0)[:2] == ["Waiting", "first"])
+    assert listed.table.rowCount() == 3
+    assert cells(listed, 0)[2:] == before[2:]
+    assert listed.table.index(0, 0).data(Qt.ItemDataRole.ToolTipRole).startswith("job 77, submitted 2026-11-27")
+    select(listed, "first")
+    with qtbot.waitSignals([listed.open_requested, listed.wait_requested]):
+        listed.open.trigger()
+    assert listed.resume.toolTip().endswith("A job waits for this run: take it back first, with ptycho stop.")
 
 
 def test_a_broken_run_can_be_neither_opened_nor_resumed(listed):

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from ptycho_core.base.atomic import write_json
+from ptycho_core.base.codec import encode
 from ptycho_core.base.events import EpochDone, PreviewReady, RunFinished, RunStarted, StageChanged, Status, StopToken
+from ptycho_core.base.process import ProcessMark
+from ptycho_core.engines.reconstruct import write_results
 from ptycho_core.runs import requests
-from ptycho_core.runs.job import read_job
+from ptycho_core.runs.job import Job, read_job
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.requests import reachable
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.window.session import Session
+from tests.helpers.reconstructions import reconstruction
 from tests.helpers.run_folders import finish, finished_run, saved, start
 
 
@@ -141,6 +148,49 @@ def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_pa
     finally:
         os.killpg(job.process.pid, 9)
         os.waitpid(job.process.pid, 0)
+
+
+def test_a_run_of_a_job_that_waits_since_an_earlier_session_is_shown_when_it_begins(watcher, tmp_path, monkeypatch):
+    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")
+    (tmp_path / "out" / "job").mkdir(parents=True)
+    write_json(tmp_path / "out/job/job.json", encode(Job("77", ("sh",), datetime.now(UTC), process=mark)))
+    watcher.session.wait_for_run(tmp_path / "out")
+    with watcher.qtbot.waitSignal(watcher.session.shown.run_opened):
+        start(tmp_path / "out")
+    assert watcher.session.shown.follows
+
+
+def test_what_waits_in_the_queue_is_submitted_as_one_array(watcher, tmp_path, monkeypatch):
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho 12\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    (tmp_path / "ptycho").mkdir()
+    (tmp_path / "ptycho" / "site.toml").write_text(f'command = ["{tmp_path / "sbatch"}"]\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    session = Session(queue_file=tmp_path / "queue" / "queue.json")
+    told = []
+    session.message.connect(lambda severity, text: told.append((severity, text)))
+    for name in "ab":
+        session.queue.add(QueuedRun(ScanSource(tmp_path / f"{name}.npz"), {}, tmp_path / name))
+    try:
+        with watcher.qtbot.waitSignal(session.shown.recorded):
+            session.submit_queue()
+        assert told == [("info", "Submitted as job 12_0 to job 12_1. Runs tells how they go on.")]
+        watcher.qtbot.waitUntil(lambda: session.queue.waiting == 0)
+        assert session.queue.index(1, 4).data() == "job 12_1"
+        assert read_job(tmp_path / "b").id == "12_1"
+    finally:
+        session.shut_down()
+
+
+def test_the_picture_that_a_job_has_made_is_shown_when_it_is_over(watcher, run, tmp_path):
+    watcher.open(tmp_path / "out")
+    with watcher.qtbot.waitSignal(watcher.session.shown.reconstructed) as told:
+        made = {"checkpoint": str(tmp_path / "out/checkpoints/last.ckpt"), "date": "2999-01-01T00:00:00+00:00"}
+        made |= {"same_scan": True, "polish_epochs": 0, "run": None}
+        write_results(reconstruction(metrics=reconstruction().metrics | made), tmp_path / "out")
+        finish(run)
+    assert told.args[0].checkpoint == tmp_path / "out/checkpoints/last.ckpt"
+    assert watcher.session.shown.reconstruction is told.args[0].reconstruction
 
 
 def test_a_submission_that_is_refused_is_said(watcher, scan_path, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
     qtbot.waitUntil(lambda: any(text.startswith("waiting for scans in") for text in activities))
     with Writer(tmp_path / "in" / "live.cxi", whole) as writer:
         writer.write(98)
-        qtbot.waitUntil(lambda: window.panels.object.ready is not None)
+        qtbot.waitUntil(lambda: window.panels.object.pictures.ready is not None)
         (tmp_path / "in" / "none.cxi").write_bytes(b"no scan" * 500)
         assert any(text.startswith("live.cxi: ") and "pixels covered" in text for text in activities)
         writer.write(196)
