@@ -220,6 +220,13 @@ class ScanOver:
 
 
 @dataclass(frozen=True)
+class WatchTold:
+    """Something about a folder that is watched that its operator should know, in a sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class RolledBack:
     """A fit diverged, and goes on from its best state at a lower rate. ``message`` says in a sentence what was seen."""
 
@@ -286,6 +293,7 @@ Event = (
     | PreviewReady
     | ScanGrew
     | ScanOver
+    | WatchTold
     | RolledBack
     | RefinementChecked
     | Judged

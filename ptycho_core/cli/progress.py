@@ -103,7 +103,7 @@ def told(event: events.Event) -> list[str]:
             return [f"{event.scan}: {event.in_words}"]
         case events.ScanOver():
             return [f"{event.scan}: " + (f"failed: {event.failed}" if event.failed else event.verdict or "done")]
-        case events.RolledBack():
+        case events.RolledBack() | events.WatchTold():
             return [f"warning: {event.message}"]
     return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptycho_core.base.events import Event, ScanOver
+from ptycho_core.base.events import Event, ScanOver, WatchTold
 from ptycho_core.base.knobs import Knob
 from ptycho_core.cli.arguments import add_reading, given_source
 from ptycho_core.cli.output import print_json, say
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.folder / OUT
 
     def show(event: Event) -> None:
-        if isinstance(event, ScanOver) or not args.quiet:
+        if isinstance(event, ScanOver | WatchTold) or not args.quiet:
             for line in told(event):
                 say(line)
 

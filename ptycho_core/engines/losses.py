@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -58,10 +59,16 @@ def amplitude_error(expected: Tensor, amplitude: Tensor, weight: Tensor | None =
 
 
 class MisfitSum:
-    """Adds up, batch by batch, how well a model explains patterns."""
+    """Adds up, batch by batch, how well a model explains patterns.
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+    Parameters
+    ----------
+    sums
+        Of another one that it goes on from: what that had as ``sums``.
+    """
+
+    def __init__(self, sums: Mapping[str, Tensor] | None = None) -> None:
+        self.sums: dict[str, Tensor] = dict(sums or {})
 
     def add(self, expected: Tensor, amplitude: Tensor, weight: Tensor | None) -> None:
         """Add patterns: expected counts and measured amplitudes (b, N, N), and the weight of pixels, or None."""
@@ -76,13 +83,13 @@ class MisfitSum:
             ("counts", counts),
         ):
             # Left where they are until the end: to read one is to wait for an accelerator.
-            self._sums[name] = self._sums.get(name, 0.0) + (values * good).sum(dtype=torch.float64)
+            self.sums[name] = self.sums.get(name, 0.0) + (values * good).sum(dtype=torch.float64)
 
     def result(self) -> Misfit:
         """Return the means; NaN without any pixel, and without any photon where it takes some."""
-        if not self._sums:
+        if not self.sums:
             return Misfit(math.nan, math.nan, math.nan)
-        of = {name: float(total) for name, total in self._sums.items()}
+        of = {name: float(total) for name, total in self.sums.items()}
         power = of["expected"] * of["counts"]
         # At the best c, sum (c sqrt(lambda) - A)^2 = sum A^2 - (sum sqrt(lambda) A)^2 / sum lambda.
         r = math.sqrt(max(0.0, 1 - of["cross"] ** 2 / power)) if power > 0 else math.nan

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ _TO_BEGIN_WITH = 256
 """Patterns by which the probe is chosen, at most."""
 _LOOKED_AT = 2**18
 """Pixels of which the coverage is told."""
+_NETWORK = "network."
 _NEW_SCAN = {"patterns": 0}
 """Summary of a scan that is none of training, whose patterns are numbered otherwise."""
 
@@ -114,6 +116,30 @@ class Mosaic:
         canvas = Canvas.of_scan(some, Amplitudes(some), np.arange(len(some)), device)
         adapted, _ = model.adapt(some, canvas, _NEW_SCAN)
         return cls(adapted)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `from_state` needs beside the network, as tensors and plain values."""
+        return {
+            "model": {name: t for name, t in self.model.state_dict().items() if not name.startswith(_NETWORK)},
+            "canvas": [self.picture, self.object, self.light],
+            "places": [torch.from_numpy(self.origin), torch.from_numpy(self._extent)],
+            "waiting": [[each.amplitude, each.weight, torch.from_numpy(each.position)] for each in self._waiting],
+            "misfit": self._misfit.sums,
+            "counts": [self._shown, self._judged],
+        }
+
+    @classmethod
+    def from_state(cls, model: PinnModel, state: dict[str, Any], device: torch.device) -> Mosaic:
+        """Return the picture of which `state` is, made further with the network of a model."""
+        network = {name: t for name, t in model.state_dict().items() if name.startswith(_NETWORK)}
+        whole = {name: tensor.cpu() for name, tensor in {**state["model"], **network}.items()}
+        mosaic = cls(PinnModel.from_state(model.config, whole).to(device).eval())
+        mosaic.picture, mosaic.object, mosaic.light = (tensor.to(device) for tensor in state["canvas"])
+        mosaic.origin, mosaic._extent = (tensor.cpu().numpy() for tensor in state["places"])
+        mosaic._waiting = [_Judge(amplitude, weight, at.cpu().numpy()) for amplitude, weight, at in state["waiting"]]
+        mosaic._misfit = MisfitSum(state["misfit"])
+        mosaic._shown, mosaic._judged = state["counts"]
+        return mosaic
 
     @property
     def _brightest(self) -> float:

@@ -7,21 +7,16 @@ Reconstructions are made one at a time in a thread of their own, while the next 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import explain_write_errors
@@ -30,30 +25,30 @@ from ptycho_core.base.errors import InputError, sentence_of
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
+from ptycho_core.engines.live import LiveScan
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.mosaic import Mosaic
 from ptycho_core.engines.reconstruct import reconstruct, write_results
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.formats.writers.exports import export, files_of_export
-from ptycho_core.preprocessing import open_scan
+from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.runs.arrivals import GLOBS, Arrival, Arrivals
 from ptycho_core.runs.journal import DONE, FAILED, Journal, Line, content_of
+from ptycho_core.runs.presence import alone_in
 from ptycho_core.runs.record import RECONSTRUCTION
 from ptycho_core.runs.results import find_results
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
+from ptycho_core.scan.steps import Step
 
 _log = logging.getLogger(__name__)
 
 JOURNAL = "journal.csv"
-_LOCK = ".watched"
+_PICTURE = "measured.pt"
+"""Of a scan that is still being measured, in the folder of its results."""
 _FEWEST = 64
 """Patterns with which a picture begins."""
 _NOT_ALL_THERE = {("missing", "skip"), ("pairing", "order")}
 """Answers by which a scan opens of which patterns or positions are still to come."""
-_MOST_AT_ONCE = 5000
-"""New patterns that one look puts into a picture, so that a stop is obeyed soon."""
-_SAME_PLACE_PX = 0.01
 _WATCHED = "watched"
 _NAP_S = 0.1
 
@@ -100,40 +95,6 @@ class Rules:
         return dataclasses.replace(self.source, path=arrival.path, positions_file=positions)
 
 
-class _Live:
-    """A scan that is being measured."""
-
-    def __init__(self) -> None:
-        self.mosaic: Mosaic | None = None
-        self.numbers: NDArray[np.int64] = np.empty(0, np.int64)
-        self.positions: NDArray[np.float64] = np.empty((0, 2))
-        self.seen = 0
-        """Patterns at the last look."""
-        self.pictured = True
-        """Whether a picture can be made of it."""
-
-    def new_of(self, scan: Scan) -> Scan:
-        """Return the first patterns that are not in the picture yet, where they lie among those that are.
-
-        Positions that have moved all alike are moved back; else the picture is begun anew.
-        """
-        common, here, before = np.intersect1d(scan.numbers, self.numbers, return_indices=True)
-        apart = scan.positions[here] - self.positions[before]
-        shift: NDArray[np.float64] = np.median(apart, axis=0) if len(common) else np.zeros(2)
-        if len(common) and abs(apart - shift).max() > _SAME_PLACE_PX:
-            self.mosaic, self.numbers, self.positions = None, self.numbers[:0], self.positions[:0]
-            common, shift = common[:0], np.zeros(2)
-        new = scan.take(np.flatnonzero(~np.isin(scan.numbers, common))[:_MOST_AT_ONCE])
-        return new.replace(positions=new.positions - shift)
-
-    def add(self, mosaic: Mosaic, new: Scan) -> None:
-        """Put patterns into the picture."""
-        mosaic.add(new, new.numbers)
-        self.mosaic = mosaic
-        self.numbers = np.concatenate([self.numbers, new.numbers])
-        self.positions = np.concatenate([self.positions, new.positions])
-
-
 def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: StopToken) -> None:
     """Watch a folder until stopped.
 
@@ -147,14 +108,15 @@ def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: Sto
     rules
         What is done.
     events
-        Told of each picture, `ScanGrew` and `PreviewReady`, and of the end of each scan, `ScanOver`.
+        Told of each picture, `ScanGrew` and `PreviewReady`, of the end of each scan, `ScanOver`, and `WatchTold`.
     stop
         Ends it; a reconstruction that is being made is left, and made anew the next time.
 
     Raises
     ------
     InputError
-        The folder cannot be read, the model serves no scan but its own, or another watcher is at work in ``out``.
+        The folder cannot be read, the model serves its own scan alone, or another watcher is at work in the folder or
+        in ``out``.
     PtychoError
         ``out`` cannot be written.
     """
@@ -166,25 +128,18 @@ def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: Sto
     assert isinstance(model, PinnModel)  # the only engine that serves others
     arrivals = Arrivals(folder, rules.globs)
     arrivals.look(())
-    with _alone_in(out), ThreadPoolExecutor(1, thread_name_prefix="reconstruct") as pool:
-        _Watch(model, arrivals, out, rules, events, stop, pool).go()
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
     with explain_write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / _LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"another watcher is at work in {out}: end that one, or write elsewhere", by_command="--out DIR"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+
+    def tell(message: str) -> None:
+        events(happenings.WatchTold(message))
+
+    with contextlib.ExitStack() as kept:
+        kept.enter_context(alone_in(out, stop, tell))
+        if not out.samefile(folder):
+            kept.enter_context(alone_in(folder, stop, tell, may_be_read_only=True))
+        pool = kept.enter_context(ThreadPoolExecutor(1, thread_name_prefix="reconstruct"))
+        _Watch(model, arrivals, out, rules, events, stop, pool).go()
 
 
 class _Watch:
@@ -202,7 +157,7 @@ class _Watch:
         self.events, self.stop, self.pool = events, stop, pool
         self.device = device_of(rules.options.get("accelerator", "auto"))
         self.journal = Journal(out / JOURNAL)
-        self.live: dict[str, _Live] = {}
+        self.live: dict[str, LiveScan] = {}
         self.ending: dict[str, Future[tuple[Line, str] | None]] = {}
         self.lost = False
 
@@ -212,7 +167,7 @@ class _Watch:
                 arrived, self.lost = self.arrivals.look(self.journal), False
             except InputError as error:  # a share that comes back
                 if not self.lost:
-                    _log.warning("%s; waiting for it to come back", error)
+                    self.tell(f"{error}; waiting for it to come back")
                 arrived, self.lost = [], True
             if not self.lost:
                 names = {arrival.path.name for arrival in arrived}
@@ -229,6 +184,8 @@ class _Watch:
             end = time.monotonic() + self.rules.every_s
             while time.monotonic() < end and not self.stopped():
                 time.sleep(_NAP_S)
+        for live in self.live.values():
+            live.keep()
         for future in self.ending.values():
             future.cancel()  # those that did not begin; the one that did sees the token
 
@@ -238,9 +195,10 @@ class _Watch:
     def look(self, arrival: Arrival) -> None:
         """Put what is new of a scan into its picture; once it is complete, have it reconstructed."""
         name, now = arrival.path.name, self.arrivals.clock()
-        live, quiet = self.live.setdefault(name, _Live()), arrival.quiet_s(now) >= self.rules.quiet_s
+        live, quiet = self.live.get(name) or self.begun(arrival), arrival.quiet_s(now) >= self.rules.quiet_s
         try:
             scan, source, lacking = _open_so_far(self.rules.source_of(arrival))
+            arrival.files = scan.files
             if self.journal.knows(name, content := content_of(scan)):  # touched, or copied over itself
                 self.journal.remember(arrival.stamp, content)
                 return
@@ -254,29 +212,43 @@ class _Watch:
         if more:  # also where the share still lists the file as it was
             live.seen, quiet = len(scan), False
             arrival.stir(now)
-        if grows and live.pictured and len(scan) >= _FEWEST:
-            try:
-                self.grow(name, live, scan)
-            except Exception as error:
-                _log.warning("no picture of %s while it is measured: %s", name, sentence_of(error))
-                live.pictured = False
+        if grows and live.pictured and live.is_time_for(source.steps, len(scan)):
+            self.grow(name, live, scan, source.steps)
         closed = not lacking and (scan.has_all or (not scan.growing and arrival.looks > 0))
         if closed or quiet:
             self.ending[name] = self.pool.submit(self.finish, arrival, source, content, lacking)
 
-    def grow(self, name: str, live: _Live, scan: Scan) -> None:
-        """Put the new patterns of a scan into its picture, and show it."""
-        new = live.new_of(scan)
-        if not len(new):
+    def begun(self, arrival: Arrival) -> LiveScan:
+        """Return the picture of a scan as an earlier watcher has left it, or an empty one."""
+        kept = self.out / arrival.name / _PICTURE
+        self.live[arrival.path.name] = live = LiveScan(self.model, self.rules.checkpoint, self.device, kept)
+        return live
+
+    def tell(self, message: str) -> None:
+        self.events(happenings.WatchTold(message))
+
+    def grow(self, name: str, live: LiveScan, scan: Scan, steps: tuple[Step, ...]) -> None:
+        """Do the steps, put the new patterns of a scan into its picture, and show it."""
+        try:
+            prepared = preprocess(scan, steps)
+        except InputError as error:  # not enough is there for them, or the end tells
+            _log.debug("%s: %s", name, error)
             return
-        mosaic = live.mosaic or Mosaic.begin(self.model, scan, self.device)
-        live.add(mosaic, new)
-        told, (picture, probe, binning) = mosaic.progress(), mosaic.preview()
+        if len(prepared) < _FEWEST:
+            return
+        try:
+            if not live.grow(prepared) or live.mosaic is None:
+                return
+        except Exception as error:
+            self.tell(f"no picture of {name} while it is measured: {sentence_of(error)}")
+            live.pictured = False
+            return
+        told, (picture, probe, binning) = live.mosaic.progress(), live.mosaic.preview()
         misfit = told.free_misfit if math.isfinite(told.free_misfit) else None
         self.events(
             happenings.ScanGrew(name, told.patterns, told.covered_pixels, round(told.median_coverage, 2), misfit)
         )
-        stage, pixel = happenings.Stage.MEASURING, scan.pixel_size_m
+        stage, pixel = happenings.Stage.MEASURING, prepared.pixel_size_m
         self.events(happenings.PreviewReady(0, told.patterns, picture, probe, binning, stage, pixel))
 
     def finish(self, arrival: Arrival, source: ScanSource, content: str, lacking: str) -> tuple[Line, str] | None:
@@ -333,17 +305,24 @@ class _Watch:
     def write(self, line: Line, folder: str) -> None:
         """Put the line of a scan that is over into the journal."""
         self.journal.write(line)
-        self.live.pop(line.scan, None)
+        if (live := self.live.pop(line.scan, None)) is not None:
+            live.forget()
         failed = line.remarks if line.outcome == FAILED else ""
         self.events(happenings.ScanOver(line.scan, folder, line.verdict, failed))
 
 
 def _open_so_far(source: ScanSource) -> tuple[Scan, ScanSource, str]:
-    """Open a scan as far as it is there: the scan, how it was read, and in a sentence what is still to come, if any."""
+    """Open a scan as far as it is there, without its steps.
+
+    Returns
+    -------
+    tuple[Scan, ScanSource, str]
+        The scan, how it was read and is to be prepared, and in a sentence what is still to come, if anything is.
+    """
     told: list[str] = []
     while True:
         try:
-            return open_scan(source), source, "; ".join(told)
+            return open_scan(source.without_steps()), source, "; ".join(told)
         except InputError as error:
             fix = next((fix for fix in error.fixes if (fix.field, fix.value) in _NOT_ALL_THERE), None)
             if fix is None or fix.field in source.settings:

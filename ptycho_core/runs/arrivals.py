@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.file_state import FileState, changed_since
 from ptycho_core.runs.journal import Stamp
 
 GLOBS = ("*.h5", "*.hdf5", "*.nxs", "*.cxi", "*.npz")
@@ -35,6 +36,8 @@ class Arrival:
         Its own as far as the star of the glob goes: ``scan_0012`` of ``scan_0012_master.h5`` by ``*_master.h5``.
     stamp
         As it is listed now.
+    files
+        That it was read from when it was opened last, wherever they lie, as they were then.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class Arrival:
     _changed_at: float
     looks: int = 0
     """How often it was found unchanged, and what belongs to it."""
+    files: tuple[FileState, ...] = ()
 
     def quiet_s(self, now: float) -> float:
         """Return for how long it and what belongs to it has not changed."""
@@ -57,8 +61,8 @@ class Arrival:
 class Arrivals:
     """The files of a folder that its rules take for scans.
 
-    To a scan belongs whatever is named like it and goes on with another character than a letter or a digit: data files
-    of a master, a table of positions.
+    To a scan belongs whatever is named like it and goes on with another character than a letter or a digit, as data
+    files of a master or a table of positions, and what it was read from, in whichever folder.
 
     Parameters
     ----------
@@ -93,8 +97,8 @@ class Arrivals:
             known = self._known.get(stamp.name)
             if known is None:
                 self._known[stamp.name] = Arrival(self.folder / stamp.name, name, stamp, sign, now)
-            elif known._sign != sign:
-                known.stamp, known._sign = stamp, sign
+            elif known._sign != sign or changed_since(known.files):
+                known.stamp, known._sign, known.files = stamp, sign, ()
                 known.stir(now)
             else:
                 known.looks += 1

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS
-from ptycho_core.base.events import PartBegan, PreviewReady, ScanOver, Stage, StageChanged, Status
+from ptycho_core.base.events import PartBegan, PreviewReady, ScanOver, Stage, StageChanged, Status, WatchTold
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
@@ -325,6 +325,8 @@ class Session(QObject):
                 self._begin_part(event)
             elif isinstance(event, Outcome):
                 self.tried.emit(event)
+            elif isinstance(event, WatchTold):
+                self.message.emit("warning", f"{begun(event.message)}.")
             elif isinstance(event, ScanOver):
                 self.message.emit(*sentences.of_scan(event))
                 self.shown.recorded.emit()

@@ -49,3 +49,4 @@ class Photons(Step):
     """Multiply each pattern by what makes its values whole: where each was divided by a number of its own."""
 
     name: ClassVar[str] = "photons"
+    looks_at_all: ClassVar[bool] = True

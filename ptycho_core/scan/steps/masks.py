@@ -91,6 +91,7 @@ class Saturation(Step):
     """Mask the pixels that reach a count in any pattern."""
 
     name: ClassVar[str] = "saturation"
+    looks_at_all: ClassVar[bool] = True
     level: float = setting(MISSING, float, "Count from which on a pixel no longer counts right", above=0)
 
 

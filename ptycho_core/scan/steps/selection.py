@@ -39,6 +39,7 @@ class DropDead(Step):
     """Leave out the patterns that hold no counts, or far fewer than most."""
 
     name: ClassVar[str] = "drop_dead"
+    looks_at_all: ClassVar[bool] = True
     fraction: float = setting(0.1, float, "Part of the median pattern's counts that is too few", minimum=0, maximum=1)
 
 
@@ -47,6 +48,7 @@ class DropBright(Step):
     """Leave out the patterns that hold far more counts than most."""
 
     name: ClassVar[str] = "drop_bright"
+    looks_at_all: ClassVar[bool] = True
     factor: float = setting(10.0, float, "How many times the median pattern's counts is too much", above=1)
 
 
@@ -55,6 +57,7 @@ class DropRepeated(Step):
     """Leave out the patterns that repeat an earlier one count by count, as a detector that stopped delivers them."""
 
     name: ClassVar[str] = "drop_repeated"
+    looks_at_all: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

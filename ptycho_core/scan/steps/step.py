@@ -27,6 +27,8 @@ class Step:
     """
 
     name: ClassVar[str]
+    looks_at_all: ClassVar[bool] = False
+    """Whether it reads all patterns of the scan, not only some or none, before one of them is used."""
 
     def __post_init__(self) -> None:
         for name, declared in self.knobs().items():

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError, PtychoError
-from ptycho_core.base.events import PreviewReady, ScanGrew, ScanOver, Stage, StopToken
+from ptycho_core.base.events import PreviewReady, ScanGrew, ScanOver, Stage, StopToken, WatchTold
+from ptycho_core.engines import live
 from ptycho_core.engines import watch as watching
-from ptycho_core.engines.mosaic import HELD_OUT
+from ptycho_core.engines.mosaic import HELD_OUT, Mosaic
 from ptycho_core.engines.watch import JOURNAL, Rules, watch
 from ptycho_core.formats.writers.exports import read_reconstruction
 from ptycho_core.runs.arrivals import Arrivals
@@ -90,11 +91,15 @@ def writer(folder, scan_file):
 
 def test_a_scan_is_shown_while_it_is_measured_and_reconstructed_when_its_writer_has_closed_it(folder, rules, writer):
     stop, steps = StopToken(), [lambda: writer.write(196), writer.close]
+    kept = folder.parent / "out" / "live" / "measured.pt"  # for a watcher that starts again
 
     def on(event):
+        if isinstance(event, PreviewReady):
+            assert kept.exists()
         if isinstance(event, ScanGrew):
             steps.pop(0)()
         if isinstance(event, ScanOver):
+            assert not kept.exists()
             stop.stop()
 
     heard = run(folder, rules(once=False, quiet_s=60.0), on, stop)
@@ -226,24 +231,28 @@ def test_a_scan_of_which_no_picture_can_be_made_is_reconstructed_all_the_same(fo
         writer.close()
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(watching.Mosaic, "begin", failing)
+    monkeypatch.setattr(Mosaic, "begin", failing)
     heard = run(folder, rules(quiet_s=60.0))
     assert len(tried) == 1
-    assert [type(event) for event in heard] == [ScanOver]
+    assert [type(event) for event in heard] == [WatchTold, ScanOver]
+    assert heard[0].message == "no picture of live.cxi while it is measured: internal error: RuntimeError: out of luck"
     assert over(heard) == {"live.cxi": ""}
 
 
-def test_two_watchers_do_not_write_into_one_folder(folder, rules, scan_file):
+@pytest.mark.parametrize("out", ["out", "elsewhere"])
+def test_two_watchers_on_one_folder_are_refused_wherever_they_write(folder, rules, scan_file, out):
     shutil.copy(scan_file, folder / "a.cxi")
     refused = []
 
     def on(event):
         with pytest.raises(InputError, match="another watcher is at work in") as caught:
-            run(folder, rules())
-        refused.append(caught.value.by_command)
+            watch(folder, folder.parent / out, rules(), print, StopToken())
+        refused.append(str(caught.value))
 
     run(folder, rules(), on)
-    assert refused == ["--out DIR"]
+    assert len(refused) == 1
+    assert not list(folder.glob(".watched*"))
+    assert not (folder.parent / "elsewhere" / JOURNAL).exists()
 
 
 def test_what_cannot_be_watched_or_written_is_told_at_once(folder, rules, tmp_path):
@@ -265,7 +274,7 @@ def test_a_model_that_serves_one_scan_is_refused(folder, rules, tmp_path):
 
 def write_piece(folder, number, counts):
     first, last = (number - 1) * 49, number * 49
-    with h5py.File(folder / f"scan_7_data_{number:06d}.h5", "w") as file:
+    with h5py.File(folder / "raw" / f"scan_7_data_{number:06d}.h5", "w") as file:
         data = file.create_dataset("entry/data/data", data=counts[first:last])
         data.attrs["image_nr_low"], data.attrs["image_nr_high"] = first + 1, last
 
@@ -273,9 +282,10 @@ def write_piece(folder, number, counts):
 def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_that_it_states(folder, rules, monkeypatch):
     scan = simulate(SPEC).scan
     counts, to_come = scan.patterns[:].astype(np.uint16), [2, 4]
+    (folder / "raw").mkdir()
     with h5py.File(folder / "scan_7_master.h5", "w") as file:
         for number in range(1, 5):
-            name = f"scan_7_data_{number:06d}.h5"
+            name = f"raw/scan_7_data_{number:06d}.h5"
             file[f"entry/data/data_{number:06d}"] = h5py.ExternalLink(name, "/entry/data/data")
         file["entry/instrument/detector/detectorSpecific/nimages"] = len(scan)
     np.savetxt(folder / "scan_7_places.txt", scan.positions)
@@ -288,7 +298,7 @@ def test_a_master_is_shown_as_its_data_files_appear_and_done_when_it_has_all_tha
         if isinstance(event, ScanGrew) and to_come:
             write_piece(folder, to_come.pop(0), counts)
 
-    monkeypatch.setattr(watching, "_MOST_AT_ONCE", 98)  # two pieces
+    monkeypatch.setattr(live, "_MOST_AT_ONCE", 98)  # two pieces
     for number in (1, 3):
         write_piece(folder, number, counts)
     heard = run(folder, rules(globs=("*_master.h5",), source=source, quiet_s=60.0), on)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.file_state import FileState
 from ptycho_core.runs.arrivals import Arrivals
 from ptycho_core.runs.journal import Stamp
 
@@ -46,6 +47,22 @@ def test_what_is_over_is_not_found_until_it_is_another_file(tmp_path, clock):
     assert names(arrivals.look({found.stamp})) == ["a.cxi"]
     path.unlink()
     assert arrivals.look(()) == []
+
+
+def test_a_scan_is_not_quiet_while_what_it_was_read_from_changes_in_another_folder(tmp_path, clock):
+    raw = tmp_path / "raw" / "data_1.h5"
+    raw.parent.mkdir()
+    raw.write_text("data")
+    (tmp_path / "scan_1_master.h5").write_text("master")
+    arrivals = Arrivals(tmp_path, ("*_master.h5",), clock)
+    (found,) = arrivals.look(())
+    found.files = (FileState.of(raw),)
+    clock.now = 10
+    (found,) = arrivals.look(())
+    assert (found.quiet_s(clock()), found.looks) == (10, 1)
+    raw.write_text("more data")
+    (found,) = arrivals.look(())
+    assert (found.quiet_s(clock()), found.looks) == (0, 0)
 
 
 def test_quiet_is_counted_from_the_last_change_of_a_file_or_of_what_belongs_to_it(tmp_path, clock):

@@ -1,0 +1,169 @@
+"""Who is at work in a folder: one process at a time says so in a file there, on whatever share. No torch here.
+
+::
+
+    FOLDER/.watched-<k>    the process, as JSON; it renews the file's time every ten seconds
+
+A file is made by one process alone, on NFS too, where a lock may hold on one machine only. One that a process has left
+which was killed is taken over by making that of the next number: of several that try, one does. No clock is asked but
+that of this machine which only runs forward.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ptycho_core.base.atomic import explain_write_errors
+from ptycho_core.base.codec import decode, encode, read_json
+from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import StopToken
+from ptycho_core.base.process import ProcessMark
+
+_MARK = ".watched-"
+_SIGN_EVERY_S = 10.0
+_LOOK_EVERY_S = 0.2
+_SILENCE_S = 120.0
+"""A process on another host, which gives a sign of life every ten seconds, counts as gone after this."""
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def alone_in(
+    folder: Path, token: StopToken, tell: Callable[[str], object], *, may_be_read_only: bool = False
+) -> Iterator[None]:
+    """Be the only one at work in a folder, for as long as the block lasts.
+
+    Parameters
+    ----------
+    folder
+        There already.
+    token
+        Ends the waiting for another process's sign of life. Is stopped where another process takes over, as it may
+        where the folder was out of reach of this one for minutes.
+    tell
+        Told in a sentence what is waited for, whose place is taken, and what does not hold.
+    may_be_read_only
+        Whether a folder that cannot be written to is only told: others do not hear of this process then.
+
+    Raises
+    ------
+    InputError
+        Another process is at work there, or has taken over in the end.
+    PtychoError
+        The folder cannot be written to.
+    """
+    try:
+        with explain_write_errors(folder) if not may_be_read_only else contextlib.nullcontext():
+            mark = _take(folder, token, tell)
+    except OSError as error:
+        if error.errno not in _NO_RIGHT:
+            raise InputError(f"the folder {folder} cannot be read: {error.strerror}") from error
+        tell(f"nothing can be written to {folder}: another watcher is noticed only if it writes to the same place")
+        yield
+        return
+    over, lost = threading.Event(), threading.Event()
+
+    def live() -> None:
+        while not over.wait(_SIGN_EVERY_S):
+            if not _renew(mark):
+                lost.set()
+                token.stop(f"another process has taken over {folder}")
+                return
+
+    thread = threading.Thread(target=live, name="presence", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if not lost.is_set():
+            with contextlib.suppress(OSError):
+                mark.unlink()
+    if lost.is_set():
+        raise InputError(f"{folder} was out of reach so long that another process has taken over: leave it to that one")
+
+
+def _take(folder: Path, token: StopToken, tell: Callable[[str], object]) -> Path:
+    """Make the mark of this process, once there is none of another one that is at work; return it."""
+    while True:
+        earlier = _marks(folder)
+        if earlier:
+            _refuse_if_alive(earlier[-1], token, tell)
+        number = int(earlier[-1].name.removeprefix(_MARK)) + 1 if earlier else 1
+        mark = folder / f"{_MARK}{number}"
+        try:
+            _make(mark)
+        except FileExistsError:
+            continue  # another one was faster
+        for path in earlier:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return mark
+
+
+def _make(mark: Path) -> None:
+    file = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    with open(file, "w", encoding="utf-8") as opened:
+        json.dump(encode(ProcessMark.current()), opened)
+
+
+def _marks(folder: Path) -> list[Path]:
+    """Return the marks in a folder, the one that holds last."""
+    names = [name for name in os.listdir(folder) if re.fullmatch(re.escape(_MARK) + r"\d+", name)]
+    return [folder / name for name in sorted(names, key=lambda name: int(name.removeprefix(_MARK)))]
+
+
+def _refuse_if_alive(mark: Path, token: StopToken, tell: Callable[[str], object]) -> None:
+    who, gone = "another process", None
+    with contextlib.suppress(InputError):  # it is being written, or was cut
+        process = decode(ProcessMark, read_json(mark, "the mark"), str(mark))
+        who = f"process {process.pid} on {process.host}"
+        gone = not process.alive(datetime.now(UTC)) if process.here else None
+    if gone is None:  # which cannot be seen from here
+        tell(f"{who} is at work in {mark.parent}, or was killed there: waiting for a sign of life, {_SILENCE_S:.0f} s")
+        gone = _is_silent(mark, token)
+    if not gone:
+        raise InputError(f"another watcher is at work in {mark.parent}, {who}: end that one, or take another folder")
+    tell(f"{who}, which was at work in {mark.parent}, has ended without a word: its place is taken")
+
+
+def _is_silent(mark: Path, token: StopToken) -> bool:
+    """Watch whether the time of a mark stays the same for long; a mark that goes is silent too."""
+    first, end = _time_of(mark), time.monotonic() + _SILENCE_S
+    while time.monotonic() < end and not token.stop_requested:
+        if (now := _time_of(mark)) != first:
+            return now is None
+        time.sleep(_LOOK_EVERY_S)
+    return not token.stop_requested
+
+
+def _time_of(mark: Path) -> int | None:
+    """Return the time of a file, None where it is gone; it is opened, which makes NFS ask for it anew."""
+    try:
+        with open(mark, "rb") as file:
+            return os.fstat(file.fileno()).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _renew(mark: Path) -> bool:
+    """Give a sign of life; return whether the mark still holds. A folder that is out of reach is tried again later."""
+    with contextlib.suppress(OSError):
+        if not (marks := _marks(mark.parent)):
+            _make(mark)  # somebody has tidied up
+        elif marks[-1] != mark:
+            return False
+        else:
+            os.utime(mark)
+    return True
