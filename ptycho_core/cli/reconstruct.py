@@ -143,13 +143,15 @@ def _has_run(folder: Path) -> bool:
 def _wanted(args: argparse.Namespace) -> list[_Wanted]:
     """Return the scan that is named, as the run has read it if it is one of its own; else all that the run has."""
     from ptycho_core.preprocessing import open_scan
-    from ptycho_core.runs.record import read_run
+    from ptycho_core.runs.record import folder_of_scan, read_run
     from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 
     info = read_run(args.folder) if _has_run(args.folder) else None
     if info and not reads_as_given(args):
         all_of_run = [
-            _Wanted(name, partial(open_recorded, recorded, args.scan), info.folder_of_scan(place))
+            _Wanted(
+                name, partial(open_recorded, recorded, args.scan), folder_of_scan(args.folder, place, recorded.path)
+            )
             for place, (name, recorded) in enumerate(zip(info.scan_names, info.recorded_scans, strict=True))
         ]
         if args.scan is None:
