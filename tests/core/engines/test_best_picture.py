@@ -37,10 +37,11 @@ def scan(exact, tmp_path_factory):
 
 
 @pytest.mark.fit
-@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("quick_endings")
+@pytest.mark.timeout(1800)
 def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, tmp_path):
     heard = []
-    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=15, accelerator="cpu", events=heard.append)
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu", events=heard.append)
     assert [fix.field for fix in made.prepared] == ["--drop-bright"]
     first, second, *more = made.fits  # of which one may leave out patterns whose places are beyond mending
     assert (first.config.positions, second.config.positions) == ("check", "refine")
@@ -55,7 +56,7 @@ def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, 
 
 
 @pytest.mark.fit
-@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("quick_endings")
 def test_positions_along_other_axes_end_in_a_poor_picture_with_what_to_do_next(exact, tmp_path):
     write(tmp_path / "scan.npz", exact.counts, exact.recorded[:, ::-1] * [1, -1], exact.guess)
     made = best_picture(ScanSource(tmp_path / "scan.npz"), tmp_path / "out", accelerator="cpu")

@@ -15,7 +15,7 @@ from tests.helpers.measurements import measured
 from tests.helpers.training_runs import SCAN, Training, apart_from_speed
 
 
-def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_to(tmp_path):
+def test_workers_read_the_same_batches_and_stay_between_epochs(tmp_path):
     def workers():
         return {each.pid for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())}
 
@@ -34,10 +34,6 @@ def test_workers_read_the_same_batches_and_stay_between_epochs_unless_told_not_t
     assert rows == alone
     assert len(first) == 1
     assert first == second
-    rows, first, second = run("renewed", num_workers=1, persistent_workers=False)
-    assert rows == alone
-    assert len(first) == len(second) == 1
-    assert first != second
     assert workers() == set()
 
 
