@@ -20,7 +20,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs a process on each core
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs as many processes as there are cores, and one
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the programs that tests start need not all compile the same
 
 import pytest
 
@@ -34,6 +35,11 @@ from tests.helpers import specs
 from tests.helpers.fits import simulated
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs in the background ignore Ctrl-C
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: tests that drive a window or a batch system mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shlex
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from ptycho_core import cli
 from ptycho_core.runs.record import read_metrics, read_run
-from tests.helpers.commands import PTYCHO
+from tests.helpers.commands import at_step
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
@@ -89,21 +89,11 @@ def test_a_second_run_in_a_folder_overwrites_nothing(here):
     assert len(read_metrics(newest.folder)["epoch"]) > 0
 
 
-def begin(here):
-    """Start a training that is far from done, and return it after its second epoch."""
-    words = shlex.split(f"train --train_data_file scan.npz --output_dir out --max-epochs 3000 {SMALL}")
-    training = subprocess.Popen([*PTYCHO, *words], stderr=subprocess.PIPE, text=True)
-    for line in training.stderr:
-        if line.startswith("epoch 2/"):
-            return training
-    raise AssertionError(f"training ended early with {training.wait()}")
-
-
-def test_ctrl_c_saves_and_prints_the_command_that_resumes(here, capsys):
-    with begin(here) as training:
-        training.send_signal(signal.SIGINT)
-        shown = training.stderr.read()
-    assert training.returncode == 130
+def test_ctrl_c_saves_and_prints_the_command_that_resumes(here, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert ptycho(f"train --train_data_file scan.npz --output_dir out --max-epochs 3000 {SMALL}") == 130
+    shown = capsys.readouterr().err
     stopped = read_run(here / "out")
     assert (stopped.status, stopped.reason) == ("stopped", "stopped by Ctrl-C")
     (command,) = re.findall(r"resume with: ptycho (.*)", shown)

@@ -17,6 +17,7 @@ import pytest
 from ptycho_core import cli
 from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.record import read_metrics, read_run
+from tests.helpers.commands import at_step
 
 SMALL = (
     "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n-groups 16 --accelerator cpu --preview-seconds 0 "
@@ -72,17 +73,6 @@ def ptycho(line):
 def rows(folder):
     with open(folder / "lightning_logs/version_0/metrics.csv", newline="") as file:
         return [{k: v for k, v in row.items() if k != "patterns_per_second"} for row in csv.DictReader(file)]
-
-
-def at_step(monkeypatch, step, act):
-    whole = Model.training_step
-
-    def training_step(self, batch, number):
-        if self.config.engine == "pinn" and self.trainer.global_step == step:
-            act()
-        return whole(self, batch, number)
-
-    monkeypatch.setattr(Model, "training_step", training_step)
 
 
 def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd):

