@@ -154,14 +154,15 @@ class Config:
         choices=("far", "near"),
         none="auto",
     )
-    probe_variation: int = knob(
-        0,
+    probe_variation: int | None = knob(
+        None,
         int,
         "Model",
         "Modes by which the probe differs from pattern to pattern (orthogonal probe relaxation), for a beam that "
-        "changes while the scan goes on.",
+        "changes while the scan goes on; check has none, and says at the end whether some would help, and how many.",
         minimum=0,
         maximum=8,
+        none="check",
         engines=("direct",),
     )
     background: bool = knob(

@@ -239,8 +239,8 @@ class RolledBack:
 class RefinementChecked:
     """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence.
 
-    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are; ``scan`` is the
-    place, from 0, of the scan among those of the run.
+    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are; ``value`` is
+    what the knob should be set to where that helps; ``scan`` is the place, from 0, of the scan among those of the run.
     """
 
     knob: str
@@ -249,6 +249,7 @@ class RefinementChecked:
     helps: bool
     message: str
     bends: bool = False
+    value: str | int = "refine"
     scan: int = 0
 
 

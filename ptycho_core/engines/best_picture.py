@@ -30,7 +30,7 @@ LEAST_MINUTES = 0.5
 FOR_THE_END = 0.3
 """Part of the time that is kept for what follows the fits: scores, the halves, the final pass."""
 MOST_FITS = 3
-TAKEN_UP = ("--drop-patterns", "positions", "intensity", "probe_modes", "learning_rate")
+TAKEN_UP = ("--drop-patterns", "positions", "intensity", "probe_variation", "probe_modes", "learning_rate")
 """What another fit takes over from the verdict on the one before it. The other ways out are for the operator."""
 _WORTH_BEGINNING = 0.5
 """Part of the time of the fit before that has to be left for another one to be begun."""

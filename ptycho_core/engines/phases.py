@@ -123,7 +123,7 @@ class Phases:
 
     @property
     def _second(self) -> bool:
-        return self.finds_positions or self.config.probe_variation > 0
+        return self.finds_positions or bool(self.config.probe_variation)
 
     @property
     def _rungs(self) -> int:

@@ -1,23 +1,32 @@
-"""Whether the data ask for refined positions or for a brightness of each pattern, found without another fit."""
+"""Whether the data ask for refined positions, or for a brightness or a probe of each pattern: without another fit."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from ptycho_core.base.events import RefinementChecked
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.one_pass import look
+from ptycho_core.inspection.run_checks import PATTERNS_PER_VARIATION
 
 WORTH = 0.01
 """Part of the deviance that has to go for a refinement to be worth its time."""
-FLICKERS = 0.25
-"""Part of what is missed beyond photon noise that a factor per pattern explains, at least, of light that varies.
+OWN = 0.25
+"""Part of what is missed beyond photon noise that a brightness or a probe of each pattern explains, at least.
 
-Such a factor is each pattern's own, and explains most of what it has spoiled. It takes up a little of any other fault
-too, as of a picture's edge; refined, it makes such a picture worse.
+Light that varies has spoiled more than that, and what is each pattern's own explains most of it. It takes up a little
+of any other fault too, as of a picture's edge; refined, it makes such a picture worse.
+"""
+MORE = 1.5
+"""Times what moved or brighter patterns explain that a probe which varies explains, at least, where it does vary.
+
+Such a probe does what these do, too, and they take up a part of what a beam does whose direction wanders.
 """
 BENT = 0.3
 """Pixels (rms) by which patterns ask to be moved where a picture has followed wrong positions, as of a drifting stage.
@@ -26,16 +35,26 @@ Positions that are off each by chance blur a picture, and moving its patterns ex
 picture that is bent it explains less, as the patterns around have bent it too. Where it explains hardly anything,
 something else is wrong, as the number of modes.
 """
+MOST_MODES, ENOUGH = 4, 0.9
+"""Of a probe that varies: so many modes are tried, and the fewest proposed that explain this part of what those do."""
+PATTERNS, _FEWEST, _PIXELS = 128, 32, 2**22
+"""Patterns that show how a probe varies: at most, and as many as have so many pixels, but not fewer than the second."""
 _EXPLAINS = 0.06, 0.5
 """Parts of what is missed that moving the patterns explains of a bent picture."""
-_WORDS = {"positions": "refined positions", "intensity": "one factor of brightness per pattern"}
+_SIMPLE = "positions", "intensity"
+_WORDS = {
+    "positions": "refined positions",
+    "intensity": "one factor of brightness per pattern",
+    "probe_variation": "a probe that differs from pattern to pattern",
+}
 
 
-def check_refinement(model: Model, object: Tensor, canvas: Canvas) -> list[RefinementChecked]:
+def check_refinement(model: Model, object: Tensor, canvas: Canvas, seen: Canvas) -> list[RefinementChecked]:
     """Tell for each knob that stands at ``check`` whether refinement explains the validation patterns better.
 
-    Each of them, which object and probe have not seen, is moved (made brighter) to where half of its pixels ask for,
-    and its other half judges. That the object would follow is left out: refinement itself does better than this.
+    Each of them, which object and probe have not seen, is moved (made brighter, given a probe of its own) to where half
+    of its pixels ask for, and its other half judges. That the object would follow is left out: refinement itself does
+    better than this.
 
     Parameters
     ----------
@@ -43,47 +62,104 @@ def check_refinement(model: Model, object: Tensor, canvas: Canvas) -> list[Refin
         After its fit.
     object
         (1, H, W) complex on the canvas.
-    canvas
-        With patterns that validate.
+    canvas, seen
+        With patterns that validate, and with some that were fitted.
     """
-    trials = [_try(name, model, object, canvas) for name in _WORDS if getattr(model.config, name) == "check"]
+    trials = [_try(name, model, object, canvas) for name in _SIMPLE if getattr(model.config, name) == "check"]
     most = max((trial.gain for trial in trials), default=0.0)
-    return [_told(trial, most) for trial in trials]
+    varied = _vary(model, object, canvas, seen) if model.config.probe_variation is None else None
+    if varied is None:
+        return [_told(trial, trial.helps, most) for trial in trials]
+    varies = varied.helps and varied.gain > MORE * most
+    most = max(most, varied.gain)
+    return [*(_told(trial, trial.helps and not varies, most) for trial in trials), _told(varied, varies, most)]
 
 
 class _Trial(NamedTuple):
-    """Half deviance of the validation patterns before and after, that of photon noise, and pixels (rms) moved by."""
+    """A knob at a value other than ``check``.
 
-    name: str
+    Half deviance of the validation patterns before and after, that of photon noise, and pixels (rms) moved by.
+    """
+
+    knob: str
+    value: str | int
     before: float
     after: float
     noise: float
-    moved: float
+    moved: float = 0.0
 
     @property
     def gain(self) -> float:
         return self.before - self.after
 
+    @property
+    def helps(self) -> bool:
+        own = 0.0 if self.knob == "positions" else OWN
+        return self.gain > max(WORTH * self.before, own * (self.before - self.noise))
 
-def _try(name: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
-    config = model.config.replace(**{**dict.fromkeys(_WORDS, "off"), name: "refine"})
-    trial = DirectModel.from_model(model, config, object[0], len(canvas.positions)).to(canvas.device)
-    before, after = (trial.misfit_of(object, canvas, held_out=True, settled=settled) for settled in (True, False))
+
+def _try(knob: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
+    trial = _with(model, object, canvas, **{knob: "refine"})
+    before, after, noise = _judged(trial, object, canvas)
     moved = float(trial.shifts.detach()[canvas.rows].square().sum(dim=1).mean().sqrt()) if len(trial.shifts) else 0.0
-    return _Trial(name, before.deviance, after.deviance, before.noise, moved)
+    return _Trial(knob, "refine", before, after, noise, moved)
 
 
-def _told(trial: _Trial, most: float) -> RefinementChecked:
+def _vary(model: Model, object: Tensor, canvas: Canvas, seen: Canvas) -> _Trial | None:
+    """Try modes of variation: the principal components of what patterns that were fitted ask of the probe each."""
+    most = min(MOST_MODES, len(seen.rows) - 1, len(canvas.positions) // PATTERNS_PER_VARIATION)
+    if most < 1:
+        return None
+    asked = _asked_of_probe(_with(model, object, canvas), seen)
+    asked = (asked - asked.mean(dim=0)).flatten(1)
+    _, vectors = torch.linalg.eigh((asked @ asked.T).cpu())
+    modes = vectors[:, -most:].flip(1).T.to(asked) @ asked / len(asked) ** 0.5
+    trials = []
+    for count in range(1, most + 1):
+        trial = _with(model, object, canvas, probe_variation=count)
+        trial.variation_parts.data.copy_(modes[:count].view_as(trial.variation_parts) / trial.probe_scale)
+        trial.coefficients.data.zero_()
+        trials.append(_Trial("probe_variation", count, *_judged(trial, object, canvas)))
+    best = max(trials, key=lambda trial: trial.gain)
+    return next((trial for trial in trials if trial.gain >= ENOUGH * best.gain), best)
+
+
+@torch.inference_mode()
+def _asked_of_probe(model: DirectModel, seen: Canvas) -> Tensor:
+    """Return by what the first mode of the probe would have to change for each of some patterns, (n, N, N, 2)."""
+    count = max(_FEWEST, min(PATTERNS, _PIXELS // seen.size**2))
+    each = []
+    for row in np.unique(np.linspace(0, len(seen.rows) - 1, count).astype(int)):
+        batch = model.batch_of(seen, seen.rows[[row]])
+        found = look(model.unknowns(), model.patterns_in(batch, 0.0), {"probe"})
+        assert isinstance(found.light.probe, Tensor)
+        each.append(torch.view_as_real(found.gradients["probe"][0] / -found.light.probe.max().clamp_min(1e-20)))
+    return torch.stack(each)
+
+
+def _with(model: Model, object: Tensor, canvas: Canvas, **changes: Any) -> DirectModel:
+    """Return what was found, with something more to be found."""
+    config = model.config.replace(**changes)
+    return DirectModel.from_model(model, config, object[0], len(canvas.positions)).to(canvas.device)
+
+
+def _judged(trial: DirectModel, object: Tensor, canvas: Canvas) -> tuple[float, float, float]:
+    """Return half deviances before and after the patterns are settled, and that of noise."""
+    before, after = (trial.misfit_of(object, canvas, held_out=True, settled=settled) for settled in (True, False))
+    return before.deviance, after.deviance, before.noise
+
+
+def _told(trial: _Trial, helps: bool, most: float) -> RefinementChecked:
     """Tell what a trial has found, ``most`` being the largest gain of any: far more of another says that it is that."""
-    name, before, after, noise, moved = trial
-    helps = after < (1 - WORTH) * before and (name != "intensity" or trial.gain > FLICKERS * (before - noise))
-    least, largest = (part * (before - noise) for part in _EXPLAINS)
-    bends = helps and moved > BENT and max(least, most / 2) < trial.gain < largest
-    change = f"deviance {before:.4f} without, {after:.4f} with"
-    what = _WORDS[name]
+    missed = trial.before - trial.noise
+    least, largest = (part * missed for part in _EXPLAINS)
+    bends = helps and trial.moved > BENT and max(least, most / 2) < trial.gain < largest
+    change = f"deviance {trial.before:.4f} without, {trial.after:.4f} with"
+    what = _WORDS[trial.knob]
     message = (
-        f"{what} would explain the validation patterns better ({change}): set {name} to refine"
+        f"{what[0].upper()}{what[1:]} would explain the validation patterns better ({change}): "
+        f"set {trial.knob} to {trial.value}"
         if helps
-        else f"{what} would not explain the validation patterns better ({change})"
+        else f"The validation patterns do not ask for {what} ({change})"
     )
-    return RefinementChecked(name, before, after, helps, message[0].upper() + message[1:], bends)
+    return RefinementChecked(trial.knob, trial.before, trial.after, helps, message, bends, trial.value)

@@ -63,7 +63,7 @@ def signs_of(
 def signs_of_run(run: RunInfo, place: int) -> dict[str, Any]:
     """Return the signs that a run has told of its scan at a place: fields of `Signs`."""
     checks = run.of_scan(place).checks
-    helps = tuple(knob for knob, told in checks.items() if told["helps"])
+    helps = {knob: told.get("value", "refine") for knob, told in checks.items() if told["helps"]}
     bent = any(told.get("bends", False) for told in checks.values())
     return {"epochs": run.epochs_done, "rolled_back": len(run.rollbacks), "helps": helps, "bent": bent}
 

@@ -326,7 +326,7 @@ class _Training:
             self.emit(dataclasses.replace(chosen, why=f"{name}{chosen.why}", scan=place))
             if not chosen.network:
                 fitted, object = solver, solver.object.detach()[None]
-        for told in check_refinement(fitted, object, canvas):
+        for told in check_refinement(fitted, object, canvas, seen):
             self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
             self.emit(happenings.Judged(judge_nothing(why, self.config), place))

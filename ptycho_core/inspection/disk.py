@@ -26,13 +26,14 @@ _MOST_MODES = 4
 
 def checkpoint_bytes(config: Config, scan: Scan) -> int:
     """Estimate the size of one checkpoint: its parameters, and what the optimiser remembers of them."""
-    modes = (config.probe_modes or _MOST_MODES) + config.probe_variation
+    variation = config.probe_variation or 0
+    modes = (config.probe_modes or _MOST_MODES) + variation
     floats = 2 * modes * scan.size**2
     if KNOBS["gridsize"].serves(config.engine):
         width = config.model_width
         floats += 9 * width * (width + 7 * config.gridsize**2 + 3)
     else:
-        floats += 2 * math.prod(canvas_of(scan)) + len(scan) * (3 + 2 * config.probe_variation)
+        floats += 2 * math.prod(canvas_of(scan)) + len(scan) * (3 + 2 * variation)
     return 4 * _STATES * floats + _OVERHEAD
 
 

@@ -137,7 +137,7 @@ def check_settings(
                 Problem("probe_variation", message, fixes=(Fix("probe_variation 0", "probe_variation", 0),))
             )
     most = len(scan) // PATTERNS_PER_VARIATION
-    if KNOBS["probe_variation"].serves(config.engine) and config.probe_variation > most:
+    if KNOBS["probe_variation"].serves(config.engine) and (config.probe_variation or 0) > most:
         message = (
             f"probe_variation {config.probe_variation} is more than {len(scan)} patterns allow: at most {most} modes, "
             f"one for every {PATTERNS_PER_VARIATION} patterns"

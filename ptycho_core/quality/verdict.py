@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.choices import ENGINES
-from ptycho_core.base.config import Config
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 
@@ -37,6 +38,11 @@ LITTLE_OVERLAP = 0.3
 """Part of the beam's diameter by which neighbouring views overlap, below which the scan itself may be too coarse."""
 SCATTERED = 0.15
 """Part of the probe's light in the outer eighth of its frame from which on it is none that a lens makes."""
+_REFINES = {
+    "positions": "refine positions",
+    "intensity": "refine brightness",
+    "probe_variation": "let the probe vary",
+}
 _SEARCH_ORIENTATION = Fix("try all orientations", SEARCH_ORIENTATION, None)
 FIT_TOO = 0.5
 """Error of the patterns that were fitted, over that of the others, from which on the model lacks something."""
@@ -129,7 +135,7 @@ class Signs:
     rolled_back
         How often it diverged and went back to its best state.
     helps
-        Settings that stood at ``check`` and would explain the validation patterns better at ``refine``.
+        Settings that stood at ``check`` and would explain the validation patterns better, at these values.
     bent
         Whether the picture has followed positions that are wrong.
     """
@@ -148,7 +154,7 @@ class Signs:
     polished: bool = True
     epochs: int | None = None
     rolled_back: int = 0
-    helps: tuple[str, ...] = ()
+    helps: dict[str, Any] = field(default_factory=dict)
     bent: bool = False
 
     @property
@@ -217,6 +223,8 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield level, f"refined positions would explain the patterns better: the picture {how} bent"
     if "intensity" in signs.helps and signs.largest > GOOD:
         yield Level.DOUBTFUL, "the light varies from pattern to pattern: refined brightness would explain them better"
+    if "probe_variation" in signs.helps and signs.largest > GOOD:
+        yield Level.DOUBTFUL, "the beam varies from pattern to pattern: a probe that does would explain them better"
     if signs.edge_light > SCATTERED and not signs.near_field:
         yield Level.DOUBTFUL, f"{signs.edge_light:.0%} of the beam lies at the edge of its frame, as no lens makes it"
     if signs.largest > GOOD and signs.overlap < LITTLE_OVERLAP:
@@ -242,8 +250,9 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     turned = signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH
     if signs.tells_nothing:
         yield _SEARCH_ORIENTATION
-    for knob in signs.helps:
-        yield Fix(f"refine {'positions' if knob == 'positions' else 'brightness'}", knob, "refine")
+    for knob, value in signs.helps.items():
+        if KNOBS[knob].serves(config.engine):  # else another engine is proposed below
+            yield Fix(_REFINES[knob], knob, value)
     if signs.stray:
         named = " ".join(map(str, signs.stray))
         yield Fix(f"drop {len(signs.stray)} pattern{'s' * (len(signs.stray) > 1)}", "--drop-patterns", named)

@@ -19,6 +19,7 @@ PLAIN = Config(
     probe_search=False,
     positions="off",
     intensity="off",
+    probe_variation=0,
     checkpoint_save_top_k=0,
     logger=("none",),
     accelerator="cpu",

@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "probe_search": False,
     "positions": "off",
     "intensity": "off",
+    "probe_variation": 0,
     "batch_size": 4,
     "n_groups": 12,
     "max_epochs": 3,

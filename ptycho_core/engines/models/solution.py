@@ -62,7 +62,7 @@ class Solution(Model):
         super().__init__(config, probe, patterns, propagator)
         for own in (self.shifts, self.log_gain):
             own.requires_grad_(len(own) > 0)
-        modes, size = config.probe_variation if patterns else 0, probe.shape[-1]
+        modes, size = (config.probe_variation or 0) if patterns else 0, probe.shape[-1]
         self.variation_parts = nn.Parameter(torch.zeros(modes, size, size, 2), requires_grad=modes > 0)
         """(V, N, N, 2) in units of the probe's scale."""
         drawn = torch.randn(patterns, modes, generator=torch.Generator().manual_seed(config.seed))
@@ -149,6 +149,14 @@ class Solution(Model):
             positions = capped(moved, (side - size - 1 + size // 2 for side in shape))
         return place(positions, size, (1, *shape))
 
+    def batch_of(self, canvas: Canvas, rows: NDArray[np.int64]) -> Batch:
+        """Return some of a canvas' patterns, at their recorded places."""
+        some = canvas.batch(rows)
+        positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32)).to(canvas.device)
+        return Batch(
+            some.amplitude[None], positions[None], some.rows[None], canvas.shape, canvas.shape, weight=some.weight
+        )
+
     def unknowns(self) -> Unknowns:
         """Return what a fit looks for."""
         modes = self._all_modes(self.probe)
@@ -171,12 +179,7 @@ class Solution(Model):
     def settle(self, canvas: Canvas) -> None:
         """Find what belongs to each of a canvas' patterns from half of their pixels."""
         for start in range(0, len(canvas.rows), REGION):
-            rows = canvas.rows[start : start + REGION]
-            some = canvas.batch(rows)
-            positions = torch.from_numpy(canvas.recorded[rows].astype(np.float32)).to(canvas.device)
-            batch = Batch(
-                some.amplitude[None], positions[None], some.rows[None], canvas.shape, canvas.shape, weight=some.weight
-            )
+            batch = self.batch_of(canvas, canvas.rows[start : start + REGION])
             self.search(batch)
             for _ in range(SETTLING_STEPS):
                 self.settle_once(batch)

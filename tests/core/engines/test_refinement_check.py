@@ -28,5 +28,19 @@ def test_brightness_has_to_explain_much_of_what_is_missed_and_positions_a_little
     monkeypatch.setattr(DirectModel, "misfit_of", lambda *arguments, **how: next(found))
     config = DIRECT.replace(**{knob: "check"})
     model, canvas = DirectModel.from_scan(tiny_sim.scan, config), whole_canvas(tiny_sim)
-    (told,) = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)))
+    (told,) = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)), canvas)
     assert (told.knob, told.helps, told.bends) == (knob, helps, False)
+
+
+@pytest.mark.parametrize(("after", "asks_for"), [(0.38, "positions"), (0.30, "probe_variation")])
+def test_a_probe_that_varies_has_to_explain_far_more_than_moved_patterns(tiny_sim, monkeypatch, after, asks_for):
+    def misfit(model: DirectModel, *arguments, settled: bool, **how) -> Misfit:
+        found = 0.5 if settled else 0.4 if len(model.shifts) else after
+        return Misfit(found, 0.3, 0.1)
+
+    monkeypatch.setattr(DirectModel, "misfit_of", misfit)
+    config = DIRECT.replace(positions="check", probe_variation=None)
+    model, canvas = DirectModel.from_scan(tiny_sim.scan, config), whole_canvas(tiny_sim)
+    told = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)), canvas)
+    assert [(event.knob, event.value) for event in told] == [("positions", "refine"), ("probe_variation", 1)]
+    assert [event.knob for event in told if event.helps] == [asks_for]

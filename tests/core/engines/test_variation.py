@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ptycho_core.base.config import Config
+from ptycho_core.base.events import Event, RefinementChecked
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.data import Amplitudes, split
@@ -27,11 +28,13 @@ from tests.helpers.scores import compare_to_truth
 from tests.helpers.wandering_beam import SPEC, wandering
 
 N, COUNT, MODES = 8, 5, 2
+SMALLER = dataclasses.replace(SPEC, size=24, n_patterns=81, step_px=3.0, defocus_m=1.5e-3)
 CONFIG = Config(
     engine="direct",
     probe_search=False,
     positions="off",
     intensity="off",
+    probe_variation=None,
     prior=0.0,
     max_epochs=15,
     accelerator="cpu",
@@ -109,7 +112,19 @@ def test_a_pattern_alone_finds_its_coefficients():
 
 @pytest.fixture(scope="module")
 def wanders() -> Simulation:
-    return wandering(0.2, dataclasses.replace(SPEC, size=24, n_patterns=81, step_px=3.0, defocus_m=1.5e-3))
+    return wandering(0.2, SMALLER)
+
+
+def checked(sim: Simulation, folder: Path) -> RefinementChecked:
+    """What a run that has no variation says of it."""
+    heard: list[Event] = []
+    train(CONFIG.replace(positions="check"), sim.scan, folder, events=heard.append)
+    of_probe, of_positions = (
+        next(event for event in heard if isinstance(event, RefinementChecked) and event.knob == knob)
+        for knob in ("probe_variation", "positions")
+    )
+    assert not of_positions.helps
+    return of_probe
 
 
 def fitted(sim: Simulation, folder: Path, modes: int) -> tuple[DirectModel, float, float]:
@@ -137,6 +152,21 @@ def test_a_beam_that_wanders_is_explained_by_two_modes_of_variation(wanders: Sim
     train_rows = split(len(wanders.scan), CONFIG).train
     spread = model.coefficients.detach().numpy()[train_rows].std(axis=0)
     assert spread == pytest.approx(np.ones(2), abs=0.2)
+
+
+@pytest.mark.fit
+def test_a_check_says_by_how_many_modes_a_beam_varies(wanders: Simulation, tmp_path: Path):
+    told = checked(wanders, tmp_path / "run")
+    below(told.after, 0.8 * told.before)
+    assert (told.helps, told.value) == (True, 2)
+    assert "set probe_variation to 2" in told.message
+
+
+@pytest.mark.fit
+def test_a_check_of_a_beam_that_stands_still_says_no(tmp_path: Path):
+    told = checked(wandering(0.0, SMALLER), tmp_path / "run")
+    assert not told.helps
+    assert "do not ask for a probe that differs" in told.message
 
 
 def test_more_modes_than_patterns_allow_are_refused(wanders: Simulation):

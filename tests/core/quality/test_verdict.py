@@ -48,10 +48,10 @@ def judged(config=DIRECT, **signs):
         ({"patterns": 2}, Level.DOUBTFUL, "only 2 patterns were kept apart"),
         ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
         ({"worst": 0.4}, Level.DOUBTFUL, "there, patterns are missed by 40%"),
-        ({"helps": ("positions",)}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
-        ({"helps": ("positions",), "bent": True}, Level.POOR, "the picture is bent"),
-        ({"helps": ("intensity",)}, Level.GOOD, "met to 2.0%"),
-        ({"helps": ("intensity",), "error": 0.06}, Level.DOUBTFUL, "refined brightness would explain them better"),
+        ({"helps": {"positions": "refine"}}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
+        ({"helps": {"positions": "refine"}, "bent": True}, Level.POOR, "the picture is bent"),
+        ({"helps": {"intensity": "refine"}}, Level.GOOD, "met to 2.0%"),
+        ({"helps": {"intensity": "refine"}, "error": 0.06}, Level.DOUBTFUL, "refined brightness would explain them"),
         ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
         ({"edge_light": 0.3, "near_field": True}, Level.GOOD, "met to 2.0%"),
         ({"rolled_back": 1}, Level.DOUBTFUL, "diverged"),
@@ -78,8 +78,8 @@ def test_a_good_picture_needs_nothing():
 @pytest.mark.parametrize(
     ("config", "signs", "field", "value"),
     [
-        (DIRECT, {"helps": ("positions",)}, "positions", "refine"),
-        (DIRECT, {"error": 0.07, "helps": ("intensity",)}, "intensity", "refine"),
+        (DIRECT, {"helps": {"positions": "refine"}}, "positions", "refine"),
+        (DIRECT, {"error": 0.07, "helps": {"intensity": "refine"}}, "intensity", "refine"),
         (DIRECT.replace(probe_search=False), {"error": 0.2}, "probe_search", True),
         (DIRECT.replace(probe_trainable=False), {"error": 0.2}, "probe_trainable", True),
         (DIRECT.replace(max_epochs=5), {"error": 0.2, "epochs": 5}, "max_epochs", 50),
@@ -91,6 +91,7 @@ def test_a_good_picture_needs_nothing():
         (DIRECT, {"error": 0.2, "rolled_back": 1}, "learning_rate", 1e-4),
         (Config(engine="pinn"), {"error": 0.2, "polished": False}, POLISH, 10),
         (Config(engine="pinn"), {"error": 0.2}, "engine", "direct"),
+        (DIRECT, {"error": 0.2, "helps": {"probe_variation": 2}}, "probe_variation", 2),
     ],
 )
 def test_what_may_help_is_proposed(config, signs, field, value):
@@ -98,11 +99,17 @@ def test_what_may_help_is_proposed(config, signs, field, value):
 
 
 def test_refined_positions_are_proposed_before_guesses():
-    assert judged(error=0.2, helps=("positions",)).actions[0].field == "positions"
+    assert judged(error=0.2, helps={"positions": "refine"}).actions[0].field == "positions"
+
+
+def test_a_probe_that_varies_is_proposed_to_the_engine_that_has_it_alone():
+    verdict = judged(Config(engine="pinn"), error=0.2, helps={"probe_variation": 2})
+    assert any("the beam varies" in reason for reason in verdict.reasons)
+    assert {action.field for action in verdict.actions} & {"engine", "probe_variation"} == {"engine"}
 
 
 def test_other_axes_are_proposed_first_where_the_picture_explains_nothing():
-    verdict = judged(error=0.3, blank=0.3, edge_light=0.3, helps=("positions",))
+    verdict = judged(error=0.3, blank=0.3, edge_light=0.3, helps={"positions": "refine"})
     assert verdict.actions[0].field == SEARCH_ORIENTATION
     assert not any("lens" in reason or "refined" in reason for reason in verdict.reasons)
 
@@ -138,7 +145,7 @@ def test_few_patterns_that_are_missed_far_more_are_stray_and_many_are_not():
 
 
 def test_a_verdict_is_read_back_from_metrics_and_old_metrics_have_none():
-    verdict = judged(error=0.2, helps=("positions",))
+    verdict = judged(error=0.2, helps={"positions": "refine"})
     assert verdict_in({"verdict": encode(verdict)}) == verdict
     assert verdict_in({}) is None
     assert verdict_in({"verdict": {"level": "splendid"}}) is None
