@@ -24,7 +24,7 @@ class ObjectTools(QWidget):
         self.fit = KeyedButton(panel, "Fit", "F", "Show the whole of what got light", checkable=False)
         self.lock = KeyedButton(panel, "Lock", "L", "Keep the levels of the colour bars from picture to picture")
         self.viridis = KeyedButton(panel, "Viridis", "V", "Show the amplitude in colours instead of grey")
-        self.ramp = KeyedButton(panel, "Remove ramp", "R", "Level the phase, for display only")
+        self.ramp = KeyedButton(panel, "No ramp", "R", "Level the phase, for display only")
         self.unwrap = KeyedButton(panel, "Unwrap", "U", "Show the phase without jumps of 2π, for display only")
         self.positions = KeyedButton(panel, "Positions", "P", "Mark where the beam was")
         self.dim = KeyedButton(panel, "Dim", "M", "Dim what got no light")

@@ -62,7 +62,7 @@ class RunsPanel(QWidget):
         self.search = QLineEdit(clearButtonEnabled=True)
         self.search.setPlaceholderText("sample, comment, scan, …")
         self.search.setToolTip("Show only the runs in whose row all of these words are, in any column")
-        self.search.setMinimumWidth(16 * self.fontMetrics().averageCharWidth())
+        self.search.setMinimumWidth(12 * self.fontMetrics().averageCharWidth())
         self.search.setMaximumWidth(28 * self.fontMetrics().averageCharWidth())
         self.search.textChanged.connect(self._filter)
         self.all = QCheckBox()
@@ -131,6 +131,7 @@ class RunsPanel(QWidget):
             self._compare,
             why_not=self._why_not_compare,
         )
+        self.compare.setIconText("Compare")
         self.trash = add(
             "Move to &trash…",
             "trash",
@@ -139,17 +140,16 @@ class RunsPanel(QWidget):
             "Delete",
             why_not=self._why_not_change,
         )
+        self.trash.setIconText("Trash")
         self.reread = add("Refre&sh", "refresh", "Look into the folder again", self.refresh, "F5")
 
     def _lay_out(self) -> None:
-        label, find = QLabel("Folder:"), QLabel("Find:")
-        label.setBuddy(self.field.line)
+        find = QLabel("Find:")
         find.setBuddy(self.search)
         where = QHBoxLayout()
         where.addWidget(find)
         where.addWidget(self.search)
         where.addWidget(self.all)
-        where.addWidget(label)
         where.addWidget(self.field, 1)
         self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._top.addWidget(self.buttons)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ptycho_core.base.events import ScanGrew, ScanOver, Stage, StageChanged
+from ptycho_core.base.verdict import Level, verdict_in
 from ptycho_core.runs.trials import Outcome, ranked
 from ptycho_gui.kit.threads.worker import Progress
 from ptycho_gui.result.jobs.best_picture import BestPictured
+from ptycho_gui.window.shown import ShownRun
 
 Message = tuple[str, str]
 
@@ -37,11 +39,21 @@ def of_search(outcomes: list[Outcome]) -> Message:
 
 
 def of_best_picture(best: BestPictured) -> Message:
-    """Say of how many fits a picture is, and what was put right in the scan before."""
+    """Say of how many fits a picture is and how good, and what was put right in the scan before."""
     fits = "one fit" if len(best.fits) == 1 else f"{len(best.fits)} fits"
     prepared = ", ".join(fix.label for fix in best.prepared)
-    told = f"{best.made.folder.name} has the best picture of {fits}."
-    return "info", f"{told} Before that: {prepared}." if prepared else told
+    verdict = verdict_in(best.made.reconstruction.metrics)
+    doubt = f": it is {verdict.level}" if verdict and verdict.level != Level.GOOD else ""
+    told = f"{best.made.folder.name} has the best picture of {fits}{doubt}."
+    return "warning" if doubt else "info", f"{told} Before that: {prepared}." if prepared else told
+
+
+def of_failure(sentence: str, run: ShownRun | None) -> Message:
+    """Say why something has failed; of a run whose verdict, above the object, has the reasons already, only that."""
+    reasons = run.history.verdict.reasons if run and run.history.verdict else ()
+    if run and reasons and all(reason in sentence for reason in reasons):
+        return "error", f"No picture came of {run.folder.name}: why, and what may help, stands above the object."
+    return "error", sentence
 
 
 def of_scan(over: ScanOver) -> Message:

@@ -359,7 +359,7 @@ class Session(QObject):
 
     @Slot(object)
     def _fail(self, failure: Failure) -> None:
-        self.message.emit("error", failure.sentence)
+        self.message.emit(*sentences.of_failure(failure.sentence, self.shown.run if self.training else None))
         self.turn.fail_picture(failure.sentence)
         self._break_off(Status.FAILED, failure.sentence)
 

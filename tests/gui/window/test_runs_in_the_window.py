@@ -205,7 +205,8 @@ def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(w
     qtbot.waitUntil(lambda: bar.text == "Poor: they do not belong together.")
     assert [button.text() for button in bar.buttons] == ["Try all orientations", "Search for the beam"]
     assert with_scan.panels.run_bar.state == "Failed. The picture is poor"
-    assert with_scan.panels.message_bar.text.startswith("Error: no picture came of it: they do not belong together")
+    said = "Error: No picture came of run: why, and what may help, stands above the object."
+    assert with_scan.panels.message_bar.text == said
 
 
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
