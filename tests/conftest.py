@@ -16,12 +16,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the entry points do, before torch is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` runs as many processes as there are cores, and one
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the programs that tests start need not all compile the same
 
 import pytest
 
@@ -33,6 +33,10 @@ from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
 from tests.helpers import specs
 from tests.helpers.fits import simulated
+
+# Neither the tests nor the programs that they start need be compiled each time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has programs in the background ignore Ctrl-C
 

@@ -90,16 +90,16 @@ SOURCES = {
 }
 
 
-@pytest.fixture(params=SOURCES)
-def source(request, tmp_path):
-    return SOURCES[request.param](tmp_path)
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request, tmp_path_factory):
+    return SOURCES[request.param](tmp_path_factory.mktemp("scan"))
 
 
 def test_no_format_is_left_out():
     assert set(READERS) <= set(SOURCES)
 
 
-@pytest.fixture(params=[(), STEPS], ids=["as read", "with steps"])
+@pytest.fixture(scope="module", params=[(), STEPS], ids=["as read", "with steps"])
 def opened(request, source):
     """A scan as the window opens it."""
     return done(load(dataclasses.replace(source, steps=request.param))).scan

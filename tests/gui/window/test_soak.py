@@ -11,7 +11,7 @@ import psutil
 
 from tests.helpers import scan_files as files
 
-SETTLED, OPENS = 4, 13
+SETTLED, OPENS = 3, 10
 
 
 def held() -> tuple[int, int]:
