@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -70,17 +71,24 @@ def test_the_place_of_one_that_was_killed_is_taken_and_said(tmp_path):
 
 def test_one_elsewhere_that_gives_a_sign_of_life_is_at_work(tmp_path, monkeypatch):
     monkeypatch.setattr(presence, "_SILENCE_S", 3600.0)
-    path, told = mark(tmp_path, ELSEWHERE), []
+    path, told, over = mark(tmp_path, ELSEWHERE), [], threading.Event()
 
-    def told_and_seen(sentence):
-        told.append(sentence)
-        threading.Timer(0.5, os.utime, (path, (1000, 1000))).start()  # a clock that runs backwards, say
+    def live():
+        times = itertools.count(9000, -1)  # of a clock that runs backwards
+        while not over.wait(0.01):
+            os.utime(path, (next(times),) * 2)
 
-    with (
-        pytest.raises(InputError, match=f"another watcher is at work in .*, process {HERE.pid} on node17"),
-        alone_in(tmp_path, StopToken(), told_and_seen),
-    ):
-        pass
+    alive = threading.Thread(target=live)
+    alive.start()
+    try:
+        with (
+            pytest.raises(InputError, match=f"another watcher is at work in .*, process {HERE.pid} on node17"),
+            alone_in(tmp_path, StopToken(), told.append),
+        ):
+            pass
+    finally:
+        over.set()
+        alive.join()
     assert "waiting for a sign of life, 3600 s" in told[0]
     assert marks(tmp_path) == [".watched-1"]
 
