@@ -41,9 +41,7 @@ def test_the_same_seed_damages_a_file_in_the_same_way(tmp_path, name):
 
 
 def test_damaged_files_end_in_a_scan_or_in_one_sentence_within_5_seconds_and_a_gigabyte():
-    finished = subprocess.run(
-        [sys.executable, str(SCRIPT), "--files", str(N_FILES)], capture_output=True, text=True, timeout=280
-    )
+    finished = subprocess.run([sys.executable, str(SCRIPT), "--files", str(N_FILES)], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     rows = [line.split("|") for line in finished.stdout.splitlines()[2:]]
     opened, refused = (np.array([int(row[place].replace(",", "")) for row in rows]) for place in (3, 4))
