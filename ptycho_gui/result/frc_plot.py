@@ -37,7 +37,7 @@ class FrcPlot(QWidget):
         item.setAxisItems({"bottom": self._details})
         item.setLabel("left", "Correlation")
         item.setYRange(0, 1)
-        item.addLegend(offset=(8, -8), labelTextSize=f"{self.font().pointSize()}pt")
+        item.addLegend(offset=(-8, -4), colCount=2, labelTextSize=f"{self.font().pointSize()}pt")
         self._correlation = item.plot(name="correlation")
         self._threshold = item.plot(name="half-bit curve")
         self._crossing = pg.InfiniteLine(angle=90)
