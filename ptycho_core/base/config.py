@@ -70,6 +70,7 @@ class Config:
         "Grouping",
         "Groups that an epoch draws; all draws enough to use every pattern about once.",
         minimum=1,
+        maximum=10_000_000,
         none="all",
         flags=("n-images",),
     )

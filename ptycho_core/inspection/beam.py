@@ -28,6 +28,8 @@ _BEYOND, _RAYLEIGH_LENGTHS = 0.3, 3.0
 """How far a caustic goes beyond sample and foci: a part of the distance between these, or so many Rayleigh lengths."""
 _TOLD_APART = 0.5
 """Rayleigh lengths by which foci, or focus and sample, have to differ."""
+_WIDEST = 2048
+"""Pixels of a probe whose foci are looked for: that takes a time that goes with their cube."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def units_of(geometry: Geometry, size: int) -> Units:
 
 
 def beam_of(probe: NDArray[np.complex64], units: Units) -> Beam | None:
-    """Find the foci of a probe (M, N, N); None where it is not finite or has no light."""
+    """Find the foci of a probe (M, N, N); None where it is not finite, has no light or is wider than `_WIDEST`."""
     lines = _lines_of(probe, units)
     return None if lines is None else _beam(lines, units)
 
@@ -221,7 +223,7 @@ def _beam(lines: tuple[_Line, _Line], units: Units) -> Beam:
 
 
 def _lines_of(probe: NDArray[np.complex64], units: Units) -> tuple[_Line, _Line] | None:
-    if not (np.isfinite(probe).all() and probe.any()):
+    if probe.shape[-1] > _WIDEST or not (np.isfinite(probe).all() and probe.any()):
         return None
     wide = probe.astype(np.complex128)
     spectra = fourier(wide / abs(wide).max())  # powers of numbers of any scale

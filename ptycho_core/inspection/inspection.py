@@ -74,7 +74,8 @@ def inspect(
     probe = initial_probe(scan, seen) if scan.probe is None else scan.probe
     step_px = median_step_px(scan.positions)
     problems = [*check_scan(scan, seen, step_px), *check_overlap(scan, step_px, probe)]
-    focused = scan.probe is not None and scan.geometry.propagator == "far"
+    fits = scan.probe is not None and scan.probe.shape[-1] == scan.size  # else it is a problem, and of any size
+    focused = fits and scan.geometry.propagator == "far"
     beam = beam_of(probe, units_of(scan.geometry, scan.size)) if focused else None
     return Inspection(scan, seen, probe, Neighborhoods(scan.positions), step_px, tuple(problems), beam)
 

@@ -35,6 +35,8 @@ _FEWEST_GOOD_PIXELS = 0.5
 _HARDLY_ANY_PIXELS = 0.1
 _LOST = 0.05
 """Part of the counts that nobody crops away unseen."""
+_MANY_MODES = 32
+"""Of a probe: a beam has fewer."""
 _LIGHT_AT_EDGE = 0.05
 """Of the mean light of a pixel in the near field: where there is more at the frame's edge, some comes from beyond."""
 
@@ -257,6 +259,17 @@ def _units_that_fit(scan: Scan, unit: str, step_px: float, fits: tuple[float, fl
     return fitting
 
 
+def _check_modes(scan: Scan, modes: int) -> list[Problem]:
+    if modes <= _MANY_MODES:
+        return []
+    whose = "one for each pattern, as it seems" if modes == len(scan) else f"and more than {_MANY_MODES} are seldom"
+    message = (
+        f"the probe has {modes} modes, {whose}: a run takes the strongest alone; leave it out where it is no set of "
+        "incoherent modes"
+    )
+    return [Problem("probe", message, "warning", (Fix("start from a guess", "probe", "ignore"),))]
+
+
 def _check_probe(scan: Scan) -> list[Problem]:
     if scan.probe is None:
         return [Problem("probe", "the scan has no probe: a guess from its mean pattern is used", "warning")]
@@ -264,7 +277,7 @@ def _check_probe(scan: Scan) -> list[Problem]:
         ignore = Fix("start from a guess", "probe", "ignore")
         return [Problem("probe", "the probe is zero everywhere; leave it out to start from a guess", fixes=(ignore,))]
     if scan.probe.shape[-2:] == (scan.size, scan.size):
-        return []
+        return _check_modes(scan, len(scan.probe))
     fixes = (
         Fix("crop or pad it, same pixel size", "probe", "crop"),
         Fix("resample it, same field of view", "probe", "resample"),
@@ -288,7 +301,7 @@ def _check_mask(scan: Scan, seen: Survey) -> list[Problem]:
     if left < _FEWEST_GOOD_PIXELS:
         told = f"the mask leaves {left:.0%} of the pixels"
         if scan.source.path is None or scan.source.steps or "bad_pixels" in scan.source.settings:
-            return [Problem("mask", f"{told}; it may be inverted", "warning")]
+            return [Problem("mask", f"{told}: steps masked most of them, or it is inverted", "warning")]
         if left < _HARDLY_ANY_PIXELS and "mask" not in scan.source.settings:
             told += (
                 "; it is the wrong way round, or of another detector: invert it, do without, or say that it is right"
@@ -362,7 +375,8 @@ def _check_source(scan: Scan) -> list[Problem]:
     if not asked:
         return []
     message = f"the beam is taken to be of photons, and {asked[0].reason}: the pixel size hangs on it"
-    return [Problem("source", message, "warning", (Fix("it is of electrons", "source", "electrons"),))]
+    fixes = (Fix("it is of electrons", "source", "electrons"), Fix("it is of photons", "source", "photons"))
+    return [Problem("source", message, "warning", fixes)]
 
 
 def _check_near_field(scan: Scan, seen: Survey) -> list[Problem]:

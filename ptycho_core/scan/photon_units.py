@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDING = 1e-5
+_LARGEST_WHOLE = 2.0**62
 _MOST_PHOTONS = 1000
 """Beyond as many the rounding of float32 hides what is whole."""
 _WHOLE, _HARDLY_WHOLE = 0.02, 0.2
@@ -26,7 +27,7 @@ def photon_unit(values: NDArray[np.floating], fewest: int = FEWEST_DIFFERENT) ->
     if not len(gaps) or len(gaps) < fewest:
         return None
     unit, off = float(gaps.min()), 0.0
-    if (values == np.rint(values)).all():
+    if (values == np.rint(values)).all() and values[-1] < _LARGEST_WHOLE:
         if (divisor := int(np.gcd.reduce(values.astype(np.int64)))) > 1:
             return float(divisor)
         if unit == 1:

@@ -326,7 +326,8 @@ def _pair(
         return rows, means[found], pattern_indexes[rows]
     if m == n:
         return None, yx, numbers
-    _check_first_row(where, yx, n, settings)
+    named = not all(of.key.isdecimal() for of in (mapping.positions.y, mapping.positions.x))
+    _check_first_row(where, yx, n, named, settings)
     more, fewer = ("patterns", "positions") if n > m else ("positions", "patterns")
     if not mapping.positions.separate_file and settings.get("pairing") != "order":
         sentence = f"{store.path}: it has {m} positions, but there are {n} patterns; each needs one: set pairing=order"
@@ -339,8 +340,11 @@ def _pair(
     return rows, yx[: len(rows)], None if numbers is None else numbers[rows]
 
 
-def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, settings: Settings) -> None:
-    """Refuse a table with too many rows of which the first is like none below: taken for a position, it shifts all."""
+def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, named: bool, settings: Settings) -> None:
+    """Refuse a table with too many rows of which the first is like none below: taken for a position, it shifts all.
+
+    Where names stand above it, that is not mended by skipping lines, as the names would be skipped too.
+    """
     first, others = yx[0], yx[1:]
     asked = settings.get("pairing") or settings.get("skip_lines")
     if where.container != "text" or len(yx) <= n or asked or len(others) < 2:
@@ -350,15 +354,14 @@ def _check_first_row(where: Store, yx: NDArray[np.float64], n: int, settings: Se
     counts = (first == np.rint(first)).all() and np.mean(others != np.rint(others)) > _MOSTLY
     if far or counts:
         unlike = "lies far from all others" if far else "holds whole numbers and most others do not"
-        raise InputError(
-            f"{where.path}: the first row, ({first[0]:g}, {first[1]:g}), {unlike}, and there are "
-            f"{len(yx) - n} more rows than patterns: set skip_lines=1 if it is a header of numbers, pairing=order to "
-            "leave out the last rows",
-            [
-                Fix("skip the first line of the table", "skip_lines", "1"),
-                Fix("leave out the last rows", "pairing", "order"),
-            ],
-        )
+        told = f"{where.path}: the first row, ({first[0]:g}, {first[1]:g}), {unlike}, and there are "
+        told += f"{len(yx) - n} more rows than patterns"
+        order = Fix("leave out the last rows", "pairing", "order")
+        if named:
+            help_ = "take it out of the table if it is no position, or set pairing=order to leave out the last rows"
+            raise InputError(f"{told}: {help_}", [order])
+        help_ = "set skip_lines=1 if it is a header of numbers, pairing=order to leave out the last rows"
+        raise InputError(f"{told}: {help_}", [Fix("skip the first line of the table", "skip_lines", "1"), order])
 
 
 def _mask(store: Store, of: Mask, patterns: ArraySource, settings: Settings, notes: list[str]) -> GoodPixels | None:

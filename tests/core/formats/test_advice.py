@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+import ptycho_core
 from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.inspection.inspection import inspect
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.scan.mapping import Mapping
@@ -18,7 +23,16 @@ from ptycho_core.scan.source import ScanSource
 from tests.helpers import scan_files as files
 from tests.helpers.bad_files import BAD_FILES
 from tests.helpers.beamline_files import BEAMLINES
+from tests.helpers.near_field import make
 
+CORE = Path(ptycho_core.__file__ or "").parent
+CHECKING = [
+    path
+    for part in ("formats", "inspection", "scan")
+    for path in sorted((CORE / part).rglob("*.py"))
+    if path.stem not in ("run_checks", "memory", "grouping", "disk")  # of runs, not of scans
+]
+"""The core's source that looks at scans."""
 TYPED = {
     "energy_ev": "8000",
     "distance_m": "2",
@@ -27,8 +41,8 @@ TYPED = {
     "skip_lines": "2",
     "columns": "4",
     "step_m": "1.3e-6",
-    "defocus_m": "1e-3",
-    "magnification": "500",
+    "defocus_m": str(0.2 / 99),
+    "magnification": "100",
 }
 """What an operator would type."""
 _NAMED = re.compile(rf"\b({'|'.join(SETTINGS)})=([\w+-]+)")
@@ -42,8 +56,15 @@ def plain(folder, **changes):
     return ScanSource(files.npz(folder / "odd.npz", **arrays))
 
 
-def cxi(folder, **changes):
-    path = files.write(folder, "cxi", files.Measurement(COUNTS, POSITIONS, files.probe(), 4))
+def amplitudes(folder, values):
+    path = files.write(folder, "ptychopinn-npz", files.Measurement(COUNTS, POSITIONS, files.probe(), 4))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    return ScanSource(files.npz(folder / "odd.npz", **{**arrays, "diff3d": values.astype(np.float32)}))
+
+
+def cxi(folder, shrink=1.0, **changes):
+    path = files.write(folder, "cxi", files.Measurement(COUNTS, POSITIONS * shrink, files.probe(), 4))
     with h5py.File(path, "a") as file:
         for key, value in changes.items():
             group = "source_1" if key in ("energy", "illumination") else "detector_1"
@@ -76,15 +97,60 @@ def masks(part):
     return (np.random.default_rng(0).random((N, 16, 16)) < part).astype(np.uint8)
 
 
-def fly(folder, table):
+def hot():
+    counts = COUNTS.astype(np.uint32)
+    counts[:, 1, 2] = 5000 + 10 * (np.arange(N) % 7)
+    return counts
+
+
+def without_its_second_file(folder):
+    path, table = BEAMLINES["dectris"].write(folder, files.TINY)
+    path.with_name("run_data_000002.h5").unlink()
+    return ScanSource(path, table)
+
+
+def fly(folder, table, names="yx"):
     with h5py.File(folder / "fly.h5", "w") as file:
         file["frames"] = COUNTS
     (folder / "fly.csv").write_text(table)
-    coordinates = {axis: {"key": axis, "unit": "px"} for axis in "yx"}
+    coordinates = {axis: {"key": name, "unit": "px"} for axis, name in zip("yx", names, strict=True)}
     mapping = Mapping.from_dict(
         {"version": 1, "patterns": "frames", "positions": {**coordinates, "separate_file": True}}
     )
     return ScanSource(folder / "fly.h5", folder / "fly.csv", mapping=mapping)
+
+
+def numbered(folder, numbers, patterns=None, index=None):
+    """Positions by the numbers of their columns, in a file of their own or, without a number each, in the same."""
+    with h5py.File(folder / "fly.h5", "w") as file:
+        file["frames"] = COUNTS if patterns is None else patterns
+        file["y"], file["x"] = POSITIONS[: len(numbers)].T
+    rows = [f"{number},{y},{x}" for number, (y, x) in zip(numbers, POSITIONS, strict=False)]
+    (folder / "fly.csv").write_text("number,y,x\n" + "\n".join(rows))
+    coordinates = {axis: {"key": axis, "unit": "px"} for axis in "yx"}
+    places = {**coordinates, "separate_file": True, "index": index} if index else coordinates
+    mapping = Mapping.from_dict({"version": 1, "patterns": "frames", "positions": places})
+    return ScanSource(folder / "fly.h5", folder / "fly.csv" if index else None, mapping=mapping)
+
+
+def near(folder, stated=True):
+    """A shadow of the near field that reaches the edges of the frame."""
+    path = write_scan(make(size=24, side=4, fills=True).scan, folder / "near.cxi")
+    if stated:
+        return ScanSource(path)
+    with h5py.File(path, "a") as file:
+        del file["entry_1/instrument_1/detector_1"].attrs["magnification"]
+    return ScanSource(path, settings={"propagator": "near"})
+
+
+def fold_slice_column(folder):
+    path = files.write(folder, "fold-slice", files.Measurement(COUNTS, POSITIONS, files.probe(), 4))
+    with h5py.File(path, "a") as file:
+        for key in ("ppX", "ppY"):
+            values = file[key][()]
+            del file[key]
+            file[key] = values[:, None]
+    return ScanSource(path)
 
 
 ROW = np.arange(N)[:, None]
@@ -127,6 +193,45 @@ ODD = {
     "a dark frame of another size": lambda folder: cxi(folder, data_dark=np.ones((4, 4))),
     "a title like numbers": lambda folder: fly(folder, f"1,2\n3,4\ny,x\n{ROWS}\n"),
     "a raster without its step": lambda folder: ScanSource(BEAMLINES["dectris-raster"].write(folder, files.TINY)[0]),
+    "a raster of known lines without its step": lambda folder: ScanSource(
+        BEAMLINES["dectris-raster"].write(folder, files.TINY)[0], settings={"columns": "4"}
+    ),
+    "a raster without its columns": lambda folder: ScanSource(
+        BEAMLINES["dectris-raster"].write(folder, files.TINY)[0], settings={"step_m": "1e-6"}
+    ),
+    "an array that is missing": lambda folder: without_its_second_file(folder),
+    "a position beyond all scans": lambda folder: plain(folder, positions=np.where(ROW == 5, 1e20, POSITIONS)),
+    "a distance beyond all numbers": lambda folder: cxi(folder, distance=1e-40),
+    "fewer positions in one file": lambda folder: numbered(folder, range(20)),
+    "a header of numbers": lambda folder: fly(folder, f"1,2\n{ROWS}\n", names="01"),
+    "a row too many below the names": lambda folder: fly(folder, f"y,x\n0,1\n{ROWS}\n"),
+    "numbers of no pattern": lambda folder: numbered(folder, range(900, 900 + N), index="number"),
+    "numbers that begin with 1": lambda folder: numbered(folder, range(1, N - 2), index="number"),
+    "axes that are none": lambda folder: cxi(folder, basis_vectors=np.zeros((2, 3))),
+    "counts taken for amplitudes": lambda folder: amplitudes(folder, COUNTS * 1e6 + 0.3),
+    "mostly NaN, everywhere": lambda folder: plain(
+        folder, patterns=np.where(np.arange(16) % 5 < 3, np.nan, COUNTS.astype(np.float32))
+    ),
+    "a beam off centre": lambda folder: plain(folder, patterns=np.roll(COUNTS, 4, axis=1)),
+    "patterns that come again": lambda folder: plain(folder, patterns=COUNTS[[*range(20), 19, 19, 19, 19]]),
+    "patterns of less light": lambda folder: plain(
+        folder, patterns=np.where(ROW[..., None] % 9 == 4, COUNTS // 12, COUNTS)
+    ),
+    "cut off": lambda folder: plain(folder, patterns=np.minimum(COUNTS, int(np.quantile(COUNTS.max(axis=0), 0.7)))),
+    "hot pixels": lambda folder: plain(folder, patterns=hot()),
+    "a probe of zeros": lambda folder: plain(folder, probe=np.zeros((16, 16), np.complex64)),
+    "a probe of text": lambda folder: cxi(folder, illumination=np.array([b"none"])),
+    "a probe for each pattern": lambda folder: plain(folder, probe=np.ones((40, 16, 16), np.complex64) * files.probe()),
+    "electrons": lambda folder: cxi(folder, energy=200e3 * files.JOULE_PER_EV),
+    "logarithms": lambda folder: plain(folder, patterns=np.log1p(COUNTS * 0.93).astype(np.float32)),
+    "8 bits": lambda folder: plain(folder, patterns=np.rint(COUNTS * (255 / COUNTS.max())).astype(np.uint8)),
+    "an energy in keV": lambda folder: cxi(folder, energy=8.0 * files.JOULE_PER_EV),
+    "a distance like no other": lambda folder: cxi(folder, distance=1e12),
+    "electrons that step too little": lambda folder: cxi(folder, energy=1e5 * files.JOULE_PER_EV, shrink=0.01),
+    "light from beyond the frame": lambda folder: near(folder),
+    "a near field without its magnification": lambda folder: near(folder, stated=False),
+    "fewer positions than patterns": lambda folder: plain(folder, positions=POSITIONS[:20]),
+    "a column of positions of MATLAB or Python": fold_slice_column,
     "a gap in a table": lambda folder: fly(folder, f"y,x\n{ROWS}\n".replace(f"{POSITIONS[4, 0]},", "nan,")),
 }
 
@@ -179,3 +284,41 @@ def test_every_answer_that_a_message_names_is_offered(tmp_path, monkeypatch, nam
         for message, fixes in told_by(source)[0]:
             named = set(_NAMED.findall(message.replace(str(tmp_path), "")))
             assert named <= {(fix.field, str(fix.value)) for fix in fixes}, message
+
+
+def fixes_in_source():
+    """Return where the core's source makes fixes of scans, as (file, first line, last line), and fields of others."""
+    made, constants = [], set()
+    for path in CHECKING:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if isinstance(call.func, ast.Name) and call.func.id == "Fix":
+                if any(node.lineno <= call.lineno <= (node.end_lineno or 0) for node in functions):
+                    made.append((str(path), call.lineno, call.end_lineno or call.lineno))
+                elif isinstance(call.args[1], ast.Constant):
+                    constants.add(call.args[1].value)
+    return made, constants
+
+
+def test_every_fix_that_the_core_offers_for_a_scan_is_among_those_walked_through(tmp_path, monkeypatch):
+    """A message with a new fix needs a file in ODD that it is said of."""
+    seen, plain_init = set(), Fix.__init__
+
+    def noting(self, *args, **kwargs):
+        plain_init(self, *args, **kwargs)
+        frame = sys._getframe(1)
+        while frame is not None and "ptycho_core" in frame.f_code.co_filename:
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+            frame = frame.f_back
+
+    monkeypatch.setattr(Fix, "__init__", noting)
+    told = set()
+    for number, make_source in enumerate(ODD.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        told.update(fix for _, fixes in told_by(make_source(folder))[0] for fix in fixes)
+    made, constants = fixes_in_source()
+    missed = [one for one in made if not any((one[0], line) in seen for line in range(one[1], one[2] + 1))]
+    assert not missed
+    assert constants <= {fix.field for fix in told}

@@ -56,6 +56,13 @@ def test_problems_and_assumptions_are_part_of_the_text(tiny_scan):
     assert "error: all 60 positions are identical" in text
 
 
+def test_of_a_probe_of_another_size_no_focus_is_looked_for(tiny_scan):
+    probe = np.ones((1, 3000, 3000), np.complex64)  # whose foci would take hours
+    looked = inspect(dataclasses.replace(tiny_scan, probe=probe))
+    assert looked.beam is None
+    assert "probe" in [problem.field for problem in looked.problems]
+
+
 def test_a_scan_without_probe_is_described_by_a_guess(tiny_scan):
     info = scan_figures(tiny_scan.replace(probe=None))
     assert info["probe"]["source"] == "guess"

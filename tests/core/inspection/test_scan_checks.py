@@ -129,6 +129,15 @@ def test_a_scan_without_a_probe_says_that_one_is_guessed():
     assert "guess" in problem.message
 
 
+def test_a_probe_for_each_pattern_is_no_set_of_modes_and_may_be_left_out(tmp_path):
+    probes = np.repeat(files.probe()[None], 40, axis=0)
+    path = files.npz(tmp_path / "a.npz", patterns=files.counts(40), positions=files.positions(40), probe=probes)
+    (told,) = [one for one in check_scan(read_scan(path)) if one.field == "probe"]
+    assert "40 modes, one for each pattern" in told.message
+    assert read_scan(path, settings={fix.field: str(fix.value) for fix in told.fixes}).probe is None
+    assert check_scan(scan(probe=probes[:8])) == []
+
+
 def test_probe_of_zeros_offers_a_guess():
     problem = only_problem(scan(probe=np.zeros((1, 16, 16), np.complex64)))
     assert problem.fixes[0].value == "ignore"
