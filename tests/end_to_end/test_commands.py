@@ -6,15 +6,13 @@ import csv
 import json
 import os
 import re
-import shlex
 import signal
 from pathlib import Path
 
 import pytest
 
-from ptycho_core import cli
 from ptycho_core.runs.record import read_metrics, read_run
-from tests.helpers.commands import at_step
+from tests.helpers.commands import at_step, call
 
 pytestmark = pytest.mark.usefixtures("quick_endings")
 
@@ -25,13 +23,9 @@ COLUMNS = (
 )
 
 
-def ptycho(line):
-    return cli.main(shlex.split(line))
-
-
 def test_the_command_of_the_contract_leaves_what_the_contract_says(here):
     assert (
-        ptycho(
+        call(
             "train --train_data_file scan.npz --test_data_file scan.npz --output_dir out --n_images 64 --gridsize 2 "
             "--max_epochs 6 --batch_size 4 --accelerator auto --deterministic --num-workers 0 --logger csv "
             "--checkpoint-save-top-k 2 --early-stop-patience 5 --model-width 2"
@@ -53,13 +47,13 @@ def test_the_command_of_the_contract_leaves_what_the_contract_says(here):
 
 
 def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_elsewhere(here, capsys):
-    assert ptycho(f"train --train_data_file scan.npz --output_dir out --gridsize 2 --max-epochs 2 {SMALL}") == 0
-    assert ptycho("reconstruct --checkpoint best --scan scan.npz out") == 0
-    assert ptycho("export --checkpoint best out model.zip") == 0
+    assert call(f"train --train_data_file scan.npz --output_dir out --gridsize 2 --max-epochs 2 {SMALL}") == 0
+    assert call("reconstruct --checkpoint best --scan scan.npz out") == 0
+    assert call("export --checkpoint best out model.zip") == 0
     capsys.readouterr()
-    assert ptycho("reconstruct --checkpoint model.zip --scan scan.npz elsewhere --json") == 0
+    assert call("reconstruct --checkpoint model.zip --scan scan.npz elsewhere --json") == 0
     elsewhere = json.loads(capsys.readouterr().out)
-    assert ptycho("reconstruct --checkpoint last out --quiet") == 0
+    assert call("reconstruct --checkpoint last out --quiet") == 0
     earlier = here / "out/reconstruction/previous/version_0"
     assert f"the reconstruction before it is now in {earlier.relative_to(here)}" in capsys.readouterr().err
     here_metrics = json.loads((earlier / "metrics.json").read_text())
@@ -73,14 +67,14 @@ def test_three_commands_go_from_a_scan_to_an_exported_checkpoint_that_works_else
         ("png", "b"),
         ("page", "a.pdf"),
     ):
-        assert ptycho(f"export --format {name} out {target}") == 0
+        assert call(f"export --format {name} out {target}") == 0
         assert (here / target).exists()
 
 
 def test_a_second_run_in_a_folder_overwrites_nothing(here):
     for seed in (1, 2):
         line = f"train --train_data_file scan.npz --output_dir out --max-epochs 1 --seed {seed} {SMALL}"
-        assert ptycho(line) == 0
+        assert call(line) == 0
     earlier, newest = read_run(here / "out/previous/version_0"), read_run(here / "out")
     assert (earlier.config.seed, newest.config.seed) == (1, 2)
     assert earlier.last_checkpoint.is_file()
@@ -92,12 +86,12 @@ def test_a_second_run_in_a_folder_overwrites_nothing(here):
 def test_ctrl_c_saves_and_prints_the_command_that_resumes(here, capsys, monkeypatch):
     with monkeypatch.context() as patch:
         at_step(patch, 7, lambda: os.kill(os.getpid(), signal.SIGINT))
-        assert ptycho(f"train --train_data_file scan.npz --output_dir out --max-epochs 3000 {SMALL}") == 130
+        assert call(f"train --train_data_file scan.npz --output_dir out --max-epochs 3000 {SMALL}") == 130
     shown = capsys.readouterr().err
     stopped = read_run(here / "out")
     assert (stopped.status, stopped.reason) == ("stopped", "stopped by Ctrl-C")
     (command,) = re.findall(r"resume with: ptycho (.*)", shown)
-    assert ptycho(f"{command} --max-epochs {stopped.epochs_done + 2}") == 0
+    assert call(f"{command} --max-epochs {stopped.epochs_done + 2}") == 0
     resumed = read_run(here / "out")
     assert (resumed.status, resumed.epochs_done) == ("finished", stopped.epochs_done + 2)
     assert (resumed.log_version, resumed.started) == (stopped.log_version, stopped.started)

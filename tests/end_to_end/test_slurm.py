@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 from pathlib import Path
 
 import pytest
 
-from ptycho_core import cli
 from ptycho_core.runs.job import job_state, read_job
 from ptycho_core.runs.listing import find_listed
 from ptycho_core.runs.queue import Queue, QueuedRun
 from ptycho_core.runs.record import read_run
 from ptycho_core.scan.source import ScanSource
+from tests.helpers.commands import call
 from tests.helpers.patience import wait_until
 from tests.helpers.slurm import Slurm, why_no_slurm
 
@@ -66,19 +65,15 @@ def site(here, slurm, monkeypatch):
     return write
 
 
-def ptycho(line):
-    return cli.main(shlex.split(line))
-
-
 def epochs(folder):
     return read_run(folder).epochs_done if (folder / "run.json").exists() else 0
 
 
 def test_a_job_is_followed_to_its_end(here, site, capfd):
-    assert ptycho(f"submit {SMALL} --output_dir 'o ut' --max-epochs 2") == 0
+    assert call(f"submit {SMALL} --output_dir 'o ut' --max-epochs 2") == 0
     job = read_job(here / "o ut")
     assert f"submitted as job {job.id}, which prints into " in capfd.readouterr().err
-    assert ptycho("follow 'o ut' --json") == 0
+    assert call("follow 'o ut' --json") == 0
     shown = capfd.readouterr()
     told = json.loads(shown.out)
     assert (told["status"], Path(told["picture"]).name) == ("finished", "reconstruction")
@@ -89,22 +84,22 @@ def test_a_job_is_followed_to_its_end(here, site, capfd):
 
 def test_what_slurm_refuses_and_what_it_holds(here, site, capfd):
     site("--partition=nowhere")
-    assert ptycho(f"submit {SMALL} --output_dir out") == 2
+    assert call(f"submit {SMALL} --output_dir out") == 2
     assert "error: sbatch refuses: " in (said := capfd.readouterr().err)
     assert "invalid partition specified: nowhere" in said
     assert read_job(here / "out") is None
     site("--hold")
-    assert ptycho(f"submit {SMALL} --output_dir out") == 0
+    assert call(f"submit {SMALL} --output_dir out") == 0
     job = read_job(here / "out")
     assert job_state(job).word == "PENDING"
-    assert ptycho("stop out") == 0
+    assert call("stop out") == 0
     assert f"job {job.id} was taken back" in capfd.readouterr().err
-    assert ptycho("follow out") == 2
+    assert call("follow out") == 2
     assert f"job {job.id} has ended before its run began: CANCELLED" in capfd.readouterr().err
 
 
 def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here, site, slurm, capfd):
-    assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 3000") == 0
+    assert call(f"submit {SMALL} --output_dir out --max-epochs 3000") == 0
     job = read_job(here / "out")
     wait_until(lambda: epochs(here / "out") > 0)
     slurm.call("sbatch", "--partition=urgent", "--exclusive", "--wrap=true", f"--output={here / 'urgent.log'}")
@@ -118,8 +113,8 @@ def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here,
 
     wait_until(went_on)
     assert len(read_run(here / "out").resumed) == 1
-    assert ptycho("stop out") == 0
-    assert ptycho("follow out --quiet") == 0
+    assert call("stop out") == 0
+    assert call("follow out --quiet") == 0
     assert read_run(here / "out").reason.startswith("stopped by the operator on ")
 
 
@@ -127,15 +122,15 @@ def test_a_queue_is_one_array_and_each_of_its_runs_ends_in_its_own_status(here, 
     queue = Queue(here / "queue.json")
     for name, scan, epochs_asked in (("good", "scan.npz", 2), ("gone", "gone.npz", 2), ("killed", "scan.npz", 30000)):
         queue.add(QueuedRun(ScanSource(here / scan), SETTINGS | {"max_epochs": epochs_asked}, here / name))
-    assert ptycho("queue submit --file queue.json") == 0
+    assert call("queue submit --file queue.json") == 0
     number = read_job(here / "good").id.removesuffix("_0")
     assert [entry.reason for entry in Queue(queue.path).entries] == [f"job {number}_{task}" for task in range(3)]
     wait_until(lambda: epochs(here / "killed") > 0)
     os.kill(read_run(here / "killed").process.pid, signal.SIGKILL)  # as SLURM does with who does not heed its limit
-    assert ptycho("follow killed --quiet") == 3
-    assert ptycho("follow gone") == 2
+    assert call("follow killed --quiet") == 3
+    assert call("follow gone") == 2
     assert f"job {number}_1 has ended before its run began: FAILED" in capfd.readouterr().err
-    assert ptycho("follow good --json") == 0
+    assert call("follow good --json") == 0
     assert json.loads(capfd.readouterr().out)["picture"]
     found = {each.folder.name: each.status for each in find_listed(here)}
     assert found == {"good": "finished", "gone": "failed", "killed": "interrupted"}
@@ -143,10 +138,10 @@ def test_a_queue_is_one_array_and_each_of_its_runs_ends_in_its_own_status(here, 
 
 
 def test_a_job_that_slurm_asks_to_end_as_before_its_time_limit_stops_in_good_order(here, site, slurm):
-    assert ptycho(f"submit {SMALL} --output_dir out --max-epochs 30000") == 0
+    assert call(f"submit {SMALL} --output_dir out --max-epochs 30000") == 0
     wait_until(lambda: epochs(here / "out") > 0)
     slurm.call("scancel", "--signal=TERM", read_job(here / "out").id)
-    assert ptycho("follow out --quiet") == 0
+    assert call("follow out --quiet") == 0
     info = read_run(here / "out")
     assert (info.status, info.reason) == ("stopped", "stopped by SIGTERM")
     assert info.last_checkpoint.exists()

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ptycho_core import cli
 from ptycho_core.engines.models.base import Model
 from ptycho_core.runs.record import read_metrics, read_run
-from tests.helpers.commands import at_step
+from tests.helpers.commands import at_step, call
 
 SMALL = (
     "--model-width 2 --warm-start-epochs 1 --batch-size 4 --n-groups 16 --accelerator cpu --preview-seconds 0 "
@@ -66,10 +65,6 @@ def start(script, line):
     )
 
 
-def ptycho(line):
-    return cli.main(shlex.split(line))
-
-
 def rows(folder):
     with open(folder / "lightning_logs/version_0/metrics.csv", newline="") as file:
         return [{k: v for k, v in row.items() if k != "patterns_per_second"} for row in csv.DictReader(file)]
@@ -78,7 +73,7 @@ def rows(folder):
 def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd):
     # Two processes step on the mean of two batches, as one does that accumulates them.
     line = f"train --train_data_file scan.npz {SMALL} --max-epochs 2"
-    assert ptycho(f"{line} --output_dir one --accumulate-grad-batches 2") == 0
+    assert call(f"{line} --output_dir one --accumulate-grad-batches 2") == 0
     with start(MAIN, f"{line} --output_dir two --devices 2 --strategy ddp") as together:
         shown = together.stderr.read()
     assert together.returncode == 0
@@ -102,14 +97,14 @@ def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd)
 
 def test_a_run_that_is_killed_in_an_epoch_is_interrupted_and_ends_like_one_that_is_not(here, capsys):
     line = f"train --train_data_file scan.npz {SMALL} --max-epochs 3"
-    assert ptycho(f"{line} --output_dir whole") == 0
+    assert call(f"{line} --output_dir whole") == 0
     with start(DIES + MAIN, f"{line} --output_dir killed") as killed:
         killed.stderr.read()
     assert killed.returncode == -signal.SIGKILL
     assert read_run(here / "killed").status == "interrupted"
-    assert ptycho("train --resume killed --gridsize 3") == 2
+    assert call("train --resume killed --gridsize 3") == 2
     assert "gridsize cannot change when a run is resumed" in capsys.readouterr().err
-    assert ptycho("train --resume killed --json") == 0
+    assert call("train --resume killed --json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["status"] == "finished"
     assert Path(result["best_checkpoint"]).is_file()
@@ -120,7 +115,7 @@ def test_a_run_that_is_killed_in_an_epoch_is_interrupted_and_ends_like_one_that_
 
 def test_sigterm_ends_in_good_order(here, monkeypatch, capfd):
     at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
+    assert call(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
     info = read_run(here / "out")
     assert (info.status, info.reason, info.epochs_done) == ("stopped", "stopped by SIGTERM", 2)
     assert info.checkpoints[-1].step == 6
@@ -131,7 +126,7 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_third_at_any_price(here, monke
     for count, status in ((2, "cancelled"), (3, "interrupted")):
         with monkeypatch.context() as patch:
             at_step(patch, 5, lambda count=count: [os.kill(os.getpid(), signal.SIGINT) for _ in range(count)])
-            assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
+            assert call(f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 9") == 130
         info = read_run(here / "out")
         assert info.status == status
         assert info.checkpoints[-1].step == 4
@@ -140,7 +135,7 @@ def test_the_second_ctrl_c_leaves_at_once_and_the_third_at_any_price(here, monke
 
 
 def test_a_run_is_followed_and_ended_by_another_process_through_its_folder(here, capfd):
-    assert ptycho("follow out") == 2
+    assert call("follow out") == 2
     assert "there is no run in" in capfd.readouterr().err
     with start(
         MAIN, f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 3000 --quiet"
@@ -148,16 +143,16 @@ def test_a_run_is_followed_and_ended_by_another_process_through_its_folder(here,
         while not (here / "out" / "run.json").exists() or not read_run(here / "out").epochs_done:
             assert training.poll() is None
             time.sleep(0.05)
-        assert ptycho("stop out") == 0
+        assert call("stop out") == 0
         assert "was asked to stop" in capfd.readouterr().err
-        assert ptycho("follow out --json") == 0
+        assert call("follow out --json") == 0
     shown = capfd.readouterr()
     result = json.loads(shown.out)
     assert result["status"] == "stopped"
     assert result["reason"].startswith("stopped by the operator on ")
     assert f"epoch {result['epochs']}/3000" in shown.err
     assert training.returncode == 130
-    assert ptycho("stop out --now") == 2
+    assert call("stop out --now") == 2
     assert "does not go on: it is stopped" in capfd.readouterr().err
 
 
@@ -165,7 +160,7 @@ def test_a_training_that_diverges_exits_with_3_and_says_what_to_try(here, monkey
     whole = Model.training_step
     monkeypatch.setattr(Model, "training_step", lambda *given: whole(*given) * float("nan"))
     line = f"train --train_data_file scan.npz --output_dir out {SMALL} --warm-start-epochs 0 --quiet"
-    assert ptycho(line) == 3
+    assert call(line) == 3
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("warning: ")]
     assert len(said) == 1
     assert said[0].startswith(
@@ -179,14 +174,14 @@ def test_an_accelerator_that_is_not_there_exits_with_2_before_anything_is_made(h
 
     if torch.backends.mps.is_available():
         pytest.skip("this machine has the accelerator that the test wants to be missing")
-    assert ptycho(f"train --train_data_file scan.npz --output_dir out {SMALL} --accelerator mps") == 2
+    assert call(f"train --train_data_file scan.npz --output_dir out {SMALL} --accelerator mps") == 2
     assert "accelerator mps is not available on this machine: there is " in capsys.readouterr().err
     assert not (here / "out").exists()
 
 
 def test_quiet_prints_results_alone_and_json_is_all_of_standard_output(here, capfd):
     line = f"train --train_data_file scan.npz --output_dir out {SMALL} --max-epochs 1 --quiet --json"
-    assert ptycho(line) == 0
+    assert call(line) == 0
     shown = capfd.readouterr()
     assert json.loads(shown.out)["epochs"] == 1
     assert not any(said.startswith(("loading", "epoch ", "CPU (")) for said in shown.err.splitlines())

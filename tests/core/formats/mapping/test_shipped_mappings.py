@@ -11,7 +11,7 @@ from ptycho_core.formats import read_scan
 from ptycho_core.formats.mapping.shipped_mappings import shipped_readers
 from ptycho_core.formats.stores.open_store import open_store
 from ptycho_core.preprocessing import open_scan
-from tests.helpers import beamline_files as beamlines
+from tests.helpers import beamline_files
 from tests.helpers import scan_files as files
 from tests.helpers.beamline_files import BEAMLINES
 
@@ -29,7 +29,7 @@ def written(folder, name):
 def test_a_beamlines_file_opens_by_its_shipped_mapping(tmp_path, name):
     scan = written(tmp_path, name)()
     assert scan.source.format == name.partition(" ")[0]
-    truth = beamlines.grid() if name in beamlines.ON_A_GRID else M
+    truth = beamline_files.grid() if name in beamline_files.ON_A_GRID else M
     good = np.ones((M.size, M.size), bool) if scan.mask is None else scan.mask
     np.testing.assert_array_equal(scan.patterns[:][:, good], M.counts[:, good])
     bad = BEAMLINES[name].bad
@@ -77,7 +77,7 @@ def test_a_turned_stage_moves_less_across_the_beam(tmp_path):
     read = written(tmp_path, "aps-velociprobe")
     right, along = read(), read(angle="ignore")
     ratio = np.ptp(right.positions[:, 1]) / np.ptp(along.positions[:, 1])
-    assert ratio == pytest.approx(np.cos(np.radians(beamlines.CHI)), rel=1e-3)
+    assert ratio == pytest.approx(np.cos(np.radians(beamline_files.CHI)), rel=1e-3)
     np.testing.assert_allclose(right.positions[:, 0], along.positions[:, 0])
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from ptycho_core.base.errors import InputError, UnknownFormatError
 from ptycho_core.formats import read_scan
-from tests.helpers import microscope_files as files
+from tests.helpers import microscope_files
+from tests.helpers.microscope_files import ANSWERS, STEP_M
 
 
 def assert_right(scan, size, name):
     assert scan.source.format == name
-    np.testing.assert_array_equal(scan.patterns[:], files.patterns(size))
-    np.testing.assert_allclose(scan.positions, files.positions_px())
+    np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(size))
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px())
     assert scan.geometry.source == "electrons"
     assert scan.geometry.energy_ev == 300e3
     assert not scan.patterns.in_memory
@@ -24,35 +25,40 @@ def assert_right(scan, size, name):
 @pytest.mark.parametrize("old", [True, False])
 @pytest.mark.parametrize("by", ["scan.xml", "scan_x4_y3.raw"])
 def test_empad_opens_by_either_of_its_files(tmp_path, old, by):
-    xml = files.write_empad(tmp_path, old=old)
+    xml = microscope_files.write_empad(tmp_path, old=old)
     if by.endswith("raw"):
         xml.rename(tmp_path / "scan_x4_y3.xml")
-    assert_right(read_scan(tmp_path / by, settings=files.ANSWERS), 128, "empad")
+    assert_right(read_scan(tmp_path / by, settings=ANSWERS), 128, "empad")
 
 
 def test_an_empads_raw_file_opens_without_its_xml_by_the_size_in_its_name(tmp_path):
-    files.write_empad(tmp_path).unlink()
-    scan = read_scan(tmp_path / "scan_x4_y3.raw", settings={**files.ANSWERS, "step_m": str(files.STEP_M)})
+    microscope_files.write_empad(tmp_path).unlink()
+    scan = read_scan(tmp_path / "scan_x4_y3.raw", settings={**ANSWERS, "step_m": str(STEP_M)})
     assert_right(scan, 128, "empad")
 
 
 @pytest.mark.parametrize("kind", ["U08", "U16", "U32"])
 def test_merlin_opens_with_the_raster_of_the_file_beside_it(tmp_path, kind):
-    files.write_mib(tmp_path / "a.mib", kind)
-    files.write_hdr(tmp_path / "a.hdr")
-    scan = read_scan(tmp_path / "a.mib", settings={**files.ANSWERS, "step_m": str(files.STEP_M)})
+    microscope_files.write_mib(tmp_path / "a.mib", kind)
+    microscope_files.write_hdr(tmp_path / "a.hdr")
+    scan = read_scan(tmp_path / "a.mib", settings={**ANSWERS, "step_m": str(STEP_M)})
     assert_right(scan, 32, "merlin")
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], files.patterns(32)[[1, 7]])
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], microscope_files.patterns(32)[[1, 7]]
+    )
 
 
 @pytest.mark.parametrize(("depth", "chips"), [(1, 1), (6, 1), (12, 1), (24, 1), (1, 4), (6, 4), (12, 4)])
 def test_raw_frames_of_merlin_are_put_in_order(tmp_path, depth, chips):
-    written = files.write_raw_mib(tmp_path / "a.mib", depth, chips)
-    files.write_hdr(tmp_path / "a.hdr")
-    scan = read_scan(tmp_path / "a.mib", settings={**files.ANSWERS, "step_m": str(files.STEP_M), "data": "counts"})
+    written = microscope_files.write_raw_mib(tmp_path / "a.mib", depth, chips)
+    microscope_files.write_hdr(tmp_path / "a.hdr")
+    scan = read_scan(
+        tmp_path / "a.mib",
+        settings={**ANSWERS, "step_m": str(STEP_M), "data": "counts"},
+    )
     np.testing.assert_array_equal(scan.patterns[:], written)
     assert written.max() > {1: 0, 6: 40, 12: 40, 24: 4096}[depth]
-    np.testing.assert_allclose(scan.positions, files.positions_px())
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px())
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(scan.patterns))[[1, 7]], written[[1, 7]])
 
 
@@ -74,20 +80,20 @@ def test_raw_frames_that_nobody_described_are_refused(tmp_path, head, why):
 
 
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
-    files.write_mib(tmp_path / "a.mib")
+    microscope_files.write_mib(tmp_path / "a.mib")
     asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "how far apart"))
     for answers, field, words in asked:
         with pytest.raises(InputError, match=words) as caught:
             read_scan(tmp_path / "a.mib", settings=answers)
         assert [fix.field for fix in caught.value.fixes] == [field]
-    answers = {**files.ANSWERS, "columns": "4", "step_m": str(files.STEP_M)}
+    answers = {**ANSWERS, "columns": "4", "step_m": str(STEP_M)}
     assert_right(read_scan(tmp_path / "a.mib", settings=answers), 32, "merlin")
 
 
 def test_lines_that_run_there_and_back_and_patterns_on_the_way_back_are_answers(tmp_path):
-    files.write_mib(tmp_path / "a.mib")
-    answers = {**files.ANSWERS, "columns": "4", "step_m": str(files.STEP_M)}
-    step = files.STEP_M / files.PIXEL_M
+    microscope_files.write_mib(tmp_path / "a.mib")
+    answers = {**ANSWERS, "columns": "4", "step_m": str(STEP_M)}
+    step = STEP_M / microscope_files.PIXEL_M
     plain = read_scan(tmp_path / "a.mib", settings=answers)
     assert {one.key: one.value for one in plain.assumptions if one.key in ("snake", "flyback")} == {
         "snake": "no",
@@ -98,7 +104,7 @@ def test_lines_that_run_there_and_back_and_patterns_on_the_way_back_are_answers(
     np.testing.assert_allclose(snake.positions[:, 0], plain.positions[:, 0])
     back = read_scan(tmp_path / "a.mib", settings={**answers, "flyback": "1"})
     kept = [k for k in range(12) if k % 4 < 3]
-    np.testing.assert_array_equal(back.patterns[:], files.patterns(32)[kept])
+    np.testing.assert_array_equal(back.patterns[:], microscope_files.patterns(32)[kept])
     np.testing.assert_allclose(back.positions / step, [(k // 4, k % 4) for k in kept], atol=1e-9)
     assert "took the last 1 of the 4 patterns in a line for taken on the way back" in back.history
     both = read_scan(tmp_path / "a.mib", settings={**answers, "flyback": "1", "snake": "yes"})
@@ -108,26 +114,29 @@ def test_lines_that_run_there_and_back_and_patterns_on_the_way_back_are_answers(
 
 
 def test_the_step_that_an_empad_states_gives_way_to_an_answer(tmp_path):
-    scan = read_scan(files.write_empad(tmp_path), settings={**files.ANSWERS, "step_m": str(2 * files.STEP_M)})
-    np.testing.assert_allclose(scan.positions, 2 * files.positions_px())
+    scan = read_scan(
+        microscope_files.write_empad(tmp_path),
+        settings={**ANSWERS, "step_m": str(2 * STEP_M)},
+    )
+    np.testing.assert_allclose(scan.positions, 2 * microscope_files.positions_px())
 
 
 @pytest.mark.parametrize("name", ["empad", "merlin"])
 def test_an_acquisition_that_ended_early_is_told_and_may_be_gone_on_with(tmp_path, name):
     if name == "empad":
-        path, whole, size = files.write_empad(tmp_path), tmp_path / "scan_x4_y3.raw", 128
+        path, whole, size = microscope_files.write_empad(tmp_path), tmp_path / "scan_x4_y3.raw", 128
     else:
         path = whole = tmp_path / "a.mib"
-        files.write_mib(path)
-        files.write_hdr(tmp_path / "a.hdr")
+        microscope_files.write_mib(path)
+        microscope_files.write_hdr(tmp_path / "a.hdr")
         size = 32
     whole.write_bytes(whole.read_bytes()[: 10 * whole.stat().st_size // 12 + 100])
-    answers = {**files.ANSWERS, **({} if name == "empad" else {"step_m": str(files.STEP_M)})}
+    answers = {**ANSWERS, **({} if name == "empad" else {"step_m": str(STEP_M)})}
     with pytest.raises(InputError, match=r"holds 10 patterns and says that it has 12.*missing=skip"):
         read_scan(path, settings=answers)
     scan = read_scan(path, settings={**answers, "missing": "skip"})
-    np.testing.assert_array_equal(scan.patterns[:], files.patterns(size)[:10])
-    np.testing.assert_allclose(scan.positions, files.positions_px()[:10])
+    np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(size)[:10])
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[:10])
 
 
 def test_files_that_are_no_frames_of_either(tmp_path):
@@ -154,7 +163,7 @@ def test_files_that_are_no_frames_of_either(tmp_path):
 
 
 def test_a_step_that_is_nowhere_is_asked_for_as_a_scan_without_positions(tmp_path):
-    xml = files.write_empad(tmp_path)
+    xml = microscope_files.write_empad(tmp_path)
     xml.write_text(xml.read_text().replace("optics", "nothing"))
     with pytest.raises(UnknownFormatError, match=r"name their file, .* how far apart"):
-        read_scan(xml, settings=files.ANSWERS)
+        read_scan(xml, settings=ANSWERS)
