@@ -46,6 +46,8 @@ class RecordedScan:
         (n, N, N) of the patterns after all steps.
     history
         What became of the scan, in sentences; the first names the file.
+    assumed
+        What the files left open and nobody answered, in sentences.
     growing
         Whether the file was still being written.
     pixel_size_m
@@ -62,6 +64,7 @@ class RecordedScan:
     shape: tuple[int, ...]
     history: tuple[str, ...]
     mapping: dict[str, Any] | None = None
+    assumed: tuple[str, ...] = ()
     growing: bool = False
     pixel_size_m: tuple[float, float] | None = None
 
@@ -118,6 +121,7 @@ def record_scan(scan: Scan) -> RecordedScan:
         preprocessing=steps_to_dict(source.steps),
         shape=tuple(map(int, scan.patterns.shape)),
         history=tuple(scan.history),
+        assumed=tuple(f"{one.key}={one.value}: {one.reason}" for one in scan.assumptions if not one.answered),
         growing=scan.growing,
         pixel_size_m=scan.pixel_size_m,
     )

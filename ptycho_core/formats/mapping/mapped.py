@@ -34,6 +34,8 @@ _MOST_NUMBERS = 3 * MOST_PATTERNS
 _MOSTLY = 0.8
 _GUESSED_UNIT = "guessed when the mapping was proposed, as the file does not say it"
 _GUESSED_AXES = "which is y and which is x was guessed when the mapping was proposed"
+_ANSWERED_BY = {"positions": "orientation", "position_unit": "position_unit", "energy": "energy_ev"}
+"""The answers that confirm what was guessed; of the others they are lengths, called so in metres."""
 _SHARED_AXES = "positions and patterns are taken to share their axes"
 
 Raster = tuple[int, int]
@@ -56,8 +58,8 @@ def read(store: Store, positions: Store | None, settings: Settings, mapping: Map
     where = _store_of_positions(store, positions, mapping)
     _check_one_scan(store, mapping)
     notes = [_summary(mapping, where)]
-    if mapping.guessed:
-        notes.append(f"guessed when the mapping was proposed, and not confirmed since: {', '.join(mapping.guessed)}")
+    if guessed := [role for role in mapping.guessed if _ANSWERED_BY.get(role, f"{role}_m") not in settings.given]:
+        notes.append(f"guessed when the mapping was proposed, and not confirmed since: {', '.join(guessed)}")
     axes = settings.get("axes") or "nyx"
     source, raster, places = patterns(store, mapping.patterns, axes, settings, notes, series=mapping.series)
     yx, unit = _positions(store, where, mapping, source.shape[0], raster, settings, notes)

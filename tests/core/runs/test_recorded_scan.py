@@ -7,18 +7,21 @@ import json
 import re
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
 from ptycho_core.base.codec import encode
 from ptycho_core.base.errors import InputError
 from ptycho_core.formats import read_scan
+from ptycho_core.formats.mapping.proposal import propose_file
 from ptycho_core.runs.record import BrokenRun, find_runs, read_run
 from ptycho_core.runs.recorded_scan import Fingerprint, fingerprint, is_recorded_file, open_recorded, record_scan
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
 from ptycho_core.simulation.files import write_simulation
+from tests.helpers import scan_files
 from tests.helpers.run_folders import finished_run, through_json
 
 
@@ -32,6 +35,20 @@ def test_a_scan_is_known_again_by_its_bytes(tmp_path):
     assert not is_recorded_file(tmp_path / "other.npz", recorded)
     with pytest.raises(InputError, match=r"cannot read .*gone\.npz: No such file"):
         is_recorded_file(tmp_path / "gone.npz", recorded)
+
+
+def test_what_was_assumed_and_what_a_mapping_guessed_stay_marked_in_the_record(tmp_path):
+    m = scan_files.TINY
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"], file["m1"], file["m2"], file["energy"] = m.counts, m.positions[:, 1], m.positions[:, 0], 8.0
+    mapping = propose_file(tmp_path / "a.h5").mapping
+    kept = through_json(record_scan(read_scan(tmp_path / "a.h5", mapping=mapping)))
+    assert {line.partition("=")[0] for line in kept.assumed} >= {"energy_ev", "orientation", "position_unit"}
+    assert sum("guessed" in line for line in kept.assumed) == 3
+    assert any("not confirmed since: energy, positions, position_unit" in line for line in kept.history)
+    answers = {"energy_ev": "8000", "position_unit": "px", "orientation": "+y+x"}
+    kept = through_json(record_scan(read_scan(tmp_path / "a.h5", mapping=mapping, settings=answers)))
+    assert not [line for line in (*kept.assumed, *kept.history) if "guessed" in line]
 
 
 def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
