@@ -69,6 +69,7 @@ def test_all_that_reading_a_scan_again_takes_is_kept(tmp_path):
         "mapping": None,
         "preprocessing": {"version": 1, "steps": []},
         "format": "plain-npz",
+        "assumed": [],
         "growing": False,
         "pixel_size_m": None,
         "shape": [3, 8, 8],
