@@ -59,7 +59,7 @@ def test_what_the_verdict_asks_for_is_taken_up_while_there_is_time(scan, exact, 
 @pytest.mark.usefixtures("quick_endings")
 def test_positions_along_other_axes_end_in_a_poor_picture_with_what_to_do_next(exact, tmp_path):
     write(tmp_path / "scan.npz", exact.counts, exact.recorded[:, ::-1] * [1, -1], exact.guess)
-    made = best_picture(ScanSource(tmp_path / "scan.npz"), tmp_path / "out", accelerator="cpu")
+    made = best_picture(ScanSource(tmp_path / "scan.npz"), tmp_path / "out", minutes=60, accelerator="cpu")
     assert made.run.status == Status.FAILED
     verdict = verdict_in(made.reconstruction.metrics)
     assert verdict.level == Level.POOR
@@ -73,9 +73,8 @@ def test_there_is_a_picture_after_a_stop_and_no_other_fit_is_begun(scan, tmp_pat
         if type(event).__name__ == "EpochDone":
             token.stop()
 
-    made = best_picture(
-        ScanSource(scan), tmp_path / "out", accelerator="cpu", events=stop_at_the_end_of_the_first_epoch, stop=token
-    )
+    stopping = {"events": stop_at_the_end_of_the_first_epoch, "stop": token}
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu", **stopping)
     (only,) = made.fits
     assert (only.status, only.epochs_done) == ("stopped", 1)
     assert np.isfinite(made.reconstruction.object).all()
@@ -103,7 +102,7 @@ def test_another_fit_that_cannot_be_made_leaves_the_picture_of_the_one_before(sc
 
     monkeypatch.setattr("ptycho_core.engines.best_picture.train", train_shortly)
     monkeypatch.setattr("ptycho_core.engines.best_picture._asked_for", lambda info: [Fix("more", "probe_modes", 2)])
-    made = best_picture(ScanSource(scan), tmp_path / "out", accelerator="cpu")
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu")
     assert [config.probe_modes for config in begun] == [1, 2]
     assert made.run.folder == tmp_path / "out"
     assert np.isfinite(made.reconstruction.object).all()
