@@ -37,7 +37,8 @@ class FrcPlot(QWidget):
         item.setAxisItems({"bottom": self._details})
         item.setLabel("left", "Correlation")
         item.setYRange(0, 1)
-        item.addLegend(offset=(-8, -4), colCount=2, labelTextSize=f"{self.font().pointSize()}pt")
+        legend = item.addLegend(colCount=2, labelTextSize=f"{self.font().pointSize()}pt")
+        legend.anchor((1, 0.5), (1, 0.5), offset=(-8, 0))  # between the curves, as a rule
         self._correlation = item.plot(name="correlation")
         self._threshold = item.plot(name="half-bit curve")
         self._crossing = pg.InfiniteLine(angle=90)
