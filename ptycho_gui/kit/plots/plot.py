@@ -39,6 +39,7 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]
         self.plot_item: pg.PlotItem = self.getPlotItem()
         self.plot_item.getViewBox().sigRangeChangedManually.connect(self._note_move)
         self.plot_item.hideButtons()
+        self.plot_item.getAxis("left").setStyle(hideOverlappingLabels=True)  # which the plot's edge would cut
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(60, 60)
         self.apply_colours()
