@@ -34,7 +34,7 @@ BENCHMARKS = (
     "scan_views",
     "watching",
 )
-LONG = ("pinn_presets", "pretrained", "orientation", "huge_scan", "soak")
+LONG = ("pinn_presets", "pretrained", "orientation", "huge_scan", "scaling", "soak")
 """Only run when named."""
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 

@@ -30,6 +30,7 @@ from ptycho_core.scan.steps_json import steps_from_dict, steps_to_dict
 
 _LOCK_S = 10.0
 _WHAT = "the queue"
+_HANDED = "is being handed over"
 _INTERRUPTED = "interrupted: Resume goes on with it"
 
 
@@ -192,21 +193,26 @@ class Queue:
     def hand_over(self, submit: Callable[[list[QueuedRun]], list[str]]) -> list[Entry]:
         """Have all that waits done elsewhere, where ``submit`` takes it and tells of each run as what; all or nothing.
 
-        The queue is held meanwhile. What was taken is over in it.
+        What was taken is over in the queue, which others may use meanwhile.
         """
         with self._changing() as entries:
-            places = [place for place, entry in enumerate(entries) if entry.state == QueueState.WAITING]
-            taken = submit([entries[place].run for place in places]) if places else []
-            for place, told in zip(places, taken, strict=True):
-                entries[place] = dataclasses.replace(entries[place], state=QueueState.SUBMITTED, reason=told)
-            return [entries[place] for place in places]
+            waiting = [entry for entry in entries if entry.state == QueueState.WAITING]
+            _end(entries, {entry.key: (QueueState.SUBMITTED, _HANDED) for entry in waiting})
+        try:
+            told = submit([entry.run for entry in waiting]) if waiting else []
+        except BaseException:
+            with self._changing() as entries:
+                _end(entries, {entry.key: (QueueState.WAITING, "") for entry in waiting})
+            raise
+        ends = {entry.key: (QueueState.SUBMITTED, which) for entry, which in zip(waiting, told, strict=True)}
+        with self._changing() as entries:
+            _end(entries, ends)
+        return [entry for entry in self.entries if entry.key in ends]
 
     def end(self, key: str, state: QueueState, reason: str) -> None:
         """Say what became of a run that was taken, and why."""
         with self._changing() as entries:
-            for place, entry in enumerate(entries):
-                if entry.key == key:
-                    entries[place] = dataclasses.replace(entry, state=state, reason=reason, process=None)
+            _end(entries, {key: (state, reason)})
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Entry]]:
@@ -228,6 +234,14 @@ class Queue:
                     self.entries = tuple(entries)
         except Timeout:
             raise PtychoError(f"{_WHAT} {self.path} is held by another program: try again") from None
+
+
+def _end(entries: list[Entry], ends: Mapping[str, tuple[QueueState, str]]) -> None:
+    """Give entries, by their keys, another state and the reason for it."""
+    for place, entry in enumerate(entries):
+        if entry.key in ends:
+            state, reason = ends[entry.key]
+            entries[place] = dataclasses.replace(entry, state=state, reason=reason, process=None)
 
 
 def _entry(kept: _Kept) -> Entry:

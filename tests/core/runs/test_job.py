@@ -26,7 +26,7 @@ from ptycho_core.runs.site import Site, read_site
 from ptycho_core.runs.submission import Submitted, submit, submit_array, submit_queue
 from ptycho_core.scan.source import ScanSource
 from tests.helpers.patience import wait_until
-from tests.helpers.run_folders import COMMAND, finished_run, start
+from tests.helpers.run_folders import COMMAND, finish, finished_run, start
 from tests.helpers.training_runs import SCAN as TRAINED_SCAN
 
 HERE = Site(command=("bash",), program="sleep 60 #")
@@ -159,6 +159,17 @@ def test_a_job_of_this_machine_waits_and_can_be_taken_back(tmp_path, ended):
     ):
         wait_for_run(tmp_path / "out", StopToken(), print, every_s=0)
     with pytest.raises(InputError, match="there is no run in"):
+        ask(tmp_path / "out", Wish.STOP)
+
+
+def test_a_job_that_makes_the_picture_of_what_it_trained_can_be_taken_back(tmp_path, ended):
+    job = submit(Submitted(tmp_path / "out", COMMAND, Config()), HERE)
+    ended.append(job)
+    finish(start(tmp_path / "out"))
+    said = f"job {job.id}, which makes a picture of what was trained, was taken back"
+    assert ask(tmp_path / "out", Wish.STOP) == said
+    wait_until(lambda: job_state(job).over)
+    with pytest.raises(InputError, match="does not go on: it is finished"):
         ask(tmp_path / "out", Wish.STOP)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from ptycho_core.base.codec import encode
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.cli import main
 from ptycho_core.runs.job import Job
-from ptycho_core.runs.listing import Kind, find_listed, kind_of, stamp_of
+from ptycho_core.runs.listing import Kind, find_listed, info_of, kind_of, stamp_of
 from ptycho_core.runs.note import Note, write_note
 
 
@@ -39,6 +40,19 @@ def test_runs_are_told_from_their_parts_and_jobs_without_a_run_come_first(root):
     first = find_listed(root)[0]
     assert first.status == "failed"
     assert first.reason.startswith("job 7 has ended before its run began: ended; ")
+
+
+def test_a_run_with_which_a_job_waits_to_go_on_has_one_row_that_says_so(root, capsys):
+    elsewhere = dataclasses.replace(ProcessMark.current(), host="node17")
+    (root / "out/job").mkdir()
+    write_json(root / "out/job/job.json", encode(Job("8", ("sh",), datetime.now(UTC), 0, elsewhere)))
+    found = {each.folder.name: each for each in find_listed(root) if each.folder.parent == root}
+    assert found["out"].status == "waiting"
+    assert info_of(found["out"]).status == "finished"
+    assert main(["runs", str(root)]) == 0
+    (row,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith(f"{root / 'out'} ")]
+    assert " waiting " in row
+    assert "3/3; job 8, submitted " in row
 
 
 def test_the_command_prints_parts_in_tables_of_their_own(root, capsys):

@@ -175,8 +175,8 @@ def test_what_waits_in_the_queue_is_submitted_as_one_array(watcher, tmp_path, mo
         with watcher.qtbot.waitSignal(session.shown.recorded):
             session.submit_queue()
         assert told == [("info", "Submitted as job 12_0 to job 12_1. Runs tells how they go on.")]
-        watcher.qtbot.waitUntil(lambda: session.queue.waiting == 0)
-        assert session.queue.index(1, 4).data() == "job 12_1"
+        watcher.qtbot.waitUntil(lambda: session.queue.index(1, 4).data() == "job 12_1")
+        assert session.queue.waiting == 0
         assert read_job(tmp_path / "b").id == "12_1"
     finally:
         session.shut_down()
