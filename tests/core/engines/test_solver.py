@@ -14,8 +14,14 @@ from ptycho_core.engines.solver import expected_counts, misfit
 from ptycho_core.engines.subpixel import mix, to_knots, weights
 
 N, SHAPE = 12, (24, 27)
-GENERATOR = torch.Generator().manual_seed(3)
+GENERATOR = torch.Generator()
 POSITIONS = torch.tensor([[6.0, 6.0], [8.4, 12.75], [11.5, 20.0], [17.2, 9.9], [8.4, 12.75]])
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Each test draws what it draws alone."""
+    GENERATOR.manual_seed(3)
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -193,7 +193,6 @@ def test_training_works_outside_the_main_thread(training):
 def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monkeypatch, fails):
     def state():
         return {
-            "threads": threading.active_count(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "fill": torch.utils.deterministic.fill_uninitialized_memory,
             "benchmark": torch.backends.cudnn.benchmark,
@@ -205,7 +204,7 @@ def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monk
             "numpy random": np.random.get_state()[1].tolist(),  # noqa: NPY002
         }
 
-    before = state()
+    before, threads = state(), set(threading.enumerate())
     if fails:
         monkeypatch.setattr(Model, "training_step", failing_at(4, ZeroDivisionError()))
         with pytest.raises(ZeroDivisionError):
@@ -213,6 +212,7 @@ def test_nothing_is_left_running_and_no_global_setting_is_changed(training, monk
     else:
         training.go()
     assert state() == before
+    assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.parametrize(
