@@ -37,7 +37,11 @@ SETTINGS = {
 }
 
 why = why_no_slurm()
-pytestmark = [pytest.mark.skipif(bool(why), reason=why), pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.skipif(bool(why), reason=why),
+    pytest.mark.timeout(1800),
+    pytest.mark.xdist_group("one batch system"),
+]
 
 
 @pytest.fixture(scope="module")

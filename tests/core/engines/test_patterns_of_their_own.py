@@ -25,6 +25,8 @@ from ptycho_core.simulation import Simulation
 from tests.helpers.fits import PLAIN, above, below, simulated
 from tests.helpers.specs import KNOWN_PROBE
 
+pytestmark = pytest.mark.xdist_group("one refinement")
+
 OFF = PLAIN.replace(engine="direct", max_epochs=40, prior=0.0)
 JITTERED = dataclasses.replace(KNOWN_PROBE, position_error_px=1.0, seed=3)
 
