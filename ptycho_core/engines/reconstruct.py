@@ -30,6 +30,8 @@ from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.halves import compare_halves
 from ptycho_core.engines.models.base import TILE, Model
+from ptycho_core.engines.models.direct import DirectModel
+from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.models.start import place_of, scan_summary
 from ptycho_core.engines.polish import join, polish, warms_up_on_all
 from ptycho_core.engines.probe_modes import order_modes
@@ -46,6 +48,8 @@ from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
+EPOCHS_WITHOUT = 30
+"""Of the direct engine from nothing, at most, where refined positions are undone."""
 _PARTS_OF_TIME = (
     "load_seconds",
     "reconstruct_seconds",
@@ -108,6 +112,7 @@ def reconstruct(
     try:
         making.picture()
         making.polish()
+        making.undo()
         making.score()
         if halves:
             making.compare_halves()
@@ -194,6 +199,35 @@ class _Making:
             also = " and cleaned once more" if self.cleaned else ""
             self.history.append(f"polished by the direct engine for {self.polished_epochs} epochs{also}")
             self._choose()
+
+    def undo(self) -> None:
+        """Leave patterns where they were recorded, where the picture that has moved them tells little of others."""
+        validation = self.parts.validation
+        if not len(self.final.shifts) or not len(validation) or self.token.stop_requested:
+            return
+        signs = signs_of(self.final, self.object, self.canvas, self._fitted, validation)
+        if not signs.tells_little:
+            return
+        with self._part("polish_seconds", happenings.Stage.POLISHING):
+            start, config = vacuum(self.canvas.shape), self.final.config.replace(positions="check")
+            found, self.polished_epochs, self.cleaned = polish(
+                DirectModel.from_model(self.final, config, start, len(self.scan)),
+                self.scan,
+                self.canvas,
+                self.parts,
+                start[None],
+                EPOCHS_WITHOUT,
+                self.accelerator,
+                self.events,
+                self.token,
+                from_afar=True,
+            )
+            self.final, self.object = found, found.object_of(self.canvas)
+        self.history.append(
+            f"with refined positions the picture explained {signs.explained:.0%} of what an empty one does not: they "
+            f"are undone, and the direct engine has begun again with those recorded, for {self.polished_epochs} epochs"
+        )
+        _log.warning("%s", self.history[-1])
 
     def _choose(self) -> None:
         if self.run is None or self.place is None or not len(self.parts.validation):

@@ -168,6 +168,11 @@ class Signs:
         return self.error > GOOD and self.explained < EXPLAINS_NOTHING
 
     @property
+    def tells_little(self) -> bool:
+        """Whether the picture explains less than half of patterns that are missed."""
+        return self.error > GOOD and self.explained < EXPLAINS_LITTLE
+
+    @property
     def largest(self) -> float:
         """The error that counts: the larger one of what the patterns and the halves tell."""
         return max(self.error, self.halves or 0.0)
@@ -208,7 +213,7 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield Level.DOUBTFUL, missed
     elif signs.uncertain > (GOOD if signs.halves is None else POOR):
         yield Level.DOUBTFUL, "too few photons were counted to tell how far the patterns are missed"
-    if signs.error > GOOD and signs.explained < EXPLAINS_LITTLE:
+    if signs.tells_little:
         yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one does not"
     if signs.halves is not None and signs.halves > GOOD:
         level = Level.POOR if signs.halves > POOR else Level.DOUBTFUL

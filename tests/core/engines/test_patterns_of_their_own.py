@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptycho_core.base.errors import Fix
+from ptycho_core.base.errors import Fix, TrainingError
 from ptycho_core.base.events import Judged, RefinementChecked
 from ptycho_core.base.verdict import Level, verdict_in
 from ptycho_core.engines.checkpoints import load_checkpoint
@@ -138,6 +139,19 @@ def test_a_check_changes_nothing_and_says_that_positions_are_off(jittered: Simul
         assert verdict.level != Level.GOOD
         assert verdict.actions[0] == Fix("refine positions", "positions", "refine")
     assert result.recorded_positions_px is None
+
+
+@pytest.mark.fit
+def test_positions_that_were_refined_without_a_picture_are_undone_and_it_is_said(tmp_path: Path):
+    scan = simulated(KNOWN_PROBE).scan
+    shuffled = scan.replace(positions=np.random.default_rng(1).permutation(scan.positions))
+    with contextlib.suppress(TrainingError):  # no picture came of it
+        train(OFF.replace(positions="refine", max_epochs=8), shuffled, tmp_path)
+    checkpoint = read_run(tmp_path).last_checkpoint
+    assert load_checkpoint(checkpoint).tensors["shifts"].any()
+    made = reconstruct(shuffled, checkpoint, accelerator="cpu", halves=False, final_pass=False)
+    assert made.recorded_positions_px is None
+    assert any("are undone" in line for line in made.history)
 
 
 def test_a_check_of_good_positions_and_even_brightness_says_no(tmp_path: Path):
