@@ -188,13 +188,9 @@ def file_series(
     InputError
         As `numbered`, where a number between the first and the last is missing; or a file has no such array.
     """
-    before, digits, after = _last_number(store.path.name)
-    found = {
-        int(name[len(before) : len(name) - len(after)]): name
-        for name in _names_beside(store.path)
-        if name.startswith(before) and name.endswith(after) and name[len(before) : len(name) - len(after)].isdecimal()
-    }
-    if not digits or len(found) < 2 or len(found) > _MOST_PIECES:
+    before, _, after = _last_number(store.path.name)
+    found = series_beside(store.path)
+    if len(found) < 2:
         return store.patterns(key), None
     pieces = {}
     for _, name in sorted(found.items()):
@@ -202,6 +198,17 @@ def file_series(
             pieces[name] = other.patterns(other.require(key))
     notes.append(f"took the {len(pieces)} files {before}*{after} for one series")
     return _joined(store, f"{before}*{after}", pieces, [], None, None, settings, notes, first=min(found))
+
+
+def series_beside(path: Path) -> dict[int, str]:
+    """Return the names of a file and of those beside it that differ in their last number only, by that; or none."""
+    before, digits, after = _last_number(path.name)
+    found = {
+        int(name[len(before) : len(name) - len(after)]): name
+        for name in _names_beside(path)
+        if name.startswith(before) and name.endswith(after) and name[len(before) : len(name) - len(after)].isdecimal()
+    }
+    return found if digits and len(found) <= _MOST_PIECES else {}
 
 
 def _last_number(name: str) -> tuple[str, str, str]:

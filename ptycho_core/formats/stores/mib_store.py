@@ -35,14 +35,16 @@ _PER_TRIGGER, _IN_ALL = "Frames per Trigger (Number)", "Frames in Acquisition (N
 
 
 class MibStore(FrameStore):
-    """A Merlin file; its attributes are ``frames_per_trigger`` and ``num_frames``, where the ``.hdr`` says them."""
+    """A Merlin file; its attributes are ``frames_per_trigger`` and ``num_frames``, where the ``.hdr`` says them, and
+    ``first_frame``, the number in the acquisition of its first.
+    """
 
     container: ClassVar[str] = "mib"
 
     def __init__(self, path: Path) -> None:
         with reading(path, "its header"), path.open("rb") as file:
             words = file.read(384).decode("ascii", errors="replace").split(",")
-            before, chips, width, height = (int(words[place]) for place in (2, 3, 4, 5))
+            first, before, chips, width, height = (int(words[place]) for place in (1, 2, 3, 4, 5))
             kind = words[6].strip("\0 ")
             file.seek(0)
             header = file.read(min(max(before, 0), _LARGEST_HEADER)).decode("ascii", errors="replace").split(",")
@@ -58,7 +60,8 @@ class MibStore(FrameStore):
             dtype = np.dtype(_TYPES[kind])
             stride = before + width * height * dtype.itemsize
             source = FrameSource(path, (count_frames(path, stride), height, width), dtype, before, stride)
-        super().__init__(path, source, _hdr(path.with_suffix(".hdr")))
+        of_series = path.with_name(path.stem.rstrip("0123456789") + ".hdr")
+        super().__init__(path, source, {**(_hdr(path.with_suffix(".hdr")) or _hdr(of_series)), "first_frame": first})
 
 
 class _RawSource(FrameSource):

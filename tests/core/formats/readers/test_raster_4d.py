@@ -79,6 +79,43 @@ def test_raw_frames_that_nobody_described_are_refused(tmp_path, head, why):
         read_scan(tmp_path / "a.mib")
 
 
+def cut(folder, length=4):
+    """Cut an acquisition into files of a few frames each, as Merlin's software does; return the first."""
+    microscope_files.write_mib(folder / "whole.mib")
+    content = (folder / "whole.mib").read_bytes()
+    stride = len(content) // 12
+    (folder / "whole.mib").unlink()
+    for k in range(0, 12, length):
+        (folder / f"default{k // length + 1}.mib").write_bytes(content[k * stride : (k + length) * stride])
+    return folder / "default1.mib"
+
+
+@pytest.mark.parametrize("opened", [1, 2])
+def test_an_acquisition_that_was_cut_into_several_files_is_one_scan(tmp_path, opened):
+    path = cut(tmp_path).with_name(f"default{opened}.mib")
+    microscope_files.write_hdr(tmp_path / "default.hdr")
+    assert_right(read_scan(path, settings={**ANSWERS, "step_m": str(STEP_M)}), 32, "merlin")
+
+
+def test_a_missing_file_of_an_acquisition_is_named_and_the_others_keep_their_places(tmp_path):
+    path = cut(tmp_path)
+    path.with_name("default2.mib").unlink()
+    answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
+    with pytest.raises(InputError, match=r"'default2\.mib' is not there.*missing=skip"):
+        read_scan(path, settings=answers)
+    scan = read_scan(path, settings={**answers, "missing": "skip"})
+    kept = [*range(4), *range(8, 12)]
+    np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(32)[kept])
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[kept])
+
+
+def test_files_of_other_acquisitions_are_left_alone(tmp_path):
+    for number in (1, 2):
+        microscope_files.write_mib(tmp_path / f"scan{number}.mib")
+    answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
+    assert_right(read_scan(tmp_path / "scan1.mib", settings=answers), 32, "merlin")
+
+
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
     microscope_files.write_mib(tmp_path / "a.mib")
     asked = (({}, "columns", "set columns"), ({"columns": "4"}, "step_m", "how far apart"))
