@@ -61,7 +61,8 @@ def test_an_operator_goes_from_a_scan_to_an_exported_checkpoint(desktop, tmp_pat
 
     program.click("Training", kind="tab")
     program.pick("Preset", "quick")
-    program.set("Epochs", 500, kind="NumberBox")
+    program.set("Epochs", 5000, kind="NumberBox")
+    program.set("Early stop (epochs)", 0, kind="NumberBox")  # it goes on until it is stopped
     desktop.screenshot("the settings")
     program.click("Start", kind="QToolButton", within="Main")
     program.wait_until(lambda: epoch(program) >= 3, "training reaches its third epoch")
