@@ -128,7 +128,7 @@ def _larger_than_memory(folder: Path, patch: pytest.MonkeyPatch, stack: ExitStac
 _LINE = np.outer(np.arange(12), [3.0, 4.0])
 BAD_FILES: dict[str, BadFile] = {
     "of no known format": BadFile(_text, "neither HDF5 .* nor an NPZ"),
-    "of another layout": BadFile(_other_layout, "no known format .* it holds scan/frames; a mapping says"),
+    "of another layout": BadFile(_other_layout, "no known format; it holds scan/frames; a mapping says"),
     "key missing": BadFile(_misspelt_key, "no key .*translation' .* it holds entry_1/sample_1/geometry_1/translations"),
     "wrong number of axes": BadFile(
         _plain(patterns=np.ones((12, 256))), r"'patterns' has shape .* patterns need 3 axes"
