@@ -329,7 +329,7 @@ class _Training:
         for told in check_refinement(fitted, object, canvas, seen):
             self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
         if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
-            self.emit(happenings.Judged(judge_nothing(why, self.config), place))
+            self.emit(happenings.Judged(judge_nothing(why, self.config, one.scan.probe is not None), place))
             sentence = f"no picture came of {one.scan.source.name if place else 'it'}: {why}. The best state is kept"
             raise TrainingError(sentence, by_command="ptycho orient tries all orientations")
         signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)

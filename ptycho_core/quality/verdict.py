@@ -244,9 +244,12 @@ def _praise(signs: Signs) -> str:
     return met if signs.halves is None else f"{met}, and two halves of the scan agree to {signs.halves:.1%}"
 
 
-def judge_nothing(why: str, config: Config) -> Verdict:
-    """Return the verdict on a run of which no picture came, and ``why``."""
-    search = [] if config.probe_search else [Fix("search for the beam", "probe_search", True)]
+def judge_nothing(why: str, config: Config, own_probe: bool) -> Verdict:
+    """Return the verdict on a run of which no picture came, and ``why``; of a scan with a probe of its own, or none."""
+    if not config.probe_search:
+        search = [Fix("search for the beam", "probe_search", True)]
+    else:  # which positions that are off can lead astray
+        search = [Fix("start from the scan's own beam", "probe_search", False)] if own_probe else []
     return Verdict(Level.POOR, (why,), (_SEARCH_ORIENTATION, *search))
 
 

@@ -11,7 +11,7 @@ from ptycho_core.base.codec import encode
 from ptycho_core.base.config import Config
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, verdict_in
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
-from ptycho_core.quality.verdict import Excess, Signs, judge
+from ptycho_core.quality.verdict import Excess, Signs, judge, judge_nothing
 
 DIRECT = Config(engine="direct")
 GOOD = Signs(
@@ -112,6 +112,17 @@ def test_other_axes_are_proposed_first_where_the_picture_explains_nothing():
     verdict = judged(error=0.3, blank=0.3, edge_light=0.3, helps={"positions": "refine"})
     assert verdict.actions[0].field == SEARCH_ORIENTATION
     assert not any("lens" in reason or "refined" in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("searched", "own_probe", "proposed"),
+    [(False, True, [True]), (False, False, [True]), (True, True, [False]), (True, False, [])],
+)
+def test_where_no_picture_came_the_other_way_to_a_beam_is_proposed(searched, own_probe, proposed):
+    verdict = judge_nothing("nothing fits", Config(probe_search=searched), own_probe)
+    assert (verdict.level, verdict.reasons) == (Level.POOR, ("nothing fits",))
+    assert verdict.actions[0].field == SEARCH_ORIENTATION
+    assert [(fix.field, fix.value) for fix in verdict.actions[1:]] == [("probe_search", value) for value in proposed]
 
 
 def test_the_error_of_patterns_is_that_of_their_amplitudes_at_any_dose():
