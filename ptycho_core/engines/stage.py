@@ -12,6 +12,7 @@ eliminated) are solved by conjugate gradients, and the object is carried along a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ptycho_core.engines.one_pass import gradients_of_object
-from ptycho_core.engines.physics import Windows, add_patches, place, read_patches, squared_modulus
+from ptycho_core.engines.physics import Windows, place, squared_modulus
 from ptycho_core.engines.solver import uphill
 from ptycho_core.quality.displacements import columns_of_drift, columns_of_stretch
 from ptycho_core.scan.grouping import probe_diameter
@@ -43,7 +44,6 @@ REACH = 10
 _DARK = 1e-3
 _RIDGE = 0.005
 _ITERATIONS, _SOLVED = 10, 1e-4
-_PIXELS_AT_ONCE = 2**23
 
 
 class SampleStage:
@@ -194,7 +194,7 @@ class Overlap:
         own = self.read(product.flatten(0, 1)).view(-1, 2, 2)
         ridge = _RIDGE * own.diagonal(dim1=1, dim2=2).mean() * torch.eye(2, device=own.device)
         about = torch.linalg.inv(own + ridge)
-        total = self._total()
+        total = self.total()
 
         def curved(steps: Tensor) -> Tensor:
             carried = (product * (self.add(steps) / total)[None]).sum(dim=1)
@@ -205,38 +205,35 @@ class Overlap:
 
     def field(self, steps: Tensor) -> Tensor:
         """Return how far (2, H, W) the object is carried along by steps (t, 2)."""
-        return self.add(steps) / self._total()
+        return self.add(steps) / self.total()
 
     def mean(self, field: Tensor, windows: Windows) -> Tensor:
         """Return the mean (b, 2) of a field (2, H, W) over the light of patterns in these windows."""
         return self.read(field, windows) / self.light.sum()
 
-    def _total(self) -> Tensor:
+    def total(self) -> Tensor:
+        """(H, W): all light, and a little in the dark."""
         total = self.add(torch.ones_like(self.windows.fraction[:, :1]))[0]
         return total + _DARK * total.max()
 
-    def _chunks(self, count: int) -> list[slice]:
-        most = max(1, _PIXELS_AT_ONCE // self.light.numel())
-        return [slice(start, min(start + most, count)) for start in range(0, count, most)]
+    @functools.cached_property
+    def _spectrum(self) -> Tensor:
+        """Transform of the light in the canvas' first window: all windows lie inside, so that no light wraps around."""
+        spectrum: Tensor = torch.fft.rfft2(self.light, s=self.object.shape)
+        return spectrum
 
     def add(self, values: Tensor) -> Tensor:
         """(c, H, W): the patterns' light times values (t, c), added up."""
-        total = torch.zeros((values.shape[1], *self.object.shape), device=values.device)
-        for part in self._chunks(len(values)):
-            here = self.windows.part(part)
-            for field, value in zip(total, values[part].T, strict=True):
-                add_patches(field, self.light * value[:, None, None], here)
+        shape = self.object.shape
+        points = torch.zeros((values.shape[1], shape.numel()), device=values.device)
+        points.index_add_(1, self.windows.start, values.T)
+        total: Tensor = torch.fft.irfft2(torch.fft.rfft2(points.view(-1, *shape)) * self._spectrum, s=shape)
         return total
 
     def read(self, fields: Tensor, windows: Windows | None = None) -> Tensor:
         """(b, c): fields (c, H, W) under the patterns' light, or under that of others in these windows."""
-        windows = windows or self.windows
-        flat = self.light.flatten()
-        found = [
-            torch.stack([read_patches(field, here).flatten(1) @ flat for field in fields], dim=1)
-            for here in (windows.part(part) for part in self._chunks(len(windows.start)))
-        ]
-        return torch.cat(found) if found else fields.new_zeros(0, len(fields))
+        sums: Tensor = torch.fft.irfft2(torch.fft.rfft2(fields) * self._spectrum.conj(), s=self.object.shape)
+        return sums.flatten(1)[:, (windows or self.windows).start].T
 
 
 def _common_columns(positions: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -279,8 +276,8 @@ def _own_share(light: Tensor, windows: Windows) -> float:
     """
     ones = torch.ones_like(windows.fraction[:, :1])
     nothing = light.new_zeros(windows.canvas[1:])
-    squares, total = (Overlap(nothing, of, windows).add(ones)[0] for of in (light.square(), light))
-    return float((squares / total.clamp_min(1e-12)).sum() / light.sum() / len(ones))
+    squares, total = Overlap(nothing, light.square(), windows).add(ones)[0], Overlap(nothing, light, windows).total()
+    return float((squares / total).sum() / light.sum() / len(ones))
 
 
 def _solved(apply: Callable[[Tensor], Tensor], about: Tensor, target: Tensor) -> Tensor:
