@@ -5,22 +5,22 @@ training many beams are tried: with each, an object is fitted to about a hundred
 epoch or two by the solver's own steps, and the half deviance of some patterns that the fit did not see tells how good
 it is. Nothing else ranks.
 
-The scan's own probe gets a longer fit first, in which the probe learns: where that explains the held-out patterns
-nearly as well as photon noise allows, nothing else is tried. Otherwise:
+The scan's own probe gets a longer fit first, in which the probe learns. Where that explains the held-out patterns
+nearly as well as photon noise allows, nothing else is tried; and so it is with what is found on the way:
 
-1. A scan of defocus, from focused to as wide as the window, of every family of `beams.families`.
-2. Astigmatism around the best few.
-3. Simplexes (Nelder and Mead, The Computer Journal 7, 308 (1965)) in defocus and astigmatism; spherical aberration and
-   coma too, where one of them helps at once.
-4. Where these end gets the longer fit too. The scan's own probe is kept unless another is clearly better, pattern by
-   pattern.
+1. The best defocus of the scan's own probe, from focused to as wide as the window.
+2. The best defocus of any of `beams.families`.
+3. Astigmatism is tried around the best few, and the lowest deviance looked for by parabolas along defocus and
+   astigmatism, then spherical aberration and coma too, where one of them helps.
+
+Where no beam explains that much, the scan's own probe is kept unless another is clearly better, pattern by pattern.
 
 How much is tried is bounded by work, not by the clock, so that two searches find the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +41,8 @@ from ptycho_core.scan.scan import Scan
 
 PATTERNS = 110
 HELD_OUT = 16
+_TRIED = 64
+"""Of those to fit, the innermost that a trial looks at: they surround the ones that are held out."""
 FEWEST_PATTERNS = 12
 """With fewer there is nothing to judge by."""
 WORK = 270e6
@@ -49,7 +51,7 @@ CLEARLY = 3.0
 """Standard errors, over the held-out patterns, by which a beam has to beat the scan's own probe."""
 
 ENOUGH = 0.9
-"""Part of what lies between knowing nothing and photon noise that the scan's own probe has to explain to be kept."""
+"""Part of what lies between knowing nothing and photon noise that a beam has to explain for the search to end."""
 
 _PIXELS = 2**26
 """Read at most: 256 MiB."""
@@ -57,15 +59,14 @@ _SPACING = 3.0
 """Radians between trials of defocus: the valley is about twice as wide to either side."""
 _ASTIGMATISM = (3.0, 6.0)
 _SURVIVORS = 3
-_TRIALS = (40, 25, 25)
-"""Of the simplexes from the best, the second best and the scan's own probe."""
-_FIRST_STEP = 1.0
-"""Radians, of a simplex."""
+_STEP = 1.0
+"""Radians to either side through which a parabola is laid."""
 _PRECISE = 0.15
-"""Radians at which a simplex has converged."""
+"""Radians that are worth another trial."""
+_ROUNDS = 4
+"""Along all terms, at most."""
 _LEAST_GAIN = 0.03
-"""Part of the deviance that a higher aberration has to take off before all of them are searched."""
-_ABERRATION_TRIALS = 50
+"""Part of the deviance that a round, or a higher aberration, has to take off to be worth going on."""
 _WHOLE = 256
 """Pixels of the detector that the last fits look at, at most."""
 
@@ -171,6 +172,13 @@ class _Final(NamedTuple):
         return float(self.deviance.mean())
 
 
+class _End(NamedTuple):
+    """A beam that was found, and what the longer fit makes of it."""
+
+    found: _Found
+    final: _Final
+
+
 class _Search:
     """One call of `search_probe`."""
 
@@ -201,22 +209,49 @@ class _Search:
     def go(self) -> SearchResult:
         """Search, and return the beam."""
         size = min(self.scan.size, max(_WHOLE, beams.crop_for(self.mean, self.edge)))
-        last = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
-        own = None if self.own is None else self._final(last, last.given(self.own))
-        if own is not None:
-            nothing = float(last.featureless().mean())
-            part = (nothing - own.mean) / max(nothing - own.noise, 1e-12)
-            if part >= ENOUGH:
-                figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
-                return SearchResult(None, f"kept the scan's own probe: it explains the patterns ({figures})")
+        self.last = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
+        self.nothing = float(self.last.featureless().mean())
+        own = None if self.own is None else self._final(self.last.given(self.own))
+        if own is not None and self._explains(own):
+            figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
+            return SearchResult(None, f"kept the scan's own probe: it explains the patterns ({figures})")
         self.families = beams.families(self.own, self.mean, self.edge)
+        return self._result(self._ends(), own)
+
+    def _ends(self) -> list[_End]:
+        """Look for beams with more and more effort; return those that got the longer fit, up to one that explains."""
         size = beams.crop_for(self.mean, self.edge)
-        few = max(48, int(len(self.fit) * min(1.0, (96 / size) ** 2)))
-        coarse, fine = self._bench(size, self.fit[:few]), self._bench(size, self.fit)
-        found = self._defoci(coarse)
-        found = sorted(found + self._bent(coarse, _distinct(found, _SURVIVORS)))
-        ends = self._refined(fine, found)
-        return self._result(_distinct(ends, len(ends)), last, own)
+        bench = self._bench(size, self.fit[: max(48, int(_TRIED * min(1.0, (96 / size) ** 2)))])
+        ends: list[_End] = []
+
+        def ends_with(found: _Found) -> bool:
+            ends.append(_End(found, self._final(self.last.probe(self.families[found.family], found.terms))))
+            return self._explains(ends[-1].final)
+
+        found: list[_Found] = []
+        for number in range(len(self.families)):
+            found += self._defoci(bench, number)
+            told = number == len(self.families) - 1 or (number == 0 and self.own is not None)
+            if told and not any(end.found == min(found) for end in ends) and ends_with(min(found)):
+                return ends
+        found = sorted(found + self._bent(bench, _distinct(sorted(found), _SURVIVORS)))
+        starts = _distinct(found, 2)
+        if self.own is not None and all(start.family for start in starts):
+            starts.append(next(f for f in found if f.family == 0))
+        refined = []
+        for number, start in enumerate(starts):
+            refined.append(self._descend(bench, start, range(3), until=0.65 + 0.06 * number))
+            if ends_with(refined[-1]):
+                return ends
+        best = min(refined)
+        further = self._descend(bench, best, range(3, len(beams.TERMS)), until=0.8)
+        if further.deviance < (1 - _LEAST_GAIN) * best.deviance:
+            ends_with(self._descend(bench, further, range(len(beams.TERMS)), until=0.8))
+        return ends
+
+    def _explains(self, final: _Final) -> bool:
+        """Whether a probe is as good as need be."""
+        return self.nothing - final.mean >= ENOUGH * max(self.nothing - final.noise, 1e-12)
 
     def _bench(self, size: int, fit: NDArray[np.int64]) -> Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
@@ -240,18 +275,18 @@ class _Search:
         self.tried(trial)
         return _Found(trial.deviance, family, terms)
 
-    def _defoci(self, bench: Bench) -> list[_Found]:
-        """Scan the defocus of every family, the best first."""
+    def _defoci(self, bench: Bench, number: int) -> list[_Found]:
+        """Scan the defocus of a family, and look between the best and those beside it."""
+        family = self.families[number]
+        # So many radians move the ray at the edge by half the window.
+        steps = np.ceil(family.reach * np.pi * self.edge / 2 / _SPACING)
+        defoci = np.arange(-steps, steps + 1) * _SPACING - (family.curvature if family.reach == 1 else 0.0)
         found: list[_Found] = []
-        for number, family in enumerate(self.families):
-            # So many radians move the ray at the edge by half the window.
-            steps = np.ceil(family.reach * np.pi * self.edge / 2 / _SPACING)
-            defoci = np.arange(-steps, steps + 1) * _SPACING - (family.curvature if family.reach == 1 else 0.0)
-            for defocus in [0.0, *sorted((float(d) for d in defoci if abs(d) > 1e-6), key=abs)]:
-                if defocus and self._over(0.45):
-                    break
-                found.append(self._try(bench, number, (defocus,), 1))
-        return sorted(found)
+        for defocus in [0.0, *sorted((float(d) for d in defoci if abs(d) > 1e-6), key=abs)]:
+            if defocus and self._over(0.45):
+                break
+            found.append(self._try(bench, number, (defocus,), 1))
+        return [*found, self._along(bench, min(found), 0, _SPACING / 2, 1)]
 
     def _bent(self, bench: Bench, best: list[_Found]) -> list[_Found]:
         """Try astigmatism with the best defoci."""
@@ -259,41 +294,40 @@ class _Search:
         around = [(of, (of.terms[0], u, v)) for of in best for u, v in ring]
         return [self._try(bench, of.family, terms, 1) for of, terms in around if not self._over(0.6)]
 
-    def _refined(self, bench: Bench, found: list[_Found]) -> list[_Found]:
-        """Refine the best two, and the best of the scan's own probe where it is neither: the best first."""
-        starts = _distinct(found, 2)
-        if self.own is not None and all(start.family for start in starts):
-            starts.append(next(f for f in found if f.family == 0))
-        ends = [
-            self._descend(bench, start, 3, _TRIALS[number], until=0.65 + 0.06 * number)
-            for number, start in enumerate(starts)
-        ]
-        ends.sort()
-        if not self._over(0.75):
-            ends[0] = self._descend(bench, ends[0], 6, _ABERRATION_TRIALS, until=0.8, least_gain=_LEAST_GAIN)
-        return ends
+    def _descend(self, bench: Bench, start: _Found, axes: Sequence[int], *, until: float) -> _Found:
+        """Look for the lowest deviance along some terms of a beam, until so much of the work is done."""
+        best = self._try(bench, start.family, start.terms, 2)
+        for _ in range(_ROUNDS):
+            before = best.deviance
+            for axis in axes:
+                if self._over(until):
+                    return best
+                best = self._along(bench, best, axis, _STEP, 2)
+            if best.deviance > (1 - _LEAST_GAIN) * before:
+                break
+        return best
 
-    def _descend(
-        self, bench: Bench, start: _Found, terms: int, most: int, *, until: float, least_gain: float = 0.0
-    ) -> _Found:
-        """Refine the first so many terms of a beam, until so much of the work is done."""
+    def _along(self, bench: Bench, start: _Found, axis: int, step: float, epochs: int) -> _Found:
+        """Return the best of a beam, its neighbours along a term, and the lowest point of the parabola through them."""
 
-        def cost(numbers: NDArray[np.float64]) -> float:
-            return self._try(bench, start.family, tuple(map(float, numbers)), 2).deviance
+        def moved(by: float) -> _Found:
+            terms = [*start.terms, *[0.0] * (axis + 1 - len(start.terms))]
+            terms[axis] += by
+            return self._try(bench, start.family, tuple(terms), epochs)
 
-        begin = np.zeros(terms)
-        begin[: len(start.terms)] = start.terms
-        found, value = _simplex(cost, begin, _FIRST_STEP, most, lambda: self._over(until), least_gain)
-        return _Found(value, start.family, tuple(map(float, found)))
+        low, high = moved(-step), moved(step)
+        tried, bend = [start, low, high], low.deviance + high.deviance - 2 * start.deviance
+        if bend > 0:
+            lowest = float(np.clip(step * (low.deviance - high.deviance) / (2 * bend), -2 * step, 2 * step))
+            if abs(lowest) > _PRECISE:
+                tried.append(moved(lowest))
+        return min(tried)
 
-    def _result(self, ends: list[_Found], bench: Bench, own: _Final | None) -> SearchResult:
-        """Let the best beams learn, as the scan's own probe has, and decide."""
-        n = self.scan.size
-        finals = [self._final(bench, bench.probe(self.families[end.family], end.terms)) for end in ends]
-        number = min(range(len(finals)), key=lambda i: finals[i].mean)
-        best, end = finals[number], ends[number]
+    def _result(self, ends: list[_End], own: _Final | None) -> SearchResult:
+        """Decide between the scan's own probe and the best of those that had the longer fit, as it has."""
+        end, best = min(ends, key=lambda end: end.final.mean)
         if own is None:
-            informed = standard_errors(bench.featureless() - best.deviance)
+            informed = standard_errors(self.last.featureless() - best.deviance)
             doubt = "" if informed > CLEARLY else ", but hardly better than their mean does: do not trust it yet"
             why = f"found the beam from the patterns, which it explains to a half deviance of {best.mean:.4g}{doubt}"
         else:
@@ -305,18 +339,18 @@ class _Search:
                 )
             why = f"found a better beam than the scan's own probe: half deviance {best.mean:.4g} for {own.mean:.4g}"
         # The probe that learned on these patterns, or the one before: whichever serves a new object better.
-        still, learned = (bench.judge(probe, 4)[0].mean() for probe in (best.still, best.learned))
-        if learned < still and bench.size == n:
+        still, learned = (self.last.judge(probe, 2)[0].mean() for probe in (best.still, best.learned))
+        if learned < still and self.last.size == self.scan.size:
             probe = best.learned.numpy()
         else:
-            probe = self._bench(n, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
+            probe = self._bench(self.scan.size, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
         return SearchResult(probe, f"{why} ({self._described(end)})", tuple(self.trials))
 
-    def _final(self, bench: Bench, probe: Tensor) -> _Final:
+    def _final(self, probe: Tensor) -> _Final:
         if self.stop.stop_requested:
             raise Cancelled
-        deviance, learned, expected = bench.judge(probe, 6, learn_from=2)
-        return _Final(deviance, probe, learned, bench.noise(expected))
+        deviance, learned, expected = self.last.judge(probe, 6, learn_from=2)
+        return _Final(deviance, probe, learned, self.last.noise(expected))
 
     def _described(self, end: _Found) -> str:
         """Say how the beam was made, its defocus in metres where the geometry tells."""
@@ -349,49 +383,3 @@ def _distinct(found: list[_Found], count: int) -> list[_Found]:
         if all(np.linalg.norm(terms - (*other.terms, 0.0, 0.0)[:3]) >= 1.2 * _SPACING for other in same):
             kept.append(one)
     return kept[:count]
-
-
-def _simplex(
-    cost: Callable[[NDArray[np.float64]], float],
-    start: NDArray[np.float64],
-    step: float,
-    most: int,
-    over: Callable[[], bool],
-    least_gain: float,
-) -> tuple[NDArray[np.float64], float]:
-    """Descend to the lowest cost in at most so many trials; stay where no first step gains a part of the cost."""
-    points = [start, *(start + step * axis for axis in np.eye(len(start)))]
-    values = [cost(point) for point in points]
-    if min(values) > (1 - least_gain) * values[0]:
-        return start, values[0]
-    used = len(points)
-    while used < most and not over():
-        order = np.argsort(values, kind="stable")
-        points, values = [points[i] for i in order], [values[i] for i in order]
-        if max(abs(point - points[0]).max() for point in points) < _PRECISE:
-            break
-        centre = np.mean(points[:-1], axis=0)
-        away = centre - points[-1]
-        mirrored = cost(centre + away)
-        used += 1
-        if values[0] <= mirrored < values[-2]:
-            points[-1], values[-1] = centre + away, mirrored
-            continue
-        if mirrored < values[0]:
-            factor, kept = 2.0, (centre + away, mirrored)
-        else:
-            factor, kept = (
-                (0.5, (centre + away, mirrored)) if mirrored < values[-1] else (-0.5, (points[-1], values[-1]))
-            )
-        value = cost(centre + factor * away)
-        used += 1
-        if value < kept[1]:
-            points[-1], values[-1] = centre + factor * away, value
-        elif factor == 2.0:
-            points[-1], values[-1] = kept
-        else:
-            points = [points[0], *(points[0] + 0.5 * (point - points[0]) for point in points[1:])]
-            values = [values[0], *(cost(point) for point in points[1:])]
-            used += len(points) - 1
-    lowest = int(np.argmin(values))
-    return points[lowest], values[lowest]
