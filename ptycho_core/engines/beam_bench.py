@@ -16,6 +16,7 @@ from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.one_pass import Measured, Unknowns, look
 from ptycho_core.engines.physics import place, scale_probe
 from ptycho_core.engines.solver import expected_counts
+from ptycho_core.engines.subpixel import to_knots
 from ptycho_core.quality.deviance import expected_half_deviance, half_deviance
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 
@@ -102,19 +103,21 @@ class Bench:
         expected
             (h, N, N) counts of the held-out patterns.
         """
-        object = vacuum(self.shape)
+        object, copies = vacuum(self.shape), to_knots(probe)
         best = np.full(len(self.held), np.inf), probe, self.held
         for epoch in range(epochs):
             self.stop.leave_if_cancelled()
             learns = learn_from is not None and epoch >= learn_from
             for counts, windows, weight in self.batches:
                 patterns = Measured(counts, windows, weight, 0.0, seen=None)
-                found = look(Unknowns.of(object, probe), patterns, {"object", "probe"} if learns else {"object"})
+                wanted = {"object", "probe"} if learns else {"object"}
+                found = look(Unknowns.of(object, probe), patterns, wanted, copies)
                 object = object - found.gradients["object"] / calm(found.light.object)
                 if learns:
                     assert isinstance(found.light.probe, Tensor)
                     probe = probe - found.gradients["probe"] / found.light.probe.max()
-            expected = expected_counts(object, probe, self.held_windows)
+                    copies = to_knots(probe)
+            expected = expected_counts(object, probe, self.held_windows, copies=copies)
             deviance = self._deviance(expected)
             if deviance.mean() < best[0].mean():  # never where it is not a number
                 best = deviance, probe, expected

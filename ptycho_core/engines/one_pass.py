@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from ptycho_core.engines import subpixel
-from ptycho_core.engines.physics import Windows, add_patches, read_patches, squared_modulus
+from ptycho_core.engines.physics import Windows, add_patches, over_modes, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.variation import unvary, vary
 
-_DARKEST = 1e-6
-_CHUNK = 16
-"""Patterns at a time on a processor: what its cache holds."""
+_DARKEST, _NOTHING = 1e-6, 1e-30
+_PIXELS = 2**18
+"""Of patterns at a time on a processor: what its cache holds."""
 
 
 @dataclass
@@ -135,10 +135,14 @@ class Found:
     light: Light
 
 
-def look(unknowns: Unknowns, patterns: Measured, wanted: Container[str]) -> Found:
-    """Pass over a batch, in chunks; the gradients, by the unknowns that are wanted, are of the mean per good pixel."""
-    sums, count = _Sums(unknowns, patterns, wanted), len(patterns.counts)
-    chunk = _CHUNK if unknowns.object.device.type == "cpu" else count
+def look(unknowns: Unknowns, patterns: Measured, wanted: Container[str], copies: Tensor | None = None) -> Found:
+    """Pass over a batch, in chunks; the gradients, by the unknowns that are wanted, are of the mean per good pixel.
+
+    ``copies`` are those of the probe at the knots of `subpixel`, where they are known already.
+    """
+    sums, count = _Sums(unknowns, patterns, wanted, copies), len(patterns.counts)
+    on_processor = unknowns.object.device.type == "cpu"
+    chunk = max(1, _PIXELS // patterns.windows.size**2) if on_processor else count
     for start in range(0, count, chunk):
         sums.add(slice(start, min(start + chunk, count)))
     return sums.found()
@@ -184,14 +188,18 @@ class _Exposure(NamedTuple):
 class _Sums:
     """What a pass adds up: losses, the gradients that are wanted, and the light."""
 
-    def __init__(self, unknowns: Unknowns, patterns: Measured, wanted: Container[str]) -> None:
+    def __init__(
+        self, unknowns: Unknowns, patterns: Measured, wanted: Container[str], copies: Tensor | None = None
+    ) -> None:
         self.unknowns, self.patterns = unknowns, patterns
         self.wanted = {name for name in Unknowns._fields if name in wanted}
         if patterns.rows is None or not len(unknowns.shifts):
             self.wanted.discard("shifts")
         self.asked = wanted
-        self.copies, self.knots = subpixel.to_knots(unknowns.probe), subpixel.weights(patterns.windows.fraction)
-        self.gradients, self.to_copies = Unknowns(*map(torch.zeros_like, unknowns)), torch.zeros_like(self.copies)
+        self.copies = subpixel.to_knots(unknowns.probe) if copies is None else copies
+        self.knots = patterns.windows.knots
+        self.gradients = Unknowns(*map(torch.zeros_like, unknowns))
+        self.to_copies = torch.zeros_like(self.copies) if "probe" in self.wanted else None
         self.light = Unknowns(
             torch.zeros_like(unknowns.object.real),
             torch.zeros_like(unknowns.probe[0].real),
@@ -201,6 +209,8 @@ class _Sums:
             torch.zeros_like(unknowns.coefficients),
         )
         self.slopes = gradients_of_object(unknowns.object) if "shifts" in self.wanted else ()
+        both = ((0, 0), (1, 1), (0, 1)) if self.slopes else ()
+        self.products = {(i, j): (self.slopes[i].conj() * self.slopes[j]).real for i, j in both}
         self.totals = torch.zeros(1 if patterns.seen is None else 3, device=unknowns.object.device)
 
     def add(self, part: slice) -> None:
@@ -213,14 +223,16 @@ class _Sums:
         if "background" in self.wanted:
             self._add_to_background(exposed, counts, good)
         back = self.patterns.propagator.back(exposed.waves.mul_(change[:, None]), exposed.windows.fraction)
-        through = squared_modulus(exposed.probes).sum(dim=1)
         if exposed.gain is not None:
-            back, through = back * exposed.gain[:, None], through * exposed.gain
-        if "object" in self.wanted:
-            add_patches(self.gradients.object, (exposed.probes.conj() * back).sum(dim=1), exposed.windows)
-            add_patches(self.light.object, through, exposed.windows)
-        if "shifts" in self.wanted:
-            self._add_to_shifts(exposed, back, through)
+            back = back * exposed.gain[:, None]
+        if self.wanted & {"object", "shifts"}:
+            through, asked = over_modes(squared_modulus(exposed.probes)), over_modes(exposed.probes.conj() * back)
+            through = through if exposed.gain is None else through * exposed.gain
+            if "object" in self.wanted:
+                add_patches(self.gradients.object, asked, exposed.windows)
+                add_patches(self.light.object, through, exposed.windows)
+            if "shifts" in self.wanted:
+                self._add_to_shifts(exposed, asked, through)
         if self.wanted & {"probe", "coefficients"}:
             self._add_to_probe(exposed, part, back)
 
@@ -233,7 +245,7 @@ class _Sums:
         probes = moved if varies is None else vary(moved, varies)
         patches = read_patches(object, windows)[:, None]
         waves = self.patterns.propagator.forward(probes * patches, windows.fraction)
-        own = squared_modulus(waves).sum(dim=1)
+        own = over_modes(squared_modulus(waves))
         gain = log_gain[rows].exp()[:, None, None] if rows is not None and len(log_gain) else None
         own = own if gain is None else own * gain
         expected = (own + background).clamp_min_(_DARKEST)
@@ -255,18 +267,20 @@ class _Sums:
         self.light.log_gain[exposed.rows] = (right * own.square() / expected).sum(dim=(1, 2))
 
     def _add_to_background(self, exposed: _Exposure, counts: Tensor, good: Tensor | None) -> None:
-        right = torch.ones_like(counts) if good is None else good.expand_as(counts)
-        bright = exposed.expected.clamp_min(0.1)
-        self.gradients.background.sub_((right * (counts - exposed.expected) / bright).sum())
-        self.light.background.add_((right / bright).sum())
+        curvature = exposed.expected.clamp_min(0.1).reciprocal_()
+        if good is not None:
+            curvature.mul_(good)
+        self.light.background.add_(curvature.sum())
+        self.gradients.background.sub_(curvature.mul_(counts - exposed.expected).sum())
 
-    def _add_to_shifts(self, exposed: _Exposure, back: Tensor, through: Tensor) -> None:
-        rows = exposed.rows
-        y, x = (read_patches(slope, exposed.windows) for slope in self.slopes)
-        for axis, slope in enumerate((y, x)):
-            self.gradients.shifts[rows, axis] = -_product(exposed.probes * slope[:, None], back).sum(dim=1)
-        for row, column, pair in ((0, 0, (y, y)), (1, 1, (x, x)), (0, 1, (y, x)), (1, 0, (y, x))):
-            self.light.shifts[rows, row, column] = _product(pair[0] * through, pair[1])
+    def _add_to_shifts(self, exposed: _Exposure, asked: Tensor, through: Tensor) -> None:
+        """Add to the shifts, by what patterns ask of the object and by the light that they send through it."""
+        rows, windows = exposed.rows, exposed.windows
+        for axis, slope in enumerate(self.slopes):
+            self.gradients.shifts[rows, axis] = -_product(read_patches(slope, windows), asked)
+        for (row, column), product in self.products.items():
+            curvature = _dot(read_patches(product, windows), through)
+            self.light.shifts[rows, row, column] = self.light.shifts[rows, column, row] = curvature
 
     def _add_to_probe(self, exposed: _Exposure, part: slice, back: Tensor) -> None:
         """Add to the probe's modes, and to what each pattern has of the variation."""
@@ -274,6 +288,7 @@ class _Sums:
         shown = squared_modulus(exposed.patches[:, 0])
         shown = shown if exposed.gain is None else shown * exposed.gain
         if "probe" in self.wanted:
+            assert self.to_copies is not None
             self.to_copies += subpixel.unmix(
                 self.knots[part], to_probes if varies is None else unvary(to_probes, varies)
             )
@@ -286,7 +301,7 @@ class _Sums:
     def found(self) -> Found:
         """Return the means per good pixel."""
         pixels = count_good(self.patterns.weight, len(self.patterns.counts), self.patterns.windows.size)
-        if "probe" in self.wanted:
+        if self.to_copies is not None:
             self.gradients.probe.copy_(subpixel.from_knots(self.to_copies))
         # torch's gradient by a complex number is twice that by its conjugate, and the light likewise.
         gradients = [of.mul_(factor / pixels) for of, factor in zip(self.gradients, (-2, -2, 1, 1, 2, 2), strict=True)]
@@ -307,22 +322,28 @@ def envelope(expected: Tensor, counts: Tensor, rho: float) -> tuple[Tensor, Tens
     ratio = counts / expected
     if rho == 0:
         change = ratio.sqrt_().sub_(1)
-        return change, expected * change.square()
+        return change, (expected * change).mul_(change)
     change = ratio.mul_(4 * (1 + rho)).add_(rho * rho).sqrt_().add_(rho).mul_(1 / (2 * (1 + rho))).sub_(1)
     scale = (2 + rho) / 2
-    loss = expected * change.square() * scale
+    loss = (expected * change).mul_(change).mul_(scale)
     return change.mul_(scale), loss
 
 
 def _told(expected: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Return half deviance and absolute difference of amplitudes, (b, N, N) each."""
-    deviance = (expected - counts).add_(torch.xlogy(counts, counts / expected))
-    return deviance, (expected.sqrt() - counts.sqrt()).abs_()
+    logarithm = (counts / expected).clamp_min_(_NOTHING).log_()  # 0 log 0 = 0, in a third of the time of xlogy
+    return (expected - counts).addcmul_(counts, logarithm), expected.sqrt().sub_(counts.sqrt()).abs_()
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """Re sum conj(a) b over the last two axes."""
-    return (a.real * b.real + a.imag * b.imag).sum(dim=(-2, -1))
+    return _dot(torch.view_as_real(a.resolve_conj()).flatten(-2), torch.view_as_real(b.resolve_conj()).flatten(-2))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the sum of a b over the last two axes."""
+    total: Tensor = (a.flatten(-2)[..., None, :] @ b.flatten(-2)[..., None])[..., 0, 0]
+    return total
 
 
 def gradients_of_object(object: Tensor) -> tuple[Tensor, Tensor]:

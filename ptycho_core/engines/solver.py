@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ptycho_core.engines import subpixel
 from ptycho_core.engines.one_pass import Measured, Unknowns, count_good, look
-from ptycho_core.engines.physics import Windows, read_patches, squared_modulus
+from ptycho_core.engines.physics import Windows, over_modes, read_patches, squared_modulus
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.variation import vary
 
@@ -48,14 +48,17 @@ def expected_counts(
     background: Tensor | float = 0.0,
     propagator: Propagator = FAR_FIELD,
     coefficients: Tensor | None = None,
+    copies: Tensor | None = None,
 ) -> Tensor:
-    """Return lambda (b, N, N) of patterns in these windows of an object (H, W); coefficients (b, V) are theirs."""
-    copies = subpixel.to_knots(probe)
-    probes = subpixel.mix(subpixel.weights(windows.fraction), copies)
+    """Return lambda (b, N, N) of patterns in these windows of an object (H, W); coefficients (b, V) are theirs.
+
+    ``copies`` are those of the probe at the knots of `subpixel`, where they are known already.
+    """
+    probes = subpixel.mix(windows.knots, subpixel.to_knots(probe) if copies is None else copies)
     if coefficients is not None:
         probes = vary(probes, coefficients)
     waves = propagator.forward(probes * read_patches(object, windows)[:, None], windows.fraction)
-    light = squared_modulus(waves).sum(dim=1)
+    light = over_modes(squared_modulus(waves))
     return (light if gain is None else light * gain[:, None, None]) + background
 
 
