@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -159,27 +160,12 @@ class _Watch:
         self.journal = Journal(out / JOURNAL)
         self.live: dict[str, LiveScan] = {}
         self.ending: dict[str, Future[tuple[Line, str] | None]] = {}
-        self.lost = False
+        self.place, self.lost = _number_of(out), False
 
     def go(self) -> None:
         while not self.stopped():
-            try:
-                arrived, self.lost = self.arrivals.look(self.journal), False
-            except InputError as error:  # a share that comes back
-                if not self.lost:
-                    self.tell(f"{error}; waiting for it to come back")
-                arrived, self.lost = [], True
-            if not self.lost:
-                names = {arrival.path.name for arrival in arrived}
-                self.live = {name: live for name, live in self.live.items() if name in names}
-            for arrival in arrived:
-                if self.stopped():
-                    break
-                if arrival.path.name not in self.ending:
-                    self.look(arrival)
-            self.collect()
-            over = not self.lost and not self.ending and all(arrival.stamp in self.journal for arrival in arrived)
-            if self.rules.once and over:
+            arrived = self.arrived()
+            if arrived is not None and self.look_at(arrived) and self.rules.once:
                 break
             end = time.monotonic() + self.rules.every_s
             while time.monotonic() < end and not self.stopped():
@@ -191,6 +177,35 @@ class _Watch:
 
     def stopped(self) -> bool:
         return self.stop.stop_requested
+
+    def arrived(self) -> list[Arrival] | None:
+        """Return the scans that are not over; None, which is told once, while their folder or the results' is lost."""
+        try:
+            found, lost = self.arrivals.look(self.journal), ""
+            if not self.has_place():
+                lost = f"the folder {self.out} is out of reach"
+        except InputError as error:
+            lost = str(error)
+        if lost and not self.lost:
+            self.tell(f"{lost}; waiting for it to come back")
+        self.lost = bool(lost)
+        return None if lost else found
+
+    def has_place(self) -> bool:
+        """Return whether the folder for results is there, and not another in its place, as where a share is mounted."""
+        return _number_of(self.out) == self.place
+
+    def look_at(self, arrived: list[Arrival]) -> bool:
+        """Look at each scan, and write down what has ended; return whether all are over."""
+        names = {arrival.path.name for arrival in arrived}
+        self.live = {name: live for name, live in self.live.items() if name in names}
+        for arrival in arrived:
+            if self.stopped():
+                break
+            if arrival.path.name not in self.ending:
+                self.look(arrival)
+        self.collect()
+        return not self.ending and all(arrival.stamp in self.journal for arrival in arrived)
 
     def look(self, arrival: Arrival) -> None:
         """Put what is new of a scan into its picture; once it is complete, have it reconstructed."""
@@ -252,7 +267,7 @@ class _Watch:
         self.events(happenings.PreviewReady(0, told.patterns, picture, probe, binning, stage, pixel))
 
     def finish(self, arrival: Arrival, source: ScanSource, content: str, lacking: str) -> tuple[Line, str] | None:
-        """Reconstruct a scan, in a thread of its own; return its line and its verdict's folder, None where stopped."""
+        """Reconstruct a scan, in a thread of its own; return its line and its verdict's folder, None to do it again."""
         begun, folder = time.monotonic(), self.out / arrival.name
         known = {"scan": arrival.path.name, "content": content}
         line = dataclasses.replace(_line(arrival), content=content)
@@ -266,7 +281,7 @@ class _Watch:
                 scan = open_scan(source)
                 remarks = [p.message for p in check_checkpoint(load_checkpoint(self.rules.checkpoint), scan)]
                 made = reconstruct(scan, self.rules.checkpoint, stop=self.stop, **self.rules.options)
-                if self.stopped():
+                if self.stopped() or not self.has_place():  # it is made anew once there is a place for it
                     return None
                 metrics = {**made.metrics, _WATCHED: known}
                 made = dataclasses.replace(made, metrics=metrics)
@@ -275,7 +290,7 @@ class _Watch:
                 for format in self.rules.exports:
                     export(made, folder / RECONSTRUCTION, format)
         except Exception as error:
-            if self.stopped():
+            if self.stopped() or not self.has_place():
                 return None
             _log.info("%s: %s", arrival.path, sentence_of(error), exc_info=True)
             return dataclasses.replace(line, remarks=sentence_of(error)), ""
@@ -329,6 +344,14 @@ def _open_so_far(source: ScanSource) -> tuple[Scan, ScanSource, str]:
                 raise
             told.append(str(error))
             source = source.fixed(fix)
+
+
+def _number_of(folder: Path) -> int | None:
+    """Return by which number its file system knows a folder; None where it is not there."""
+    try:
+        return os.stat(folder).st_ino
+    except OSError:
+        return None
 
 
 def _line(arrival: Arrival) -> Line:

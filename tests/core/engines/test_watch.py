@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -206,6 +207,34 @@ def test_a_watcher_that_was_killed_goes_on_where_it_was(folder, rules, scan_file
     assert sorted(line["scan"] for line in lines(folder)) == names
     assert lines(folder)[: len(before)] == before
     assert set(over(heard)) == set(names) - {line["scan"] for line in before}
+
+
+def test_results_whose_folder_was_lost_meanwhile_are_made_when_it_is_back(folder, rules, scan_file, monkeypatch):
+    shutil.copy(scan_file, folder / "a.cxi")
+    out, away, tried = folder.parent / "out", folder.parent / "away", threading.Event()
+    make, finish = watching.reconstruct, watching._Watch.finish
+
+    def losing(*given, **options):
+        if not tried.is_set():
+            os.rename(out, away)
+        return make(*given, **options)
+
+    def finished(*given):
+        ended = finish(*given)
+        tried.set()
+        return ended
+
+    def on(event):
+        if isinstance(event, WatchTold):
+            tried.wait()
+            os.rename(away, out)
+
+    monkeypatch.setattr(watching, "reconstruct", losing)
+    monkeypatch.setattr(watching._Watch, "finish", finished)
+    told, ended = run(folder, rules(), on)
+    assert told.message == f"the folder {out} is out of reach; waiting for it to come back"
+    assert (ended.scan, ended.failed) == ("a.cxi", "")
+    assert [line["outcome"] for line in lines(folder)] == ["done"]
 
 
 def test_a_scan_that_fails_does_not_stop_the_rest(folder, rules, scan_file, monkeypatch):
