@@ -119,13 +119,14 @@ def spoiled(scan: Any, spoil: str) -> Any:
 
 
 def jobs() -> list[Job]:
-    """Return all jobs, the most telling first."""
+    """Return all jobs, in the order of the table."""
     made: list[Job] = []
 
     def add(name: str, case: Case, spoil: str = "", polish: int | None = None, **settings: Any) -> None:
         made.append(Job(name, case, spoil, settings, polish))
 
     direct = {"engine": "direct"}
+    network = {"engine": "pinn", "max_epochs": 6, "warm_start_epochs": 20}
     small = {
         "small": SMALL,
         "small faint": dataclasses.replace(SMALL, counts_per_pixel=1),
@@ -142,6 +143,7 @@ def jobs() -> list[Job]:
         "small sparse": dataclasses.replace(SMALL, side=8, step_px=12, scatter_px=3),
         "small sparser": dataclasses.replace(SMALL, side=8, step_px=16, scatter_px=3),
         "small sparse faint": dataclasses.replace(SMALL, side=8, step_px=12, scatter_px=3, counts_per_pixel=1),
+        "small narrow sparse": dataclasses.replace(SMALL_NARROW, step_px=8, scatter_px=2.2, side=13),
         "small rough": dataclasses.replace(SMALL, guess=0.5),
         "small astig": dataclasses.replace(SMALL, astigmatism=0.25),
         "small no probe": dataclasses.replace(SMALL, guess=None),
@@ -153,13 +155,47 @@ def jobs() -> list[Job]:
         add(f"{name}: as it needs", case, **direct, **needs_of(case))
         if needs_of(case):
             add(f"{name}: defaults", case, **direct)
-    for name in ("small", "small narrow", "small faint", "small dim"):
+    for base in ("small", "small narrow", "small faint", "small jitter", "small sparse", "small flicker"):
+        add(f"{base}: network", small[base], **network, **needs_of(small[base]))
+        add(f"{base}: network, no polish", small[base], polish=0, **network, **needs_of(small[base]))
+        if needs_of(small[base]):
+            add(f"{base}: network, defaults", small[base], **network)
+    for base in ("small narrow jitter", "small drift", "small modes", "small no probe", "small dark"):
+        add(f"{base}: network, defaults", small[base], **network)
+    add("small: network, no warm start, no polish", SMALL, polish=0, engine="pinn", max_epochs=6, warm_start_epochs=0)
+    add("small narrow: network, 1 epoch, no polish", SMALL_NARROW, polish=0, **{**network, "max_epochs": 1})
+    for base in ("small", "small narrow"):
+        for spoil in ("transposed", "mirrored", "shuffled", "shifted", "strays", "near"):
+            add(f"{base}: network, {spoil}", small[base], spoil, **network)
+        for guess in (0.5, 2.0):
+            case = dataclasses.replace(small[base], guess=guess)
+            kept = {"probe_search": False, "probe_trainable": False}
+            add(f"{base}: network, beam of {guess:g} of the defocus, kept", case, **network, **kept)
+        add(f"{base}: network, preset quick", small[base], engine="pinn", preset="quick")
+    for drift in (2, 6, 9):
+        for name, base in (("small", SMALL), ("small narrow", SMALL_NARROW)):
+            for dose in (3, 30):
+                case = dataclasses.replace(base, drift_px=drift, counts_per_pixel=dose, seed=40 + drift, object_seed=6)
+                add(f"{name}: drift of {drift} px, {dose} counts, defaults", case, **direct)
+    for name in ("small", "small narrow", "small faint"):
         for spoil in ("transposed", "mirrored", "turned", "shuffled", "shifted", "strays", "near"):
             add(f"{name}: {spoil}", small[name], spoil, **direct)
-    for name in ("small", "small narrow", "small faint", "small rough", "small jitter"):
-        for epochs in (1, 2, 4, 8, 15):
+    for name in ("bright", "sparse", "wide", "faint", "modes", "drift", "jitter", "second", "astig", "sparsefaint"):
+        case = CASES[name]
+        add(f"{name}: as it needs", case, **direct, **needs_of(case))
+        if needs_of(case):
+            add(f"{name}: defaults", case, **direct)
+    for seed in range(20, 24):
+        for dose in (0.3, 1, 3, 10, 100):
+            for name, base in (("wide", SMALL), ("narrow", SMALL_NARROW)):
+                case = dataclasses.replace(base, seed=seed, object_seed=seed % 4 + 5, counts_per_pixel=dose)
+                if seed % 2:
+                    case = dataclasses.replace(case, step_px=base.step_px * 1.6, side=11)
+                add(f"{name}, {dose:g} counts, seed {seed}", case, **direct)
+    for name in ("small", "small narrow", "small faint", "small jitter"):
+        for epochs in (1, 2, 4, 8):
             add(f"{name}: {epochs} epochs", small[name], max_epochs=epochs, **direct, **needs_of(small[name]))
-    for name, guess in (("half the defocus", 0.5), ("a third", 0.33), ("double", 2.0), ("four times", 4.0)):
+    for name, guess in (("half the defocus", 0.5), ("double", 2.0), ("four times", 4.0)):
         for base in ("small", "small narrow", "small faint"):
             case = dataclasses.replace(small[base], guess=guess)
             add(f"{base}: beam of {name}, no search", case, probe_search=False, **direct)
@@ -169,25 +205,6 @@ def jobs() -> list[Job]:
             case = dataclasses.replace(small[base], error_px=error)
             add(f"{base}: positions off by {error:g} px, defaults", case, **direct)
             add(f"{base}: positions off by {error:g} px, refined", case, positions="refine", **direct)
-    network = {"engine": "pinn", "max_epochs": 6, "warm_start_epochs": 20}
-    for base in ("small", "small narrow", "small faint", "small jitter", "small sparse"):
-        add(f"{base}: network", small[base], **network, **needs_of(small[base]))
-        add(f"{base}: network, no polish", small[base], polish=0, **network, **needs_of(small[base]))
-    add("small: network, no warm start, no polish", SMALL, polish=0, engine="pinn", max_epochs=6, warm_start_epochs=0)
-    add("small jitter: network, defaults", small["small jitter"], **network)
-    add("small: network, transposed", SMALL, "transposed", **network)
-    for name in CASES:
-        case = CASES[name]
-        add(f"{name}: as it needs", case, **direct, **needs_of(case))
-        if needs_of(case):
-            add(f"{name}: defaults", case, **direct)
-    for seed in range(20, 28):
-        for dose in (0.3, 1, 3, 10, 100):
-            for name, base in (("wide", SMALL), ("narrow", SMALL_NARROW)):
-                case = dataclasses.replace(base, seed=seed, object_seed=seed % 4 + 5, counts_per_pixel=dose)
-                if seed % 2:
-                    case = dataclasses.replace(case, step_px=base.step_px * 1.6, side=11)
-                add(f"{name}, {dose:g} counts, seed {seed}", case, **direct)
     return made
 
 
@@ -265,9 +282,13 @@ def main() -> None:
 
 
 def run_what_is_missing(args: argparse.Namespace) -> None:
-    """Run jobs in processes until the time is over, and add what each finds to the file."""
+    """Run jobs in processes until the time is over, and add what each finds to the file.
+
+    They are drawn, always in the same order, so that some of them tell of all kinds; large scans come last.
+    """
     done = {found["name"] for found in read(args.out)}
-    waiting = (job for job in jobs() if job.name not in done and args.only in job.name)
+    drawn = sorted(np.random.default_rng(0).permutation(np.array(jobs(), dtype=object)), key=lambda job: job.case.size)
+    waiting = (job for job in drawn if job.name not in done and args.only in job.name)
     ends = time.monotonic() + args.seconds
     with (
         open(args.out, "a", encoding="utf-8") as file,
@@ -299,6 +320,8 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = ["| scan and settings | nrmse | apart | halves | verdict | |", "|---" * 6 + "|"]
     counts = {level: [0, 0, 0] for level in Level}
     wrong, failed = 0, 0
+    known = {found["name"]: found for found in results}
+    results = [known[job.name] for job in jobs() if job.name in known]
     for found in results:
         if "nrmse" not in found:
             failed += 1

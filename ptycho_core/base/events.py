@@ -239,7 +239,7 @@ class RolledBack:
 class RefinementChecked:
     """A knob that stood at ``check``: deviance of the validation patterns before and after, and in a sentence.
 
-    ``bends`` says that the picture has followed the recorded positions, so that it is bent as they are; ``value`` is
+    ``bent_px`` says by how much the picture has followed wrong positions, as far as that was looked for; ``value`` is
     what the knob should be set to where that helps; ``scan`` is the place, from 0, of the scan among those of the run.
     """
 
@@ -248,7 +248,7 @@ class RefinementChecked:
     after: float
     helps: bool
     message: str
-    bends: bool = False
+    bent_px: float = 0.0
     value: str | int = "refine"
     scan: int = 0
 

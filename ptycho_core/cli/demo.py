@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from ptycho_core.engines.reconstruct import reconstruct, write_results
     from ptycho_core.engines.training import train
     from ptycho_core.formats import read_scan
+    from ptycho_core.runs.command_line import Pictured
     from ptycho_core.runs.previews import kept_previews
     from ptycho_core.simulation import SimulationSpec, simulate
     from ptycho_core.simulation.files import write_simulation
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     files = {"scan": scan_path, "truth": truth_path, **write_results(reconstruction, folder).files, "checkpoint": model}
     if args.json:
         print_json({"metrics": reconstruction.metrics, "files": files})
-    tell_verdict(verdict_in(reconstruction.metrics))
+    if verdict := verdict_in(reconstruction.metrics):
+        tell_verdict(verdict, Pictured.of_run(info, 0))
     for name, path in files.items():
         say(f"{name}: {path}")
     return 130 if stop.stop_requested else 0

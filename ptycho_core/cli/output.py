@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.base.errors import Problem
 
 if TYPE_CHECKING:
     from ptycho_core.base.verdict import Verdict
+    from ptycho_core.runs.command_line import Pictured
 
 
 def say(text: str) -> None:
@@ -28,34 +29,37 @@ def print_json(value: Any) -> None:
 
 def problem_line(problem: Problem) -> str:
     """Return a problem as one line, with the flags that put it right."""
-    flags = " or ".join(_flags(problem.fixes))
+    from ptycho_core.scan.fixes import flag_of  # which knows all settings: not for every start
+
+    flags = " or ".join(flag_of(fix.field, fix.value) for fix in problem.fixes)
     return f"{problem.severity}: {problem.message}" + (f" (put right by {flags})" if flags else "")
 
 
-def _flags(fixes: Iterable[Fix]) -> list[str]:
-    from ptycho_core.scan.fixes import flag_of  # which knows all settings: not for every start
+def tell_verdict(verdict: Verdict, pictured: Pictured, scan: str = "") -> None:
+    """Print what is thought of a picture, why, and the commands that may give a better one, the likeliest first.
 
-    return [flag_of(fix.field, fix.value) for fix in fixes]
-
-
-def tell_verdict(verdict: Verdict | None, scan: str = "") -> None:
-    """Print what is thought of a picture, why, and the flags or commands that may give a better one.
+    The files that the commands name are written.
 
     Parameters
     ----------
     verdict
-        None where there is no picture: nothing is printed.
+        On the picture.
+    pictured
+        Where it comes from.
     scan
         Its name, where there are several.
     """
-    if verdict is None:
-        return
+    from ptycho_core.base.atomic import write_json
+
     say(f"verdict{f' on {scan}' if scan else ''}: {verdict.level}")
     for reason in verdict.reasons:
         say(f"  {reason}")
     if verdict.actions:
-        what = (f"train with {flag}" if flag.startswith("--") else flag for flag in _flags(verdict.actions))
-        say(f"  to do next: {' or '.join(what)}")
+        for path, body in pictured.sources[0].needed_files(pictured.folder).items():
+            write_json(path, body)
+    for number, fix in enumerate(verdict.actions):
+        say(f"  {'or' if number else 'to do next'}: {fix.label}")
+        say(f"    {pictured.line_of(fix)}")
 
 
 def report_problems(problems: Iterable[Problem]) -> bool:

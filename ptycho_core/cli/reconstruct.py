@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.config import KNOBS
+from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.knobs import Knob
 from ptycho_core.base.verdict import verdict_in
@@ -25,6 +25,7 @@ from ptycho_core.cli.output import print_json, report_problems, say, tell_verdic
 from ptycho_core.cli.parser import Parser
 
 if TYPE_CHECKING:
+    from ptycho_core.runs.command_line import Pictured
     from ptycho_core.scan.scan import Scan
 
 _POLISH = Knob(
@@ -106,17 +107,19 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A scan to reconstruct: what it is called, how it is read, and the folder of its results."""
+    """A scan to reconstruct: what it is called, how it is read, where its results go, and whence it is if of a run."""
 
     name: str
     read: Callable[[], Scan]
     folder: Path
+    pictured: Pictured | None = None
 
 
 def _make(one: _Wanted, checkpoint: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Reconstruct a scan, write the results, print and return what they are."""
     from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
     from ptycho_core.engines.reconstruct import reconstruct, write_results
+    from ptycho_core.runs.command_line import Pictured
     from ptycho_core.runs.previews import kept_previews
 
     scan = one.read()
@@ -126,7 +129,9 @@ def _make(one: _Wanted, checkpoint: Path, options: dict[str, Any]) -> dict[str, 
     written = write_results(reconstruction, one.folder)
     shown = {name: reconstruction.metrics[name] for name in ("free_deviance", "free_misfit", "misfit", "r_free")}
     say("  ".join(f"{name} {value:.4f}" if math.isfinite(value) else f"{name} -" for name, value in shown.items()))
-    tell_verdict(verdict_in(reconstruction.metrics))
+    if verdict := verdict_in(reconstruction.metrics):
+        config = Config.from_dict(reconstruction.config)
+        tell_verdict(verdict, one.pictured or Pictured(config, [scan.source], one.folder))
     if "final_pass" in reconstruction.metrics:
         say(f"final pass: {reconstruction.metrics['final_pass']}")
     for path in written.files.values():
@@ -143,6 +148,7 @@ def _has_run(folder: Path) -> bool:
 def _wanted(args: argparse.Namespace) -> list[_Wanted]:
     """Return the scan that is named, as the run has read it if it is one of its own; else all that the run has."""
     from ptycho_core.preprocessing import open_scan
+    from ptycho_core.runs.command_line import Pictured
     from ptycho_core.runs.record import folder_of_scan, read_run
     from ptycho_core.runs.recorded_scan import is_recorded_file, open_recorded
 
@@ -150,7 +156,10 @@ def _wanted(args: argparse.Namespace) -> list[_Wanted]:
     if info and not reads_as_given(args):
         all_of_run = [
             _Wanted(
-                name, partial(open_recorded, recorded, args.scan), folder_of_scan(args.folder, place, recorded.path)
+                name,
+                partial(open_recorded, recorded, args.scan),
+                folder_of_scan(args.folder, place, recorded.path),
+                Pictured.of_run(info, place),
             )
             for place, (name, recorded) in enumerate(zip(info.scan_names, info.recorded_scans, strict=True))
         ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ptycho_core.base.build_config import build_config, check_used, read_settings
 from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.base.config import KNOBS, Config
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.cli.arguments import (
     add_knobs,
     add_reading,
@@ -27,6 +27,7 @@ from ptycho_core.cli.parser import Parser
 from ptycho_core.runs.named_scans import named_scans
 
 if TYPE_CHECKING:
+    from ptycho_core.base.verdict import Verdict
     from ptycho_core.runs.record import RunInfo
     from ptycho_core.runs.reopening import RunScans
     from ptycho_core.scan.source import ScanSource
@@ -80,19 +81,26 @@ def run(args: argparse.Namespace) -> int:
 
     from ptycho_core.cli.progress import progress, stopped_by_signals
     from ptycho_core.engines.training import train
+    from ptycho_core.runs.record import read_run
 
+    folder = args.resume or args.output_dir
     with progress(config.quiet) as events, stopped_by_signals(first) as stop:
-        info = train(
-            config,
-            scans.first,
-            args.resume or args.output_dir,
-            test_scan=scans.test,
-            further_scans=scans.further,
-            events=events,
-            stop=stop,
-            command=shlex.join(args.words),
-            resume=bool(args.resume),
-        )
+        try:
+            info = train(
+                config,
+                scans.first,
+                folder,
+                test_scan=scans.test,
+                further_scans=scans.further,
+                events=events,
+                stop=stop,
+                command=shlex.join(args.words),
+                resume=bool(args.resume),
+            )
+        except TrainingError:
+            if first:
+                _tell_failure(read_run(folder))
+            raise
     if first:
         report(info, args.json)
     return 130 if stop.stop_requested else 0
@@ -189,7 +197,7 @@ def report(info: RunInfo, as_json: bool) -> None:
     for place, name in enumerate(info.scan_names):
         for check in info.of_scan(place).checks.values():
             say(check["message"])
-        tell_verdict(verdicts[place], name if info.further_scans else "")
+        _tell_verdict(info, place, verdicts[place], name if info.further_scans else "")
     if info.best_checkpoint:
         epochs = [saved.epoch for saved in info.checkpoints if Path(saved.path) == info.best_checkpoint]
         say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch + 1})" for epoch in epochs))
@@ -199,4 +207,23 @@ def report(info: RunInfo, as_json: bool) -> None:
     for made in filter(None, pictures):
         say(f"the picture is in {made.folder}")
     if last and not any(pictures):
+        say("two halves of the scan were not compared yet: ptycho reconstruct does that, and judges once more")
         say(f"reconstruct with: ptycho reconstruct {folder}")
+
+
+def _tell_verdict(info: RunInfo, place: int, verdict: Verdict | None, scan: str) -> None:
+    """Print the verdict on a run's picture of the scan at a place, and what to do next; or why there is none."""
+    from ptycho_core.runs.command_line import Pictured
+
+    if verdict is None:
+        why = info.why_no_picture or f"the run was {info.status} before it was judged"
+        say(f"no verdict{f' on {scan}' if scan else ''}: {why}")
+        return
+    tell_verdict(verdict, Pictured.of_run(info, place), scan)
+
+
+def _tell_failure(info: RunInfo) -> None:
+    """Print what to do next where a run has made no picture of a scan."""
+    for place, name in enumerate(info.scan_names):
+        if verdict := info.of_scan(place).verdict:
+            _tell_verdict(info, place, verdict, name if info.further_scans else "")

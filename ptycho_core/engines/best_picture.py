@@ -72,6 +72,7 @@ def best_picture(
     folder: str | Path,
     *,
     minutes: float = 5.0,
+    began: float | None = None,
     accelerator: str = "auto",
     events: EventHandler = lambda event: None,
     stop: StopToken | None = None,
@@ -92,6 +93,8 @@ def best_picture(
     minutes
         When it is to be over. A fit in progress ends early and in good order, and then the picture has no figure of
         its resolution and is without the patterns that were kept apart; writing may take a few seconds more.
+    began
+        The time, as `time.monotonic` tells it, from which they count; now where None.
     accelerator
         As in the config.
     events
@@ -112,8 +115,9 @@ def best_picture(
     """
     if not minutes >= LEAST_MINUTES:
         raise InputError(f"a picture takes {LEAST_MINUTES:g} minutes at least (minutes is {minutes:g})")
-    token, deadline = stop or StopToken(), time.monotonic() + 60 * minutes
-    events(PartBegan("looking at the scan", 60 * minutes))
+    token, now = stop or StopToken(), time.monotonic()
+    deadline = (now if began is None else began) + 60 * minutes
+    events(PartBegan("looking at the scan", deadline - now))
     looked, prepared = open_prepared(source)
     raise_errors(looked.problems)
     for fix in prepared:

@@ -16,6 +16,7 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.solution import vacuum
 from ptycho_core.engines.polish import polish
+from ptycho_core.engines.signs import excess_of
 from ptycho_core.engines.trainer import device_of
 from ptycho_core.quality.metrics import WELL_COVERED, frc, scanned_box
 from ptycho_core.quality.registration import register, soft_window
@@ -51,9 +52,10 @@ def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, sto
     Returns
     -------
     dict
-        ``half_scans_resolution_px``, half a period in pixels, 1 where they agree in everything; or, where that cannot
-        be had, ``half_scans_reason``, a sentence. In the near field ``half_scans_coarsest_px``: half a period from
-        which on they are compared, as coarser phases are hardly seen.
+        ``half_scans_resolution_px``, half a period in pixels, 1 where they agree in everything, their relative
+        ``half_scans_difference``, and ``half_scans_error``, that of the validation patterns under them (`Excess`); or,
+        where that cannot be had, ``half_scans_reason``, a sentence. In the near field ``half_scans_coarsest_px``: half
+        a period from which on they are compared, as coarser phases are hardly seen.
     """
     try:
         return _compared(model, scan, parts, accelerator, stop)
@@ -77,19 +79,21 @@ def _compared(model: Model, scan: Scan, parts: Split, accelerator: str, stop: St
     whole = Canvas.of_scan(scan, Amplitudes(scan, home_of_patterns(config, scan, device)), train, device)
     window = _window(whole, halves, model)
     epochs = min(EPOCHS[1], max(EPOCHS[0], -(-VIEWS // len(train))))
-    objects = []
+    found = []
     for half in halves:
         own = DirectModel.from_model(model, config, vacuum(whole.shape))
         split = Split(half, validation, half[:0])
-        objects.append(_fitted(own, scan, whole.only(half), split, epochs, accelerator, stop))
+        found.append(_fitted(own, scan, whole.only(half), split, epochs, accelerator, stop))
+    objects, errors = zip(*found, strict=True)
     aligned = register(objects[1], objects[0], window).aligned
     lowest = model.propagator.lowest_frequency
     apart, common = (window * (objects[0] - aligned)), window * (objects[0] + aligned)
-    found: dict[str, Any] = {
+    told: dict[str, Any] = {
         "half_scans_resolution_px": frc(objects[0], aligned, window=window, lowest=lowest).resolution_px or 1.0,
         "half_scans_difference": float(np.linalg.norm(apart) / np.linalg.norm(common)),
+        "half_scans_error": float(np.sqrt(np.mean(np.square(errors)))),
     }
-    return {**found, "half_scans_coarsest_px": 0.5 / lowest} if lowest else found
+    return {**told, "half_scans_coarsest_px": 0.5 / lowest} if lowest else told
 
 
 def _window(whole: Canvas, halves: tuple[NDArray[np.int64], NDArray[np.int64]], model: Model) -> NDArray[Any]:
@@ -109,8 +113,8 @@ def _window(whole: Canvas, halves: tuple[NDArray[np.int64], NDArray[np.int64]], 
 
 def _fitted(
     own: DirectModel, scan: Scan, half: Canvas, split: Split, epochs: int, accelerator: str, stop: StopToken
-) -> NDArray[np.complex64]:
-    """Return the object (H, W) that half of the patterns make from vacuum."""
+) -> tuple[NDArray[np.complex64], float]:
+    """Return the object (H, W) that half of the patterns make from vacuum, and the error of patterns kept apart."""
     start = vacuum(half.shape)[None]
     try:
         fitted, epoch, _ = polish(
@@ -122,4 +126,6 @@ def _fitted(
         raise _NotComparableError("the comparison was stopped")
     if not epoch:
         raise _NotComparableError("half the patterns explain the rest no better than an empty picture does")
-    return fitted.object.detach().cpu().numpy()
+    object = fitted.object.detach()
+    kept = excess_of(fitted, object[None], half.only(split.validation), held_out=True)
+    return object.cpu().numpy(), kept.error

@@ -278,6 +278,7 @@ class _Making:
             signs = dataclasses.replace(
                 signs_of(self.final, self.object, self.canvas, fitted, apart),
                 halves=self.metrics.get("half_scans_difference"),
+                halves_error=self.metrics.get("half_scans_error"),
                 polished=bool(self.polish_epochs or not ENGINES[config.engine].polish_epochs),
                 **(signs_of_run(self.run, self.place) if self.run and self.place is not None else {}),
             )

@@ -8,39 +8,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptycho_core.base.events import RefinementChecked
+from ptycho_core.base.events import RefinementChecked, StopToken
+from ptycho_core.engines.bend import bent_px
 from ptycho_core.engines.canvas import Canvas
+from ptycho_core.engines.data import Measurement
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.one_pass import look
 from ptycho_core.inspection.run_checks import PATTERNS_PER_VARIATION
+from ptycho_core.quality.verdict import BENT
 
 WORTH = 0.01
 """Part of the deviance that has to go for a refinement to be worth its time."""
-OWN = 0.25
-"""Part of what is missed beyond photon noise that a brightness or a probe of each pattern explains, at least.
+OWN = {"positions": 0.15, "intensity": 0.25, "probe_variation": 0.25}
+"""Part of what is missed beyond photon noise that a place, a brightness or a probe of each pattern explains, at least.
 
-Light that varies has spoiled more than that, and what is each pattern's own explains most of it. It takes up a little
-of any other fault too, as of a picture's edge; refined, it makes such a picture worse.
+Positions that are off, and light that varies, have spoiled more than that, and what is each pattern's own explains most
+of it. It takes up a little of any other fault too, as of a picture's edge or of views that hardly overlap; refined, it
+makes such a picture worse.
 """
 MORE = 1.5
 """Times what moved or brighter patterns explain that a probe which varies explains, at least, where it does vary.
 
 Such a probe does what these do, too, and they take up a part of what a beam does whose direction wanders.
 """
-BENT = 0.3
-"""Pixels (rms) by which patterns ask to be moved where a picture has followed wrong positions, as of a drifting stage.
-
-Positions that are off each by chance blur a picture, and moving its patterns explains most of what was missed; of a
-picture that is bent it explains less, as the patterns around have bent it too. Where it explains hardly anything,
-something else is wrong, as the number of modes.
-"""
+ASKS = 0.1
+"""Pixels (rms) by which patterns ask to be moved, for a reason or by chance, from which on it is found out whether the
+picture is bent: that takes a short fit. Where a picture was bent by half a pixel they ask for 0.12 or more."""
 MOST_MODES, ENOUGH = 4, 0.9
 """Of a probe that varies: so many modes are tried, and the fewest proposed that explain this part of what those do."""
 PATTERNS, _FEWEST, _PIXELS = 128, 32, 2**22
 """Patterns that show how a probe varies: at most, and as many as have so many pixels, but not fewer than the second."""
-_EXPLAINS = 0.06, 0.5
-"""Parts of what is missed that moving the patterns explains of a bent picture."""
 _SIMPLE = "positions", "intensity"
 _WORDS = {
     "positions": "refined positions",
@@ -49,7 +47,9 @@ _WORDS = {
 }
 
 
-def check_refinement(model: Model, object: Tensor, canvas: Canvas, seen: Canvas) -> list[RefinementChecked]:
+def check_refinement(
+    model: Model, object: Tensor, canvas: Canvas, seen: Canvas, one: Measurement, stop: StopToken
+) -> list[RefinementChecked]:
     """Tell for each knob that stands at ``check`` whether refinement explains the validation patterns better.
 
     Each of them, which object and probe have not seen, is moved (made brighter, given a probe of its own) to where half
@@ -63,16 +63,21 @@ def check_refinement(model: Model, object: Tensor, canvas: Canvas, seen: Canvas)
     object
         (1, H, W) complex on the canvas.
     canvas, seen
-        With patterns that validate, and with some that were fitted.
+        With patterns that were kept apart, and with some that were fitted.
+    one
+        The scan, for the short fit that tells whether its picture is bent.
+    stop
+        Ends that fit early.
     """
     trials = [_try(name, model, object, canvas) for name in _SIMPLE if getattr(model.config, name) == "check"]
     most = max((trial.gain for trial in trials), default=0.0)
     varied = _vary(model, object, canvas, seen) if model.config.probe_variation is None else None
-    if varied is None:
-        return [_told(trial, trial.helps, most) for trial in trials]
-    varies = varied.helps and varied.gain > MORE * most
-    most = max(most, varied.gain)
-    return [*(_told(trial, trial.helps and not varies, most) for trial in trials), _told(varied, varies, most)]
+    varies = varied is not None and varied.helps and varied.gain > MORE * most
+    told = []
+    for trial in trials:
+        bent = bent_px(model, object, one, stop) if trial.moved > ASKS else 0.0
+        told.append(_told(trial, trial.helps and not varies, bent))
+    return told if varied is None else [*told, _told(varied, varies)]
 
 
 class _Trial(NamedTuple):
@@ -94,8 +99,7 @@ class _Trial(NamedTuple):
 
     @property
     def helps(self) -> bool:
-        own = 0.0 if self.knob == "positions" else OWN
-        return self.gain > max(WORTH * self.before, own * (self.before - self.noise))
+        return self.gain > max(WORTH * self.before, OWN[self.knob] * (self.before - self.noise))
 
 
 def _try(knob: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
@@ -149,17 +153,16 @@ def _judged(trial: DirectModel, object: Tensor, canvas: Canvas) -> tuple[float, 
     return before.deviance, after.deviance, before.noise
 
 
-def _told(trial: _Trial, helps: bool, most: float) -> RefinementChecked:
-    """Tell what a trial has found, ``most`` being the largest gain of any: far more of another says that it is that."""
-    missed = trial.before - trial.noise
-    least, largest = (part * missed for part in _EXPLAINS)
-    bends = helps and trial.moved > BENT and max(least, most / 2) < trial.gain < largest
+def _told(trial: _Trial, helps: bool, bent: float = 0.0) -> RefinementChecked:
+    """Tell what a trial has found, and a fit of a picture that is ``bent`` by pixels."""
     change = f"deviance {trial.before:.4f} without, {trial.after:.4f} with"
-    what = _WORDS[trial.knob]
-    message = (
-        f"{what[0].upper()}{what[1:]} would explain the validation patterns better ({change}): "
-        f"set {trial.knob} to {trial.value}"
-        if helps
-        else f"The validation patterns do not ask for {what} ({change})"
+    what, set_it = _WORDS[trial.knob], f"set {trial.knob} to {trial.value}"
+    if bent > BENT / 2:
+        message = f"The picture is bent by {bent:.2g} pixels (rms), as the positions are: {set_it}"
+    elif helps:
+        message = f"{what[0].upper()}{what[1:]} would explain patterns kept apart better ({change}): {set_it}"
+    else:
+        message = f"Patterns kept apart do not ask for {what} ({change})"
+    return RefinementChecked(
+        trial.knob, trial.before, trial.after, helps or bent > BENT / 2, message, bent, trial.value
     )
-    return RefinementChecked(trial.knob, trial.before, trial.after, helps, message, bends, trial.value)

@@ -20,6 +20,8 @@ from ptycho_core.scan.grouping import overlap_at, probe_diameter
 
 WORST = 0.9
 """Part of the patterns that are missed by less than the worst."""
+LATE = 0.9
+"""Part of its time limit after which a run has ended because of that."""
 EDGE = 8
 """Part of the probe's frame, on each side, that is its edge."""
 
@@ -62,10 +64,14 @@ def signs_of(
 
 def signs_of_run(run: RunInfo, place: int) -> dict[str, Any]:
     """Return the signs that a run has told of its scan at a place: fields of `Signs`."""
-    checks = run.of_scan(place).checks
-    helps = {knob: told.get("value", "refine") for knob, told in checks.items() if told["helps"]}
-    bent = any(told.get("bends", False) for told in checks.values())
-    return {"epochs": run.epochs_done, "rolled_back": len(run.rollbacks), "helps": helps, "bent": bent}
+    checks, limit = run.of_scan(place).checks, run.config.max_time
+    return {
+        "epochs": run.epochs_done,
+        "late": limit is not None and run.taken_s > LATE * 60 * limit,
+        "rolled_back": len(run.rollbacks),
+        "helps": {knob: told.get("value", "refine") for knob, told in checks.items() if told["helps"]},
+        "bent_px": max((told.get("bent_px", 0.0) for told in checks.values()), default=0.0),
+    }
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 
 from ptycho_core.base import events as happenings
@@ -32,7 +33,7 @@ from ptycho_core.engines.callbacks import (
 from ptycho_core.engines.canvas import Canvas, middle, middle_parts
 from ptycho_core.engines.checkpoints import initial_model
 from ptycho_core.engines.choice import choose_picture, solver_of
-from ptycho_core.engines.data import Amplitudes, Measurement, measure, split
+from ptycho_core.engines.data import Amplitudes, Measurement, Split, measure, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
 from ptycho_core.engines.divergence import RollBack, no_picture
 from ptycho_core.engines.failures import explained
@@ -58,9 +59,9 @@ from ptycho_core.scan.scan import Scan
 _log = logging.getLogger(__name__)
 
 FEWEST_EPOCHS = 6
-"""Before a picture may be missed, those of the warm start counted: a fit that was cut short is none that failed."""
+"""Before a run without a picture has failed, those of the warm start counted: one that was cut short has not."""
 CHECKED_PATTERNS, SEEN_PATTERNS = 64, 1024
-"""Validation patterns that judge at the end, at most, and patterns among which these and those lie that a network then
+"""Patterns kept apart that judge at the end, at most, and patterns among which these and those lie that a network then
 sees: those in the middle."""
 
 
@@ -290,7 +291,8 @@ class _Training:
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
             raise Cancelled
-        self._check(model, measured)
+        if trainer.global_step:
+            self._check(model, measured)
         if self.last is not None and not trainer.global_step:  # stopped before the first batch
             self.last.save(trainer)
         self._finish(*self._outcome(trainer, model))
@@ -304,41 +306,48 @@ class _Training:
         return Measurement(self.test_scan, amplitudes, split(len(self.test_scan), config))
 
     def _check(self, network: Model, measured: Sequence[Measurement]) -> None:
-        """Hold the best state against the validation patterns of each scan, unless the operator has no time for it."""
-        if self.run is None or not len(self.parts[0].validation):
+        """Hold the best state against patterns of each scan that were kept apart."""
+        if self.run is None:
             return
         epochs = network.current_epoch + network.warm_start_epochs
         self.roll_back.take_best(network)
         for one in measured:
-            if self.token.stop_requested:
-                return
+            self.token.leave_if_cancelled()
             self._check_scan(network.of_scan(one.beam), one, epochs)
 
     def _check_scan(self, network: Model, one: Measurement, epochs: int) -> None:
         """Say of a scan, after so many epochs, which picture is kept, whether it is one, and what would help."""
         assert self.run is not None
         place, name = one.beam, f"{one.scan.source.name}: " if one.beam else ""
-        canvas, seen = self._some_of(one, network)
+        apart, seen = self._some_of(one, network)
+        validation = apart.only(np.intersect1d(apart.rows, one.parts.validation))
         fitted, object = network, network.object_of(seen)
-        whole = fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, one.parts)
-        if whole and (solver := solver_of(self.run.info.folder_of_scan(place), canvas)):
-            chosen = choose_picture(fitted, object, solver, canvas)
+        whole = len(validation.rows) > 0 and fitted.warm_start_epochs > 0 and warms_up_on_all(fitted, one.parts)
+        if whole and (solver := solver_of(self.run.info.folder_of_scan(place), apart)):
+            chosen = choose_picture(fitted, object, solver, validation)
             self.emit(dataclasses.replace(chosen, why=f"{name}{chosen.why}", scan=place))
             if not chosen.network:
                 fitted, object = solver, solver.object.detach()[None]
-        for told in check_refinement(fitted, object, canvas, seen):
-            self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
-        if epochs >= FEWEST_EPOCHS and (why := no_picture(fitted, object, canvas, seen)):
-            self.emit(happenings.Judged(judge_nothing(why, self.config, one.scan.probe is not None), place))
-            sentence = f"no picture came of {one.scan.source.name if place else 'it'}: {why}. The best state is kept"
-            raise TrainingError(sentence, by_command="ptycho orient tries all orientations")
-        signs = signs_of(fitted, object, canvas, seen.rows, canvas.rows)
+        checked = validation if len(validation.rows) else apart
+        if len(checked.rows):
+            for told in check_refinement(fitted, object, checked, seen, one, self.token):
+                self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
+        if why := no_picture(fitted, object, apart, seen):
+            fails = epochs >= FEWEST_EPOCHS and not self.token.stop_requested
+            own_probe, cut_short = one.scan.probe is not None, None if fails else epochs
+            self.emit(happenings.Judged(judge_nothing(why, self.config, own_probe, cut_short), place))
+            if fails:
+                of = one.scan.source.name if place else "it"
+                raise TrainingError(f"no picture came of {of}: {why}. The best state is kept")
+            return
+        signs = signs_of(fitted, object, apart, seen.rows, apart.rows)
         signs = dataclasses.replace(signs, **signs_of_run(self.run.info, place))
         self.emit(happenings.Judged(judge(signs, self.config), place))
 
     def _some_of(self, one: Measurement, model: Model) -> tuple[Canvas, Canvas]:
-        """Return validation patterns of a scan's middle, and patterns that train, on its canvas."""
-        seen, rows = middle_parts(one.scan, one.parts, SEEN_PATTERNS)
+        """Return patterns of a scan's middle that do not train, and some that do, on its canvas."""
+        apart = np.sort(np.concatenate([one.parts.validation, one.parts.free]))
+        seen, rows = middle_parts(one.scan, Split(one.parts.train, apart, apart[:0]), SEEN_PATTERNS)
         rows = middle(one.scan, rows, CHECKED_PATTERNS)
         canvas = Canvas.of_scan(one.scan, one.amplitudes, rows, model.device, self.config)
         return canvas, canvas.only(seen)

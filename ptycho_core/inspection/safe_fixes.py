@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ptycho_core.base.errors import Fix, Problem
+from ptycho_core.base.errors import Fix, InputError, Problem
 from ptycho_core.inspection.inspection import Inspection, inspect
 from ptycho_core.preprocessing import mended, open_scan
+from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.source import ScanSource
 
 SAFE = ("--drop-dead", "--drop-bright", "--drop-repeated", "--saturation", "--dead-pixels", "--region")
@@ -14,6 +15,16 @@ SAFE = ("--drop-dead", "--drop-bright", "--drop-repeated", "--saturation", "--de
 
 What changes the meaning of a number (a unit, a mask turned over, a scale) is never among them.
 """
+SAFE_ANSWERS = (
+    ("bad_pixels", "mask"),
+    ("bad_pixels", "drop"),
+    ("bad_positions", "drop"),
+    ("missing", "skip"),
+    ("probe", "ignore"),
+    ("square", "pad"),
+)
+"""The same of a file that cannot be opened without an answer: pixels, patterns and probes that hold no number are left
+out, and so are patterns that are not there; patterns that are not square get masked pixels."""
 
 
 def safe_fixes(problems: Iterable[Problem]) -> list[Fix]:
@@ -51,7 +62,7 @@ def open_prepared(
         The scan cannot be read, or a step leaves nothing of it.
     """
     done: list[Fix] = []
-    scan = open_scan(source, progress)
+    scan = _opened(source, progress, done)
     while True:
         looked = inspect(scan, progress=progress)
         known = {fix.field for fix in done}
@@ -60,3 +71,17 @@ def open_prepared(
             return looked, done
         done.append(fix)
         scan = mended(scan, fix)
+
+
+def _opened(source: ScanSource, progress: Callable[[int, int], None], done: list[Fix]) -> Scan:
+    """Open a scan, and answer what is safe; answers are added to what was ``done``."""
+    while True:
+        try:
+            return open_scan(source, progress)
+        except InputError as error:
+            answers = (fix for fix in error.fixes if (fix.field, fix.value) in SAFE_ANSWERS)
+            fix = next((fix for fix in answers if fix.field not in source.settings), None)
+            if fix is None:
+                raise
+        done.append(fix)
+        source = source.fixed(fix)

@@ -102,14 +102,9 @@ def columns_of_drift(n: int, fitted: int) -> NDArray[np.float64]:
 
 def what_moved(recorded: NDArray[np.float64], refined: NDArray[np.float64]) -> Moved:
     """Return what positions (n, 2) have moved, in the order in which the patterns were taken."""
-    everything = np.arange(len(recorded))
     shifts = refined - recorded
-    stretch = columns_of_stretch(recorded, everything)
-    of_stretch = np.linalg.lstsq(stretch, shifts, rcond=None)[0]
-    left = shifts - stretch @ of_stretch
-    drift = columns_of_drift(len(recorded), len(recorded))
-    curve = drift @ np.linalg.lstsq(drift, left, rcond=None)[0] if drift.size else np.zeros_like(left)
-    (yy, yx), (xy, xx) = of_stretch[1:].T  # row: of which coordinate; column: along which axis it grows
+    of_stretch, curve, left = _in_common(recorded, shifts)
+    (yy, yx), (xy, xx) = of_stretch.T  # row: of which coordinate; column: along which axis it grows
     return Moved(
         rms_px=_rms(shifts - shifts.mean(axis=0)),
         stretch_y_percent=100 * float(yy),
@@ -117,8 +112,29 @@ def what_moved(recorded: NDArray[np.float64], refined: NDArray[np.float64]) -> M
         rotation_deg=math.degrees((yx - xy) / 2),
         shear_deg=math.degrees(yx + xy),
         drift_px=_rms(curve),
-        single_px=_rms(left - curve),
+        single_px=_rms(left),
     )
+
+
+def bent_px(recorded: NDArray[np.float64], refined: NDArray[np.float64]) -> float:
+    """Return by how many pixels (rms) a picture is bent whose patterns lay at recorded positions (n, 2).
+
+    That is what they have in common of their displacements, but for a growth that is the same along y and x:
+    refinement of few photons feigns one, of a percent or two.
+    """
+    of_stretch, curve, _ = _in_common(recorded, refined - recorded)
+    of_stretch = of_stretch - np.eye(2) * np.trace(of_stretch) / 2
+    return _rms((recorded - recorded.mean(axis=0)) @ of_stretch + curve)
+
+
+def _in_common(recorded: NDArray[np.float64], shifts: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Return (2, 2) by which displacements grow along y and x, a slow curve (n, 2), and what is left (n, 2)."""
+    stretch = columns_of_stretch(recorded, np.arange(len(recorded)))
+    of_stretch = np.linalg.lstsq(stretch, shifts, rcond=None)[0]
+    left = shifts - stretch @ of_stretch
+    drift = columns_of_drift(len(recorded), len(recorded))
+    curve = drift @ np.linalg.lstsq(drift, left, rcond=None)[0] if drift.size else np.zeros_like(left)
+    return np.asarray(of_stretch[1:]), np.asarray(curve), np.asarray(left - curve)
 
 
 def displacement_map(recorded: NDArray[np.float64], refined: NDArray[np.float64]) -> DisplacementMap:

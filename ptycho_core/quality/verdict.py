@@ -26,8 +26,12 @@ EXPLAINS_NOTHING, EXPLAINS_LITTLE, EXPLAINS_ENOUGH = 0.1, 0.5, 0.8
 """The same of the part that it explains of what an object without features leaves unexplained."""
 UNEVEN = 3.0
 """The worst tenth of the patterns are missed by this many times more than most: part of the picture is worse."""
-STRAY, MOST_STRAY = 4.0, 0.05
-"""A pattern is stray that is missed by this many times more than most; where more than such a part is, none are."""
+STRAY, BY_CHANCE, MOST_STRAY = 4.0, 6.0, 0.05
+"""A pattern is stray that is missed by this many times more than most, and by more than so many standard deviations of
+what most are missed by; where more than such a part is, none are."""
+BENT = 0.6
+"""Pixels (rms) by which a picture has followed wrong positions from which on it is poor; from half of that on, refined
+ones would help."""
 FEW_PATTERNS = 4
 """That were kept apart, below which nothing is sure."""
 TOLD = 8
@@ -87,8 +91,8 @@ class Excess:
     @property
     def stray(self) -> NDArray[np.int64]:
         """Places of the patterns that are missed far more than the others; none where these are many."""
-        limit = STRAY * max(self.error, GOOD / 2)
-        found = np.flatnonzero(self.squares > limit**2)
+        limit, chance = STRAY * max(self.error, GOOD / 2), BY_CHANCE * self._spread
+        found = np.flatnonzero(self.squares > max(limit**2, self.error**2 + chance))
         return found if len(found) <= MOST_STRAY * len(self.squares) else found[:0]
 
     @property
@@ -96,8 +100,14 @@ class Excess:
         """What `error` may be by chance alone, where it is smaller: of two standard errors of the median."""
         if len(self.squares) < 2:
             return math.nan
-        around = np.median(abs(self.squares - np.median(self.squares)))
-        return math.sqrt(2 * 1.2533 * 1.4826 * float(around) / math.sqrt(len(self.squares)))
+        return math.sqrt(2 * 1.2533 * self._spread / math.sqrt(len(self.squares)))
+
+    @property
+    def _spread(self) -> float:
+        """Standard deviation of the squares, as the median of what they are off by tells it; NaN without patterns."""
+        if not len(self.squares):
+            return math.nan
+        return 1.4826 * float(np.median(abs(self.squares - np.median(self.squares))))
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,9 @@ class Signs:
     blank
         Of those kept apart, under an object without features: all that there is to explain.
     halves
-        Of the whole picture, as two halves of the scan differ; None where they were not compared.
+        By how much two halves of the scan differ, each reconstructed alone; None where they were not compared.
+    halves_error
+        Of a typical pattern that neither half has seen, under their pictures.
     overlap
         Of neighbouring views, as a part of the beam's diameter.
     edge_light
@@ -132,12 +144,14 @@ class Signs:
         Whether the direct engine had the last word.
     epochs
         That the run has done; None where that is not known.
+    late
+        Whether its time limit has ended the run.
     rolled_back
         How often it diverged and went back to its best state.
     helps
         Settings that stood at ``check`` and would explain the validation patterns better, at these values.
-    bent
-        Whether the picture has followed positions that are wrong.
+    bent_px
+        By how many pixels (rms) the picture has followed positions that are wrong, as far as that was looked for.
     """
 
     patterns: int
@@ -153,9 +167,11 @@ class Signs:
     near_field: bool = False
     polished: bool = True
     epochs: int | None = None
+    late: bool = False
     rolled_back: int = 0
     helps: dict[str, Any] = field(default_factory=dict)
-    bent: bool = False
+    bent_px: float = 0.0
+    halves_error: float | None = None
 
     @property
     def explained(self) -> float:
@@ -173,9 +189,20 @@ class Signs:
         return self.error > GOOD and self.explained < EXPLAINS_LITTLE
 
     @property
+    def noise(self) -> float:
+        """Error of the whole picture, as its halves tell it; 0 where they were not compared.
+
+        A half has half the photons, so that it misses patterns by sqrt 2 more than the whole does. Where it misses
+        them by more, the halves lack overlap, which the whole has: by so much less is the whole picture off.
+        """
+        expected = math.sqrt(2) * max(self.error, self.uncertain)
+        lacks = max(1.0, (self.halves_error or 0.0) / expected) if expected > 0 else 1.0
+        return (self.halves or 0.0) / lacks
+
+    @property
     def largest(self) -> float:
         """The error that counts: the larger one of what the patterns and the halves tell."""
-        return max(self.error, self.halves or 0.0)
+        return max(self.error, self.noise)
 
 
 def judge(signs: Signs, config: Config) -> Verdict:
@@ -204,8 +231,6 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
     if signs.patterns < FEW_PATTERNS:
         kept = f"only {signs.patterns}" if signs.patterns else "no"
         yield Level.DOUBTFUL, f"{kept} patterns were kept apart, too few to judge by"
-        if not signs.patterns:
-            return
     missed = f"patterns that the fit has not seen are missed by {signs.error:.0%}, photon noise aside"
     if signs.error > POOR:
         yield Level.POOR, missed
@@ -215,17 +240,18 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield Level.DOUBTFUL, "too few photons were counted to tell how far the patterns are missed"
     if signs.tells_little:
         yield Level.POOR, f"the picture explains {signs.explained:.0%} of what an empty one does not"
-    if signs.halves is not None and signs.halves > GOOD:
-        level = Level.POOR if signs.halves > POOR else Level.DOUBTFUL
+    if signs.noise > GOOD:
+        level = Level.POOR if signs.noise > POOR else Level.DOUBTFUL
         yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%}"
     if signs.stray:
         count = f"{len(signs.stray)} patterns are" if len(signs.stray) > 1 else "one pattern is"
         yield Level.DOUBTFUL, f"{count} missed far more than the others: {' '.join(map(str, signs.stray[:TOLD]))}"
     if signs.worst > UNEVEN * max(signs.error, GOOD):
         yield Level.DOUBTFUL, f"some places are far worse than others: there, patterns are missed by {signs.worst:.0%}"
-    if "positions" in signs.helps:
-        level, how = (Level.POOR, "is") if signs.bent else (Level.DOUBTFUL, "may be")
-        yield level, f"refined positions would explain the patterns better: the picture {how} bent"
+    if signs.bent_px > BENT:
+        yield Level.POOR, f"the picture is bent by {signs.bent_px:.1f} pixels (rms), as the positions are: refine them"
+    elif "positions" in signs.helps:
+        yield Level.DOUBTFUL, "refined positions would explain the patterns better"
     if "intensity" in signs.helps and signs.largest > GOOD:
         yield Level.DOUBTFUL, "the light varies from pattern to pattern: refined brightness would explain them better"
     if "probe_variation" in signs.helps and signs.largest > GOOD:
@@ -234,6 +260,9 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield Level.DOUBTFUL, f"{signs.edge_light:.0%} of the beam lies at the edge of its frame, as no lens makes it"
     if signs.largest > GOOD and signs.overlap < LITTLE_OVERLAP:
         yield Level.DOUBTFUL, f"neighbouring views overlap by {signs.overlap:.0%} of the beam: smaller steps would help"
+    if signs.late and signs.largest > GOOD:
+        level = Level.POOR if signs.tells_nothing else Level.DOUBTFUL
+        yield level, "the time limit ended the run before it was done"
     if signs.rolled_back:
         yield Level.DOUBTFUL, "the run diverged, and went on from its best state"
 
@@ -244,18 +273,42 @@ def _praise(signs: Signs) -> str:
     return met if signs.halves is None else f"{met}, and two halves of the scan agree to {signs.halves:.1%}"
 
 
-def judge_nothing(why: str, config: Config, own_probe: bool) -> Verdict:
-    """Return the verdict on a run of which no picture came, and ``why``; of a scan with a probe of its own, or none."""
+def judge_nothing(why: str, config: Config, own_probe: bool, cut_short: int | None = None) -> Verdict:
+    """Return the verdict on a run of which no picture came, and ``why``.
+
+    Parameters
+    ----------
+    why
+        In a sentence.
+    config
+        Of the run.
+    own_probe
+        Whether the scan has a probe.
+    cut_short
+        The epochs after which it was; None for a run that had its time.
+    """
+    actions = [_SEARCH_ORIENTATION]
     if not config.probe_search:
-        search = [Fix("search for the beam", "probe_search", True)]
-    else:  # which positions that are off can lead astray
-        search = [Fix("start from the scan's own beam", "probe_search", False)] if own_probe else []
-    return Verdict(Level.POOR, (why,), (_SEARCH_ORIENTATION, *search))
+        actions.append(Fix("search for the beam", "probe_search", True))
+    elif own_probe:  # positions that are off can lead the search astray
+        actions.append(Fix("start from the scan's own beam", "probe_search", False))
+    if cut_short is None:
+        return Verdict(Level.POOR, (why,), tuple(actions))
+    few = f"there is no picture yet: the run ended after {cut_short} epoch{'s' * (cut_short != 1)}"
+    return Verdict(Level.POOR, (few, why), (*_longer(config, cut_short), *actions))
+
+
+def _longer(config: Config, epochs: int) -> Iterator[Fix]:
+    """Yield more epochs for a run of the direct engine that has done all of its few ones."""
+    if ENGINES[config.engine].serves_one_scan and config.max_epochs <= epochs < FEW_EPOCHS:
+        yield Fix("longer", "max_epochs", max(50, 2 * config.max_epochs))
 
 
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
     turned = signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH
+    if signs.late:
+        yield Fix("longer", "max_time", None)
     if signs.tells_nothing:
         yield _SEARCH_ORIENTATION
     for knob, value in signs.helps.items():
@@ -271,13 +324,13 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     if not signs.polished:
         yield Fix("polish", POLISH, ENGINES[config.engine].polish_epochs)
     one_scan = ENGINES[config.engine].serves_one_scan
-    if one_scan and signs.epochs is not None and signs.epochs < FEW_EPOCHS:
-        yield Fix("longer", "max_epochs", max(50, 2 * config.max_epochs))
+    if signs.epochs is not None:
+        yield from _longer(config, signs.epochs)
     if signs.rolled_back:
         yield Fix("slower", "learning_rate", config.learning_rate / 10)
     if turned and not signs.tells_nothing:
         yield _SEARCH_ORIENTATION
-    lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error
+    lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error and not signs.late
     if lacks and config.probe_modes == 1:
         yield Fix("more probe modes", "probe_modes", None)
     if not one_scan:

@@ -1,4 +1,7 @@
-"""A run as a command: the `ptycho train` that does it, and the script that submits it to a cluster. No torch here."""
+"""A run as a command: the `ptycho train` that does it, what a verdict proposes, and the script for a cluster.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from typing import Any
 
 from ptycho_core.base.build_config import build_config, fewest_settings
 from ptycho_core.base.config import KNOBS, Config
-from ptycho_core.base.errors import InputError
-from ptycho_core.runs.record import CHECKPOINTS, JOB, RECORD
+from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
+from ptycho_core.runs.record import CHECKPOINTS, JOB, RECORD, RunInfo
 from ptycho_core.runs.site import Site
+from ptycho_core.scan.settings import SETTINGS
 from ptycho_core.scan.source import ScanSource, sources_alike
 
 _START_MINUTES = 15
@@ -78,6 +83,65 @@ def command_line(settings: Mapping[str, Any], source: ScanSource, folder: Path, 
     for name, value in {"preset": config.preset, **fewest_settings(config)}.items():
         words += [f"--{name}", KNOBS[name].text(value)]
     return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """Where a picture comes from, for the command that makes a better one.
+
+    Parameters
+    ----------
+    config
+        Of its run.
+    sources
+        How the scans of the run are read; it was trained on more than the first if there are more.
+    folder
+        Of the run.
+    place
+        Which of the scans is pictured.
+    test_scan
+        What validated the run in place of a part of its scans.
+    """
+
+    config: Config
+    sources: Sequence[ScanSource]
+    folder: Path
+    place: int = 0
+    test_scan: Path | None = None
+
+    @classmethod
+    def of_run(cls, info: RunInfo, place: int) -> Pictured:
+        """Return where the picture of a run's scan at a place comes from."""
+        sources = [recorded.source for recorded in info.recorded_scans]
+        return cls(info.config, sources, info.folder, place, info.test_scan.path if info.test_scan else None)
+
+    def line_of(self, fix: Fix) -> str:
+        """Return the command that does what a verdict proposes, as `command_line` gives it.
+
+        Raises
+        ------
+        InputError
+            As `command_line`.
+        """
+        first, *further = self.sources
+        if fix.field == POLISH:
+            return shlex.join(["ptycho", "reconstruct", str(self.folder.absolute()), "--polish", str(fix.value)])
+        if fix.field == SEARCH_ORIENTATION:
+            source = self.sources[self.place]
+            return shlex.join(["ptycho", "orient", str(source.file.absolute()), *source.to_flags(self.folder)])
+        settings = fewest_settings(self.config)
+        more = [] if self.test_scan is None else ["--test_data_file", str(self.test_scan.absolute())]
+        if fix.field.startswith("--"):
+            more.append(f"{fix.field}={fix.value}")
+        elif fix.field in SETTINGS:
+            settings.pop(fix.field, None)
+            first = first.fixed(fix)
+        else:
+            settings[fix.field] = fix.value
+        engine = settings.get("engine", self.config.engine)
+        used = {name: value for name, value in settings.items() if KNOBS[name].serves(engine)}
+        line = command_line(used, first, self.folder, [source.file for source in further])
+        return shlex.join([*shlex.split(line), *more])
 
 
 @dataclass(frozen=True)

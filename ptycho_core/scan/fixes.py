@@ -6,20 +6,14 @@ import shlex
 from typing import Any
 
 from ptycho_core.base.config import KNOBS
-from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.scan.settings import SETTINGS
 
 
 def flag_of(field: str, value: Any) -> str:
     """Return the flag that sets the ``field`` of a `Fix` to its value; NUMBER stands for what only the operator knows.
 
-    Of what a verdict proposes beside settings, the command.
     What is both an answer and a setting of a run is answered, as all commands that read a scan know that flag.
     """
-    if field == POLISH:
-        return f"ptycho reconstruct --polish {value}"
-    if field == SEARCH_ORIENTATION:
-        return "ptycho orient"
     if field.startswith("--"):  # a step
         return f"{field}={shlex.quote(value)}" if value else field
     if field in KNOBS and (value is None or field not in SETTINGS):

@@ -111,7 +111,7 @@ class ObjectPanel(QWidget):
         self._ask(compared_content(first, second))
 
     def judge_live(self, verdict: Verdict | None) -> None:
-        """Say what is thought of the run whose object is shown as it goes on, where nothing else comes of it."""
+        """Say what is thought of a run of which there is no reconstruction, beside what was last seen of its object."""
         self._live_verdict = verdict
         if self.pictures.ready is None or self.pictures.ready.content.preview:
             self.verdict.show_verdict(verdict)

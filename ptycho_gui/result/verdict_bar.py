@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QFlowLayout
 
+from ptycho_core.base.config import KNOBS
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, Level, Verdict
 from ptycho_gui.kit import theme
@@ -108,5 +109,5 @@ def _does(action: Fix) -> str:
         return f"Open the scan again as one of the {action.value} field; then start a run"
     if action.field.startswith("--"):
         return "Leave them out in Prepare, and run once more with the settings of this run"
-    value = "auto" if action.value is None else action.value
+    value = KNOBS[action.field].text(action.value)
     return f"Run once more with the settings of this run, and {label_of(action.field)} at {value}"

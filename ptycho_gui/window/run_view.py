@@ -91,6 +91,7 @@ class RunView(QObject):
             self._panels.object.show_reconstruction(self._session.shown.name, opened.reconstruction)
         else:
             self._panels.object.clear()
+            self._panels.object.judge_live(opened.verdict)
         for name in ("object", "checkpoints"):
             self._docks.show(name)
 
@@ -110,7 +111,7 @@ class RunView(QObject):
                 self._panels.checkpoints.hear(event)
         if (run := self._session.shown.run) is not None:
             self._panels.run_bar.show_state(run.history)
-            self._panels.object.judge_live(run.history.verdict if run.history.status == Status.FAILED else None)
+            self._panels.object.judge_live(None if run.history.status == Status.RUNNING else run.history.verdict)
         self._panels.curves.refresh()
 
     @Slot(object)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ptycho_core.base.errors import TrainingError
-from ptycho_core.base.events import EpochDone, RolledBack
+from ptycho_core.base.events import EpochDone, RolledBack, StopToken
 from ptycho_core.base.verdict import SEARCH_ORIENTATION, Level
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.reconstruct import reconstruct
@@ -21,6 +21,7 @@ from tests.helpers.training_runs import CountsBatches
 SCATTERING = simulate(SimulationSpec(size=24, n_patterns=64, step_px=4, defocus_m=2.5e-3)).scan
 SHUFFLED = SCATTERING.replace(positions=np.random.default_rng(1).permutation(SCATTERING.positions))
 DIRECT = {"engine": "direct", "n_groups": None, "max_epochs": 10, "positions": "off", "intensity": "off"}
+NONE_VALIDATE = {"val_fraction": 0, "checkpoint_monitor": "poisson_train_loss_epoch"}
 
 
 class Plants(L.Callback):
@@ -117,14 +118,51 @@ def test_a_resumed_run_goes_on_at_the_lower_rate_and_goes_on_counting(training):
     ("scan", "settings"), [(SHUFFLED, DIRECT), (SHUFFLED, {"max_epochs": 6})], ids=["direct", "network"]
 )
 def test_a_scan_with_shuffled_positions_ends_as_failed(training, scan, settings):
-    with pytest.raises(TrainingError, match=r"no picture came of it: .* than where others were: ") as failed:
+    with pytest.raises(TrainingError, match=r"no picture came of it: .* than where others were: "):
         training.go(scan=scan, **settings)
-    assert failed.value.by_command == "ptycho orient tries all orientations"
     info = read_run(training.folder)
     assert info.status == "failed"
     assert info.best_checkpoint.is_file()
     assert info.verdict.level == Level.POOR
     assert info.verdict.actions[0].field == SEARCH_ORIENTATION
+
+
+def test_a_run_of_few_epochs_has_no_picture_yet_and_has_not_failed(training, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.training.no_picture", lambda *arguments: "nothing fits")
+    training.go(scan=SHUFFLED, **{**DIRECT, "max_epochs": 2})
+    assert training.info.status == "finished"
+    verdict = read_run(training.folder).verdict
+    assert verdict.level == Level.POOR
+    assert verdict.reasons == ("there is no picture yet: the run ended after 2 epochs", "nothing fits")
+    assert [action.field for action in verdict.actions] == ["max_epochs", SEARCH_ORIENTATION, "probe_search"]
+
+
+def test_a_run_that_is_stopped_is_judged_and_has_not_failed(training, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.training.no_picture", lambda *arguments: "nothing fits")
+    token = StopToken()
+    training.go(
+        scan=SHUFFLED,
+        stop=token,
+        on=lambda event: isinstance(event, EpochDone) and event.epoch == 6 and token.stop(),
+        **DIRECT,
+    )
+    info = read_run(training.folder)
+    assert (info.status, info.epochs_done, info.verdict.level) == ("stopped", 7, Level.POOR)
+    assert info.verdict.reasons[-1] == "nothing fits"
+
+
+@pytest.mark.parametrize(
+    ("settings", "tests", "reason"),
+    [
+        ({}, True, "patterns that the fit has not seen"),
+        (NONE_VALIDATE, False, "patterns that the fit has not seen"),
+        ({**NONE_VALIDATE, "free_fraction": 0}, False, "no patterns were kept apart"),
+    ],
+    ids=["another scan validates", "free patterns alone", "none kept apart"],
+)
+def test_a_run_is_judged_by_whatever_was_kept_apart(training, settings, tests, reason):
+    training.go(scan=SCATTERING, test_scan=SCATTERING if tests else None, **{**DIRECT, "max_epochs": 3, **settings})
+    assert any(reason in why for why in read_run(training.folder).verdict.reasons)
 
 
 def test_an_empty_sample_is_no_failure(training):

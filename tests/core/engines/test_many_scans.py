@@ -185,7 +185,7 @@ def test_the_end_of_a_run_judges_each_scan_and_names_those_beside_the_first(trai
         known = read_run(info.folder).of_scan(place)
         assert known.verdict is not None
         told = known.checks["positions"]["message"]
-        assert told.startswith((f"{named}Refined positions would", f"{named}The validation patterns do not ask"))
+        assert told.startswith((f"{named}Refined positions would", f"{named}Patterns kept apart do not ask"))
         assert known.picture_chosen.startswith(f"{named}the ")
         assert (info.folder_of_scan(place) / "warm_start.ckpt").exists()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptycho_core.quality.displacements import displacement_map, what_moved
+from ptycho_core.quality.displacements import bent_px, displacement_map, what_moved
 
 RECORDED = np.stack(np.meshgrid(np.arange(15.0), np.arange(15.0), indexing="ij"), -1).reshape(-1, 2) * 9
 ABOUT = RECORDED - RECORDED.mean(axis=0)
@@ -33,6 +33,15 @@ def test_a_shear_is_the_angle_that_its_axes_lose():
     y, x = ABOUT.T
     found = what_moved(ABOUT, np.column_stack([y, x + np.tan(np.radians(1)) * y]))
     assert found.shear_deg == pytest.approx(1, rel=1e-3)
+
+
+def test_a_picture_is_bent_by_what_displacements_have_in_common_but_not_by_a_growth_alike_in_both_directions():
+    x = ABOUT[:, 1]
+    sheared = np.column_stack([0.03 * x, np.zeros(len(x))])
+    chance = np.random.default_rng(1).normal(0, 1, RECORDED.shape)
+    assert bent_px(RECORDED, RECORDED + sheared + 0.02 * ABOUT) == pytest.approx(0.03 * x.std(), rel=1e-6)
+    assert bent_px(RECORDED, RECORDED + 0.02 * ABOUT) == pytest.approx(0, abs=1e-9)
+    assert bent_px(RECORDED, RECORDED + chance) < 0.5
 
 
 def test_a_slow_drift_and_what_single_patterns_do_are_told_apart():

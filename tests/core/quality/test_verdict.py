@@ -40,6 +40,8 @@ def judged(config=DIRECT, **signs):
         ({"error": 0.2}, Level.POOR, "missed by 20%"),
         ({"error": 0.08, "blank": 0.09}, Level.POOR, "explains 21% of what an empty one"),
         ({"halves": 0.07}, Level.DOUBTFUL, "differ by 7%"),
+        ({"halves": 0.07, "halves_error": 0.028}, Level.DOUBTFUL, "differ by 7%"),
+        ({"halves": 0.07, "halves_error": 0.07}, Level.GOOD, "met to 2.0%"),  # which lack overlap, not photons
         ({"halves": 0.2}, Level.POOR, "differ by 20%"),
         ({"halves": None}, Level.GOOD, "met to 2.0%"),
         ({"error": 0.0, "uncertain": 0.2}, Level.DOUBTFUL, "too few photons"),
@@ -47,14 +49,18 @@ def judged(config=DIRECT, **signs):
         ({"error": 0.03, "uncertain": 0.07, "halves": None}, Level.DOUBTFUL, "too few photons"),
         ({"patterns": 2}, Level.DOUBTFUL, "only 2 patterns were kept apart"),
         ({"patterns": 0, "error": np.nan, "uncertain": np.nan}, Level.DOUBTFUL, "no patterns were kept apart"),
+        ({"patterns": 0, "error": np.nan, "uncertain": np.nan, "halves": 0.2}, Level.POOR, "differ by 20%"),
         ({"worst": 0.4}, Level.DOUBTFUL, "there, patterns are missed by 40%"),
         ({"helps": {"positions": "refine"}}, Level.DOUBTFUL, "refined positions would explain the patterns better"),
-        ({"helps": {"positions": "refine"}, "bent": True}, Level.POOR, "the picture is bent"),
+        ({"helps": {"positions": "refine"}, "bent_px": 1.2}, Level.POOR, "the picture is bent by 1.2 pixels"),
+        ({"helps": {"positions": "refine"}, "bent_px": 0.4}, Level.DOUBTFUL, "refined positions would explain"),
         ({"helps": {"intensity": "refine"}}, Level.GOOD, "met to 2.0%"),
         ({"helps": {"intensity": "refine"}, "error": 0.06}, Level.DOUBTFUL, "refined brightness would explain them"),
         ({"edge_light": 0.3}, Level.DOUBTFUL, "30% of the beam lies at the edge"),
         ({"edge_light": 0.3, "near_field": True}, Level.GOOD, "met to 2.0%"),
         ({"rolled_back": 1}, Level.DOUBTFUL, "diverged"),
+        ({"late": True}, Level.GOOD, "met to 2.0%"),
+        ({"late": True, "error": 0.07}, Level.DOUBTFUL, "the time limit ended the run"),
         ({"stray": (3, 17)}, Level.DOUBTFUL, "2 patterns are missed far more than the others: 3 17"),
         ({"halves": 0.07, "overlap": 0.1}, Level.DOUBTFUL, "smaller steps"),
     ],
@@ -83,6 +89,8 @@ def test_a_good_picture_needs_nothing():
         (DIRECT.replace(probe_search=False), {"error": 0.2}, "probe_search", True),
         (DIRECT.replace(probe_trainable=False), {"error": 0.2}, "probe_trainable", True),
         (DIRECT.replace(max_epochs=5), {"error": 0.2, "epochs": 5}, "max_epochs", 50),
+        (DIRECT.replace(max_time=0.5), {"error": 0.2, "late": True}, "max_time", None),
+        (DIRECT.replace(max_epochs=28), {"error": 0.2, "epochs": 28}, "max_epochs", 56),
         (DIRECT, {"error": 0.2}, SEARCH_ORIENTATION, None),
         (DIRECT, {"stray": (3, 17)}, "--drop-patterns", "3 17"),
         (DIRECT, {"error": 0.07, "fitted": 0.06}, "probe_modes", None),
@@ -96,6 +104,20 @@ def test_a_good_picture_needs_nothing():
 )
 def test_what_may_help_is_proposed(config, signs, field, value):
     assert (field, value) in [(action.field, action.value) for action in judged(config, **signs).actions]
+
+
+def test_more_epochs_are_not_proposed_for_a_run_that_ended_by_itself_before():
+    fields = [action.field for action in judged(DIRECT.replace(max_epochs=50), error=0.2, epochs=17).actions]
+    assert "max_epochs" not in fields
+
+
+def test_a_run_that_was_cut_short_has_no_picture_yet_and_one_that_was_not_has_none():
+    few = DIRECT.replace(max_epochs=2)
+    early, late = judge_nothing("nothing fits", few, 2), judge_nothing("nothing fits", DIRECT)
+    assert early.reasons == ("there is no picture yet: the run ended after 2 epochs", "nothing fits")
+    assert [action.field for action in early.actions] == ["max_epochs", SEARCH_ORIENTATION]
+    assert late.reasons == ("nothing fits",)
+    assert [action.field for action in late.actions] == [SEARCH_ORIENTATION]
 
 
 def test_refined_positions_are_proposed_before_guesses():
@@ -144,6 +166,15 @@ def test_patterns_that_are_explained_have_no_error_but_what_chance_leaves():
     parts = half_deviance(counts, true), expected_half_deviance(true), counts
     excess = Excess(*(part.sum(axis=(1, 2)) for part in parts))
     assert excess.error < 1.5 * excess.uncertain
+
+
+def test_patterns_of_few_photons_are_not_stray_for_what_chance_makes_of_some():
+    rng = np.random.default_rng(3)
+    true = np.full((200, 48, 48), 0.5)
+    counts = rng.poisson(true)
+    counts[7] = rng.poisson(true[0] * np.linspace(0.2, 1.8, 48) ** 2)
+    parts = half_deviance(counts, true), expected_half_deviance(true), counts
+    assert Excess(*(part.sum(axis=(1, 2)) for part in parts)).stray.tolist() == [7]
 
 
 def test_few_patterns_that_are_missed_far_more_are_stray_and_many_are_not():

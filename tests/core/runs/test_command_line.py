@@ -15,11 +15,12 @@ from ptycho_core import cli
 from ptycho_core.base.atomic import write_json
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import Config
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.cli import arguments, train
 from ptycho_core.formats import read_scan
 from ptycho_core.preprocessing import open_scan, preprocess
-from ptycho_core.runs.command_line import JobLimits, command_line, job_script, proposed_limits
+from ptycho_core.runs.command_line import JobLimits, Pictured, command_line, job_script, proposed_limits
 from ptycho_core.runs.named_scans import named_scans
 from ptycho_core.runs.reopening import open_alike
 from ptycho_core.scan.mapping import Coordinate, Mapping, Positions
@@ -69,6 +70,60 @@ def same(one, other):
         and np.array_equal(one.patterns[:], other.patterns[:])
         and np.array_equal(one.positions, other.positions)
     )
+
+
+@pytest.mark.parametrize(
+    ("fix", "changed"),
+    [
+        (Fix("refine positions", "positions", "refine"), {"positions": "refine"}),
+        (Fix("more probe modes", "probe_modes", None), {"probe_modes": None}),
+        (Fix("improve the probe", "probe_trainable", True), {"probe_trainable": True}),
+        (Fix("slower", "learning_rate", 1e-4), {"learning_rate": 1e-4}),
+    ],
+)
+def test_what_a_verdict_proposes_is_a_whole_command_with_the_settings_of_the_run(scan, tmp_path, fix, changed):
+    config = build_config(SETTINGS, probe_trainable=False)
+    made, read, folder = read_back(Pictured(config, [scan.source], tmp_path / "a run").line_of(fix))
+    assert made == config.replace(**changed)
+    assert read.source == scan.source
+    assert folder == tmp_path / "a run"
+
+
+def test_another_engine_is_proposed_without_the_settings_that_it_does_not_use(scan, tmp_path):
+    config = build_config(engine="pinn", model_width=8, val_fraction=0.2)
+    line = Pictured(config, [scan.source], tmp_path / "run").line_of(Fix("the direct engine", "engine", "direct"))
+    assert read_back(line)[0] == build_config(engine="direct", val_fraction=0.2)
+
+
+def test_a_step_and_an_answer_that_a_verdict_proposes_are_how_the_scan_is_read(scan, tmp_path):
+    scan = preprocess(scan, [Every(2, 0)])
+    pictured = Pictured(build_config(propagator="far"), [scan.source], tmp_path / "run")
+    dropped = read_back(pictured.line_of(Fix("drop 2 patterns", "--drop-patterns", "3 7")))[1]
+    assert len(dropped) == len(scan) - 2
+    assert dropped.source.steps[:-1] == scan.source.steps
+    words = shlex.split(pictured.line_of(Fix("near field", "propagator", "near")))
+    assert "propagator=near" in words
+    assert "--propagator" not in words
+
+
+def test_polish_and_the_search_for_the_orientation_are_commands_of_their_own(scan, scan_path, tmp_path):
+    pictured = Pictured(build_config(), [scan.source], tmp_path / "a run")
+    polish = pictured.line_of(Fix("polish", POLISH, 10))
+    assert shlex.split(polish) == ["ptycho", "reconstruct", str(tmp_path / "a run"), "--polish", "10"]
+    orient = pictured.line_of(Fix("try all orientations", SEARCH_ORIENTATION, None))
+    args = cli.parse(shlex.split(orient)[1:])
+    assert args.scan == scan_path
+    assert open_scan(arguments.given_source(args, args.scan, args.positions)).source == scan.source
+
+
+def test_a_run_on_several_scans_is_proposed_on_all_of_them(scan, scan_path, tmp_path):
+    other = dataclasses.replace(scan.source, path=tmp_path / "other.npz")
+    pictured = Pictured(build_config(), [scan.source, other], tmp_path / "run", 1, tmp_path / "test.npz")
+    args = cli.parse(shlex.split(pictured.line_of(Fix("refine positions", "positions", "refine")))[1:])
+    assert args.train_data_file == [scan_path, other.path]
+    assert args.test_data_file == tmp_path / "test.npz"
+    orient = pictured.line_of(Fix("try all orientations", SEARCH_ORIENTATION, None))
+    assert cli.parse(shlex.split(orient)[1:]).scan == other.path
 
 
 @pytest.mark.parametrize("settings", [{}, {"preset": "quick"}, SETTINGS])
