@@ -307,8 +307,10 @@ def _longer(config: Config, epochs: int) -> Iterator[Fix]:
 def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     """Yield what to do next, the likeliest first."""
     turned = signs.error > GOOD and signs.explained < EXPLAINS_ENOUGH
-    if signs.late:
-        yield Fix("longer", "max_time", None)
+    longer = Fix("longer", "max_time", None)
+    begun = signs.late and signs.tells_nothing  # of what it would come to nothing is known
+    if begun:
+        yield longer
     if signs.tells_nothing:
         yield _SEARCH_ORIENTATION
     for knob, value in signs.helps.items():
@@ -317,6 +319,8 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     if signs.stray:
         named = " ".join(map(str, signs.stray))
         yield Fix(f"drop {len(signs.stray)} pattern{'s' * (len(signs.stray) > 1)}", "--drop-patterns", named)
+    if signs.late and not begun:
+        yield longer
     if not config.probe_trainable:
         yield Fix("improve the probe", "probe_trainable", True)
     if not config.probe_search:
@@ -330,7 +334,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
         yield Fix("slower", "learning_rate", config.learning_rate / 10)
     if turned and not signs.tells_nothing:
         yield _SEARCH_ORIENTATION
-    lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error and not signs.late
+    lacks = signs.error > GOOD and signs.fitted > FIT_TOO * signs.error and not begun
     if lacks and config.probe_modes == 1:
         yield Fix("more probe modes", "probe_modes", None)
     if not one_scan:

@@ -26,6 +26,10 @@ OURS = ("warning: ", "loading", "warming up", "CPU (", "epoch ", "finished: ", "
 OURS += (
     "Refined positions ",
     "One factor of brightness ",
+    "A probe that differs ",
+    "Patterns kept apart ",
+    "The picture is bent ",
+    "two halves of the scan ",
     "the network's picture ",
     "the solver's picture",
     "resume with: ",

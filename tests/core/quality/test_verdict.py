@@ -111,6 +111,14 @@ def test_more_epochs_are_not_proposed_for_a_run_that_ended_by_itself_before():
     assert "max_epochs" not in fields
 
 
+def test_a_run_that_its_time_limit_ended_needs_more_time_after_what_helps_and_before_all_else_if_it_tells_nothing():
+    config = DIRECT.replace(max_time=0.5)
+    helped = judged(config, error=0.07, fitted=0.06, late=True, helps={"positions": "refine"})
+    assert [fix.field for fix in helped.actions] == ["positions", "max_time", "probe_modes"]
+    empty = judged(config, error=0.3, blank=0.3, fitted=0.3, late=True)
+    assert [fix.field for fix in empty.actions] == ["max_time", SEARCH_ORIENTATION]
+
+
 def test_a_run_that_was_cut_short_has_no_picture_yet_and_one_that_was_not_has_none():
     few = DIRECT.replace(max_epochs=2)
     early, late = judge_nothing("nothing fits", few, 2), judge_nothing("nothing fits", DIRECT)
