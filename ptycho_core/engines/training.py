@@ -332,11 +332,11 @@ class _Training:
         if len(checked.rows):
             for told in check_refinement(fitted, object, checked, seen, one, self.token):
                 self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
-        if why := no_picture(fitted, object, apart, seen):
+        if why := no_picture(fitted, object, checked, seen):
             fails = epochs >= FEWEST_EPOCHS and not self.token.stop_requested
             own_probe, cut_short = one.scan.probe is not None, None if fails else epochs
             self.emit(happenings.Judged(judge_nothing(why, self.config, own_probe, cut_short), place))
-            if fails:
+            if fails and len(validation.rows):  # free patterns decide nothing of a run
                 of = one.scan.source.name if place else "it"
                 raise TrainingError(f"no picture came of {of}: {why}. The best state is kept")
             return

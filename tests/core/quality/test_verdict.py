@@ -121,7 +121,7 @@ def test_a_run_that_its_time_limit_ended_needs_more_time_after_what_helps_and_be
 
 def test_a_run_that_was_cut_short_has_no_picture_yet_and_one_that_was_not_has_none():
     few = DIRECT.replace(max_epochs=2)
-    early, late = judge_nothing("nothing fits", few, 2), judge_nothing("nothing fits", DIRECT)
+    early, late = judge_nothing("nothing fits", few, False, 2), judge_nothing("nothing fits", DIRECT, False)
     assert early.reasons == ("there is no picture yet: the run ended after 2 epochs", "nothing fits")
     assert [action.field for action in early.actions] == ["max_epochs", SEARCH_ORIENTATION]
     assert late.reasons == ("nothing fits",)
