@@ -270,7 +270,10 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
 def _praise(signs: Signs) -> str:
     error = max(signs.error, signs.uncertain)
     met = f"patterns that the fit has not seen are met to {error:.1%}, photon noise aside"
-    return met if signs.halves is None else f"{met}, and two halves of the scan agree to {signs.halves:.1%}"
+    if signs.halves is None:
+        return met
+    halves = "two halves of the scan" if signs.halves <= GOOD else "two halves of the scan, whose views overlap less,"
+    return f"{met}, and {halves} {'agree to' if signs.halves <= GOOD else 'differ by'} {signs.halves:.1%}"
 
 
 def judge_nothing(why: str, config: Config, own_probe: bool, cut_short: int | None = None) -> Verdict:

@@ -41,7 +41,7 @@ def judged(config=DIRECT, **signs):
         ({"error": 0.08, "blank": 0.09}, Level.POOR, "explains 21% of what an empty one"),
         ({"halves": 0.07}, Level.DOUBTFUL, "differ by 7%"),
         ({"halves": 0.07, "halves_error": 0.028}, Level.DOUBTFUL, "differ by 7%"),
-        ({"halves": 0.07, "halves_error": 0.07}, Level.GOOD, "met to 2.0%"),  # which lack overlap, not photons
+        ({"halves": 0.07, "halves_error": 0.07}, Level.GOOD, "whose views overlap less, differ by 7.0%"),
         ({"halves": 0.2}, Level.POOR, "differ by 20%"),
         ({"halves": None}, Level.GOOD, "met to 2.0%"),
         ({"error": 0.0, "uncertain": 0.2}, Level.DOUBTFUL, "too few photons"),
