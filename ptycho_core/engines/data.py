@@ -36,13 +36,15 @@ class Deal(NamedTuple):
     """What a sampler deals: groups of patterns and their canvas.
 
     ``groups`` (g, c) are places in the scan; the first ``hidden`` of each group are kept from the model, which has to
-    predict them. ``scan`` is the number of the `Measurement` that they are of.
+    predict them. ``scan`` is the number of the `Measurement` that they are of. ``again`` says that another process has
+    them too, so that they do not count.
     """
 
     groups: NDArray[np.int64]
     canvas: Placed
     hidden: int = 0
     scan: int = 0
+    again: bool = False
 
 
 class Batch(NamedTuple):
@@ -51,7 +53,7 @@ class Batch(NamedTuple):
     ``amplitude`` (g, c, N, N), as the propagator has it; ``positions`` (g, c, 2) on the canvas of ``canvas`` pixels;
     ``indexes`` (g, c), the patterns' places in the scan. The first ``hidden`` patterns of each group are to be
     predicted. ``piece`` is the shape of a piece of the canvas that holds the windows of any of the groups. ``weight``
-    is as `Measured` has it of all patterns one after another. ``scan`` is that of the deal.
+    is as `Measured` has it of all patterns one after another. ``scan`` and ``again`` are those of the deal.
     """
 
     amplitude: Tensor
@@ -62,6 +64,7 @@ class Batch(NamedTuple):
     hidden: int = 0
     weight: Tensor | None = None
     scan: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,7 @@ class PatternDataset(Dataset[Batch]):
             deal.hidden,
             weight,
             deal.scan,
+            deal.again,
         )
 
 

@@ -144,7 +144,7 @@ class FixedSampler(Sampler[Deal]):
         everything = list(deals)
         # The processes wait for each other at every batch, so each takes as many, some of them again if need be.
         ours = range(rank, math.ceil(len(everything) / world) * world, world)
-        self.deals = [everything[number % len(everything)] for number in ours]
+        self.deals = [everything[number % len(everything)]._replace(again=number >= len(everything)) for number in ours]
 
     def __len__(self) -> int:
         return len(self.deals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ptycho_core.scan.grouping import GroupingPlan, Neighborhoods, probe_diamete
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import survey_of
 
+FURTHER = "further_scans"
 PATTERNS_PER_VARIATION = 10
 """A mode by which the probe varies is as much to find as an object of that many patterns, at least."""
 
@@ -56,32 +57,48 @@ def _check_further(
     config: Config, scan: Scan, test_scan: Scan | None, further_scans: Sequence[Scan], known: Sequence[Problem]
 ) -> list[Problem]:
     """Return what is wrong with further scans, beside what is known of the first one."""
-    if further_scans and ENGINES[config.engine].serves_one_scan:
-        other = next(name for name, engine in ENGINES.items() if not engine.serves_one_scan)
-        message = (
-            f"the {config.engine} engine fits one scan, and {1 + len(further_scans)} are given: leave out all but one, "
-            f"or take engine {other}"
-        )
-        return [Problem("engine", message, fixes=(Fix(f"engine {other}", "engine", other),))]
-    problems, before, said = [], [scan], {problem.message for problem in known}
-    for one in further_scans:
-        name = one.source.name
-        twin = next((other for other in before if _are_one(one, other)), None)
-        if one.size != scan.size:
-            message = (
-                f"the patterns of {name} have {one.size} pixels a side, those of {scan.source.name} {scan.size}: scans "
-                "that are trained on together need the same, so crop, pad or bin them, or leave one out"
-            )
-            problems.append(Problem("further_scans", message))
-        elif twin is not None:
-            message = f"{name} holds the patterns of {twin.source.name}: leave one of them out"
-            problems.append(Problem("further_scans", message))
-        else:
-            found = _check_scan(one) + check_settings(config, one, test_scan)
-            named = (dataclasses.replace(p, message=f"{name}: {p.message}") for p in found if p.message not in said)
-            problems += named
-        before.append(one)
+    if problems := check_number(config, 1 + len(further_scans)):
+        return problems
+    said = {problem.message for problem in known}
+    for place, one in enumerate(further_scans):
+        found = check_beside(one, [scan, *further_scans[:place]])
+        if all(problem.field != FURTHER for problem in found):
+            found += check_settings(config, one, test_scan)
+        problems += _named(one, (problem for problem in found if problem.message not in said))
     return problems
+
+
+def check_number(config: Config, scans: int) -> list[Problem]:
+    """Return what is wrong with training on so many scans together."""
+    if scans == 1 or not ENGINES[config.engine].serves_one_scan:
+        return []
+    other = next(name for name, engine in ENGINES.items() if not engine.serves_one_scan)
+    message = (
+        f"the {config.engine} engine fits one scan, and {scans} are given: leave out all but one, "
+        f"or take engine {other}"
+    )
+    return [Problem("engine", message, fixes=(Fix(f"engine {other}", "engine", other),))]
+
+
+def check_beside(scan: Scan, before: Sequence[Scan]) -> list[Problem]:
+    """Return what is wrong with a scan that is to be trained on with those before it, whatever the settings.
+
+    What keeps it from being one of them is of the field `FURTHER`; all else is wrong with the scan itself.
+    """
+    first = before[0]
+    if scan.size != first.size:
+        message = (
+            f"its patterns have {scan.size} pixels a side, those of {first.source.name} {first.size}: scans that are "
+            "trained on together need the same, so crop, pad or bin them, or leave one out"
+        )
+        return [Problem(FURTHER, message)]
+    if twin := next((other for other in before if _are_one(scan, other)), None):
+        return [Problem(FURTHER, f"it holds the patterns of {twin.source.name}: leave one of them out")]
+    return _check_scan(scan)
+
+
+def _named(scan: Scan, problems: Iterable[Problem]) -> list[Problem]:
+    return [dataclasses.replace(one, message=f"{scan.source.name}: {one.message}") for one in problems]
 
 
 def _are_one(one: Scan, other: Scan) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ptycho_core.base.config import Config
+from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.runs.growing_table import Column, GrowingTable
 from ptycho_core.runs.history import RunHistory
 
@@ -31,6 +31,8 @@ class Chart:
         Metrics of each epoch: the role, which decides how it looks, the metric, and what it is called.
     noisy
         Whether smoothing the steps tells more than they do.
+    of_scans
+        Whether those of each epoch are of a scan each, and so look as different as those of runs.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Chart:
     of_steps: tuple[str, str] = ("", "")
     of_epochs: tuple[tuple[str, str, str], ...] = ()
     noisy: bool = True
+    of_scans: bool = False
 
     def shows(self, metric: str) -> bool:
         """Return whether a metric is drawn here."""
@@ -68,9 +71,13 @@ CHARTS = (
 )
 
 
-def charts_of(config: Config) -> tuple[Chart, ...]:
-    """Return all charts, the one with the run's monitored metric first."""
-    return tuple(sorted(CHARTS, key=lambda chart: not chart.shows(config.monitor)))
+def charts_of(history: RunHistory) -> tuple[Chart, ...]:
+    """Return all charts of a run, the one with its monitored metric first."""
+    charts = list(CHARTS)
+    if history.scans:
+        of_epochs = tuple(("validation", loss_of_scan(place), name) for place, name in enumerate(history.scans))
+        charts.append(Chart("Scans", "Poisson loss, validation", of_epochs=of_epochs, of_scans=True))
+    return tuple(sorted(charts, key=lambda chart: not chart.shows(history.config.monitor)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +172,11 @@ def smoothed(y: Column, span: int) -> Column:
 
 def _of_epochs(history: RunHistory, chart: Chart, axis: Axis, run: int, before: str) -> list[Curve]:
     x = positions(history, history.epochs, axis)
-    return [Curve(run, role, before + words, *_known(x, history.epochs[name])) for role, name, words in chart.of_epochs]
+    return [
+        Curve(run + place * chart.of_scans, role, before + words, *_known(x, history.epochs[name]))
+        for place, (role, name, words) in enumerate(chart.of_epochs)
+        if name in history.epochs
+    ]
 
 
 def _known(x: Column, y: Column) -> tuple[Column, Column]:

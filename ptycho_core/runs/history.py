@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base import events
-from ptycho_core.base.choices import EPOCH_METRICS, STEP_METRICS
+from ptycho_core.base.choices import EPOCH_METRICS, STEP_METRICS, loss_of_scan
 from ptycho_core.base.config import Config
 from ptycho_core.base.verdict import Verdict
 from ptycho_core.runs.growing_table import Column, GrowingTable
@@ -41,13 +41,15 @@ class RunHistory:
         Of the run.
     clock
         Seconds that only go forward.
+    scans
+        The names of the scans, where it is trained on several.
 
     Attributes
     ----------
     steps
         A row per optimiser step: ``epoch`` and ``step``, both from 0, and `STEP_METRICS`.
     epochs
-        A row per epoch: ``epoch``, the ``step`` that was its last, and `EPOCH_METRICS`.
+        A row per epoch: ``epoch``, the ``step`` that was its last, `EPOCH_METRICS`, and the loss of each scan.
     stage, epoch, stage_epochs
         What goes on, or went on last, in which epoch from 0, and how many it has, where that is no training; else 0.
     status, reason
@@ -62,10 +64,11 @@ class RunHistory:
         On the run's picture, the latest; None before there is one.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
-        self.config = config
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic, scans: Sequence[str] = ()) -> None:
+        self.config, self.scans = config, tuple(scans)
         self.steps = GrowingTable(("epoch", "step", *STEP_METRICS))
-        self.epochs = GrowingTable(("epoch", "step", *EPOCH_METRICS))
+        self._of_epochs = (*EPOCH_METRICS, *map(loss_of_scan, range(len(scans))))
+        self.epochs = GrowingTable(("epoch", "step", *self._of_epochs))
         self.stage, self.epoch, self.stage_epochs, self.device = events.Stage.LOADING, 0, 0, ""
         self.status: events.Status | None = None
         self.reason = ""
@@ -90,7 +93,7 @@ class RunHistory:
         columns
             From `read_metrics`.
         """
-        history = cls(info.config)
+        history = cls(info.config, scans=_several(info))
         history.status, history.reason, history.device = info.status, info.reason, info.device
         history.epoch = max(0, info.epochs_done - 1)
         history.checkpoints, history.verdict = info.checkpoints, info.verdict
@@ -114,7 +117,7 @@ class RunHistory:
         clock
             Seconds that only go forward; how long the run has taken is told by the clock of its own machine.
         """
-        history = cls(info.config, clock)
+        history = cls(info.config, clock, _several(info))
         for event in heard:
             history.hear(event)
         before = float(info.resumed[-1].get("taken_s", 0.0)) if info.resumed else 0.0
@@ -282,14 +285,18 @@ class RunHistory:
         """Take in metrics.csv: a row per step, and one or two more, with other metrics, per epoch."""
         of_steps = _known(columns, STEP_METRICS)
         self.steps.extend({name: column[of_steps] for name, column in columns.items()})
-        of_epochs = _known(columns, EPOCH_METRICS)
+        of_epochs = _known(columns, self._of_epochs)
         numbers, first = np.unique(columns["epoch"][of_epochs], return_index=True)
         table = {"epoch": numbers, "step": columns["step"][of_epochs][first]}
-        for name in (name for name in EPOCH_METRICS if name in columns):
+        for name in (name for name in self._of_epochs if name in columns):
             known = _known(columns, (name,))
             table[name] = np.full(len(numbers), np.nan)
             table[name][np.searchsorted(numbers, columns["epoch"][known])] = columns[name][known]
         self.epochs.extend(table)
+
+
+def _several(info: RunInfo) -> list[str]:
+    return info.scan_names if info.further_scans else []
 
 
 def _known(columns: Mapping[str, Column], names: tuple[str, ...]) -> NDArray[np.bool_]:

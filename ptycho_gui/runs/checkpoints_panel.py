@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ptycho_core.base.events import Event, RunFailed, RunFinished, RunStarted, Status
 from ptycho_core.runs.record import RunInfo
@@ -23,6 +23,8 @@ class CheckpointsPanel(QWidget):
     export_requested = Signal(Path)
     delete_requested = Signal(Path)
     """The operator has confirmed it."""
+    scan_chosen = Signal(int)
+    """The place of the scan that is to be looked at and reconstructed, where the run has several."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,11 +73,21 @@ class CheckpointsPanel(QWidget):
             "Delete",
             why_not=self._why_not_delete,
         )
+        self.scans = QComboBox()
+        self.scans.setToolTip("Of several scans that the run was trained on, the one that is shown and reconstructed")
+        self.scans.activated.connect(self.scan_chosen)
+        self._which = QLabel("Scan")
+        self._which.setBuddy(self.scans)
+        of_scan = QHBoxLayout()
+        of_scan.addWidget(self._which)
+        of_scan.addWidget(self.scans, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addWidget(self.buttons)
+        layout.addLayout(of_scan)
         layout.addWidget(self.view)
+        self.show_scans(None)
         self.setFocusProxy(self.view)
         self.setWhatsThis(
             "<b>Checkpoints</b> are the states of the model that were saved while it was trained. The best one has the "
@@ -97,11 +109,22 @@ class CheckpointsPanel(QWidget):
         self.table.hear(event)
         self.buttons.follow()
 
-    def show_run(self, info: RunInfo | None) -> None:
-        """Show the checkpoints of a run, or none."""
+    def show_run(self, info: RunInfo | None, place: int = 0) -> None:
+        """Show the checkpoints of a run, or none, and which of its scans is looked at."""
         self._training = info is not None and info.status == Status.RUNNING
         self.table.show_run(info)
+        self.show_scans(info, place)
         self.buttons.follow()
+
+    def show_scans(self, info: RunInfo | None, place: int = 0) -> None:
+        """Offer the scans of a run that was trained on several, the one at ``place`` being looked at."""
+        names = info.scan_names if info and info.further_scans else []
+        if names != [self.scans.itemText(row) for row in range(self.scans.count())]:
+            self.scans.clear()
+            self.scans.addItems(names)
+        self.scans.setCurrentIndex(place if names else -1)
+        for widget in (self._which, self.scans):
+            widget.setVisible(bool(names))
 
     def set_free_misfit(self, path: Path, value: float) -> None:
         """Show what a reconstruction with a checkpoint has found."""

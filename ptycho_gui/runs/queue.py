@@ -244,11 +244,13 @@ class RunQueue(QAbstractTableModel):
 
 def _cells(entry: Entry) -> tuple[str, ...]:
     run = entry.run
+    scan = f"{run.source.file.name} and {len(run.further)} more" if run.further else run.source.file.name
     changed = ", ".join(f"{label_of(name)} {value}" for name, value in run.settings.items()) or "defaults"
-    return entry.state.capitalize(), run.source.file.name, changed, run.folder.name, worded(entry.reason)
+    return entry.state.capitalize(), scan, changed, run.folder.name, worded(entry.reason)
 
 
 def _tips(entry: Entry) -> tuple[str, ...]:
     run = entry.run
     changed = "\n".join(f"{label_of(name)}: {value}" for name, value in run.settings.items())
-    return entry.state.capitalize(), str(run.source.file), changed, str(run.folder), worded(entry.reason)
+    scans = "\n".join(map(str, (run.source.file, *run.further)))
+    return entry.state.capitalize(), scans, changed, str(run.folder), worded(entry.reason)

@@ -100,7 +100,7 @@ class CurvesPanel(QWidget):
         self._figures.clear()
         for view in self._views.values():
             view.show_all()
-        self._set_charts(CHARTS if history is None else charts_of(history.config))
+        self._set_charts(CHARTS if history is None else charts_of(history))
 
     @Slot()
     def refresh(self) -> None:

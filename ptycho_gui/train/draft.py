@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -12,7 +14,8 @@ from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.disk import check_disk
 from ptycho_core.inspection.inspection import Inspection
-from ptycho_core.inspection.run_checks import check_settings
+from ptycho_core.inspection.run_checks import check_number, check_settings
+from ptycho_gui.train.jobs.further_scans import Further
 from ptycho_gui.train.jobs.settings_files import Folder
 
 _PLAIN = Config()
@@ -34,6 +37,8 @@ class Draft(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.looked: Inspection | None = None
+        self.further: tuple[Further, ...] = ()
+        """The scans that are trained on beside the open one."""
         self._settings: dict[str, Any] = {}
         self._config = self._defaults = _PLAIN
         self._text_errors: dict[str, str] = {}
@@ -112,6 +117,16 @@ class Draft(QObject):
         self.looked, self._problems = looked, None
         self.changed.emit()
 
+    def set_further(self, further: tuple[Further, ...]) -> None:
+        """Say which scans are trained on beside the open one, and what was found of them."""
+        if further != self.further:
+            self.further, self._problems = further, None
+            self.changed.emit()
+
+    def further_files(self) -> tuple[Path, ...]:
+        """Return the files of the scans that are trained on beside the open one."""
+        return tuple(one.path for one in self.further)
+
     def set_folder(self, folder: Folder) -> None:
         """Say what was found of the folder that is named for the run: whether it can be there, how much is free."""
         if folder != self._folder:
@@ -157,6 +172,10 @@ class Draft(QObject):
             found = self._config.check()
         else:
             found = check_settings(self._config, self.looked.scan, near=self.looked.near)
+        found += check_number(self._config, 1 + len(self.further))
+        for one in self.further:
+            wrong = (problem for problem in one.problems if problem.severity == "error")
+            found += [dataclasses.replace(each, message=f"{one.path.name}: {each.message}") for each in wrong]
         if self._folder is not None and self._folder.problem:
             problems.append(Problem("output_folder", self._folder.problem))
         elif self._folder is not None and self.looked is not None:

@@ -20,6 +20,7 @@ from ptycho_gui.kit.icons import icon
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure
 from ptycho_gui.train.draft import Draft
+from ptycho_gui.train.further_scans import FurtherScans
 from ptycho_gui.train.job_script_dialog import JobScriptDialog
 from ptycho_gui.train.jobs.settings_files import read_settings_job, write_files_job
 from ptycho_gui.train.output_folder import OutputFolder
@@ -49,7 +50,7 @@ class TrainingPanel(QWidget):
         self._limits: JobLimits | None = None  # as asked for last
         self.folder = Path.home()
         """Where file dialogs begin."""
-        self.output = OutputFolder()
+        self.output, self.further = OutputFolder(), FurtherScans(draft)
         self.form = SettingsForm(draft)
         self.note, self.done = ProblemNote(), QLabel(wordWrap=True)
         self._files = WorkerSlot(self)
@@ -88,6 +89,7 @@ class TrainingPanel(QWidget):
     def shut_down(self) -> None:
         """Wait for what is read and written."""
         self.output.shut_down()
+        self.further.shut_down()
         self._files.shut_down()
 
     def load_settings(self, path: Path) -> None:
@@ -126,6 +128,7 @@ class TrainingPanel(QWidget):
             buttons.addWidget(button, place // 2, place % 2)
         column = QVBoxLayout(self)
         column.addWidget(self.output)
+        column.addWidget(self.further)
         column.addWidget(scroll_area(self.form), 1)
         column.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignLeft)
         for widget in (self.note, self.done):
@@ -206,8 +209,8 @@ class TrainingPanel(QWidget):
             self._show_error("name a folder for the run")
             return None
         try:
-            source = looked.scan.source
-            return command_line(self._draft.used_settings(), source, folder), source.needed_files(folder)
+            source, further = looked.scan.source, self._draft.further_files()
+            return command_line(self._draft.used_settings(), source, folder, further), source.needed_files(folder)
         except InputError as error:
             self._show_error(str(error))
             return None

@@ -12,10 +12,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from ptycho_core.runs.follow import Follower
 from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.job import Job
-from ptycho_core.runs.queue import Entry
+from ptycho_core.runs.queue import Entry, QueuedRun
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.requests import Wish
-from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Progress
 from ptycho_gui.kit.words import begun
@@ -66,11 +65,9 @@ class Elsewhere(QObject):
         """Ask in the folder of a run that it end."""
         self._asking.start(ask_job(folder, wish), lambda asked: self.message.emit("info", f"{begun(asked)}."))
 
-    def submit(
-        self, settings: dict[str, Any], source: ScanSource, folder: Path, then: Callable[[Path], object]
-    ) -> None:
+    def submit(self, queued: QueuedRun, then: Callable[[Path], object]) -> None:
         """Hand a run over as a job, and do something with its folder when the run has begun."""
-        self._submitting.start(submit_job(settings, source, folder), partial(self._wait_for_new, folder, then))
+        self._submitting.start(submit_job(queued), partial(self._wait_for_new, queued.folder, then))
 
     def submit_queue(self, path: Path) -> None:
         """Hand over what waits in the queue in a file."""

@@ -133,8 +133,9 @@ class RunActions(QObject):
         source, folder = self._session.loader.source, self._training.output_folder
         if source is None or folder is None:
             return
+        draft = self._session.draft
         try:
-            self._session.queue.add(QueuedRun(source, self._session.draft.settings(), folder))
+            self._session.queue.add(QueuedRun(source, draft.settings(), folder, draft.further_files()))
         except PtychoError as error:
             self._session.message.emit("error", str(error))
         else:

@@ -59,6 +59,8 @@ class RunView(QObject):
         session.working.connect(panels.run_bar.set_activity)
         session.shown.run_shown.connect(self._show_run)
         session.shown.run_opened.connect(self._show_opened)
+        session.shown.scan_shown.connect(self._show_scan)
+        panels.checkpoints.scan_chosen.connect(session.show_scan)
         session.shown.heard.connect(self._hear)
         session.previewed.connect(self._show_preview)
         session.trained.connect(self._tell_end)
@@ -85,6 +87,18 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_opened(self, opened: OpenedRun) -> None:
+        first, *further = (one.path for one in opened.info.recorded_scans)
+        self._panels.training.further.set_scans(first, [path for path in further if path])
+        self._show_picture(opened)
+
+    @Slot(object)
+    def _show_scan(self, opened: OpenedRun) -> None:
+        scan = opened.info.of_scan(opened.place).scan
+        self._panels.checkpoints.show_run(opened.info, opened.place)
+        self._panels.object.set_run(opened.info.folder, scan.pixel_size_m)
+        self._show_picture(opened)
+
+    def _show_picture(self, opened: OpenedRun) -> None:
         for path, free_misfit in opened.free_misfit.items():
             self._panels.checkpoints.set_free_misfit(path, free_misfit)
         if opened.reconstruction is not None:
@@ -117,6 +131,7 @@ class RunView(QObject):
     @Slot(object)
     def _tell_end(self, info: RunInfo) -> None:
         """Say what a run lacks: how it has ended is in the line of its state, what may help in the verdict."""
+        self._panels.checkpoints.show_scans(info)
         lacks = [] if info.status == Status.CANCELLED else shortcomings(info)
         if lacks:
             self._panels.message_bar.show_message("warning", f"{info.folder.name}: {'. '.join(lacks)}.")

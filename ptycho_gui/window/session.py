@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ptycho_core.base.events import PartBegan, PreviewReady, ScanOver, Stage, St
 from ptycho_core.inspection.inspection import Inspection
 from ptycho_core.preprocessing import open_scan
 from ptycho_core.runs.history import RunHistory
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.runs.requests import Wish
 from ptycho_core.runs.trials import Outcome
@@ -26,7 +27,7 @@ from ptycho_gui.kit.threads.slot import WorkerSlot
 from ptycho_gui.kit.threads.worker import Failure, Job, Progress
 from ptycho_gui.kit.words import begun
 from ptycho_gui.result.jobs.best_picture import BestPictured, best_picture_job
-from ptycho_gui.result.jobs.reconstruct import compare_job, reconstruct_job
+from ptycho_gui.result.jobs.reconstruct import Reconstructed, Wanted, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import OpenedRun, open_run
 from ptycho_gui.runs.queue import RunQueue
 from ptycho_gui.scan.scan_loader import ScanLoader
@@ -75,6 +76,7 @@ class Session(QObject):
         self.closing = False
         self.at_work = ""
         """What computes, or did last, in words."""
+        self._applied: ScanSource | None = None  # the scan of the picture that is being made, where that is of no run
         self._compute, self._reading, self._recording = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self.loader.began.connect(self.began)
         self.loader.opened.connect(self._take_scan)
@@ -135,14 +137,15 @@ class Session(QObject):
         """Train on the open scan with the settings of the draft."""
         looked = self.loader.looked
         if looked is not None and self.why_not_start() is None:
-            self._train(self.draft.settings(), folder, looked.scan.source, looked.scan)
+            further = self.draft.further_files()
+            self._train(QueuedRun(looked.scan.source, self.draft.settings(), folder, further), looked.scan)
 
     def submit(self, folder: Path) -> None:
         """Hand the run that the draft describes over, and show it when its job has begun it."""
         looked = self.loader.looked
         if looked is not None and self.draft.reason_not_to_submit() is None:
-            settings, source = self.draft.used_settings(), looked.scan.source
-            self._elsewhere.submit(settings, source, folder, self.open_run)
+            settings, further = self.draft.used_settings(), self.draft.further_files()
+            self._elsewhere.submit(QueuedRun(looked.scan.source, settings, folder, further), self.open_run)
 
     def submit_queue(self) -> None:
         """Hand over what waits in the queue, as one array of jobs."""
@@ -244,26 +247,35 @@ class Session(QObject):
         self.working.emit(f"opening the run in {folder.name}", None)
         self._reading.start(open_run(folder), partial(self._show_opened, then))
 
+    def show_scan(self, place: int) -> None:
+        """Show the scan at a place among those of the run that is shown, and the picture that there is of it."""
+        if self.busy:
+            self.message.emit("warning", _BUSY)
+        elif (run := self.shown.run) is not None:
+            self._reading.start(open_run(run.folder, place), self._show_scan)
+
     def reconstruct(self, checkpoint: Path, polish_epochs: int | None = None) -> None:
-        """Reconstruct the scan of the run that is shown with one of its checkpoints, polished as its engine thinks."""
-        if (run := self.shown.run) is None:
-            return
-        folder, accelerator, read = run.folder, self.accelerator(), self.shown.reader(run)
-        job = reconstruct_job(read, checkpoint, folder, polish_epochs=polish_epochs, accelerator=accelerator)
-        self._compute_job(job, self.shown.take_picture, f"the reconstruction in {folder.name}")
+        """Reconstruct the scan that is shown of a run with one of its checkpoints, polished as its engine thinks."""
+        if (run := self.shown.run) is not None:
+            self._reconstruct(run, [run.place], checkpoint, polish_epochs)
+
+    def _reconstruct(
+        self, run: ShownRun, places: Iterable[int], checkpoint: Path, polish_epochs: int | None = None
+    ) -> None:
+        wanted = [Wanted(self.shown.reader(run, place), run.folder_of_scan(place)) for place in places]
+        job = reconstruct_job(wanted, checkpoint, polish_epochs=polish_epochs, accelerator=self.accelerator())
+        self._make_pictures(job, f"the reconstruction in {run.folder.name}")
 
     def apply(self, application: Application) -> None:
         """Reconstruct any scan with a trained checkpoint."""
         source = application.source
         job = reconstruct_job(
-            lambda: open_scan(source),
+            [Wanted(lambda: open_scan(source), application.folder)],
             application.checkpoint,
-            application.folder,
             polish_epochs=application.polish_epochs,
             accelerator=application.accelerator,
         )
-        shown = partial(self.shown.take_picture, applied=source)
-        self._compute_job(job, shown, f"the reconstruction in {application.folder.name}")
+        self._make_pictures(job, f"the reconstruction in {application.folder.name}", source)
 
     def watch(self, watched: Watched) -> None:
         """Show the scans that arrive in a folder, and reconstruct each, until stopped."""
@@ -287,7 +299,7 @@ class Session(QObject):
         """Reconstruct the scan of the run that is shown with two checkpoints, to look at both."""
         if (run := self.shown.run) is not None:
             named = tuple((run.history.name_of(path), path) for path in (first, second))
-            job = compare_job(self.shown.reader(run), named, self.accelerator())
+            job = compare_job(self.shown.reader(run, run.place), named, self.accelerator())
             self._compute_job(job, self._show_both, f"the comparison of {named[0][0]} with {named[1][0]}")
 
     def accelerator(self) -> str:
@@ -298,15 +310,21 @@ class Session(QObject):
     def _load_settings(self, info: RunInfo) -> None:
         self.draft.load({name: getattr(info.config, name) for name in KNOBS})
 
-    def _train(self, settings: dict[str, Any], folder: Path, source: ScanSource, scan: Scan | None = None) -> None:
-        """Train on the scan of a source, which is at hand or is read."""
-        self._begin(ShownRun(folder, source.path, RunHistory(build_config(settings))), scan)
-        job = train_job(settings, lambda: scan or open_scan(source), folder)
-        self._compute_job(job, self._trained, f"the run {folder.name}")
+    def _train(self, queued: QueuedRun, scan: Scan | None = None) -> None:
+        """Train as it is described, on its scan, which is at hand or is read, and on further ones."""
+        names = [queued.source.name, *(path.name for path in queued.further)] if queued.further else []
+        history = RunHistory(build_config(queued.settings), scans=names)
+        self._begin(ShownRun(queued.folder, queued.source.path, history), scan)
+        self._compute_job(train_job(queued, scan), self._trained, f"the run {queued.folder.name}")
 
     def _begin(self, run: ShownRun, scan: Scan | None = None) -> None:
         self.training = True
         self.shown.begin(run, scan)
+
+    def _make_pictures(self, job: Job, what: str, applied: ScanSource | None = None) -> None:
+        """Reconstruct scans of the run that is shown, or one that is of no run."""
+        self._applied = applied
+        self._compute_job(job, lambda done: None, what)
 
     def _compute_job(self, job: Job, then: Callable[[Any], None], what: str) -> None:
         self.at_work = what
@@ -327,6 +345,8 @@ class Session(QObject):
                 self.tried.emit(event)
             elif isinstance(event, WatchTold):
                 self.message.emit("warning", f"{begun(event.message)}.")
+            elif isinstance(event, Reconstructed):
+                self.shown.take_picture(event, self._applied)
             elif isinstance(event, ScanOver):
                 self.message.emit(*sentences.of_scan(event))
                 self.shown.recorded.emit()
@@ -350,11 +370,13 @@ class Session(QObject):
         self.planned.emit(part)
 
     def _trained(self, info: RunInfo) -> None:
-        """Keep the record, and show what the best checkpoint makes of the scan."""
+        """Keep the record, and show what the best checkpoint makes of each scan."""
         self._end_training(info.status, info.reason, "; ".join([info.reason, *shortcomings(info)]))
         self.keep_record(info)
-        if info.status in IN_ORDER and not info.why_no_picture and not self.closing:
-            self.reconstruct(info.best_checkpoint or info.last_checkpoint)
+        run, pictured = self.shown.run, info.status in IN_ORDER and not info.why_no_picture
+        if run is not None and pictured and not self.closing:
+            places = range(len(info.recorded_scans))
+            self._reconstruct(run, places, info.best_checkpoint or info.last_checkpoint)
         self.trained.emit(info)
 
     @Slot(object)
@@ -397,7 +419,7 @@ class Session(QObject):
             self.changed.emit()
             self.idle.emit()
         else:
-            self._train(run.settings, run.folder, run.source)
+            self._train(run)
 
     def _show_search(self, outcomes: list[Outcome]) -> None:
         """Say which trial is best."""
@@ -417,6 +439,14 @@ class Session(QObject):
 
     def _show_both(self, both: tuple[Any, Any]) -> None:
         self.compared.emit(*both)
+
+    def _show_scan(self, opened: OpenedRun) -> None:
+        if self.busy:
+            self.message.emit("warning", _BUSY)
+            return
+        self.shown.show_scan(opened)
+        if opened.problem:
+            self.message.emit("warning", opened.problem)
 
     def _show_opened(self, then: Callable[[OpenedRun], object] | None, opened: OpenedRun) -> None:
         self.working.emit("", None)

@@ -28,12 +28,22 @@ IN_ORDER = (Status.FINISHED, Status.STOPPED)
 
 @dataclass(frozen=True, eq=False)
 class ShownRun:
-    """Where a run is, of which scan, its numbers, and its record once that was read."""
+    """Where a run is, of which scan, its numbers, its record once that was read, and the place of the scan shown."""
 
     folder: Path
     scan: Path | None
     history: RunHistory
     info: RunInfo | None = None
+    place: int = 0
+
+    def folder_of_scan(self, place: int) -> Path:
+        """Return the folder of what is made of the scan at a place among those of the run."""
+        return self.info.folder_of_scan(place) if self.info else self.folder
+
+    def has_beside(self, folder: Path) -> bool:
+        """Tell whether a folder is of another scan of the run than the one that is looked at."""
+        others = set(range(len(self.info.recorded_scans) if self.info else 1)) - {self.place}
+        return folder in map(self.folder_of_scan, others)
 
 
 def shortcomings(info: RunInfo) -> list[str]:
@@ -57,6 +67,8 @@ class Shown(QObject):
     """`ShownRun`: another run, or the same from the beginning."""
     run_opened = Signal(object)
     """`OpenedRun`: after ``run_shown``, where it was read from its directory."""
+    scan_shown = Signal(object)
+    """`OpenedRun`: another scan of the run, with its picture."""
     heard = Signal(object)
     """Events of the run, in their order; none where something else of it is other than before."""
     reconstructed = Signal(object)
@@ -97,10 +109,11 @@ class Shown(QObject):
     def begin(self, run: ShownRun, scan: Scan | None = None) -> None:
         """Show a run that begins here, or goes on, and keep its scan at hand."""
         self._elsewhere.follow(None, None)
-        self.run, self._scan, self.applied, self.folder = run, scan, None, run.folder
+        self.run = dataclasses.replace(run, place=0)
+        self._scan, self.applied, self.folder = scan, None, run.folder
         if run.info is None:
             self.reconstruction = None
-        self.run_shown.emit(run)
+        self.run_shown.emit(self.run)
 
     def open(self, opened: OpenedRun) -> None:
         """Show a run as its directory tells of it, and hear of it if another process trains it."""
@@ -115,6 +128,17 @@ class Shown(QObject):
         self._elsewhere.follow(opened.follower, opened.heard)
         if opened.preview is not None:
             self.heard.emit((opened.preview,))
+
+    def show_scan(self, opened: OpenedRun) -> None:
+        """Show another scan of the run, and the picture that there is of it."""
+        if self.run is None or self.run.folder != opened.info.folder:
+            return
+        self.run = dataclasses.replace(self.run, place=opened.place)
+        self.run.history.verdict = opened.verdict
+        self.reconstruction, self.label, self.applied = opened.reconstruction, "", None
+        self.folder = self.run.folder_of_scan(opened.place)
+        self.scan_shown.emit(opened)
+        self.heard.emit(())
 
     def hear(self, events: tuple[Any, ...]) -> None:
         """Add up and tell what a run says as it goes on."""
@@ -140,7 +164,13 @@ class Shown(QObject):
         self.heard.emit(())
 
     def take_picture(self, made: Reconstructed, applied: ScanSource | None = None) -> None:
-        """Show a picture that was made of the run, or of a scan by a checkpoint of another."""
+        """Show a picture that was made of the run, or of a scan by a checkpoint of another.
+
+        That of another scan of the run than is looked at waits in its place.
+        """
+        if applied is None and self.run and self.run.has_beside(made.folder):
+            self.recorded.emit()
+            return
         self.reconstruction, self.folder, self.applied = made.reconstruction, made.folder, applied
         metrics = made.reconstruction.metrics
         polished = f", polished for {metrics['polish_epochs']} epochs" if metrics["polish_epochs"] else ""
@@ -152,14 +182,14 @@ class Shown(QObject):
         self.reconstructed.emit(made)
         self.recorded.emit()
 
-    def reader(self, run: ShownRun) -> Callable[[], Scan]:
-        """Return how to come by the scan of the run that is shown."""
-        scan = self._scan
-        return lambda: scan or open_recorded(read_run(run.folder).scan)
+    def reader(self, run: ShownRun, place: int) -> Callable[[], Scan]:
+        """Return how to come by the scan at a place among those of the run that is shown."""
+        scan = None if place else self._scan
+        return lambda: scan or open_recorded(read_run(run.folder).of_scan(place).scan)
 
     def source_of_picture(self) -> ScanSource | None:
         """Return of which scan the picture is, if that is known."""
-        record = self.run.info.scan if self.run and self.run.info else None
+        record = self.run.info.of_scan(self.run.place).scan if self.run and self.run.info else None
         return self.applied or (record.source if record and record.path else None)
 
     @Slot(object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import shlex
@@ -15,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from ptycho_core.engines.models.base import Model
+from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_metrics, read_run
+from ptycho_core.simulation import simulate
+from tests.helpers import specs
 from tests.helpers.commands import at_step, call
 
 SMALL = (
@@ -97,6 +101,25 @@ def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd)
     assert (info.status, info.reason) == ("stopped", "stopped by Ctrl-C")
     epochs = read_metrics(here / "two")["epoch"]
     assert sorted(set(epochs)) == list(range(info.epochs_done))
+
+
+def test_two_processes_of_torchrun_learn_of_several_scans_what_one_does(here):
+    # Three scans: the processes cannot share these evenly when they validate.
+    for seed in (1, 2):
+        scan = simulate(dataclasses.replace(specs.SMALL, seed=seed)).scan
+        write_scan(scan, here / f"more-{seed}.npz", "ptychopinn")
+    scans = "--train_data_file scan.npz --train_data_file more-1.npz --train_data_file more-2.npz"
+    line = f"train {scans} {SMALL} --max-epochs 2"
+    assert call(f"{line} --output_dir one --accumulate-grad-batches 2") == 0
+    (here / "ptycho.py").write_text(MAIN)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "ptycho.py"]
+    words = shlex.split(f"{line} --output_dir two --devices 2 --strategy ddp")
+    done = subprocess.run([*torchrun, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, two = (read_run(here / folder) for folder in ("one", "two"))
+    assert two.scan_names == one.scan_names
+    for name in ("poisson_val_loss", *(f"poisson_val_loss_{place}" for place in (1, 2, 3)), "mae_val_loss"):
+        assert two.metrics[name] == pytest.approx(one.metrics[name], rel=1e-4), name
 
 
 def test_a_run_that_is_killed_in_an_epoch_is_interrupted_and_ends_like_one_that_is_not(here, capsys):

@@ -148,7 +148,7 @@ def test_the_queue(opened, qapp, tmp_path, monkeypatch):
     monkeypatch.setattr("ptycho_core.engines.training.train", lambda config, scan, *where, **how: trained.append(scan))
     RunQueue(path=tmp_path / "queue.json").add(QueuedRun(opened.source, {}, tmp_path / "out"))
     source = RunQueue(path=tmp_path / "queue.json").next().run.source
-    done(train_job({}, lambda: open_scan(source), tmp_path / "out"))
+    done(train_job(QueuedRun(source, {}, tmp_path / "out")))
     assert_same(trained[0], opened)
 
 

@@ -12,7 +12,6 @@ import lightning as L
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.base.config import Config
@@ -97,13 +96,10 @@ class Model(L.LightningModule, ABC):
         """(n, 2) pixels from the recorded positions, or (0, 2): none are refined."""
         self.log_gain = nn.Parameter(torch.zeros(bright), requires_grad=False)
         """(n,) logarithms of the patterns' brightness, or (0,): none is fitted."""
-        # Left to itself, the mean leaves out what is not a number.
-        means = {name: MeanMetric(nan_strategy="disable") for name in ("poisson", "mae")}
-        self.validation = nn.ModuleDict(means)
         self.scan_summary: dict[str, Any] = {}
         """Of the scan that it is trained on, as `start.scan_summary`; saved in every checkpoint."""
-        self._of_scans = torch.zeros(0, 2)
-        """Sum of the deviances, and number, of the validation patterns of each of several scans."""
+        self.validation_sums = torch.zeros(0, 3)
+        """Of the validation patterns of each scan: sums of the deviances and of the errors, and their number."""
         self.told = Told()
         """Of the last step."""
         self.terse = False
@@ -332,32 +328,28 @@ class Model(L.LightningModule, ABC):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning: how well hidden patterns are predicted."""
         expected, amplitude = self.predict(batch)
+        if batch.again:
+            return
         weight = self.judging_weight(batch.weight)
-        values = {
-            "poisson": losses.poisson_deviance(expected, amplitude.square(), weight),
-            "mae": losses.mean_absolute_error(expected, amplitude, weight),
-        }
-        for name, value in values.items():
-            mean = self.validation[name]
-            assert isinstance(mean, MeanMetric)
-            mean.update(value, len(amplitude))
-            self.log(f"{name}_val_loss", mean, on_step=False, on_epoch=True, batch_size=len(amplitude))
-        if len(self._of_scans):
-            self._of_scans[batch.scan] += torch.stack([values["poisson"], torch.ones_like(values["poisson"])]) * len(
-                amplitude
-            )
+        poisson = losses.poisson_deviance(expected, amplitude.square(), weight)
+        mae = losses.mean_absolute_error(expected, amplitude, weight)
+        self.validation_sums[batch.scan] += len(amplitude) * torch.stack([poisson, mae, torch.ones_like(poisson)])
 
     def on_validation_epoch_start(self) -> None:
         """Lightning: validation begins."""
         count = len(self.trainer.datamodule.validated)  # type: ignore[attr-defined]
-        self._of_scans = torch.zeros(count if count > 1 else 0, 2, device=self.device)
+        self.validation_sums = torch.zeros(count, 3, device=self.device)
 
     def on_validation_epoch_end(self) -> None:
-        """Lightning: of several scans, log each."""
+        """Lightning: log the means over all patterns, and of several scans over those of each."""
         # By a sum over processes, as not every one of them sees patterns of every scan.
-        for place, (total, patterns) in enumerate(self.trainer.strategy.reduce(self._of_scans, reduce_op="sum")):
-            if patterns:
-                self.log(loss_of_scan(place), total / patterns)
+        sums = self.trainer.strategy.reduce(self.validation_sums, reduce_op="sum")
+        poisson, mae, patterns = sums.sum(dim=0)
+        self.log("poisson_val_loss", poisson / patterns)
+        self.log("mae_val_loss", mae / patterns)
+        for place, (total, _, count) in enumerate(sums if len(sums) > 1 else ()):
+            if count:
+                self.log(loss_of_scan(place), total / count)
 
     def predict_patterns(self, canvas: Tensor, probe: Tensor, windows: Windows, rows: Tensor | None = None) -> Tensor:
         """Expected counts (b, N, N) of patterns in these windows of the object (1, H, W), which have places (b,)."""

@@ -305,6 +305,7 @@ class DirectModel(Solution):
 
     def on_validation_epoch_end(self) -> None:
         """Lightning: each process has settled some of the patterns that validate; all go on with all of them."""
+        super().on_validation_epoch_end()
         rows, self._settled = self._settled, []
         theirs = self.of_patterns()
         if self.trainer.world_size == 1 or not theirs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,43 +64,51 @@ def compare_with_training_job(read: Callable[[], Scan], checkpoint: Path) -> Job
     return job
 
 
-def reconstruct_job(
-    read: Callable[[], Scan],
-    checkpoint: Path,
-    folder: Path,
-    *,
-    polish_epochs: int | None = None,
-    accelerator: str = "auto",
-) -> Job:
-    """Reconstruct and write the results. A stop ends polishing early and keeps what it found, a cancel keeps nothing.
+@dataclass(frozen=True)
+class Wanted:
+    """A scan to reconstruct: what gives it, in the worker's thread, and the folder of the results, which may be new."""
 
-    Result: `Reconstructed`.
+    read: Callable[[], Scan]
+    folder: Path
+
+
+def reconstruct_job(
+    scans: Sequence[Wanted], checkpoint: Path, *, polish_epochs: int | None = None, accelerator: str = "auto"
+) -> Job:
+    """Reconstruct scans one after another and write the results.
+
+    A stop ends polishing early, keeps what it found and begins no other scan; a cancel keeps nothing of the present
+    one. Tells each `Reconstructed`. Result: how many there are.
 
     Parameters
     ----------
-    read
-        Gives the scan; called in the worker's thread.
+    scans
+        One at least.
     checkpoint, polish_epochs, accelerator
         As for the core's `reconstruct`.
-    folder
-        For the results; made if it is missing.
     """
 
-    def job(emit: Callable[[Any], None], token: StopToken) -> Reconstructed:
-        emit(Progress("reading the scan"))
-        scan = read()
-        emit(Progress("loading the reconstruction software"))
-        leave_one_core_to_the_window()
-        from ptycho_core.engines.reconstruct import reconstruct, write_results
+    def job(emit: Callable[[Any], None], token: StopToken) -> int:
+        done = 0
+        for one in scans:
+            if done and token.stop_requested:
+                break
+            emit(Progress("reading the scan"))
+            scan = one.read()
+            emit(Progress("loading the reconstruction software"))
+            leave_one_core_to_the_window()
+            from ptycho_core.engines.reconstruct import reconstruct, write_results
 
-        with kept_previews(folder, emit) as events:
-            found = reconstruct(
-                scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=events, stop=token
-            )
-        token.leave_if_cancelled()
-        emit(Progress("writing the results"))
-        written = write_results(found, folder)
-        return Reconstructed(found, checkpoint, folder, written.files, written.earlier)
+            with kept_previews(one.folder, emit) as events:
+                found = reconstruct(
+                    scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=events, stop=token
+                )
+            token.leave_if_cancelled()
+            emit(Progress("writing the results"))
+            written = write_results(found, one.folder)
+            emit(Reconstructed(found, checkpoint, one.folder, written.files, written.earlier))
+            done += 1
+        return done
 
     return job
 

@@ -85,6 +85,8 @@ class OpenedRun:
     ----------
     info
         Its record.
+    place
+        Of the scan, among those of the run, that reconstruction and misfits are of.
     columns
         Of its metrics.csv.
     reconstruction
@@ -99,6 +101,7 @@ class OpenedRun:
     """
 
     info: RunInfo
+    place: int = 0
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     reconstruction: Reconstruction | None = None
     free_misfit: dict[Path, float] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class OpenedRun:
     def verdict(self) -> Verdict | None:
         """On the run's picture: that of the newest reconstruction, or else of its end."""
         told = verdict_in(self.reconstruction.metrics) if self.reconstruction else None
-        return told or self.info.verdict
+        return told or self.info.of_scan(self.place).verdict
 
 
 def list_runs(folder: Path) -> Job:
@@ -134,15 +137,15 @@ def stamp_of_runs(folder: Path) -> Job:
     return lambda emit, token: stamp_of(folder)
 
 
-def open_run(folder: Path) -> Job:
-    """Read everything that a run directory tells. Result: `OpenedRun`."""
+def open_run(folder: Path, place: int = 0) -> Job:
+    """Read everything that a run directory tells, with the picture of its scan at a place. Result: `OpenedRun`."""
 
     def job(emit: Callable[[Any], None], token: StopToken) -> OpenedRun:
         emit(Progress("reading the run"))
         info, columns = read_run(folder), read_metrics(folder)
         token.leave_if_cancelled()
-        reconstruction, problem = _newest_reconstruction(info)
-        opened = OpenedRun(info, columns, reconstruction, free_misfit_of_checkpoints(info), problem)
+        reconstruction, problem = _newest_reconstruction(info.folder_of_scan(place))
+        opened = OpenedRun(info, place, columns, reconstruction, free_misfit_of_checkpoints(info, place), problem)
         if info.status != Status.RUNNING:
             return opened
         follower = Follower(folder)
@@ -156,7 +159,7 @@ def open_run(folder: Path) -> Job:
 
 def curves_of_run(folder: Path) -> Job:
     """Read the numbers of a run alone. Result: `OpenedRun` without a reconstruction."""
-    return lambda emit, token: OpenedRun(read_run(folder), read_metrics(folder))
+    return lambda emit, token: OpenedRun(read_run(folder), columns=read_metrics(folder))
 
 
 def remove_checkpoint_job(path: Path) -> Job:
@@ -209,8 +212,8 @@ def _listed(found: Found) -> ListedRun:
     return ListedRun(found, free_misfit, None if picture.isNull() else picture, verdict, note)
 
 
-def _newest_reconstruction(info: RunInfo) -> tuple[Reconstruction | None, str]:
+def _newest_reconstruction(folder: Path) -> tuple[Reconstruction | None, str]:
     try:
-        return read_newest(info.folder), ""
+        return read_newest(folder), ""
     except PtychoError as error:
         return None, str(error)

@@ -12,17 +12,12 @@ from ptycho_core.runs.follow import wait_for_run
 from ptycho_core.runs.queue import Queue, QueuedRun
 from ptycho_core.runs.site import read_site
 from ptycho_core.runs.submission import submit, submit_queue, submitted
-from ptycho_core.scan.source import ScanSource
 from ptycho_gui.kit.threads.worker import Job, Progress
 
 
-def submit_job(settings: dict[str, Any], source: ScanSource, folder: Path) -> Job:
+def submit_job(queued: QueuedRun) -> Job:
     """Hand a run over as the site's file says. Result: the core's `Job`."""
-
-    def job(emit: Callable[[Any], None], token: StopToken) -> object:
-        return submit(submitted(QueuedRun(source, settings, folder)), read_site(os.environ))
-
-    return job
+    return lambda emit, token: submit(submitted(queued), read_site(os.environ))
 
 
 def submit_queue_job(path: Path) -> Job:

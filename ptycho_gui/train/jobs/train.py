@@ -11,8 +11,9 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.events import StopToken
 from ptycho_core.runs.command_line import command_line
+from ptycho_core.runs.queue import QueuedRun
 from ptycho_core.runs.record import RunInfo, read_run
-from ptycho_core.runs.reopening import open_scans
+from ptycho_core.runs.reopening import open_alike, open_scans
 from ptycho_core.runs.run import resumable, resumed_config
 from ptycho_core.scan.scan import Scan
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
@@ -21,20 +22,29 @@ from ptycho_gui.kit.threads.worker import Job, Progress
 _LOADING = "loading the training software"
 
 
-def train_job(settings: dict[str, Any], read: Callable[[], Scan], folder: Path) -> Job:
-    """Train in ``folder`` on the scan that ``read`` gives. Result: `RunInfo` of the run when it ended."""
+def train_job(queued: QueuedRun, opened: Scan | None = None) -> Job:
+    """Train as it is described, on its scan, which may be ``opened``. Result: `RunInfo` of the run when it ended."""
+    settings, folder = queued.settings, queued.folder
 
     def job(emit: Callable[[Any], None], token: StopToken) -> RunInfo:
-        emit(Progress("reading the scan"))
-        scan = read()
-        command = command_line(settings, scan.source, folder)
-        for path, body in scan.source.needed_files(folder).items():
+        emit(Progress("reading the scans" if queued.further else "reading the scan"))
+        command = command_line(settings, queued.source, folder, queued.further)
+        scans = open_alike(queued.source, queued.further, opened)
+        for path, body in queued.source.needed_files(folder).items():
             write_json(path, body)
         emit(Progress(_LOADING))
         leave_one_core_to_the_window()
         from ptycho_core.engines.training import train
 
-        return train(build_config(settings), scan, folder, events=emit, stop=token, command=command)
+        return train(
+            build_config(settings),
+            scans.first,
+            folder,
+            further_scans=scans.further,
+            events=emit,
+            stop=token,
+            command=command,
+        )
 
     return job
 

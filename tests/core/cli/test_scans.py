@@ -107,7 +107,7 @@ def test_scans_of_another_size_are_named_with_both_sizes(folder, tmp_path, capsy
     write_simulation(simulate(other), tmp_path / "wide.npz")
     words = ["--train_data_file", str(folder / "a.npz"), "--train_data_file", str(tmp_path / "wide.npz")]
     assert main(["train", *words, "--output_dir", str(tmp_path / "out"), *FAST.split()]) == 2
-    assert "the patterns of wide.npz have 32 pixels a side, those of a.npz 16" in capsys.readouterr().err
+    assert "wide.npz: its patterns have 32 pixels a side, those of a.npz 16" in capsys.readouterr().err
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):

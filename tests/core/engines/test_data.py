@@ -25,7 +25,7 @@ from ptycho_core.engines.data import (
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.physics import place, read_patches
 from ptycho_core.engines.reconstruct import reconstruct
-from ptycho_core.engines.samplers import GroupSampler, PatternSampler, chunks
+from ptycho_core.engines.samplers import FixedSampler, GroupSampler, PatternSampler, chunks
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.training import train
 from ptycho_core.scan.scan import Masks, Patterns, Scan
@@ -324,6 +324,14 @@ def test_many_patterns_validate_some_at_a_time():
     deals = list(chunks(hidden, ANYWHERE))
     assert [deal.hidden for deal in deals] == [data.REGION, data.REGION, 3]
     assert np.array_equal(np.concatenate([deal.groups[0] for deal in deals]), hidden)
+
+
+def test_processes_that_cannot_share_hidden_patterns_evenly_count_none_of_them_twice():
+    deals = list(chunks(np.arange(2 * data.REGION + 3), ANYWHERE))
+    shares = [list(FixedSampler(deals, rank=rank, world=2)) for rank in (0, 1)]
+    assert [len(share) for share in shares] == [2, 2]  # as each waits for the other at every batch
+    counted = [deal.groups[0] for share in shares for deal in share if not deal.again]
+    assert np.array_equal(np.sort(np.concatenate(counted)), np.arange(2 * data.REGION + 3))
 
 
 def test_the_direct_engine_sees_another_scan_on_the_canvas_that_it_is_trained_on(tiny_scan: Scan):

@@ -32,7 +32,7 @@ from tests.helpers import specs
 from tests.helpers.training_runs import SMALL, Training
 
 BRIGHT = dataclasses.replace(specs.SMALL, seed=3, n_patterns=49, counts_per_pixel=300.0, defocus_m=0.8e-3)
-WARM = {**SMALL, "warm_start_epochs": 2, "max_epochs": 2, "positions": "check"}
+WARM = {**SMALL, "warm_start_epochs": 2, "max_epochs": 2, "positions": "check", "val_fraction": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def test_the_loss_of_each_scan_is_a_column_and_told_of_each_epoch(trained):
         assert column == pytest.approx([metrics[name] for metrics in told])
         assert len(column) == 2
     last = info.metrics
+    assert counts[0] != counts[1]
     mean = np.average([last["poisson_val_loss_1"], last["poisson_val_loss_2"]], weights=counts)
     assert last["poisson_val_loss"] == pytest.approx(mean, rel=1e-5)
     assert last["poisson_val_loss_1"] != pytest.approx(last["poisson_val_loss_2"], rel=0.01)
@@ -200,8 +201,12 @@ def test_another_scan_may_validate_in_place_of_parts_of_them(scans, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "change", "sentence"),
     [
-        ({}, {"size": 32}, "the patterns of .* have 32 pixels a side, those of .* 16"),
-        ({}, {"seed": 0, "n_patterns": 36, "counts_per_pixel": 30.0, "defocus_m": 1.2e-3}, "holds the patterns of"),
+        ({}, {"size": 32}, "its patterns have 32 pixels a side, those of .* 16"),
+        (
+            {},
+            {"seed": 0, "n_patterns": 36, "counts_per_pixel": 30.0, "defocus_m": 1.2e-3},
+            ": it holds the patterns",
+        ),
         ({"engine": "direct"}, {}, "the direct engine fits one scan, and 2 are given"),
         ({"gridsize": 6}, {"n_patterns": 30}, "gridsize 6 groups 36 patterns, but there are only 30"),
     ],

@@ -21,9 +21,21 @@ def history(trained):
 
 
 def test_the_chart_of_the_monitored_metric_comes_first():
-    assert charts_of(Config(loss="poisson"))[0] is LOSS
-    assert charts_of(Config(loss="mae"))[0] is ERROR
-    assert charts_of(Config(checkpoint_monitor="grad_norm")) == (GRADIENT, LOSS, ERROR, RATE, SPEED)
+    assert charts_of(RunHistory(Config(loss="poisson")))[0] is LOSS
+    assert charts_of(RunHistory(Config(loss="mae")))[0] is ERROR
+    found = charts_of(RunHistory(Config(checkpoint_monitor="grad_norm")))
+    assert found == (GRADIENT, LOSS, ERROR, RATE, SPEED)
+
+
+def test_of_a_run_on_several_scans_the_loss_of_each_is_a_curve_of_its_own():
+    history = RunHistory(Config(), scans=["a.npz", "b.npz"])
+    metrics = {"poisson_val_loss": 2.0, "poisson_val_loss_1": 1.5, "poisson_val_loss_2": 2.5}
+    history.hear(EpochDone(0, 4, metrics, 1.0))
+    chart = charts_of(history)[-1]
+    first, second = curves_of(history, chart, "epoch", 1)
+    assert [(curve.words, *curve.y) for curve in (first, second)] == [("a.npz", 1.5), ("b.npz", 2.5)]
+    assert first.run != second.run  # which is what makes them look different
+    assert overlaid(RunHistory(Config()), chart, "epoch", 1, "other") == []
 
 
 def test_every_metric_is_drawn_but_those_that_say_which_loss_is_trained():

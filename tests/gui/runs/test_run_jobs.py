@@ -20,7 +20,7 @@ from ptycho_core.simulation import simulate
 from ptycho_gui.kit.threads.torch_threads import leave_one_core_to_the_window
 from ptycho_gui.kit.threads.worker import Progress, Worker
 from ptycho_gui.result.jobs.export import export_checkpoint_job, export_reconstruction_job
-from ptycho_gui.result.jobs.reconstruct import compare_job, reconstruct_job
+from ptycho_gui.result.jobs.reconstruct import Reconstructed, Wanted, compare_job, reconstruct_job
 from ptycho_gui.runs.jobs.runs import list_runs, open_run, remove_checkpoint_job, trash_run
 from ptycho_gui.train.jobs.train import resume_job
 from tests.helpers import specs
@@ -40,7 +40,11 @@ def do(job, token=None, emit=lambda event: None):
 
 
 def reconstruct_best(folder, **settings):
-    return do(reconstruct_job(lambda: SCAN, read_run(folder).best_checkpoint, folder, accelerator="cpu", **settings))
+    told = []
+    wanted = [Wanted(lambda: SCAN, folder)]
+    do(reconstruct_job(wanted, read_run(folder).best_checkpoint, accelerator="cpu", **settings), emit=told.append)
+    (made,) = (event for event in told if isinstance(event, Reconstructed))
+    return made
 
 
 def test_a_run_is_rebuilt_from_its_directory(folder):
@@ -86,8 +90,9 @@ def test_listing_ends_when_it_is_cancelled(folder):
 
 def test_reconstructing_tells_its_stages_and_writes_the_results(folder):
     told = []
-    job = reconstruct_job(lambda: SCAN, read_run(folder).last_checkpoint, folder, polish_epochs=1, accelerator="cpu")
-    made = do(job, emit=told.append)
+    wanted = [Wanted(lambda: SCAN, folder)]
+    do(reconstruct_job(wanted, read_run(folder).last_checkpoint, polish_epochs=1, accelerator="cpu"), emit=told.append)
+    (made,) = (event for event in told if isinstance(event, Reconstructed))
     stages = [event.stage for event in told if isinstance(event, Progress | StageChanged)]
     assert stages[0] == "reading the scan"
     assert "polishing" in stages
@@ -107,7 +112,7 @@ def test_a_cancelled_reconstruction_writes_nothing_and_leaves_the_one_before(fol
             token.cancel()
 
     with pytest.raises(Cancelled):
-        do(reconstruct_job(lambda: SCAN, made.checkpoint, folder, accelerator="cpu"), token, cancel)
+        do(reconstruct_job([Wanted(lambda: SCAN, folder)], made.checkpoint, accelerator="cpu"), token, cancel)
     assert made.files["metrics.json"].read_bytes() == before
     assert not (folder / "reconstruction/previous").exists()
 
@@ -116,7 +121,7 @@ def test_a_scan_that_has_gone_is_said_in_a_sentence(folder, qtbot):
     def gone():
         raise InputError("cannot read /data/scan.npz: No such file or directory")
 
-    worker = Worker(reconstruct_job(gone, folder / "checkpoints/last.ckpt", folder))
+    worker = Worker(reconstruct_job([Wanted(gone, folder)], folder / "checkpoints/last.ckpt"))
     with qtbot.waitSignal(worker.failed) as told:
         worker.start()
     worker.wait()
