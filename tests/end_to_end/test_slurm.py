@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,7 @@ def test_a_job_that_is_preempted_resumes_and_is_stopped_through_its_folder(here,
 
     def went_on():  # SLURM lets a job wait for two minutes, which begin only once its processes are gone
         slurm.call("scontrol", "update", f"jobid={job.id}", "StartTime=now")
+        time.sleep(5)  # asked more often, SLURM puts the start off each time
         return epochs(here / "out") > before
 
     wait_until(went_on)
