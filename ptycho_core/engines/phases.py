@@ -11,6 +11,10 @@ STANDS = 0.02
 """The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
 FEWEST = 8
 """Epochs before: a fit from vacuum begins slowly."""
+POSITIONS_STAND = 0.02
+"""Pixels that half of the patterns move less than in an epoch, against all together, once their positions stand."""
+FEWEST_OF_ALL = 4
+"""Epochs before, in which the whole scan may be stretched and bent."""
 LANDING = 6
 """Epochs of the likelihood, at a rate that falls."""
 RUNGS = (0.1, 0.3, 0.9)
@@ -38,9 +42,10 @@ class Phases:
 
     From afar it begins with projections onto amplitudes at the whole rate, until the probe stands: until the deviance
     of the patterns that are fitted levels off, and at the latest when there is just time for the rest, the likelihood
-    at a falling rate and the priors. Where positions are refined or the probe varies a second phase with amplitudes
-    takes all the time that there is: in it the whole scan may be stretched, turned, sheared and bent, and the probe may
-    vary. Before, what is still wrong with the probe looks like that.
+    at a falling rate and the priors. Where positions are refined or the probe varies there is a second phase with
+    amplitudes, in which the whole scan may be stretched, turned, sheared and bent, and the probe may vary. Before, what
+    is still wrong with the probe looks like that. It lasts until positions stand, and takes all the time that there is
+    where they do not, or the probe varies.
 
     Parameters
     ----------
@@ -64,24 +69,37 @@ class Phases:
     def begin(self) -> None:
         """Begin anew."""
         self._stood: float | None = None
+        self._positions_stood: float | None = None
         self._deviance = math.inf
         self._slow = False
 
     @property
     def state(self) -> dict[str, Any]:
         """What a resumed fit goes on with."""
-        return {"stood": self._stood, "deviance": self._deviance, "slow": self._slow}
+        return {
+            "stood": self._stood,
+            "positions_stood": self._positions_stood,
+            "deviance": self._deviance,
+            "slow": self._slow,
+        }
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self._stood, self._deviance, self._slow = state["stood"], state["deviance"], state["slow"]
+        self._positions_stood = state.get("positions_stood")  # runs of version 0.1 have none
 
-    def look(self, at: float, deviance: float) -> None:
-        """See the mean deviance of the patterns that were fitted in the epoch that just ended."""
+    def look(self, at: float, deviance: float, moved: float = math.inf) -> None:
+        """See the mean deviance of the patterns that were fitted in the epoch that just ended.
+
+        ``moved`` is by how many pixels half of them were moved at most, against all together, where they are.
+        """
         before, self._deviance = self._deviance, deviance
         level = deviance > (1 - STANDS) * before and not self._slow
         if level and FEWEST <= at < self.probe_stands_from:
             self._stood = at
+        may_end = self.finds_positions and not self.config.probe_variation and not self._slow
+        if may_end and moved < POSITIONS_STAND and self.probe_stands_from + FEWEST_OF_ALL <= at < self.amplitudes_until:
+            self._positions_stood = at
 
     def slow_down(self) -> None:
         """Take all the time that there is: at a lower rate, a deviance that hardly falls says nothing."""
@@ -109,7 +127,9 @@ class Phases:
     @property
     def amplitudes_until(self) -> float:
         """The end of the projections onto amplitudes."""
-        return self._latest if self.from_afar and self._second else self.probe_stands_from
+        if not self.from_afar or not self._second:
+            return self.probe_stands_from
+        return self._latest if self._positions_stood is None else self._positions_stood
 
     @property
     def climb_from(self) -> float:

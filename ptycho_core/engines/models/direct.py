@@ -327,6 +327,7 @@ class DirectModel(Solution):
             self._next_prior = None
         self._has_prior = bool(self.prior > 0)
         done = self.epochs_done()
+        self._shifts_before = self.shifts.detach().clone()
         if len(self.shifts) and self.phases.moves_together(done):
             self._move_together(all_alike=self.phases.finds_common(done))
 
@@ -336,7 +337,7 @@ class DirectModel(Solution):
         if not isinstance(total, Tensor):
             return  # no step since the fit was put back
         done = self.epochs_done()
-        self.phases.look(done, float(self.trainer.callback_metrics["poisson_train_loss_epoch"]))
+        self.phases.look(done, float(self.trainer.callback_metrics["poisson_train_loss_epoch"]), self._moved())
         unit = _PRIOR_UNIT * self._noise_unit(total)
         weight, rung = self.phases.prior(done), self.phases.rung(done)
         if weight is not None:
@@ -347,6 +348,13 @@ class DirectModel(Solution):
             self.ended = _SETTLED
         if self.ended:
             self.trainer.should_stop = True
+
+    def _moved(self) -> float:
+        """Return by how many pixels half of the training patterns were moved at most in an epoch, against all."""
+        if not len(self.shifts):
+            return math.inf
+        moved = (self.shifts.detach() - self._shifts_before)[self._train]
+        return float((moved - moved.mean(dim=0)).norm(dim=1).median())
 
     def _judge_prior(self, rung: int, unit: float) -> None:
         """Keep the state where it explains the validation patterns best so far, and go on to a stronger prior."""

@@ -3,7 +3,17 @@
 import pytest
 
 from ptycho_core.base.config import Config
-from ptycho_core.engines.phases import FEWEST, LANDING, LIKELIHOOD, LOOSENING, RUNG, RUNGS, Phases
+from ptycho_core.engines.phases import (
+    FEWEST,
+    FEWEST_OF_ALL,
+    LANDING,
+    LIKELIHOOD,
+    LOOSENING,
+    POSITIONS_STAND,
+    RUNG,
+    RUNGS,
+    Phases,
+)
 
 
 def phases(**settings) -> Phases:
@@ -72,6 +82,23 @@ def test_positions_are_looked_for_from_afar_and_under_a_prior_that_is_then_given
     assert [fit.prior(at) for at in (1.0, fit.amplitudes_until)] == [LOOSENING, 0.0]
     assert plain.prior(1.0) is None
     assert phases(prior=0.5).prior(1.0) == 0.5
+
+
+def test_positions_are_looked_for_until_they_stand_where_the_probe_does_not_vary():
+    fit, varied = phases(positions="refine"), phases(positions="refine", probe_variation=2)
+    for each in (fit, varied):
+        for epoch in range(30):
+            each.look(epoch + 1, 1.0, moved=0.5 if epoch < 15 else 0.5 * POSITIONS_STAND)
+    assert fit.amplitudes_until == 16
+    assert fit.end == 16 + LANDING + RUNG * len(RUNGS)
+    assert varied.end == 50
+
+
+def test_positions_do_not_stand_before_the_whole_scan_could_be_bent():
+    fit = phases(positions="refine")
+    for epoch in range(30):
+        fit.look(epoch + 1, 1.0, moved=0.0)
+    assert fit.amplitudes_until == FEWEST + FEWEST_OF_ALL
 
 
 @pytest.mark.parametrize("epochs", [6, 10, 50, 200])
