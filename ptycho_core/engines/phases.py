@@ -11,7 +11,7 @@ STANDS = 0.02
 """The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
 FEWEST = 8
 """Epochs before: a fit from vacuum begins slowly."""
-POSITIONS_STAND = 0.02
+POSITIONS_STAND = 0.01
 """Pixels that half of the patterns move less than in an epoch, against all together, once their positions stand."""
 FEWEST_OF_ALL = 4
 """Epochs before, in which the whole scan may be stretched and bent."""
