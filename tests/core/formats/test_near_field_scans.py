@@ -101,7 +101,7 @@ def test_a_shadow_has_no_centre_to_be_found(path):
 def test_electrons_are_asked_for_where_the_energy_leaves_it_open(path, kilovolt):
     open_question = read_scan(path, settings={"energy_ev": str(kilovolt * 1e3)})
     assert answered(open_question)["source"] == "photons"
-    assert fixes(open_question, "source") == [("source", "electrons")]
+    assert fixes(open_question, "source") == [("source", "electrons"), ("source", "photons")]
     electrons = read_scan(path, settings={"energy_ev": str(kilovolt * 1e3), "source": "electrons"})
     assert electrons.geometry.wavelength_m == wavelength_m(kilovolt * 1e3, "electrons")
     assert fixes(electrons, "source") == []
