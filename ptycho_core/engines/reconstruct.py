@@ -37,7 +37,7 @@ from ptycho_core.engines.polish import join, polish, warms_up_on_all
 from ptycho_core.engines.probe_modes import order_modes
 from ptycho_core.engines.signs import signs_of, signs_of_run
 from ptycho_core.engines.trainer import device_of
-from ptycho_core.formats.writers.exports import export
+from ptycho_core.formats.writers.exports import USUAL, export
 from ptycho_core.inspection.memory import check_memory
 from ptycho_core.quality.displacements import what_moved
 from ptycho_core.quality.verdict import judge
@@ -409,7 +409,7 @@ def write_results(reconstruction: Reconstruction, folder: Path) -> Written:
     target, reconstruction = folder / RECONSTRUCTION, with_note(reconstruction, folder)
     earlier = set_results_aside(folder)
     written: dict[str, Path] = {}
-    for format in ("npz", "product", "tiff", "png"):
+    for format in USUAL:
         for path in export(reconstruction, target, format):
             written[path.name] = path
     metrics = target / METRICS_FILE

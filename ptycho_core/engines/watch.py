@@ -68,7 +68,7 @@ class Rules:
     globs
         Which files are scans.
     exports
-        Formats of `exports.EXPORTERS` beside those that every reconstruction has.
+        Formats of `exports.EXPORTERS` beside the `exports.USUAL` ones.
     options
         Of `reconstruct`, by name.
     every_s

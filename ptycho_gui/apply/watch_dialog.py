@@ -6,8 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QWidget
 
+from ptycho_core.formats.writers.exports import EXPORTERS, USUAL
 from ptycho_core.runs.arrivals import GLOBS, OUT
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.apply.jobs.watch import Watched, look_at_watched
@@ -16,6 +17,8 @@ from ptycho_gui.kit.checked_path import CheckedPath
 from ptycho_gui.kit.forms.path_field import PathField
 from ptycho_gui.kit.jobs.checks import look_at_checkpoint, look_at_result_folder
 from ptycho_gui.kit.threads.worker import Job
+
+_LABELS = {"cxi": "C&XI", "page": "&Logbook page"}
 
 
 class WatchDialog(CheckedDialog):
@@ -51,6 +54,21 @@ class WatchDialog(CheckedDialog):
         self.out = CheckedPath(
             PathField("folder", "Folder for the results", "Bro&wse…"), look_at_result_folder, "Choose a folder first."
         )
+        self.positions = QLineEdit(placeholderText="none: they are in the scan's own file")
+        self.positions.setAccessibleName("Positions file")
+        self.positions.setToolTip(
+            "Where positions lie in a file of their own: its name in the folder, as *_positions.csv, whose star stands "
+            "for the scan's name; or the path of one file for all scans"
+        )
+        self.exports = {
+            name: QCheckBox(_LABELS[name], toolTip=EXPORTERS[name].help) for name in EXPORTERS if name not in USUAL
+        }
+        further = QWidget()
+        row = QHBoxLayout(further)
+        row.setContentsMargins(0, 0, 0, 0)
+        for box in self.exports.values():
+            row.addWidget(box)
+        row.addStretch(1)
         self.alike = QCheckBox("&Read and prepare them like the open scan")
         self.alike.setToolTip("With its answers, mapping and steps")
         self.alike.setVisible(source is not None)
@@ -61,9 +79,11 @@ class WatchDialog(CheckedDialog):
             (
                 ("&Folder:", self.folder),
                 ("&Names of scans:", self.names),
+                ("&Positions file:", self.positions),
                 ("", self.alike),
                 ("&Checkpoint:", self.checkpoint),
                 ("R&esults:", self.out),
+                ("Written too:", further),
             ),
         )
         self.names.textEdited.connect(self.folder.look_again)
@@ -77,8 +97,12 @@ class WatchDialog(CheckedDialog):
     def watched(self) -> Watched:
         """Return what was asked for."""
         alike = self._open if self.alike.isChecked() else None
-        source = ScanSource() if alike is None else dataclasses.replace(alike, path=None, positions_file=None)
-        return Watched(self.folder.path, self.out.path, self.checkpoint.path, source, self._globs)
+        positions = self.positions.text().strip()
+        source = dataclasses.replace(
+            alike or ScanSource(), path=None, positions_file=self.folder.path / positions if positions else None
+        )
+        exports = tuple(name for name, box in self.exports.items() if box.isChecked())
+        return Watched(self.folder.path, self.out.path, self.checkpoint.path, source, self._globs, exports)
 
     @property
     def _globs(self) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ EXPORTERS: dict[str, Exporter] = {
         "a page for the logbook: object, probe, verdict, figures, settings, note",
     ),
 }
+USUAL = ("npz", "product", "tiff", "png")
+"""Formats in which every reconstruction is written."""
 
 
 def export(recon: Reconstruction, path: str | Path, format: str | None = None) -> list[Path]:

@@ -25,6 +25,7 @@ class Watched:
     checkpoint: Path
     source: ScanSource
     globs: tuple[str, ...]
+    exports: tuple[str, ...] = ()
 
 
 def watch_job(watched: Watched, accelerator: str) -> Job:
@@ -37,7 +38,7 @@ def watch_job(watched: Watched, accelerator: str) -> Job:
 
         emit(Progress(f"waiting for scans in {watched.folder}"))
         options = {"accelerator": accelerator}
-        rules = Rules(watched.checkpoint, watched.source, watched.globs, options=options)
+        rules = Rules(watched.checkpoint, watched.source, watched.globs, watched.exports, options)
         watch(watched.folder, watched.out, rules, emit, token)
         return watched
 

@@ -34,6 +34,17 @@ def test_what_is_asked_for_is_watched_with_results_in_the_folder_unless_chosen_o
     watched = dialog.watched()
     assert watched.out == tmp_path / "elsewhere"
     assert watched.source == ScanSource(settings={"dc": "centre"}, steps=(Bin(2),))
+    assert watched.exports == ()
+
+
+def test_a_file_of_positions_for_each_scan_and_further_formats_are_asked_for(put_up, trained, tmp_path):
+    dialog = put_up(WatchDialog(tmp_path, trained.info.best_checkpoint, None))
+    dialog.positions.setText("*_positions.csv")
+    assert list(dialog.exports) == ["cxi", "page"]
+    dialog.exports["page"].setChecked(True)
+    watched = dialog.watched()
+    assert watched.source == ScanSource(positions_file=tmp_path / "*_positions.csv")
+    assert watched.exports == ("page",)
 
 
 def test_names_of_scans_are_looked_for_and_what_is_wrong_is_said(put_up, qtbot, trained, scan_path, tmp_path):

@@ -18,7 +18,8 @@ def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
     told, activities = [], []
     window.session.message.connect(lambda severity, sentence: told.append((severity, sentence)))
     window.session.working.connect(lambda text, part: activities.append(text))
-    watched = Watched(tmp_path / "in", tmp_path / "out", trained.info.best_checkpoint, ScanSource(), ("*.cxi",))
+    checkpoint = trained.info.best_checkpoint
+    watched = Watched(tmp_path / "in", tmp_path / "out", checkpoint, ScanSource(), ("*.cxi",), ("page",))
     whole, _ = write_simulation(simulate(SPEC), tmp_path / "whole.cxi")
     window.session.watch(watched)
     assert window.session.why_busy() == f"Watching {tmp_path / 'in'} goes on: stop it first."
@@ -30,7 +31,8 @@ def test_a_scan_is_shown_while_it_is_measured_until_it_is_reconstructed(
         assert any(text.startswith("live.cxi: ") and "pixels covered" in text for text in activities)
         writer.write(196)
     qtbot.waitUntil(lambda: any("live.cxi is reconstructed" in sentence for _, sentence in told))
-    assert (tmp_path / "out" / "live" / "reconstruction" / "metrics.json").exists()
+    written = {path.name for path in (tmp_path / "out" / "live" / "reconstruction").iterdir()}
+    assert written >= {"metrics.json", "reconstruction.npz", "page.pdf"}
     window.session.stop()
     qtbot.waitUntil(lambda: not window.session.busy)
     assert told[-1] == ("info", f"{tmp_path / 'in'} is watched no more; the journal is in {tmp_path / 'out'}.")
