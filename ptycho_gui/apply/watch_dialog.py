@@ -60,13 +60,12 @@ class WatchDialog(CheckedDialog):
             "Where positions lie in a file of their own: its name in the folder, as *_positions.csv, whose star stands "
             "for the scan's name; or the path of one file for all scans"
         )
-        self.exports = {
-            name: QCheckBox(_LABELS[name], toolTip=EXPORTERS[name].help) for name in EXPORTERS if name not in USUAL
-        }
+        self.exports = {name: QCheckBox(_LABELS[name]) for name in EXPORTERS if name not in USUAL}
         further = QWidget()
         row = QHBoxLayout(further)
         row.setContentsMargins(0, 0, 0, 0)
-        for box in self.exports.values():
+        for name, box in self.exports.items():
+            box.setToolTip(EXPORTERS[name].help)
             row.addWidget(box)
         row.addStretch(1)
         self.alike = QCheckBox("&Read and prepare them like the open scan")
