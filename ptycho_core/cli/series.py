@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.cli.arguments import add_overwrite, refuse_existing
 from ptycho_core.cli.output import print_json, say
 from ptycho_core.cli.parser import Parser
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
 
     members = read_series(args.list)
     table = args.target.with_suffix(".csv")
+    if table.resolve() == args.list.resolve():
+        raise InputError(f"the table {table} would take the place of the list: give the stack another name")
     refuse_existing(args, [args.target, table])
     lines = write_series(members, args.target)
     if args.json:

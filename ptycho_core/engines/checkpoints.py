@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import pickle
 import shutil
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +132,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         bundle = read_bundle(path)
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in bundle.tensors.items()}
         return Checkpoint(path, Config.from_dict(bundle.config, str(path)), tensors, bundle.scan_summary)
-    try:
+    with damage_explained(path):
         body = torch.load(path, map_location="cpu", weights_only=True)
         kept = body["ptycho"]
         version, config, scan, tensors = kept["version"], kept["config"], kept["scan"], dict(body["state_dict"])
         epoch = int(body["epoch"])
+    if version != VERSION:
+        raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")
+    return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
+
+
+@contextlib.contextmanager
+def damage_explained(path: Path) -> Iterator[None]:
+    """Say in a sentence, as `InputError`, that a ``.ckpt`` which is read inside is damaged, or cannot be read."""
+    try:
+        yield
     except (
         OSError,
         pickle.UnpicklingError,
@@ -149,9 +161,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         raise InputError(f"{path} is not a checkpoint of this program, or is damaged") from error
-    if version != VERSION:
-        raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")
-    return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)
 
 
 def check_checkpoint(checkpoint: Checkpoint, scan: Scan) -> list[Problem]:

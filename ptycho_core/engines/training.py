@@ -31,7 +31,7 @@ from ptycho_core.engines.callbacks import (
     StopEarly,
 )
 from ptycho_core.engines.canvas import Canvas, middle, middle_parts
-from ptycho_core.engines.checkpoints import initial_model
+from ptycho_core.engines.checkpoints import damage_explained, initial_model
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, Measurement, Split, measure, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
@@ -355,8 +355,9 @@ class _Training:
     def _take_up(self) -> tuple[Path | None, int]:
         """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
         path = self.folder / CHECKPOINTS / "last.ckpt"
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        step = int(saved["global_step"])
+        with damage_explained(path):
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            step = int(saved["global_step"])
         if self.run is not None:
             drop_rows_from(self.run.info.logs / "metrics.csv", step)
         if step and self.config.probe_modes is None:

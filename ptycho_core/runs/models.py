@@ -81,10 +81,12 @@ def find_models(folder: Path) -> list[KnownModel | BrokenModel]:
     Raises
     ------
     InputError
-        There is no such folder.
+        There is no such folder, or it may not be read.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise InputError(f"the folder {folder} cannot be read: you have no right to")
     found: list[KnownModel | BrokenModel] = []
     for path in sorted(_bundles(folder)):
         try:

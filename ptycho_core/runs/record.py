@@ -334,7 +334,7 @@ def _number(text: str | None) -> float:
 
 def folders_with(folder: Path, depth: int, *names: str) -> Iterator[Path]:
     """Yield a folder, and those up to ``depth`` below it, that hold a file so named; not what belongs to runs."""
-    if any((folder / name).exists() for name in names):
+    if any(os.path.exists(folder / name) for name in names):  # no, where the folder may not be read
         yield folder
     if depth == 0:
         return

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, TrainingError
 from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.training import resume
@@ -164,3 +164,11 @@ def test_resume_reads_the_scan_again_from_where_it_is_now(moved, tmp_path):
 def test_resume_refuses_what_would_make_another_run(moved, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         resume(moved / "out", **changes)
+
+
+def test_a_last_checkpoint_that_is_cut_short_is_named_in_a_sentence(moved, tmp_path):
+    shutil.copytree(moved / "out", tmp_path / "out")
+    last = tmp_path / "out" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    with pytest.raises(TrainingError, match=r"last.ckpt is not a checkpoint of this program, or is damaged"):
+        resume(tmp_path / "out", scan_file=moved / "moved.npz", max_epochs=6)

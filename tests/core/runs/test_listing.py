@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,18 @@ def test_runs_are_told_from_their_parts_and_jobs_without_a_run_come_first(root):
     first = find_listed(root)[0]
     assert first.status == "failed"
     assert first.reason.startswith("job 7 has ended before its run began: ended; ")
+
+
+def test_a_folder_that_may_not_be_read_keeps_no_other_run_from_the_list(root, monkeypatch):
+    shut, stat = root / "night", os.stat
+
+    def refusing(path, *args, **options):
+        if isinstance(path, str | os.PathLike) and shut in Path(path).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert {found.folder.name for found in find_listed(root)} == {"out", "version_0", "trial-002"}
 
 
 def test_a_run_with_which_a_job_waits_to_go_on_has_one_row_that_says_so(root, capsys):

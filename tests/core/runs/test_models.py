@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -71,6 +74,12 @@ def test_the_models_that_suit_a_scan_come_first_and_the_better_one_before(folder
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="there is no folder"):
         find_models(tmp_path / "models")
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        find_models(tmp_path)
 
 
 def test_the_command_tells_which_to_take(folder, capsys):

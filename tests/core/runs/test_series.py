@@ -104,6 +104,13 @@ def test_the_command_says_what_is_thought_of_each(series, capsys):
     assert cli.main(["series", str(series / "list.csv"), str(series / "stack.h5")]) == 2
 
 
+def test_the_table_never_takes_the_place_of_the_list(series, capsys):
+    listed = (series / "list.csv").read_text()
+    assert cli.main(["series", str(series / "list.csv"), str(series / "list.h5"), "--overwrite"]) == 2
+    assert "would take the place of the list" in capsys.readouterr().err
+    assert (series / "list.csv").read_text() == listed
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
