@@ -173,6 +173,7 @@ def test_a_run_is_followed_and_ended_by_another_process_through_its_folder(here,
         assert call("stop out") == 0
         assert "was asked to stop" in capfd.readouterr().err
         assert call("follow out --json") == 0
+        training.communicate()  # which says what came of it after its record does
     shown = capfd.readouterr()
     result = json.loads(shown.out)
     assert result["status"] == "stopped"
