@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ptycho_core.base.errors import Problem
+from ptycho_core.base.errors import Problem, PtychoError
 
 if TYPE_CHECKING:
     from ptycho_core.base.verdict import Verdict
@@ -49,17 +49,25 @@ def tell_verdict(verdict: Verdict, pictured: Pictured, scan: str = "") -> None:
     scan
         Its name, where there are several.
     """
-    from ptycho_core.base.atomic import write_json
-
     say(f"verdict{f' on {scan}' if scan else ''}: {verdict.level}")
     for reason in verdict.reasons:
         say(f"  {reason}")
+    try:
+        commands = _commands(verdict, pictured)
+    except PtychoError as error:  # a folder in which nothing may be written, say
+        commands = [f"no command can be given: {error}"] * len(verdict.actions)
+    for number, (fix, command) in enumerate(zip(verdict.actions, commands, strict=True)):
+        say(f"  {'or' if number else 'to do next'}: {fix.label}")
+        say(f"    {command}")
+
+
+def _commands(verdict: Verdict, pictured: Pictured) -> list[str]:
+    from ptycho_core.base.atomic import write_json
+
     if verdict.actions:
         for path, body in pictured.sources[0].needed_files(pictured.folder).items():
             write_json(path, body)
-    for number, fix in enumerate(verdict.actions):
-        say(f"  {'or' if number else 'to do next'}: {fix.label}")
-        say(f"    {pictured.line_of(fix)}")
+    return [pictured.line_of(fix) for fix in verdict.actions]
 
 
 def report_problems(problems: Iterable[Problem]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -99,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
             )
         except TrainingError:
             if first:
-                _tell_failure(read_run(folder))
+                with contextlib.suppress(InputError):  # no record to read: the failure itself is told
+                    _tell_failure(read_run(folder))
             raise
     if first:
         report(info, args.json)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.polish import polish
 from ptycho_core.quality import displacements
+
+_log = logging.getLogger(__name__)
 
 EPOCHS = 4
 """After three of them, two thirds of what a drift has bent were straight again."""
@@ -48,7 +52,8 @@ def bent_px(model: Model, object: Tensor, one: Measurement, stop: StopToken) -> 
         found = polish(
             own, one.scan, canvas, parts, start, EPOCHS, config.accelerator, lambda event: None, stop, gently=True
         )
-    except TrainingError:  # it diverged, and tells nothing
+    except TrainingError as error:
+        _log.warning("whether the picture is bent was not found: %s", error)
         return 0.0
     moved = found.model.shifts.detach()[rows].cpu().numpy().astype(np.float64)
     return displacements.bent_px(canvas.recorded[rows], canvas.recorded[rows] + moved)

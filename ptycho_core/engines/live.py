@@ -57,7 +57,7 @@ class LiveScan:
         """Patterns at the last look."""
         self.pictured = True
         """Whether a picture can be made of it."""
-        self._prepared = 0
+        self._prepared, self._left = 0, False
         self.mosaic: Mosaic | None = None
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._positions: NDArray[np.float64] = np.empty((0, 2))
@@ -87,10 +87,11 @@ class LiveScan:
     def is_time_for(self, steps: Iterable[Step], patterns: int) -> bool:
         """Return whether steps are to be done on so many patterns: those that look at all, once a tenth more is there.
 
-        So each pattern is looked at eleven times at most, however often there are new ones.
+        So each pattern is looked at eleven times at most, however often there are new ones, and once more for each
+        portion of those that are put in at a time.
         """
         if any(step.looks_at_all for step in steps):
-            if patterns < _WORTH_ANOTHER_LOOK * self._prepared:
+            if not self._left and patterns < _WORTH_ANOTHER_LOOK * self._prepared:
                 return False
             self._prepared = patterns
         return True
@@ -145,7 +146,9 @@ class LiveScan:
         if other or (len(common) and abs(apart - shift).max() > _SAME_PLACE_PX):
             self.mosaic, self._numbers, self._positions = None, self._numbers[:0], self._positions[:0]
             common, shift = common[:0], np.zeros(2)
-        new = scan.take(np.flatnonzero(~np.isin(scan.numbers, common))[:_MOST_AT_ONCE])
+        rows = np.flatnonzero(~np.isin(scan.numbers, common))
+        self._left = len(rows) > _MOST_AT_ONCE
+        new = scan.take(rows[:_MOST_AT_ONCE])
         return new.replace(positions=new.positions - shift)
 
 

@@ -203,26 +203,32 @@ class _Making:
     def undo(self) -> None:
         """Leave patterns where they were recorded, where the picture that has moved them tells little of others."""
         validation = self.parts.validation
-        if not len(self.final.shifts) or not len(validation) or self.token.stop_requested:
+        if not len(self.final.shifts) or not len(validation):
             return
         signs = signs_of(self.final, self.object, self.canvas, self._fitted, validation)
         if not signs.tells_little:
             return
         with self._part("polish_seconds", happenings.Stage.POLISHING):
             start, config = vacuum(self.canvas.shape), self.final.config.replace(positions="check")
-            found, self.polished_epochs, self.cleaned = polish(
-                DirectModel.from_model(self.final, config, start, len(self.scan)),
-                self.scan,
-                self.canvas,
-                self.parts,
-                start[None],
-                EPOCHS_WITHOUT,
-                self.accelerator,
-                self.events,
-                self.token,
-                from_afar=True,
-            )
+            try:
+                found, epochs, cleaned = polish(
+                    DirectModel.from_model(self.final, config, start, len(self.scan)),
+                    self.scan,
+                    self.canvas,
+                    self.parts,
+                    start[None],
+                    EPOCHS_WITHOUT,
+                    self.accelerator,
+                    self.events,
+                    self.token,
+                    from_afar=True,
+                )
+            except TrainingError:  # it diverged, and the picture stays
+                return
+            if self.token.stop_requested:  # half of a fit is no better than the picture that there is
+                return
             self.final, self.object = found, found.object_of(self.canvas)
+            self.polished_epochs, self.cleaned = epochs, cleaned
         self.history.append(
             f"with refined positions the picture explained {signs.explained:.0%} of what an empty one does not: they "
             f"are undone, and the direct engine has begun again with those recorded, for {self.polished_epochs} epochs"

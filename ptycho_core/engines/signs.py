@@ -67,7 +67,7 @@ def signs_of_run(run: RunInfo, place: int) -> dict[str, Any]:
     checks, limit = run.of_scan(place).checks, run.config.max_time
     return {
         "epochs": run.epochs_done,
-        "late": limit is not None and run.taken_s > LATE * 60 * limit,
+        "late": limit is not None and run.epochs_done < run.config.max_epochs and run.session_s > LATE * 60 * limit,
         "rolled_back": len(run.rollbacks),
         "helps": {knob: told.get("value", "refine") for knob, told in checks.items() if told["helps"]},
         "bent_px": max((told.get("bent_px", 0.0) for told in checks.values()), default=0.0),

@@ -22,7 +22,7 @@ from typing import Any
 from ptycho_core.base import events as happenings
 from ptycho_core.base.atomic import explain_write_errors
 from ptycho_core.base.choices import ENGINES
-from ptycho_core.base.errors import InputError, sentence_of
+from ptycho_core.base.errors import InputError, PtychoError, sentence_of
 from ptycho_core.base.events import EventHandler, StopToken
 from ptycho_core.base.verdict import verdict_in
 from ptycho_core.engines.checkpoints import check_checkpoint, load_checkpoint
@@ -171,7 +171,8 @@ class _Watch:
             while time.monotonic() < end and not self.stopped():
                 time.sleep(_NAP_S)
         for live in self.live.values():
-            live.keep()
+            with contextlib.suppress(PtychoError):  # out of reach: its picture is begun anew
+                live.keep()
         for future in self.ending.values():
             future.cancel()  # those that did not begin; the one that did sees the token
 

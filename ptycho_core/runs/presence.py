@@ -28,6 +28,7 @@ from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.base.repeated import repeated
 
 _MARK = ".watched-"
 _SIGN_EVERY_S = 10.0
@@ -71,22 +72,17 @@ def alone_in(
         tell(f"nothing can be written to {folder}: another watcher is noticed only if it writes to the same place")
         yield
         return
-    over, lost = threading.Event(), threading.Event()
+    lost = threading.Event()
 
     def live() -> None:
-        while not over.wait(_SIGN_EVERY_S):
-            if not _renew(mark):
-                lost.set()
-                token.stop(f"another process has taken over {folder}")
-                return
+        if not lost.is_set() and not _renew(mark):
+            lost.set()
+            token.stop(f"another process has taken over {folder}")
 
-    thread = threading.Thread(target=live, name="presence", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(live, _SIGN_EVERY_S, "presence"):
+            yield
     finally:
-        over.set()
-        thread.join()
         if not lost.is_set():
             with contextlib.suppress(OSError):
                 mark.unlink()
@@ -133,6 +129,8 @@ def _refuse_if_alive(mark: Path, token: StopToken, tell: Callable[[str], object]
     if gone is None:  # which cannot be seen from here
         tell(f"{who} is at work in {mark.parent}, or was killed there: waiting for a sign of life, {_SILENCE_S:.0f} s")
         gone = _is_silent(mark, token)
+    if not gone and token.stop_requested:
+        raise InputError(f"stopped before it was known whether {who} is still at work in {mark.parent}")
     if not gone:
         raise InputError(f"another watcher is at work in {mark.parent}, {who}: end that one, or take another folder")
     tell(f"{who}, which was at work in {mark.parent}, has ended without a word: its place is taken")
@@ -142,7 +140,7 @@ def _is_silent(mark: Path, token: StopToken) -> bool:
     """Watch whether the time of a mark stays the same for long; a mark that goes is silent too."""
     first, end = _time_of(mark), time.monotonic() + _SILENCE_S
     while time.monotonic() < end and not token.stop_requested:
-        if (now := _time_of(mark)) != first:
+        if (now := _time_of(mark)) is None or now != first:
             return now is None
         time.sleep(_LOOK_EVERY_S)
     return not token.stop_requested

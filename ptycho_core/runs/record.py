@@ -149,9 +149,13 @@ class RunInfo:
     @property
     def taken_s(self) -> float:
         """Seconds that the run has taken, over all of its resumptions; records of version 0.1 know the last alone."""
-        last = self.resumed[-1] if self.resumed else {"at": self.started.isoformat()}
-        ended = self.ended or self.updated
-        return float(last.get("taken_s", 0.0)) + (ended - ended.fromisoformat(last["at"])).total_seconds()
+        return self.session_s + (float(self.resumed[-1].get("taken_s", 0.0)) if self.resumed else 0.0)
+
+    @property
+    def session_s(self) -> float:
+        """Seconds that it has taken since it began, or was resumed last."""
+        began = datetime.fromisoformat(self.resumed[-1]["at"]) if self.resumed else self.started
+        return ((self.ended or self.updated) - began).total_seconds()
 
     @property
     def logs(self) -> Path:

@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import platform
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from ptycho_core.base.atomic import write_json
 from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import Status, StopToken
+from ptycho_core.base.repeated import repeated
 from ptycho_core.runs.job import cancel_job, job_of, job_state, waits
 from ptycho_core.runs.record import RECORD, read_run
 
@@ -89,24 +90,17 @@ def reachable(folder: Path, token: StopToken) -> Iterator[None]:
         Of the same.
     """
     (folder / REQUEST).unlink(missing_ok=True)
-    over = threading.Event()
+    looks = itertools.count(1)
 
-    def watch() -> None:
-        looks = 0
-        while not over.wait(_EVERY_S):
-            looks += 1
-            with contextlib.suppress(OSError):
-                _obey(folder / REQUEST, token)
-                if looks % _LOOKS_PER_SIGN == 0:
-                    os.utime(folder / RECORD)
+    def look() -> None:
+        number = next(looks)
+        with contextlib.suppress(OSError):
+            _obey(folder / REQUEST, token)
+            if number % _LOOKS_PER_SIGN == 0:
+                os.utime(folder / RECORD)
 
-    thread = threading.Thread(target=watch, name="requests", daemon=True)
-    thread.start()
-    try:
+    with repeated(look, _EVERY_S, "requests"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _obey(path: Path, token: StopToken) -> None:

@@ -17,7 +17,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs.command_line import SCRIPT, array_script, command_line, submitted_script
-from ptycho_core.runs.job import JOB_RECORD, Job, ask_slurm, refuse_job
+from ptycho_core.runs.job import JOB_RECORD, Job, ask_slurm, cancel_job, refuse_job
 from ptycho_core.runs.queue import Entry, Queue, QueuedRun
 from ptycho_core.runs.record import JOB
 from ptycho_core.runs.run import put_back, refuse_folder, resumable, set_aside
@@ -92,7 +92,8 @@ def submit(run: Submitted, site: Site) -> Job:
         script = folder / JOB / SCRIPT
         process = None if site.slurm else _start([*site.command, str(script)], script.parent)
         number = str(process.pid) if process else _sbatch(script, site)
-    return _recorded(folder, Job(number, site.command, datetime.now(UTC), resumptions, process))
+    [job] = _recorded([(folder, Job(number, site.command, datetime.now(UTC), resumptions, process))])
+    return job
 
 
 def submit_array(runs: Sequence[Submitted], site: Site) -> list[Job]:
@@ -113,10 +114,12 @@ def submit_array(runs: Sequence[Submitted], site: Site) -> list[Job]:
         _write_script(script, text)
         number = _sbatch(script, site)
     now = datetime.now(UTC)
-    return [
-        _recorded(folder, Job(f"{number}_{task}", site.command, now, resumptions))
-        for task, (folder, resumptions) in enumerate(places)
-    ]
+    return _recorded(
+        [
+            (folder, Job(f"{number}_{task}", site.command, now, resumptions))
+            for task, (folder, resumptions) in enumerate(places)
+        ]
+    )
 
 
 @contextlib.contextmanager
@@ -160,9 +163,17 @@ def _sbatch(script: Path, site: Site) -> str:
     return ask_slurm([*site.command, "--parsable", str(script)]).partition(";")[0]
 
 
-def _recorded(folder: Path, job: Job) -> Job:
-    write_json(folder / JOB_RECORD, encode(job))
-    return job
+def _recorded(jobs: Sequence[tuple[Path, Job]]) -> list[Job]:
+    """Record jobs in the folders of their runs; where one cannot be, all are taken back: nobody would know of them."""
+    try:
+        for folder, job in jobs:
+            write_json(folder / JOB_RECORD, encode(job))
+    except PtychoError:
+        for _, job in jobs:
+            with contextlib.suppress(PtychoError):
+                cancel_job(job)
+        raise
+    return [job for _, job in jobs]
 
 
 def _start(words: list[str], place: Path) -> ProcessMark:

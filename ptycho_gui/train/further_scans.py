@@ -71,7 +71,7 @@ class FurtherScans(QWidget):
         self._finding, self._looking = WorkerSlot(self), WorkerSlot(self)
         self._finding.failed.connect(self._show_failure)
         self._looking.failed.connect(self._show_failure)
-        self._looking.succeeded.connect(draft.set_further)
+        self._looking.succeeded.connect(self._take_looks)
         self.view.selectionModel().selectionChanged.connect(self.buttons.follow)
         draft.changed.connect(self._hear)
         self._hear()
@@ -96,6 +96,11 @@ class FurtherScans(QWidget):
         known = {path.resolve() for path in (*here, *([self._of] if self._of else []))}
         new = [path.absolute() for path in found if path.resolve() not in known]
         self.set_scans(self._of, [*here, *new])
+
+    @Slot(object)
+    def _take_looks(self, found: tuple[Further, ...]) -> None:
+        if tuple(one.path for one in found) == self._draft.further_files():  # they may be others by now
+            self._draft.set_further(found)
 
     @Slot()
     def _hear(self) -> None:

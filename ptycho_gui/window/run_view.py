@@ -59,6 +59,7 @@ class RunView(QObject):
         session.working.connect(panels.run_bar.set_activity)
         session.shown.run_shown.connect(self._show_run)
         session.shown.run_opened.connect(self._show_opened)
+        session.scans_reopened.connect(self._name_scans)
         session.shown.scan_shown.connect(self._show_scan)
         panels.checkpoints.scan_chosen.connect(session.show_scan)
         session.shown.heard.connect(self._hear)
@@ -87,9 +88,12 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_opened(self, opened: OpenedRun) -> None:
-        first, *further = (one.path for one in opened.info.recorded_scans)
-        self._panels.training.further.set_scans(first, [path for path in further if path])
         self._show_picture(opened)
+
+    @Slot(object)
+    def _name_scans(self, info: RunInfo) -> None:
+        first, *further = (one.path for one in info.recorded_scans)
+        self._panels.training.further.set_scans(first, [path for path in further if path])
 
     @Slot(object)
     def _show_scan(self, opened: OpenedRun) -> None:

@@ -51,6 +51,8 @@ class Session(QObject):
     """`RunInfo` of a run that has ended, after its reconstruction has begun."""
     compared = Signal(object, object)
     """Two pairs of words and `Reconstruction`."""
+    scans_reopened = Signal(object)
+    """`RunInfo` of a run that was opened, once its first scan is open."""
     planned = Signal(object)
     """`PartBegan`: the part of a longer task that is done now; None when the task is over."""
     tried = Signal(object)
@@ -456,7 +458,7 @@ class Session(QObject):
         info = opened.info
         self._load_settings(info)
         if info.scan.path:
-            self.loader.open(info.scan.source)
+            self.loader.open(info.scan.source, lambda looked: self.scans_reopened.emit(info))
         self.shown.open(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)

@@ -5,11 +5,13 @@ How far apart patterns are is stated by the XML of an EMPAD at most, energy and 
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptycho_core.base.errors import InputError
 from ptycho_core.formats.chunks import file_series, go_on, series_beside
 from ptycho_core.formats.raster import raster_places, step_m
 from ptycho_core.formats.stored import Stored
@@ -80,7 +82,8 @@ def _frames(store: Store, settings: Settings, notes: list[str]) -> tuple[ArraySo
     names = series_beside(store.path) if store.container == "mib" else {}
     firsts = []
     for name in names.values():
-        with open_store(store.path.with_name(name)) as other:
+        # The next acquisition may have just begun; a damaged file of this one is named by those who join them.
+        with contextlib.suppress(InputError), open_store(store.path.with_name(name)) as other:
             firsts.append(other.attribute("", "first_frame"))
     if len(firsts) < 2 or None in firsts or len(set(firsts)) < len(firsts):
         return store.patterns(FRAMES), None

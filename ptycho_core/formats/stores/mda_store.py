@@ -150,6 +150,8 @@ def _loops(xdr: _Xdr, notes: list[str]) -> list[list[_Scan]]:
     xdr.take(4 * rank + 8)  # points of each loop, whether they are the same throughout, where the extra PVs are
     outer_first: list[list[_Scan]] = [[] for _ in range(rank)]
     _read_within(xdr, rank, outer_first)
+    if any(sum(scan.asked for scan in scans if scan.moves) > MOST_PATTERNS for scans in outer_first):
+        raise ValueError("it has more points than any scan")
     moving = [k for k, scans in enumerate(outer_first) if any(scan.moves for scan in scans)]
     if not moving:
         raise ValueError("no positioner moved")
@@ -167,8 +169,6 @@ def _read_within(xdr: _Xdr, rank: int, outer_first: list[list[_Scan]]) -> None:
     """Read a scan and all scans within it, in the order of the file."""
     scan = _read_scan(xdr, rank)
     outer_first[-rank].append(scan)
-    if scan.moves and sum(one.asked for one in outer_first[-rank]) > MOST_PATTERNS:
-        raise ValueError("it has more points than any scan")
     for offset in scan.within:
         xdr.go_to(offset)
         _read_within(xdr, rank - 1, outer_first)

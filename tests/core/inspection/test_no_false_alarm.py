@@ -29,14 +29,13 @@ def test_the_real_scan_is_fine(real_scan_path):
     assert told(read_scan(real_scan_path)) == []
 
 
-def test_the_real_scan_of_the_near_field_is_told_with_its_button(real_scan_path):
-    path = real_scan_path.with_name("near-field-petra3-p25.cxi")
-    if not path.exists():
-        pytest.skip(f"the measured scan of the near field is not at {path}")
-    problems = {problem.field: problem for problem in inspect(read_scan(path)).problems}
+def test_the_real_scan_of_the_near_field_is_told_with_its_button(near_field_path):
+    problems = {problem.field: problem for problem in inspect(read_scan(near_field_path)).problems}
     assert set(problems) == {"probe", "overlap"}
     (fix,) = [fix for fix in problems["overlap"].fixes if fix.field == "propagator"]
-    near = read_scan(path, settings={**ScanSource(path).fixed(fix).settings, "defocus_m": "3.65e-3"})
+    near = read_scan(
+        near_field_path, settings={**ScanSource(near_field_path).fixed(fix).settings, "defocus_m": "3.65e-3"}
+    )
     assert "overlap" not in told(near)
 
 

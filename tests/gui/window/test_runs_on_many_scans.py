@@ -9,6 +9,7 @@ import pytest
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.results import find_results
+from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import simulate
 from tests.helpers import specs
 from tests.helpers.training_runs import SMALL
@@ -67,6 +68,8 @@ def test_the_queue_carries_all_scans_and_a_run_that_is_opened_again_names_them_i
     with qtbot.waitSignal(session.idle):
         session.start_queue()
     assert read_run(tmp_path / "both").scan_names == ["scan.npz", "second.npz"]
+    with qtbot.waitSignal(session.loader.opened):
+        session.loader.open(ScanSource(second))  # what another open scan has beside it is none of the run's
     with qtbot.waitSignals([session.shown.run_opened, session.loader.opened]):
         session.open_run(tmp_path / "both")
     qtbot.waitUntil(lambda: [one.path for one in session.draft.further if one.about] == [second])
