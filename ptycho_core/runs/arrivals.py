@@ -17,6 +17,7 @@ from pathlib import Path
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.file_state import FileState, changed_since
 from ptycho_core.runs.journal import Stamp
+from ptycho_core.scan.source import TRUTH
 
 GLOBS = ("*.h5", "*.hdf5", "*.nxs", "*.cxi", "*.npz")
 """Names that scans have, if nobody says otherwise."""
@@ -59,7 +60,7 @@ class Arrival:
 
 
 class Arrivals:
-    """The files of a folder that its rules take for scans.
+    """The files of a folder that its rules take for scans, but for truths, which simulations write beside theirs.
 
     To a scan belongs whatever is named like it and goes on with another character than a letter or a digit, as data
     files of a master or a table of positions, and what it was read from, in whichever folder.
@@ -122,6 +123,8 @@ class Arrivals:
         return [stamp for _, stamp in sorted(listed)]
 
     def _name_of(self, file: str) -> str | None:
+        if file.endswith(TRUTH):
+            return None
         for pattern in self._patterns:
             if found := pattern.fullmatch(file):
                 return found[1] if pattern.groups else Path(file).stem

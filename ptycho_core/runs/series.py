@@ -2,7 +2,8 @@
 
 The stack is a Data Exchange file (F. De Carlo et al., J. Synchrotron Rad. 21, 1224, 2014), as tomopy's users read it:
 ``exchange/data`` (n, H, W) phase in radians, ``exchange/theta`` (n,) degrees. Beside them ``exchange/amplitude``,
-``exchange/covered``, and for each projection ``exchange/failed`` and ``exchange/verdict``.
+``exchange/covered``, and for each projection ``exchange/failed`` and ``exchange/verdict``. One that failed is NaN, in
+phase and amplitude: nobody takes that for data, and what is computed of it shows it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ptycho_core.runs.record import RECONSTRUCTION
 from ptycho_core.scan.reconstruction import Reconstruction
 
 _FILE = f"{RECONSTRUCTION}/reconstruction.npz"
+_FAILED = "failed"
 LARGEST_SIDE = 20_000
 """Pixels of a projection along an axis, beyond which positions or pixel sizes must be wrong."""
 
@@ -44,7 +46,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Projection:
-    """What is told of a projection; ``why`` it failed, empty where it did not."""
+    """What is told of a projection; ``why`` it failed, which is its verdict then, empty where it did not."""
 
     member: Member
     verdict: str = ""
@@ -94,7 +96,7 @@ def write_series(members: list[Member], target: Path) -> list[Projection]:
     """Write the projections of a series into one file, in the order of the list, and a table beside it.
 
     All get the same pixels, the largest among them, and the same field, the largest one, about the middle of what each
-    scan covered. One that cannot be read is marked, and its place is left empty.
+    scan covered. One that cannot be read is marked, and its place is NaN.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def write_series(members: list[Member], target: Path) -> list[Projection]:
         try:
             recon = read_reconstruction(member.file)
         except InputError as error:
-            lines.append(Projection(member, why=str(error)))
+            lines.append(Projection(member, verdict=_FAILED, why=str(error)))
             continue
         lines.append(_line(member, recon))
         sizes.append(scanned_m(recon))
@@ -167,8 +169,9 @@ def _write_stack(lines: list[Projection], shape: tuple[int, int], pixel: float, 
         group["failed"] = np.array([bool(line.why) for line in lines])
         group["verdict"] = np.array([line.verdict for line in lines], dtype=h5py.string_dtype())
         chunks = (1, *shape)
-        data = group.create_dataset("data", (len(lines), *shape), np.float32, chunks=chunks)
-        amplitude = group.create_dataset("amplitude", (len(lines), *shape), np.float32, chunks=chunks)
+        nothing = {"chunks": chunks, "fillvalue": np.nan}
+        data = group.create_dataset("data", (len(lines), *shape), np.float32, **nothing)
+        amplitude = group.create_dataset("amplitude", (len(lines), *shape), np.float32, **nothing)
         covered = group.create_dataset("covered", (len(lines), *shape), np.bool_, chunks=chunks)
         data.attrs["units"], data.attrs["axes"] = "radian", "theta:y:x"
         if in_metres:
@@ -190,6 +193,5 @@ def _write_table(lines: list[Projection], path: Path) -> None:
         )
         for line in lines:
             figures = (line.free_misfit, line.resolution_px, line.pixel_m)
-            remarks = f"failed: {line.why}" if line.why else line.reasons
-            row = (str(line.member.path), number(line.member.angle_deg), line.verdict, *map(number, figures), remarks)
-            table.writerow(row)
+            row = (str(line.member.path), number(line.member.angle_deg), line.verdict, *map(number, figures))
+            table.writerow((*row, line.why or line.reasons))

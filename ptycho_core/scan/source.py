@@ -15,6 +15,8 @@ from ptycho_core.scan.steps_json import flag_name, step_from_text, steps_to_dict
 
 ENDINGS = (".npz", ".h5", ".hdf5", ".cxi", ".nxs", ".ptyd", ".mat", ".mib")
 """Of files that are taken for scans unasked; a file of another name is read if it is named, as an .xml of EMPAD."""
+TRUTH = ".truth.npz"
+"""Of the file beside a simulated scan, ``scan.truth.npz`` of ``scan.npz``, which is none itself."""
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.formats.writers.cxi_live import write_cxi_live
 from ptycho_core.formats.writers.exports import scan_format_of, write_scan
+from ptycho_core.scan.source import TRUTH
 from ptycho_core.simulation import Simulation
 
 
 def files_of(path: str | Path) -> tuple[Path, Path]:
     """Return the file of a simulated scan, and that of its truth."""
     scan = Path(path)
-    return scan, scan.with_suffix(".truth.npz")
+    return scan, scan.with_suffix(TRUTH)
 
 
 def write_simulation(sim: Simulation, path: str | Path) -> tuple[Path, Path]:

@@ -74,7 +74,9 @@ def test_such_a_run_goes_on_and_each_scan_is_reconstructed_as_it_was_read_into_a
     ("given", "sentence"),
     [
         ("--train_data_file {0}/a.npz --train_data_file {0}/../{1}/a.npz", "is named twice (as"),
-        ("--train_data_file {0}/a.npz --scans {0}/list.txt", "is named twice"),
+        ("--train_data_file {0}/a.npz --scans {0}/list.txt", "list.txt, line 2: {0}/a.npz is named twice"),
+        ("--scans {0}/angles.csv", "angles.csv, line 2: there is no {0}/b.npz,45: write one file or folder on each"),
+        ("--scans {0}/hollow.txt", "hollow.txt, line 1: there is no scan in the folder {0}/empty"),
         ("--train_data_file {0}/empty", "there is no scan in the folder"),
         ("--scans {0}/nothing.txt", "names none: write a file or a folder on each line"),
         ("--scans {0}/gone.txt", "cannot read the list of scans"),
@@ -92,13 +94,15 @@ def test_what_cannot_be_trained_on_is_said_in_one_sentence_before_a_run_begins(
         (here / path.name).symlink_to(path)
     (here / "empty").mkdir()
     (here / "nothing.txt").write_text("# nothing yet\n")
+    (here / "angles.csv").write_text("a.npz\nb.npz,45\n")
+    (here / "hollow.txt").write_text("empty\n")
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"PK\x03\x04 cut short")
     words = given.format(here, here.name).replace(f"{here}/broken.npz", str(broken)).split()
     assert main(["train", *words, "--output_dir", str(tmp_path / "out"), *FAST.split()]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("error: ")
-    assert sentence in said
+    assert sentence.format(here) in said
     assert not (tmp_path / "out").exists()
 
 

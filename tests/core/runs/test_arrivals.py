@@ -8,8 +8,9 @@ import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.file_state import FileState
-from ptycho_core.runs.arrivals import Arrivals
+from ptycho_core.runs.arrivals import GLOBS, Arrivals
 from ptycho_core.runs.journal import Stamp
+from ptycho_core.simulation.files import files_of
 
 
 class Clock:
@@ -36,6 +37,12 @@ def test_files_are_known_by_their_globs_in_the_order_in_which_they_came(tmp_path
     found = Arrivals(tmp_path, ("*_master.h5", "*.cxi"), clock).look(())
     assert names(found) == ["c_master.h5", "a_master.h5", "b.cxi"]
     assert [arrival.name for arrival in found] == ["c", "a", "b"]
+
+
+def test_the_truth_beside_a_simulated_scan_is_none(tmp_path, clock):
+    for path in files_of(tmp_path / "star.cxi"):
+        path.write_text("made")
+    assert names(Arrivals(tmp_path, GLOBS, clock).look(())) == ["star.cxi"]
 
 
 def test_what_is_over_is_not_found_until_it_is_another_file(tmp_path, clock):

@@ -81,18 +81,22 @@ def test_a_failed_projection_is_marked_and_the_others_share_pixels(series):
         group = file["exchange"]
         np.testing.assert_allclose(group["theta"], [0, 45.5, 90])
         assert group["failed"][:].tolist() == [False, True, False]
-        assert group["verdict"].asstr()[:].tolist() == ["", "", "poor"]
+        assert group["verdict"].asstr()[:].tolist() == ["", "failed", "poor"]
         data, pixel = group["data"][:], group["data"].attrs["pixel_size_m"]
+        amplitude, covered = group["amplitude"][:], group["covered"][:]
     _, recon = bump()
     assert pixel == pytest.approx(2 * _pixel(recon))
     assert data.shape == (3, 36, 42)
-    assert not data[1].any()
+    for stack in (data, amplitude):
+        assert np.isnan(stack).all(axis=(1, 2)).tolist() == [False, True, False]
+        assert np.isfinite(stack[[0, 2]]).all()
+    assert covered.any(axis=(1, 2)).tolist() == [True, False, True]
     # The first has half the pixel: on the common one its bump is half as wide, with the same peak.
     assert np.ptp(data[0]) == pytest.approx(9, rel=0.05)
     assert (data[0] > data[0].max() - 4.5).sum() == pytest.approx((data[2] > data[2].max() - 4.5).sum() / 4, rel=0.15)
     with open(series / "stack.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[1]["remarks"].startswith("failed: ")
+    assert (rows[1]["verdict"], "gone" in rows[1]["remarks"]) == ("failed", True)
     assert (rows[2]["verdict"], rows[2]["remarks"], rows[2]["free_misfit"]) == ("poor", "halves differ", "")
 
 
