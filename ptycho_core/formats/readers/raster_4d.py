@@ -5,14 +5,14 @@ How far apart patterns are is stated by the XML of an EMPAD at most, energy and 
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import InputError
-from ptycho_core.formats.chunks import file_series, go_on, series_beside
+from ptycho_core.formats.chunks import go_on, one_after_another, series_beside
 from ptycho_core.formats.raster import raster_places, step_m
 from ptycho_core.formats.stored import Stored
 from ptycho_core.formats.stores.frames import FRAMES
@@ -47,11 +47,9 @@ class Raster4D:
         """Read what the file stores."""
         notes: list[str] = []
         stated = store.attributes("")
-        source, places = _frames(store, settings, notes)
         columns, lines = stated.get("scan_x"), stated.get("scan_y")
         total = columns * lines if columns and lines else stated.get("num_frames")
-        if total and source.shape[0] < total:
-            go_on(store.path, f"it holds {source.shape[0]} patterns and says that it has {total}", settings, notes)
+        source, places = _frames(store, total, settings, notes)
         per_trigger = stated.get("frames_per_trigger", 1)
         columns = columns or (per_trigger if per_trigger > 1 else None)
         n = source.shape[0] if places is None else int(places[-1]) + 1
@@ -74,17 +72,76 @@ class Raster4D:
         )
 
 
-def _frames(store: Store, settings: Settings, notes: list[str]) -> tuple[ArraySource, NDArray[np.int64] | None]:
+@dataclass(frozen=True)
+class _Part:
+    """One file of an acquisition: its name, its patterns, and the number of the first one, counted from 1."""
+
+    name: str
+    source: ArraySource
+    first: int
+
+    @property
+    def behind(self) -> int:
+        """The number of the pattern that the next file begins with."""
+        return self.first + self.source.shape[0]
+
+
+def _frames(
+    store: Store, total: int | None, settings: Settings, notes: list[str]
+) -> tuple[ArraySource, NDArray[np.int64] | None]:
     """Return the patterns, and their places where some are missing: of all files that an acquisition was cut into.
 
-    These differ in the last number of their names, and go on counting frames; those of other acquisitions begin anew.
+    Raises
+    ------
+    InputError
+        As `go_on`: there are fewer than the ``total`` that is stated, patterns before those of a file are missing, or a
+        file that may hold the last ones cannot be read.
     """
-    names = series_beside(store.path) if store.container == "mib" else {}
-    firsts = []
-    for name in names.values():
-        # The next acquisition may have just begun; a damaged file of this one is named by those who join them.
-        with contextlib.suppress(InputError), open_store(store.path.with_name(name)) as other:
-            firsts.append(other.attribute("", "first_frame"))
-    if len(firsts) < 2 or None in firsts or len(set(firsts)) < len(firsts):
-        return store.patterns(FRAMES), None
-    return file_series(store, FRAMES, settings, notes)
+    parts, damaged = _acquisition(store)
+    source = one_after_another(store.path, {part.name: part.source for part in parts}, notes)
+    n = source.shape[0]
+    if len(parts) > 1:
+        notes.append(f"took {len(parts)} files for one acquisition, from {parts[0].name} to {parts[-1].name}")
+    if total and n >= total:
+        return source, None
+    befores = [1, *(part.behind for part in parts)]
+    lacking = [
+        f"patterns {before} to {part.first - 1} of its acquisition, before those of {part.name}, are missing"
+        for before, part in zip(befores, parts, strict=False)
+        if part.first > before
+    ]
+    if total:
+        lacking.append(f"it holds {n} patterns and says that it has {total}")
+    if damaged:
+        lacking.append(f"{', '.join(damaged)} beside it, which may go on with it, cannot be read")
+    if not lacking:
+        return source, None
+    go_on(store.path, "; ".join(lacking), settings, notes)
+    return source, np.concatenate([part.first - 1 + np.arange(part.source.shape[0]) for part in parts])
+
+
+def _acquisition(store: Store) -> tuple[list[_Part], list[str]]:
+    """Return the files of the acquisition that a file is of, and those that cannot be read and may be of it too.
+
+    Merlin's differ in the last number of their names, and each counts its patterns on from those before it.
+    """
+    own = store.path.name
+    if store.container != "mib":
+        return [_Part(own, store.patterns(FRAMES), 1)], []
+    parts: list[_Part] = []
+    damaged: list[str] = []
+    for _, name in sorted(series_beside(store.path).items()) or [(0, own)]:
+        try:
+            with open_store(store.path.with_name(name)) as other:
+                part = _Part(name, other.patterns(FRAMES), other.attribute("", "first_frame"))
+        except InputError:
+            damaged.append(name)
+            continue
+        if parts and part.first < parts[-1].behind:  # another acquisition begins
+            if own in [one.name for one in parts]:
+                break
+            parts = []
+        if part.first == (parts[-1].behind if parts else 1):  # nothing is missing before it
+            damaged = []
+        parts.append(part)
+    return parts, damaged

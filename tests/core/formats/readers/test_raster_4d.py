@@ -97,14 +97,37 @@ def test_an_acquisition_that_was_cut_into_several_files_is_one_scan(tmp_path, op
     assert_right(read_scan(path, settings={**ANSWERS, "step_m": str(STEP_M)}), 32, "merlin")
 
 
-def test_a_missing_file_of_an_acquisition_is_named_and_the_others_keep_their_places(tmp_path):
-    path = cut(tmp_path)
-    path.with_name("default2.mib").unlink()
+@pytest.mark.parametrize(
+    ("lost", "opened", "sentence"),
+    [
+        (1, 2, "patterns 1 to 4 of its acquisition, before those of default2.mib, are missing"),
+        (2, 1, "patterns 5 to 8 of its acquisition, before those of default3.mib, are missing"),
+    ],
+)
+def test_a_missing_file_of_an_acquisition_is_told_and_the_others_keep_their_places(tmp_path, lost, opened, sentence):
+    path = cut(tmp_path).with_name(f"default{opened}.mib")
+    path.with_name(f"default{lost}.mib").unlink()
     answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
-    with pytest.raises(InputError, match=r"'default2\.mib' is not there.*missing=skip"):
+    with pytest.raises(InputError, match=rf"{sentence}.*missing=skip"):
         read_scan(path, settings=answers)
     scan = read_scan(path, settings={**answers, "missing": "skip"})
-    kept = [*range(4), *range(8, 12)]
+    kept = [k for k in range(12) if k // 4 != lost - 1]
+    np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(32)[kept])
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[kept])
+
+
+@pytest.mark.parametrize(("damaged", "opened"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize("told", [True, False])
+def test_of_two_files_of_an_acquisition_a_damaged_one_is_named(tmp_path, damaged, opened, told):
+    path = cut(tmp_path, 6).with_name(f"default{opened}.mib")
+    path.with_name(f"default{damaged}.mib").write_bytes(b"MQ1,0000")
+    if told:
+        microscope_files.write_hdr(tmp_path / "default.hdr")
+    answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
+    with pytest.raises(InputError, match=rf"default{damaged}\.mib beside it, .* cannot be read.*missing=skip"):
+        read_scan(path, settings=answers)
+    scan = read_scan(path, settings={**answers, "missing": "skip"})
+    kept = slice(6 * opened - 6, 6 * opened)
     np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(32)[kept])
     np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[kept])
 
@@ -112,8 +135,22 @@ def test_a_missing_file_of_an_acquisition_is_named_and_the_others_keep_their_pla
 def test_files_of_other_acquisitions_are_left_alone(tmp_path):
     for number in (1, 2):
         microscope_files.write_mib(tmp_path / f"scan{number}.mib")
+    (tmp_path / "scan0.mib").write_bytes(b"MQ1,0000")
     answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
     assert_right(read_scan(tmp_path / "scan1.mib", settings=answers), 32, "merlin")
+    cut(tmp_path, 6)
+    for number in (2, 1):
+        (tmp_path / f"default{number}.mib").rename(tmp_path / f"scan{number + 2}.mib")
+    for opened in ("scan2", "scan3", "scan4"):
+        assert_right(read_scan(tmp_path / f"{opened}.mib", settings=answers), 32, "merlin")
+
+
+def test_a_count_that_goes_on_from_an_earlier_acquisition_is_no_gap_where_all_are_there(tmp_path):
+    path = cut(tmp_path, 6).with_name("default2.mib")
+    path.with_name("default1.mib").unlink()
+    (tmp_path / "default2.hdr").write_text("Frames in Acquisition (Number):\t6\nFrames per Trigger (Number):\t3\n")
+    scan = read_scan(path, settings={**ANSWERS, "step_m": str(STEP_M)})
+    np.testing.assert_array_equal(scan.patterns[:], microscope_files.patterns(32)[6:])
 
 
 def test_merlin_alone_asks_for_step_and_columns(tmp_path):
