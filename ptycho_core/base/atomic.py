@@ -20,6 +20,7 @@ _WAYS_OUT = {
     errno.EDQUOT: "delete what is no longer needed, or write to another folder",
     errno.EFBIG: "the system allows no file so large: write to another folder",
     errno.EROFS: "write to another folder",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "what should be a folder is a file: write to another folder"),
     errno.EACCES: "write to another folder, or ask for the right to write there",
     **dict.fromkeys(
         (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EIO),

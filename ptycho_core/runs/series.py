@@ -43,6 +43,20 @@ class Member:
         """The reconstruction."""
         return self.path if self.path.is_file() else self.path / _FILE
 
+    def read(self) -> Reconstruction:
+        """Return the reconstruction.
+
+        Raises
+        ------
+        InputError
+            There is none, or as `read_reconstruction`.
+        """
+        if not self.path.exists():
+            raise InputError(f"there is no {self.path}")
+        if not self.file.exists():
+            raise InputError(f"{self.path} holds no reconstruction: make one with: ptycho reconstruct {self.path}")
+        return read_reconstruction(self.file)
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -117,7 +131,7 @@ def write_series(members: list[Member], target: Path) -> list[Projection]:
     lines, sizes, pixels = [], [], []
     for member in members:
         try:
-            recon = read_reconstruction(member.file)
+            recon = member.read()
         except InputError as error:
             lines.append(Projection(member, verdict=_FAILED, why=str(error)))
             continue
@@ -178,7 +192,7 @@ def _write_stack(lines: list[Projection], shape: tuple[int, int], pixel: float, 
             data.attrs["pixel_size_m"] = pixel
         for place, line in enumerate(lines):
             if not line.why:
-                found = project(read_reconstruction(line.member.file), pixel, shape)
+                found = project(line.member.read(), pixel, shape)
                 data[place], amplitude[place], covered[place] = found.phase, found.amplitude, found.covered
 
 

@@ -288,7 +288,7 @@ def test_what_cannot_be_watched_or_written_is_told_at_once(folder, rules, tmp_pa
     with pytest.raises(InputError, match="there is no folder"):
         run(folder / "nowhere", rules())
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(PtychoError, match=r"cannot write .*out"):
+    with pytest.raises(PtychoError, match=r"cannot write .*out: .* is a file: write to another folder"):
         run(folder, rules())
     with pytest.raises(InputError, match="no export format 'bmp'"):
         run(folder, rules(exports=("bmp",)))

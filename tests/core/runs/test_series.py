@@ -104,8 +104,15 @@ def test_the_command_says_what_is_thought_of_each(series, capsys):
     assert cli.main(["series", str(series / "list.csv"), str(series / "stack.h5")]) == 0
     said = capsys.readouterr().err
     assert "45.5 degrees" in said
-    assert "failed: " in said
+    assert "failed: there is no " in said
     assert cli.main(["series", str(series / "list.csv"), str(series / "stack.h5")]) == 2
+
+
+def test_a_run_that_was_not_reconstructed_yet_is_said_to_lack_that(series):
+    run = series / "gone"
+    run.mkdir()
+    lines = write_series(read_series(series / "list.csv"), series / "stack.h5")
+    assert lines[1].why == f"{run} holds no reconstruction: make one with: ptycho reconstruct {run}"
 
 
 def test_the_table_never_takes_the_place_of_the_list(series, capsys):
