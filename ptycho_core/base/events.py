@@ -7,6 +7,7 @@ run's folder as well, so that who can read it can follow a run that another proc
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 import typing
@@ -105,7 +106,8 @@ class PictureChosen:
 class PartBegan:
     """A part of a longer task begins: what it is, in words, and within how many seconds it is to be over, if at all.
 
-    Of a part that is a run, whose events follow, ``run_dir`` and ``config`` are those of the run.
+    Of a part that is a run, whose events follow, ``run_dir`` and ``config`` are those of the run; of a part of a run
+    that goes on, ``run_dir`` is that of the run.
     """
 
     what: str
@@ -169,8 +171,8 @@ PREVIEWS_KEPT = 40
 class PreviewReady:
     """A picture of the object as it is now: complex64 (h, w), reduced by ``binning``, and the first probe mode.
 
-    ``stage`` says what goes on; epochs and steps are those of that stage. ``pixel_size_m`` of the object (y, x) is told
-    of a scan that is being measured, which need not be the one that is open.
+    ``stage`` says what goes on; epochs and steps are those of that stage. ``pixel_size_m`` of the object (y, x) is
+    None where it is not known; ``scan`` is the place among those of the run that trains, None for a scan of no run.
     """
 
     epoch: int
@@ -180,6 +182,7 @@ class PreviewReady:
     binning: int = 1
     stage: Stage = Stage.TRAINING
     pixel_size_m: tuple[float, float] | None = None
+    scan: int | None = None
 
     @property
     def moment(self) -> str:
@@ -303,6 +306,15 @@ Event = (
 )
 EventHandler = Callable[[Event], None]
 _KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in typing.get_args(Event) if kind is not PreviewReady}
+
+
+def of_scan(place: int | None, events: EventHandler) -> EventHandler:
+    """Return an observer that passes on what happens, pictures as those of the scan at a place among a run's."""
+
+    def tell(event: Event) -> None:
+        events(dataclasses.replace(event, scan=place) if isinstance(event, PreviewReady) else event)
+
+    return tell
 
 
 def to_json(event: Event) -> str:

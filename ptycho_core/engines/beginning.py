@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import EventHandler, PartBegan, ProbeSearched, Stage, StageChanged, StopToken
+from ptycho_core.base.events import EventHandler, PartBegan, ProbeSearched, Stage, StageChanged, StopToken, of_scan
 from ptycho_core.engines.callbacks import Obey
 from ptycho_core.engines.data import Measurement
 from ptycho_core.engines.mode_count import choose_modes
@@ -59,7 +59,8 @@ class Beginning:
         models = []
         for one in measured:
             if len(measured) > 1 and begins:
-                self.emit(PartBegan(f"scan {one.beam + 1} of {len(measured)}: {one.scan.source.name}"))
+                what = f"scan {one.beam + 1} of {len(measured)}: {one.scan.source.name}"
+                self.emit(PartBegan(what, run_dir=str(self.folder)))
             models.append(self._of_one(one, initial, begins, warms_up))
         model, *others = models
         model.scan_summary = scan_summary(measured[0].scan)
@@ -67,6 +68,8 @@ class Beginning:
             assert isinstance(model, PinnModel)  # the only engine that is trained on several, as `check_run` has it
             model.further.extend(map(KnownScan.of, others))
             model.scan_summary[FURTHER_SCANS] = [scan_summary(one.scan) for one in measured[1:]]
+            if begins:
+                self.emit(PartBegan(f"all {len(measured)} scans together", run_dir=str(self.folder)))
         return model
 
     def _of_one(self, one: Measurement, initial: Model | None, begins: bool, warms_up: bool) -> Model:
@@ -87,7 +90,8 @@ class Beginning:
             if self.config.enable_checkpointing:
                 keep_as = folder_of_scan(self.folder, one.beam, one.scan.source.path) / WARM_START
                 keep_as.parent.mkdir(parents=True, exist_ok=True)
-            warm_start(model, one.scan, one.amplitudes, one.parts, obey=self.obey, emit=self.emit, keep_as=keep_as)
+            emit = of_scan(one.beam, self.emit)
+            warm_start(model, one.scan, one.amplitudes, one.parts, obey=self.obey, emit=emit, keep_as=keep_as)
         return model
 
     def _with_probe(self, one: Measurement) -> Scan:

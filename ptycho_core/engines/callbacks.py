@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ class Report(L.Callback):
     ----------
     emit
         Gets the events, in the thread that trains.
-    preview
-        Makes a picture of the present model: object, first probe mode and binning; or None.
+    pictures
+        Each makes a picture of what the present model knows of one scan, in an epoch and after a step. They take turns.
     preview_seconds
         Shortest time between two pictures.
     """
@@ -89,12 +89,13 @@ class Report(L.Callback):
     def __init__(
         self,
         emit: EventHandler,
-        preview: Callable[[], tuple[Any, Any, int]] | None = None,
+        pictures: Sequence[Callable[[int, int], events.PreviewReady]] = (),
         preview_seconds: float = 0.0,
     ) -> None:
-        self.emit, self.preview, self.preview_seconds = emit, preview, preview_seconds
+        self.emit, self.pictures, self.preview_seconds = emit, pictures, preview_seconds
         self.started = time.monotonic()
         self.next_preview = self.started
+        self._turn = 0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch begins."""
@@ -117,22 +118,18 @@ class Report(L.Callback):
         self.emit(events.EpochDone(trainer.current_epoch, trainer.global_step, metrics, elapsed))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning: all is done: show the last picture."""
-        self._show(max(0, trainer.current_epoch - 1), trainer.global_step)
+        """Lightning: all is done: show the last picture of each scan."""
+        for picture in self.pictures:
+            self.emit(picture(max(0, trainer.current_epoch - 1), trainer.global_step))
 
     def _maybe_preview(self, trainer: L.Trainer) -> None:
         now = time.monotonic()
-        if now < self.next_preview:
+        if not self.pictures or now < self.next_preview:
             return
-        self._show(trainer.current_epoch, trainer.global_step)
+        self.emit(self.pictures[self._turn % len(self.pictures)](trainer.current_epoch, trainer.global_step))
+        self._turn += 1
         took = time.monotonic() - now
         self.next_preview = time.monotonic() + max(self.preview_seconds, took / LARGEST_SHARE_OF_PREVIEWS)
-
-    def _show(self, epoch: int, step: int) -> None:
-        """Make a picture now, if any are made."""
-        if self.preview is not None:
-            object, probe, binning = self.preview()
-            self.emit(events.PreviewReady(epoch, step, object, probe, binning))
 
 
 class BestCheckpoints(Checkpoint):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -295,13 +296,11 @@ def _fit(
         elif isinstance(event, RolledBack):
             emit(event)
 
-    def picture() -> tuple[Any, Any, int]:
-        return model.preview(scan, amplitudes, parts.train)
-
     model.terse = True
+    measured = Measurement(scan, amplitudes, Split(parts.train, parts.validation[:0], parts.free))
     seconds = model.config.preview_seconds
-    report = Report(told, picture if seconds else None, seconds)
-    data = ScanData(model, [Measurement(scan, amplitudes, Split(parts.train, parts.validation[:0], parts.free))])
+    report = Report(told, [partial(model.preview, measured)] if seconds else [], seconds)
+    data = ScanData(model, [measured])
     trainer = build_trainer(model.config, callbacks=[StepLog(), RollBack(told), report, obey, *callbacks])
     trainer.fit(model, data)
     return trainer

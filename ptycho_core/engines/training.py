@@ -9,6 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,9 +285,8 @@ class _Training:
         data = ScanData(model, measured, tested)
         data.first_epoch = first_epoch
         data.trainer = trainer  # what it deals out depends on the number of processes
-        first = measured[0]
         if self.config.preview_seconds:
-            self.report.preview = lambda: model.preview(first.scan, first.amplitudes, first.parts.train)
+            self.report.pictures = [partial(_preview, model, one) for one in measured]
         self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
@@ -374,7 +374,7 @@ class _Training:
 
     def _callbacks(self) -> list[L.Callback]:
         config = self.config
-        self.report = Report(self.emit, None, config.preview_seconds)
+        self.report = Report(self.emit, preview_seconds=config.preview_seconds)
         self.roll_back = RollBack(self.emit)
         callbacks: list[L.Callback] = [StepLog(self.emit), self.roll_back, self.report, *self.callbacks, self.obey]
         if config.early_stop_patience:
@@ -413,3 +413,8 @@ class _Training:
                 reason = f"{reason}; {changed}"
         best, metrics = self.run.info.best_checkpoint, dict(self.run.info.metrics)
         self.emit(happenings.RunFinished(str(self.folder), status, reason, str(best) if best else None, metrics))
+
+
+def _preview(network: Model, one: Measurement, epoch: int, step: int) -> happenings.PreviewReady:
+    """Return a picture of what the network knows of one scan of the run."""
+    return dataclasses.replace(network.of_scan(one.beam).preview(one, epoch, step), scan=one.beam)

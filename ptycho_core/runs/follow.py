@@ -52,6 +52,8 @@ class Follower:
     info
         The run's record, as it was when it was looked at last. Its folder is another one when a later run has taken
         the first.
+    scan
+        The place, among those of the run, of the scan whose pictures are told.
     over
         Whether the run has ended, all its events were read, and the job that trained it, if one did, is over: until
         then it may go on with the run, or makes its picture.
@@ -63,10 +65,11 @@ class Follower:
     """
 
     def __init__(self, folder: str | Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.info, self.over = read_run(folder), False
+        self.info, self.scan, self.over = read_run(folder), 0, False
         self._clock = clock
         self._read, self._heard, self._sign = 0, clock(), (0, 0, 0)
-        self._preview, self._job_asked = -1, -math.inf
+        self._previews: dict[int, int] = {}
+        self._job_asked = -math.inf
         self._job_state: JobState | None = None
 
     def look(self) -> list[Event]:
@@ -128,9 +131,10 @@ class Follower:
     def _add_preview(self, found: list[Event]) -> None:
         """Put the newest picture that the run's process has kept, if it is new, before the events."""
         with contextlib.suppress(InputError):
-            if (newest := newest_preview(self.info.folder, self._preview)) is not None:
-                self._preview, preview = newest
-                found.insert(0, preview)
+            scan = self.scan  # which another thread may change
+            if newest := newest_preview(self.info.folder_of_scan(scan), self._previews.get(scan, -1)):
+                self._previews[scan], preview = newest
+                found.insert(0, dataclasses.replace(preview, scan=scan))
 
     def _here(self, event: Event) -> Event:
         """Return an event with the paths of this machine, where the share may have another name."""

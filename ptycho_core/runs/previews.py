@@ -3,6 +3,8 @@
 ::
 
     out/previews/<number>.npz    the first, the last, and some between them; numbers tell how they lie in time
+
+Those of a run's further scans are in the folders of these.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from ptycho_core.base.atomic import atomic_write, explain_write_errors
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import PREVIEWS_KEPT, Event, EventHandler, PreviewReady, Stage
 from ptycho_core.formats.stores.open_store import open_store
-from ptycho_core.runs.record import PREVIEWS, RECORD
+from ptycho_core.formats.stores.store import Store
+from ptycho_core.runs.record import PREVIEWS, RECORD, SCANS
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ class PreviewKeeper:
     Parameters
     ----------
     folder
-        Of the run.
+        Of the run, or of one of its further scans.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,8 +78,9 @@ class PreviewKeeper:
 
 @contextlib.contextmanager
 def kept_previews(folder: Path, events: EventHandler) -> Iterator[EventHandler]:
-    """Give an observer that keeps previews with those of the run in a folder, where there is one, and tells all."""
-    keeper = PreviewKeeper(folder) if (folder / RECORD).is_file() else None
+    """Give an observer that tells all and keeps previews, with those of the run or of its further scan in a folder."""
+    of_run = folder.parent.parent if folder.parent.name == SCANS else folder
+    keeper = PreviewKeeper(folder) if (of_run / RECORD).is_file() else None
 
     def heard(event: Event) -> None:
         if keeper is not None and isinstance(event, PreviewReady):
@@ -91,7 +95,7 @@ def kept_previews(folder: Path, events: EventHandler) -> Iterator[EventHandler]:
 
 
 def read_previews(folder: Path) -> list[PreviewReady]:
-    """Return the previews that are kept in a run's folder, in the order in which they were made.
+    """Return the previews that are kept in the folder of a run, or of its further scan, in the order of their making.
 
     Files that are damaged are left out.
     """
@@ -105,7 +109,9 @@ def read_previews(folder: Path) -> list[PreviewReady]:
 
 
 def newest_preview(folder: Path, after: int = -1) -> tuple[int, PreviewReady] | None:
-    """Return the newest preview in a run's folder, and its number, where that is above ``after``; else None.
+    """Return the newest preview in the folder of a run, or of its further scan, and its number.
+
+    None where that is not above ``after``.
 
     Raises
     ------
@@ -118,7 +124,7 @@ def newest_preview(folder: Path, after: int = -1) -> tuple[int, PreviewReady] | 
 
 def _keep(folder: Path, preview: PreviewReady) -> None:
     with explain_write_errors(folder):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     numbers = _numbers(folder)
     numbers.append(numbers[-1] + 1 if numbers else 0)
     with atomic_write(_path(folder, numbers[-1]), _read) as temporary, open(temporary, "wb") as file:
@@ -128,6 +134,7 @@ def _keep(folder: Path, preview: PreviewReady) -> None:
             probe=preview.probe,
             place=np.array([preview.epoch, preview.step, preview.binning]),
             stage=np.array(preview.stage.value),
+            pixel_size_m=np.array(preview.pixel_size_m or (np.nan, np.nan)),
         )
     while len(numbers) > PREVIEWS_KEPT:  # the one goes that leaves the smallest gap
         gaps = [later - earlier for earlier, later in zip(numbers, numbers[2:], strict=False)]
@@ -143,7 +150,17 @@ def _read(path: Path) -> PreviewReady:
         if (object.ndim, probe.ndim, place.shape) != (2, 2, (3,)) or stage not in list(Stage) or place.min() < 0:
             raise InputError(f"{path} is no picture of a run")
         epoch, step, binning = map(int, place)
-        return PreviewReady(epoch, step, object, probe, max(1, binning), Stage(stage))
+        pixel = _pixel_size(store)
+        return PreviewReady(epoch, step, object, probe, max(1, binning), Stage(stage), pixel)
+
+
+def _pixel_size(store: Store) -> tuple[float, float] | None:
+    """Return the object pixel (y, x); None where it is not known, or an earlier version has not kept it."""
+    if "pixel_size_m" not in store:
+        return None
+    stored = store.numbers("pixel_size_m", np.float64)
+    known = stored.shape == (2,) and np.isfinite(stored).all() and stored.min() > 0
+    return (float(stored[0]), float(stored[1])) if known else None
 
 
 def _path(folder: Path, number: int) -> Path:

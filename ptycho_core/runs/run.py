@@ -76,7 +76,7 @@ class Run:
         self.info, self.earlier = info, earlier
         self._unwritten: list[str] = []
         self._written = -math.inf
-        self._previews = PreviewKeeper(info.folder)
+        self._previews: dict[int, PreviewKeeper] = {}
         note_untold_end(info.folder, None)
         self.update()
 
@@ -110,12 +110,19 @@ class Run:
             if not isinstance(event, events.RunFailed):
                 raise
 
+    def _keeper_of(self, place: int) -> PreviewKeeper:
+        """Return who keeps the pictures of one of the scans."""
+        if place not in self._previews:
+            self._previews[place] = PreviewKeeper(self.info.folder_of_scan(place))
+        return self._previews[place]
+
     def _write(self, event: events.Event) -> None:
         if isinstance(event, events.PreviewReady):  # up to 3 MB as a line
-            self._previews.keep(event)
+            self._keeper_of(event.scan or 0).keep(event)
             return
         if isinstance(event, events.RunFinished | events.RunFailed):
-            self._previews.finish()
+            for keeper in self._previews.values():
+                keeper.finish()
         log_event(event)
         self._record(event)
         self._unwritten.append(events.to_json(event))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QUrl, Signal
@@ -87,7 +88,7 @@ class CheckpointsPanel(QWidget):
         layout.addWidget(self.buttons)
         layout.addLayout(of_scan)
         layout.addWidget(self.view)
-        self.show_scans(None)
+        self.show_scans(())
         self.setFocusProxy(self.view)
         self.setWhatsThis(
             "<b>Checkpoints</b> are the states of the model that were saved while it was trained. The best one has the "
@@ -109,17 +110,15 @@ class CheckpointsPanel(QWidget):
         self.table.hear(event)
         self.buttons.follow()
 
-    def show_run(self, info: RunInfo | None, place: int = 0) -> None:
-        """Show the checkpoints of a run, or none, and which of its scans is looked at."""
+    def show_run(self, info: RunInfo | None) -> None:
+        """Show the checkpoints of a run, or none."""
         self._training = info is not None and info.status == Status.RUNNING
         self.table.show_run(info)
-        self.show_scans(info, place)
         self.buttons.follow()
 
-    def show_scans(self, info: RunInfo | None, place: int = 0) -> None:
-        """Offer the scans of a run that was trained on several, the one at ``place`` being looked at."""
-        names = info.scan_names if info and info.further_scans else []
-        if names != [self.scans.itemText(row) for row in range(self.scans.count())]:
+    def show_scans(self, names: Sequence[str], place: int = 0) -> None:
+        """Offer the scans of a run on several, the one at ``place`` being looked at; none of a run on one."""
+        if list(names) != [self.scans.itemText(row) for row in range(self.scans.count())]:
             self.scans.clear()
             self.scans.addItems(names)
         self.scans.setCurrentIndex(place if names else -1)

@@ -43,6 +43,7 @@ class Elsewhere(QObject):
         super().__init__(parent)
         self.history: RunHistory | None = None
         """Of the run that is followed; None for no such run."""
+        self._follower: Follower | None = None
         self._following, self._waiting = WorkerSlot(self), WorkerSlot(self)
         self._asking, self._submitting, self._picturing = WorkerSlot(self), WorkerSlot(self), WorkerSlot(self)
         self._following.events.connect(self._hear)
@@ -54,12 +55,17 @@ class Elsewhere(QObject):
     def follow(self, follower: Follower | None, history: RunHistory | None) -> None:
         """Hear of a run that another process trains; None for no such run."""
         self._following.cancel()
-        self.history = history
+        self.history, self._follower = history, follower
         if follower is not None:
             process, name = follower.info.process, follower.info.folder.name
             told = f"{name} is trained by process {process.pid} on {process.host}: Stop and Cancel end it there."
             self.message.emit("info", told)
             self._following.start(follow_job(follower), self._end)
+
+    def look_at(self, place: int) -> None:
+        """Hear of the pictures of the scan at a place among those of the run that is followed."""
+        if self._follower is not None:
+            self._follower.scan = place
 
     def ask(self, folder: Path, wish: Wish) -> None:
         """Ask in the folder of a run that it end."""
@@ -85,7 +91,8 @@ class Elsewhere(QObject):
 
     def _end(self, info: RunInfo) -> None:
         self.ended.emit(info)
-        self._picturing.start(read_picture(info.folder), self.pictured.emit)
+        place = self._follower.scan if self._follower else 0
+        self._picturing.start(read_picture(info.folder, place), self.pictured.emit)
 
     def _wait_for_new(self, folder: Path, then: Callable[[Path], object], job: Job) -> None:
         self.message.emit("info", f"Submitted as job {job.id}. {folder.name} is shown when its run begins.")

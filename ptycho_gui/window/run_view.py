@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.errors import Fix
-from ptycho_core.base.events import PreviewReady, RolledBack, Stage, Status
+from ptycho_core.base.events import PreviewReady, RolledBack, Status
 from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
@@ -77,6 +77,7 @@ class RunView(QObject):
         panels.run_bar.show_state(run.history)
         panels.curves.show_run(run.history)
         panels.checkpoints.show_run(run.info)
+        panels.checkpoints.show_scans(run.scans, run.place)
         if run.info is None:
             panels.object.clear()
         pixel = run.info.scan.pixel_size_m if run.info else self._session.pixel_size_m()
@@ -98,14 +99,14 @@ class RunView(QObject):
     @Slot(object)
     def _show_scan(self, opened: OpenedRun) -> None:
         scan = opened.info.of_scan(opened.place).scan
-        self._panels.checkpoints.show_run(opened.info, opened.place)
-        self._panels.object.set_run(opened.info.folder, scan.pixel_size_m)
+        self._panels.checkpoints.show_run(opened.info)
+        self._panels.object.set_run(opened.info.folder_of_scan(opened.place), scan.pixel_size_m)
         self._show_picture(opened)
 
     def _show_picture(self, opened: OpenedRun) -> None:
         for path, free_misfit in opened.free_misfit.items():
             self._panels.checkpoints.set_free_misfit(path, free_misfit)
-        if opened.reconstruction is not None:
+        if opened.reconstruction is not None and opened.preview is None:
             self._panels.object.show_reconstruction(self._session.shown.name, opened.reconstruction)
         else:
             self._panels.object.clear()
@@ -115,8 +116,9 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_preview(self, preview: PreviewReady) -> None:
-        watched = preview.stage == Stage.MEASURING
-        self._panels.object.show_preview(preview, preview.pixel_size_m if watched else self._session.pixel_size_m())
+        run = self._session.shown.run
+        if run is None or preview.scan in (None, run.place):
+            self._panels.object.show_preview(preview, preview.pixel_size_m)
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:
@@ -128,6 +130,7 @@ class RunView(QObject):
             else:
                 self._panels.checkpoints.hear(event)
         if (run := self._session.shown.run) is not None:
+            self._panels.checkpoints.show_scans(run.scans, run.place)
             self._panels.run_bar.show_state(run.history)
             self._panels.object.judge_live(None if run.history.status == Status.RUNNING else run.history.verdict)
         self._panels.curves.refresh()
@@ -135,7 +138,6 @@ class RunView(QObject):
     @Slot(object)
     def _tell_end(self, info: RunInfo) -> None:
         """Say what a run lacks: how it has ended is in the line of its state, what may help in the verdict."""
-        self._panels.checkpoints.show_scans(info)
         lacks = [] if info.status == Status.CANCELLED else shortcomings(info)
         if lacks:
             self._panels.message_bar.show_message("warning", f"{info.folder.name}: {'. '.join(lacks)}.")

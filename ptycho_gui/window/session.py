@@ -251,9 +251,7 @@ class Session(QObject):
 
     def show_scan(self, place: int) -> None:
         """Show the scan at a place among those of the run that is shown, and the picture that there is of it."""
-        if self.busy:
-            self.message.emit("warning", _BUSY)
-        elif (run := self.shown.run) is not None:
+        if (run := self.shown.run) is not None:
             self._reading.start(open_run(run.folder, place), self._show_scan)
 
     def reconstruct(self, checkpoint: Path, polish_epochs: int | None = None) -> None:
@@ -264,7 +262,7 @@ class Session(QObject):
     def _reconstruct(
         self, run: ShownRun, places: Iterable[int], checkpoint: Path, polish_epochs: int | None = None
     ) -> None:
-        wanted = [Wanted(self.shown.reader(run, place), run.folder_of_scan(place)) for place in places]
+        wanted = [Wanted(self.shown.reader(run, place), run.folder_of_scan(place), place) for place in places]
         job = reconstruct_job(wanted, checkpoint, polish_epochs=polish_epochs, accelerator=self.accelerator())
         self._make_pictures(job, f"the reconstruction in {run.folder.name}")
 
@@ -364,9 +362,10 @@ class Session(QObject):
             self.shown.hear(told)
 
     def _begin_part(self, part: PartBegan) -> None:
-        """Go on with a task of several parts, of which some train."""
-        self.training = False
-        if part.config is not None:
+        """Go on with a task of several parts, of which some train, or with a run that has several itself."""
+        if not part.run_dir:
+            self.training = False
+        elif part.config is not None:
             source = self.loader.source
             self._begin(ShownRun(Path(part.run_dir), source.path if source else None, RunHistory(part.config)))
         self.planned.emit(part)
@@ -443,9 +442,6 @@ class Session(QObject):
         self.compared.emit(*both)
 
     def _show_scan(self, opened: OpenedRun) -> None:
-        if self.busy:
-            self.message.emit("warning", _BUSY)
-            return
         self.shown.show_scan(opened)
         if opened.problem:
             self.message.emit("warning", opened.problem)

@@ -36,6 +36,11 @@ class ShownRun:
     info: RunInfo | None = None
     place: int = 0
 
+    @property
+    def scans(self) -> tuple[str, ...]:
+        """The names of several scans, once the run has a folder to tell of each."""
+        return self.history.scans if self.info or self.history.device else ()
+
     def folder_of_scan(self, place: int) -> Path:
         """Return the folder of what is made of the scan at a place among those of the run."""
         return self.info.folder_of_scan(place) if self.info else self.folder
@@ -136,9 +141,10 @@ class Shown(QObject):
         self.run = dataclasses.replace(self.run, place=opened.place)
         self.run.history.verdict = opened.verdict
         self.reconstruction, self.label, self.applied = opened.reconstruction, "", None
-        self.folder = self.run.folder_of_scan(opened.place)
+        self.folder = opened.info.folder_of_scan(opened.place)
+        self._elsewhere.look_at(opened.place)
         self.scan_shown.emit(opened)
-        self.heard.emit(())
+        self.heard.emit((opened.preview,) if opened.preview else ())
 
     def hear(self, events: tuple[Any, ...]) -> None:
         """Add up and tell what a run says as it goes on."""
@@ -211,7 +217,8 @@ class Shown(QObject):
     @Slot(object)
     def _take_picture_of_job(self, made: Reconstructed | None) -> None:
         """Show what the job that trained the run has made of it, unless something else is shown by now."""
-        if made is not None and self.run is not None and self.run.folder == made.folder and self.applied is None:
+        run = self.run
+        if made is not None and run and run.folder_of_scan(run.place) == made.folder and self.applied is None:
             self.take_picture(made)
 
     @Slot(str)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ptycho_core.base.choices import loss_of_scan
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import PREVIEW_SIDE
+from ptycho_core.base.events import PREVIEW_SIDE, PreviewReady
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, TrainingScans
@@ -208,10 +208,11 @@ class Model(L.LightningModule, ABC):
         """Return an object (H, W) as it is now, at bounded cost: whole, or of the middle of these patterns."""
 
     @torch.inference_mode()
-    def preview(self, scan: Scan, amplitudes: Amplitudes, rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], int]:
-        """Return a picture of the object as it is now, its first probe mode and the picture's binning."""
-        object, binning = binned(self.pictured(scan, amplitudes, rows))
-        return object, self.probe[0].detach().cpu().numpy(), binning
+    def preview(self, of: Measurement, epoch: int, step: int) -> PreviewReady:
+        """Return a picture of a scan's object and its first probe mode as they are now, in an epoch, after a step."""
+        object, binning = binned(self.pictured(of.scan, of.amplitudes, of.parts.train))
+        probe, pixel = self.probe[0].detach().cpu().numpy(), of.scan.pixel_size_m
+        return PreviewReady(epoch, step, object, probe, binning, pixel_size_m=pixel)
 
     @torch.inference_mode()
     def misfit_of(self, object: Tensor, canvas: Canvas, *, held_out: bool = False, settled: bool = False) -> Misfit:

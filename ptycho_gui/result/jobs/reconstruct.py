@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptycho_core.base.errors import Problem
-from ptycho_core.base.events import StopToken
+from ptycho_core.base.events import StopToken, of_scan
 from ptycho_core.runs.previews import kept_previews
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.results import picture_of, read_newest
@@ -66,10 +67,14 @@ def compare_with_training_job(read: Callable[[], Scan], checkpoint: Path) -> Job
 
 @dataclass(frozen=True)
 class Wanted:
-    """A scan to reconstruct: what gives it, in the worker's thread, and the folder of the results, which may be new."""
+    """A scan to reconstruct: what gives it, in the worker's thread, and the folder of the results, which may be new.
+
+    ``place`` is that among the scans of the run that is shown, None for a scan of none.
+    """
 
     read: Callable[[], Scan]
     folder: Path
+    place: int | None = None
 
 
 def reconstruct_job(
@@ -99,7 +104,7 @@ def reconstruct_job(
             leave_one_core_to_the_window()
             from ptycho_core.engines.reconstruct import reconstruct, write_results
 
-            with kept_previews(one.folder, emit) as events:
+            with kept_previews(one.folder, of_scan(one.place, emit)) as events:
                 found = reconstruct(
                     scan, checkpoint, polish_epochs=polish_epochs, accelerator=accelerator, events=events, stop=token
                 )
@@ -113,13 +118,19 @@ def reconstruct_job(
     return job
 
 
-def read_picture(folder: Path) -> Job:
-    """Read what another process made of a run after its end. Result: `Reconstructed`, or None where it made nothing."""
+def read_picture(folder: Path, place: int) -> Job:
+    """Read what another process made of a run's scan at a place, after its end.
+
+    Result: `Reconstructed`, or None where it made nothing.
+    """
 
     def job(emit: Callable[[Any], None], token: StopToken) -> Reconstructed | None:
-        if (made := picture_of(read_run(folder))) is None or (found := read_newest(folder)) is None:
+        info = read_run(folder)
+        pictured = info.folder_of_scan(place)
+        if (made := picture_of(info, place)) is None or (found := read_newest(pictured)) is None:
             return None
-        return Reconstructed(found, folder / str(made.metrics["checkpoint"]), folder, {}, None)
+        checkpoint = Path(os.path.normpath(pictured / str(made.metrics["checkpoint"])))
+        return Reconstructed(found, checkpoint, pictured, {}, None)
 
     return job
 

@@ -149,6 +149,7 @@ def open_run(folder: Path, place: int = 0) -> Job:
         if info.status != Status.RUNNING:
             return opened
         follower = Follower(folder)
+        follower.scan = place
         events = follower.look()
         heard = RunHistory.from_events(follower.info, events)
         preview = next((event for event in events if isinstance(event, PreviewReady)), None)

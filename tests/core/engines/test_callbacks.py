@@ -27,11 +27,11 @@ def shown(monkeypatch, batches, batch_seconds, preview_seconds, takes):
     monkeypatch.setattr(callbacks, "time", clock)
     events = []
 
-    def preview():
+    def picture(epoch, step):
         clock.now += takes
-        return np.zeros((4, 4), np.complex64), np.zeros((2, 2), np.complex64), 1
+        return PreviewReady(epoch, step, np.zeros((4, 4), np.complex64), np.zeros((2, 2), np.complex64))
 
-    report = Report(events.append, preview, preview_seconds)
+    report = Report(events.append, [picture], preview_seconds)
     trainer = SimpleNamespace(current_epoch=0, global_step=1, callback_metrics={})
     for _ in range(batches):
         clock.now += batch_seconds

@@ -14,7 +14,7 @@ from ptycho_core.base.config import Config
 from ptycho_core.engines import canvas as canvas_module
 from ptycho_core.engines import data
 from ptycho_core.engines.canvas import Canvas, middle, middle_parts
-from ptycho_core.engines.data import Amplitudes
+from ptycho_core.engines.data import Amplitudes, Measurement, Split
 from ptycho_core.engines.models import base
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.pinn import PinnModel
@@ -157,20 +157,23 @@ def test_what_validates_amid_what_is_seen_has_all_its_neighbours_there():
 
 def test_preview_is_the_object_as_it_is_now(tiny_scan: Scan):
     model, canvas = answering(tiny_scan), canvas_of(tiny_scan)
-    object, probe, binning = model.preview(tiny_scan, canvas.amplitudes, canvas.rows)
-    assert binning == 1
-    np.testing.assert_allclose(object, model.object_of(canvas)[0], rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(probe, model.probe[0].detach())
+    of = Measurement(tiny_scan, canvas.amplitudes, Split(canvas.rows, canvas.rows[:0], canvas.rows[:0]))
+    preview = model.preview(of, 3, 17)
+    assert (preview.epoch, preview.step, preview.binning) == (3, 17, 1)
+    assert preview.pixel_size_m == tiny_scan.pixel_size_m
+    np.testing.assert_allclose(preview.object, model.object_of(canvas)[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(preview.probe, model.probe[0].detach())
 
 
 def test_preview_of_a_large_object_is_binned(tiny_scan: Scan, monkeypatch):
     monkeypatch.setattr(base, "PREVIEW_SIDE", 20)
     values = torch.arange(50.0)[:, None] + 1j * torch.arange(43.0)
     model = DirectModel(Config(engine="direct"), starting_probe(tiny_scan, 1), values)
-    object, _, binning = model.preview(tiny_scan, Amplitudes(tiny_scan), np.arange(60))
-    assert binning == 3
-    assert object.shape == (16, 14)
-    assert object[2, 5] == 7 + 16j
+    rows = np.arange(60)
+    preview = model.preview(Measurement(tiny_scan, Amplitudes(tiny_scan), Split(rows, rows[:0], rows[:0])), 0, 0)
+    assert preview.binning == 3
+    assert preview.object.shape == (16, 14)
+    assert preview.object[2, 5] == 7 + 16j
 
 
 def test_patterns_that_are_moved_over_the_edge_stay_on_the_canvas(tiny_scan):

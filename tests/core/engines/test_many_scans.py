@@ -14,7 +14,7 @@ import torch
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
-from ptycho_core.base.events import EpochDone, Judged
+from ptycho_core.base.events import EpochDone, Judged, PreviewReady, Stage
 from ptycho_core.cli import main
 from ptycho_core.engines import data
 from ptycho_core.engines.checkpoints import check_checkpoint, export_checkpoint, load_checkpoint
@@ -26,13 +26,21 @@ from ptycho_core.engines.training import resume, train
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.inspection.run_checks import check_run
+from ptycho_core.runs.previews import read_previews
 from ptycho_core.runs.record import read_metrics, read_run
 from ptycho_core.simulation import simulate
 from tests.helpers import specs
 from tests.helpers.training_runs import SMALL, Training
 
 BRIGHT = dataclasses.replace(specs.SMALL, seed=3, n_patterns=49, counts_per_pixel=300.0, defocus_m=0.8e-3)
-WARM = {**SMALL, "warm_start_epochs": 2, "max_epochs": 2, "positions": "check", "val_fraction": 0.1}
+WARM = {
+    **SMALL,
+    "warm_start_epochs": 2,
+    "max_epochs": 2,
+    "positions": "check",
+    "val_fraction": 0.1,
+    "preview_seconds": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +92,17 @@ def test_each_scan_keeps_its_own_beam_and_the_record_names_them_all(trained, fil
     for place, scan in enumerate(scans):
         brightest = scan.patterns[:].sum(axis=(1, 2)).max()
         assert float(model.of_scan(place).probe.abs().square().sum()) == pytest.approx(brightest, rel=0.5)
+
+
+def test_each_scan_has_pictures_of_its_own_while_the_run_goes_on_kept_in_its_place(trained, scans):
+    info, heard = trained
+    for place, scan in enumerate(scans):
+        shown = [event for event in heard if isinstance(event, PreviewReady) and event.scan == place]
+        assert {event.stage for event in shown} >= {Stage.WARMING_UP, Stage.TRAINING}
+        assert {event.pixel_size_m for event in shown} == {scan.pixel_size_m}
+        kept = read_previews(info.folder_of_scan(place))
+        assert kept[-1].stage == Stage.TRAINING
+        np.testing.assert_array_equal(kept[-1].object, shown[-1].object)
 
 
 def test_the_patterns_that_validate_or_stay_free_are_those_of_the_rule_in_each_scan(trained):

@@ -166,10 +166,10 @@ def test_the_newest_picture_is_told_once(tmp_path):
     run = start(tmp_path)
     for step in (1, 2):
         run.record(PreviewReady(0, step, np.full((4, 4), step, np.complex64), np.ones((2, 2), np.complex64)))
-        run._previews.finish()
+        run._keeper_of(0).finish()
     follower = Follower(tmp_path)
     (preview,) = follower.look()
-    assert (preview.step, preview.object[0, 0]) == (2, 2)
+    assert (preview.step, preview.object[0, 0], preview.scan) == (2, 2, 0)
     (tmp_path / "previews" / "000009.npz").write_bytes(b"half")
     assert follower.look() == []
 

@@ -33,12 +33,14 @@ def keep_all(folder, count):
 
 
 def test_what_is_kept_reads_back_the_same(tmp_path):
-    made = PreviewReady(3, 17, 1j * np.ones((4, 5), np.complex64), np.ones((3, 3), np.complex64), 2, Stage.WARMING_UP)
+    picture, probe = 1j * np.ones((4, 5), np.complex64), np.ones((3, 3), np.complex64)
+    made = PreviewReady(3, 17, picture, probe, 2, Stage.WARMING_UP, (2e-8, 1e-8))
     keeper = PreviewKeeper(tmp_path)
     keeper.keep(made)
     keeper.finish()
     (back,) = read_previews(tmp_path)
     assert (back.epoch, back.step, back.binning, back.stage) == (3, 17, 2, Stage.WARMING_UP)
+    assert back.pixel_size_m == made.pixel_size_m
     np.testing.assert_array_equal(back.object, made.object)
     np.testing.assert_array_equal(back.probe, made.probe)
     assert back.moment == "warming up the probe"

@@ -17,11 +17,12 @@ from ptycho_core.engines.reconstruct import write_results
 from ptycho_core.runs import requests
 from ptycho_core.runs.job import Job, read_job
 from ptycho_core.runs.queue import QueuedRun
+from ptycho_core.runs.record import FurtherScan
 from ptycho_core.runs.requests import reachable
 from ptycho_core.scan.source import ScanSource
 from ptycho_gui.window.session import Session
 from tests.helpers.reconstructions import reconstruction
-from tests.helpers.run_folders import finish, finished_run, saved, start
+from tests.helpers.run_folders import SCAN, finish, finished_run, saved, start
 
 
 class Watcher:
@@ -71,6 +72,27 @@ def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, 
     assert (history.status, watcher.session.shown.run.info.status) == ("finished", "finished")
     assert sum(isinstance(event, PreviewReady) for event in watcher.events) == 1
     assert sum(isinstance(event, RunFinished) for event in watcher.events) == 1
+
+
+def test_of_several_scans_the_pictures_of_the_one_that_is_looked_at_are_told(watcher, run, tmp_path):
+    run.update(further_scans=(FurtherScan(dataclasses.replace(SCAN, path=tmp_path / "b.npz"), (), ()),))
+
+    def tell(step):
+        for place in (0, 1):
+            run.record(PreviewReady(1, step, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64), scan=place))
+
+    def told():
+        return {event.step for event in watcher.events if isinstance(event, PreviewReady) and event.scan == 1}
+
+    watcher.open(tmp_path / "out")
+    with watcher.qtbot.waitSignal(watcher.session.shown.scan_shown):
+        watcher.session.show_scan(1)
+    assert watcher.session.shown.run.place == 1
+    tell(11)
+    watcher.qtbot.waitUntil(lambda: told() == {11})
+    with watcher.qtbot.waitSignal(watcher.session.shown.scan_shown) as shown:
+        watcher.session.show_scan(1)
+    assert shown.args[0].preview.scan == 1
 
 
 @pytest.mark.parametrize(("end", "asked"), [(Session.stop, "stop_requested"), (Session.cancel, "cancel_requested")])

@@ -57,6 +57,23 @@ def test_a_run_on_two_scans_ends_with_a_picture_of_each_in_its_place(ready, qtbo
     assert ready.session.shown.folder == second
 
 
+def test_the_scan_whose_picture_is_shown_is_chosen_while_the_run_goes_on(ready, qtbot, tmp_path, monkeypatch):
+    session, panels = ready.session, ready.panels
+    session.draft.load({**SMALL, "max_epochs": 100_000, "early_stop_patience": 0, "preview_seconds": 1e-3})
+    ready.commands["start"].trigger()
+    qtbot.waitUntil(lambda: bool(session.shown.run) and len(session.shown.run.history.epochs) > 0)
+    with qtbot.waitSignal(session.shown.scan_shown):
+        panels.checkpoints.scans.activated.emit(1)
+    shown = []
+    monkeypatch.setattr(panels.object, "show_preview", lambda preview, pixel: shown.append(preview.scan))
+    qtbot.waitUntil(lambda: len(shown) > 2)
+    assert set(shown) == {1}
+    with qtbot.waitSignal(session.idle):
+        session.stop()
+    assert session.shown.folder == read_run(tmp_path / "both").folder_of_scan(1)
+    assert session.shown.reconstruction.name == "second"
+
+
 def test_the_queue_carries_all_scans_and_a_run_that_is_opened_again_names_them_in_the_form(
     ready, qtbot, tmp_path, second
 ):
