@@ -34,6 +34,8 @@ class Elsewhere(QObject):
     """`Reconstructed`: what the job that trained the run has made of it; None where it made nothing."""
     lost = Signal(str)
     """Why the run that was followed is no longer seen."""
+    waiting = Signal(object)
+    """The folder of the run whose job is waited for; None where that has ended before it began the run."""
     submitted = Signal()
     """Runs of the queue were handed over."""
     message = Signal(str, str)
@@ -51,6 +53,7 @@ class Elsewhere(QObject):
         self._following.failed.connect(self._lose)
         for slot in (self._waiting, self._asking, self._submitting, self._picturing):
             slot.failed.connect(self._tell_failure)
+        self._waiting.failed.connect(lambda failure: self.waiting.emit(None))
 
     def follow(self, follower: Follower | None, history: RunHistory | None) -> None:
         """Hear of a run that another process trains; None for no such run."""
@@ -82,7 +85,7 @@ class Elsewhere(QObject):
     def wait_for(self, folder: Path, then: Callable[[Path], object]) -> None:
         """Do something with the folder of a run when the job that waits for it has begun it."""
         self.message.emit("info", f"{folder.name} is shown when its job has begun it.")
-        self._waiting.start(wait_job(folder), then)
+        self._wait(folder, then)
 
     def shut_down(self) -> None:
         """Leave off, and wait for the threads."""
@@ -96,6 +99,10 @@ class Elsewhere(QObject):
 
     def _wait_for_new(self, folder: Path, then: Callable[[Path], object], job: Job) -> None:
         self.message.emit("info", f"Submitted as job {job.id}. {folder.name} is shown when its run begins.")
+        self._wait(folder, then)
+
+    def _wait(self, folder: Path, then: Callable[[Path], object]) -> None:
+        self.waiting.emit(folder)
         self._waiting.start(wait_job(folder), then)
 
     def _tell_submitted(self, entries: list[Entry]) -> None:

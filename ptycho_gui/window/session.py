@@ -53,6 +53,8 @@ class Session(QObject):
     """Two pairs of words and `Reconstruction`."""
     scans_reopened = Signal(object)
     """`RunInfo` of a run that was opened, once its first scan is open."""
+    waiting = Signal(object)
+    """As `Elsewhere.waiting`."""
     planned = Signal(object)
     """`PartBegan`: the part of a longer task that is done now; None when the task is over."""
     tried = Signal(object)
@@ -95,6 +97,7 @@ class Session(QObject):
             part.message.connect(self.message)
         self.shown.heard.connect(self.changed)
         self._elsewhere.submitted.connect(self.shown.recorded)
+        self._elsewhere.waiting.connect(self.waiting)
 
     @property
     def busy(self) -> bool:

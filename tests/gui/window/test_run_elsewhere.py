@@ -40,6 +40,13 @@ class Watcher:
         return self.session.shown.run.history
 
 
+def write_waiting_job(folder):
+    """The record of a job that has not begun its run, of a process that cannot be asked."""
+    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")
+    (folder / "job").mkdir(parents=True)
+    write_json(folder / "job/job.json", encode(Job("77", ("sh",), datetime.now(UTC), process=mark)))
+
+
 @pytest.fixture
 def watcher(qtbot):
     watcher = Watcher(qtbot)
@@ -173,13 +180,35 @@ def test_a_run_is_submitted_and_shown_when_its_job_has_begun_it(watcher, scan_pa
 
 
 def test_a_run_of_a_job_that_waits_since_an_earlier_session_is_shown_when_it_begins(watcher, tmp_path, monkeypatch):
-    mark = dataclasses.replace(ProcessMark.current(), host="elsewhere")
-    (tmp_path / "out" / "job").mkdir(parents=True)
-    write_json(tmp_path / "out/job/job.json", encode(Job("77", ("sh",), datetime.now(UTC), process=mark)))
+    write_waiting_job(tmp_path / "out")
     watcher.session.wait_for_run(tmp_path / "out")
     with watcher.qtbot.waitSignal(watcher.session.shown.run_opened):
         start(tmp_path / "out")
     assert watcher.session.shown.follows
+
+
+def test_a_window_that_was_closed_while_a_job_waited_shows_the_run_when_it_begins(open_window, qtbot, tmp_path):
+    write_waiting_job(tmp_path / "out")
+    closed = open_window(tmp_path / "window")
+    closed.session.wait_for_run(tmp_path / "out")
+    closed.close()
+    window = open_window(tmp_path / "window")
+    window.open_unfinished()
+    with qtbot.waitSignal(window.session.shown.run_opened):
+        run = start(tmp_path / "out")
+    assert window.session.shown.follows
+    finish(run)
+    qtbot.waitUntil(lambda: not window.session.shown.follows)
+    assert window.preferences.text("unfinished_run") == ""
+
+
+def test_a_run_that_its_job_ended_while_no_window_was_open_is_shown_once_more(open_window, qtbot, tmp_path):
+    window = open_window(tmp_path / "window")
+    finished_run(tmp_path / "out")
+    window.preferences.set_text("unfinished_run", str(tmp_path / "out"))
+    with qtbot.waitSignal(window.session.shown.run_opened):
+        window.open_unfinished()
+    qtbot.waitUntil(lambda: window.preferences.text("unfinished_run") == "")
 
 
 def test_what_waits_in_the_queue_is_submitted_as_one_array(watcher, tmp_path, monkeypatch):
