@@ -269,7 +269,7 @@ class _Watch:
 
     def finish(self, arrival: Arrival, source: ScanSource, content: str, lacking: str) -> tuple[Line, str] | None:
         """Reconstruct a scan, in a thread of its own; return its line and its verdict's folder, None to do it again."""
-        begun, folder = time.monotonic(), self.out / arrival.name
+        begun, folder = time.monotonic(), self.folder_of(arrival)
         known = {"scan": arrival.path.name, "content": content}
         line = dataclasses.replace(_line(arrival), content=content)
         try:
@@ -305,10 +305,16 @@ class _Watch:
             free_misfit=metrics.get("free_misfit"),
             resolution_px=metrics.get("half_scans_resolution_px"),
             seconds=round(time.monotonic() - begun, 1),
-            folder=arrival.name,
+            folder=folder.name,
             remarks="; ".join(filter(None, [lacking, *remarks, *reasons])),
         )
         return line, str(folder)
+
+    def folder_of(self, arrival: Arrival) -> Path:
+        """Return the folder for a scan's results: named as the scan is, or as its file where it has another file's."""
+        folder, file = self.out / arrival.name, arrival.path.name
+        of = [result.metrics.get(_WATCHED) for result in find_results(folder)[:1]]
+        return self.out / file if any(other and other["scan"] != file for other in of) else folder
 
     def collect(self) -> None:
         """Write down which reconstructions have ended, and how."""

@@ -23,7 +23,8 @@ from ptycho_core.engines import watch as watching
 from ptycho_core.engines.mosaic import HELD_OUT, Mosaic
 from ptycho_core.engines.watch import JOURNAL, Rules, watch
 from ptycho_core.formats.writers.exports import read_reconstruction
-from ptycho_core.runs.arrivals import Arrivals
+from ptycho_core.runs.arrivals import GLOBS, Arrivals
+from ptycho_core.runs.results import find_results
 from ptycho_core.scan.mapping import Mapping
 from ptycho_core.scan.source import ScanSource
 from ptycho_core.simulation import SimulationSpec, simulate
@@ -250,6 +251,18 @@ def test_a_scan_that_fails_does_not_stop_the_rest(folder, rules, scan_file, monk
     monkeypatch.setattr(watching, "reconstruct", failing)
     heard = run(folder, rules())
     assert over(heard) == {"a.cxi": "", "b.cxi": "internal error: RuntimeError: out of luck", "c.cxi": ""}
+
+
+def test_two_scans_whose_files_differ_in_their_ending_alone_each_have_a_folder(folder, rules, scan_file):
+    shutil.copy(scan_file, folder / "a.cxi")
+    write_simulation(simulate(dataclasses.replace(SPEC, seed=7)), folder / "a.npz")
+    heard = run(folder, rules(globs=GLOBS))
+    assert over(heard) == {"a.cxi": "", "a.npz": ""}
+    rows = {row["scan"]: row["folder"] for row in lines(folder)}
+    assert sorted(rows.values()) in (["a", "a.cxi"], ["a", "a.npz"])
+    for name, place in rows.items():
+        (result,) = find_results(folder.parent / "out" / place)
+        assert result.metrics["watched"]["scan"] == name
 
 
 def test_a_scan_of_which_no_picture_can_be_made_is_reconstructed_all_the_same(folder, rules, writer, monkeypatch):
