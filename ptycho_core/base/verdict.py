@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.codec import decode
 from ptycho_core.base.errors import Fix, InputError
 
@@ -45,6 +46,11 @@ class Verdict:
     def __str__(self) -> str:
         """All but the actions, in a line."""
         return f"{self.level}: {'; '.join(self.reasons)}"
+
+
+def of_one_scan(action: Fix) -> bool:
+    """Tell whether an action is for the scan of the picture alone, not for others that were trained on beside it."""
+    return action.field.startswith("--") or (action.field == "engine" and ENGINES[action.value].serves_one_scan)
 
 
 def verdict_in(metrics: dict[str, Any]) -> Verdict | None:

@@ -65,7 +65,7 @@ def _commands(verdict: Verdict, pictured: Pictured) -> list[str]:
     from ptycho_core.base.atomic import write_json
 
     if verdict.actions:
-        for path, body in pictured.sources[0].needed_files(pictured.folder).items():
+        for path, body in pictured.needed_files().items():
             write_json(path, body)
     return [pictured.line_of(fix) for fix in verdict.actions]
 

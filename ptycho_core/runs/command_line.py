@@ -17,7 +17,7 @@ from typing import Any
 from ptycho_core.base.build_config import build_config, fewest_settings
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, InputError
-from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, of_one_scan
 from ptycho_core.runs.record import CHECKPOINTS, JOB, RECORD, RunInfo
 from ptycho_core.runs.site import Site
 from ptycho_core.scan.settings import SETTINGS
@@ -123,7 +123,9 @@ class Pictured:
         InputError
             As `command_line`.
         """
-        first, *further = self.sources
+        (first, *further), folder = self.sources, self.folder
+        if of_one_scan(fix):
+            first, further, folder = self.sources[self.place], [], self._alone
         if fix.field == POLISH:
             return shlex.join(["ptycho", "reconstruct", str(self.folder.absolute()), "--polish", str(fix.value)])
         if fix.field == SEARCH_ORIENTATION:
@@ -140,8 +142,19 @@ class Pictured:
             settings[fix.field] = fix.value
         engine = settings.get("engine", self.config.engine)
         used = {name: value for name, value in settings.items() if KNOBS[name].serves(engine)}
-        line = command_line(used, first, self.folder, [source.file for source in further])
+        line = command_line(used, first, folder, [source.file for source in further])
         return shlex.join([*shlex.split(line), *more])
+
+    def needed_files(self) -> dict[Path, dict[str, Any]]:
+        """Return the files that the commands name, as `ScanSource.needed_files` does."""
+        source = self.sources[self.place]
+        return {**source.needed_files(self.folder), **source.needed_files(self._alone)}
+
+    @property
+    def _alone(self) -> Path:
+        """The folder of a run on the scan of the picture alone: another one, where the run is on several."""
+        name = f"{self.folder.absolute().name}-{self.sources[self.place].file.stem}"
+        return self.folder.absolute().with_name(name) if len(self.sources) > 1 else self.folder
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from ptycho_core.base.errors import Fix
 from ptycho_core.base.events import PreviewReady, RolledBack, Status
-from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION
+from ptycho_core.base.verdict import POLISH, SEARCH_ORIENTATION, of_one_scan
 from ptycho_core.runs.record import RunInfo
 from ptycho_core.scan.settings import SETTINGS
 from ptycho_gui.result.jobs.reconstruct import Reconstructed
@@ -162,7 +162,7 @@ class RunView(QObject):
     @Slot(object)
     def _carry_out(self, action: Fix) -> None:
         """Do what the verdict on the picture that is shown proposes."""
-        session, run_again = self._session, self._run_actions.run_again
+        session, run_again = self._session, self._run_alone if of_one_scan(action) else self._run_actions.run_again
         if action.field == SEARCH_ORIENTATION:
             session.with_scan_of_picture(self._scan_view.search_orientation)
         elif action.field == POLISH:
@@ -174,3 +174,9 @@ class RunView(QObject):
             self._docks.show("scan")
         else:
             session.with_scan_of_picture(lambda: run_again(action))
+
+    def _run_alone(self, *changes: Fix) -> None:
+        """Start a run on the open scan without those beside it."""
+        source = self._session.loader.source
+        self._panels.training.further.set_scans(source.path if source else None, ())
+        self._run_actions.run_again(*changes)

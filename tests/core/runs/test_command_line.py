@@ -126,6 +126,16 @@ def test_a_run_on_several_scans_is_proposed_on_all_of_them(scan, scan_path, tmp_
     assert cli.parse(shlex.split(orient)[1:]).scan == other.path
 
 
+@pytest.mark.parametrize(("field", "value"), [("engine", "direct"), ("--drop-patterns", "3 7")])
+def test_what_is_for_one_scan_alone_is_proposed_on_the_one_that_is_pictured_in_a_folder_of_its_own(
+    scan, tmp_path, field, value
+):
+    other = dataclasses.replace(scan.source, path=tmp_path / "other.npz")
+    pictured = Pictured(build_config(), [scan.source, other], tmp_path / "run", 1)
+    args = cli.parse(shlex.split(pictured.line_of(Fix("", field, value)))[1:])
+    assert (args.train_data_file, args.output_dir) == ([other.path], tmp_path / "run-other")
+
+
 @pytest.mark.parametrize("settings", [{}, {"preset": "quick"}, SETTINGS])
 @pytest.mark.parametrize("steps", [(), FLAGS], ids=["as read", "preprocessed"])
 def test_the_command_line_reads_the_same_config_and_scan(scan, settings, steps, tmp_path):

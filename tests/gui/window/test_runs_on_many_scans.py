@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from ptycho_core.base.errors import Fix
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_run
 from ptycho_core.runs.results import find_results
@@ -55,6 +56,12 @@ def test_a_run_on_two_scans_ends_with_a_picture_of_each_in_its_place(ready, qtbo
         ready.commands["unpolished"].trigger()
     assert [len(find_results(place)) for place in (first, second)] == [1, 2]
     assert ready.session.shown.folder == second
+    with qtbot.waitSignal(ready.session.shown.scan_shown):
+        scans.activated.emit(0)
+    with qtbot.waitSignal(ready.session.idle):
+        panels.object.verdict.action_chosen.emit(Fix("the direct engine", "engine", "direct"))
+    alone = read_run(ready.session.shown.run.folder)
+    assert (alone.config.engine, alone.scan_names) == ("direct", ["scan.npz"])
 
 
 def test_the_scan_whose_picture_is_shown_is_chosen_while_the_run_goes_on(ready, qtbot, tmp_path, monkeypatch):
