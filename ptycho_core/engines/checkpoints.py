@@ -25,6 +25,7 @@ from ptycho_core.base.errors import InputError, Problem
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import VERSION, Model
 from ptycho_core.engines.models.start import place_of, scan_summary
+from ptycho_core.inspection.scan_beam import ScanBeam
 from ptycho_core.inspection.suitability import check_suitability
 from ptycho_core.runs.bundle import read_bundle, write_bundle
 from ptycho_core.runs.note import read_note
@@ -172,7 +173,7 @@ def check_checkpoint(checkpoint: Checkpoint, scan: Scan) -> list[Problem]:
     if known or ENGINES[checkpoint.config.engine].serves_one_scan:
         return []
     probe = torch.view_as_complex(checkpoint.tensors["probe_parts"].contiguous()).numpy()
-    return check_suitability(checkpoint.scan, probe, scan)
+    return check_suitability(checkpoint.scan, probe, ScanBeam(scan))
 
 
 def initial_model(config: Config) -> Model | None:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.errors import Problem
-from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.inspection.scan_beam import ScanBeam
 from ptycho_core.inspection.scan_checks import median_step_px
 from ptycho_core.scan.grouping import probe_diameter
 from ptycho_core.scan.scan import Scan
 from ptycho_core.scan.survey import survey_of
 
-BEAM, STEP, COUNTS, PIXEL = 1.5, 2.0, 10.0, 1.5
+STEP, COUNTS, PIXEL = 2.0, 10.0, 1.5
 """Times that a figure may be larger or smaller than in the training."""
 FURTHER_SCANS = "further_scans"
 """In the summary of a network that was trained on several scans: the summaries of those beside the first."""
@@ -39,7 +39,7 @@ def conditions_of(scan: Scan) -> dict[str, Any]:
 
 
 def check_suitability(
-    summary: dict[str, Any], probe: NDArray[np.complexfloating[Any, Any]], scan: Scan
+    summary: dict[str, Any], probe: NDArray[np.complexfloating[Any, Any]], beam: ScanBeam
 ) -> list[Problem]:
     """Return in what a scan differs from that of a model's training by more than a network takes well: warnings.
 
@@ -49,20 +49,23 @@ def check_suitability(
         Of the scan that it was trained on, as its checkpoint has it; versions before 0.2 recorded less.
     probe
         (M, N, N) of the model.
-    scan
-        That it is to reconstruct.
+    beam
+        Of the scan that it is to reconstruct.
     """
-    return [Problem("checkpoint", sentence, "warning") for sentence in _differences(summary, probe, scan)]
+    return [Problem("checkpoint", sentence, "warning") for sentence in _differences(summary, probe, beam)]
 
 
-def _differences(summary: dict[str, Any], probe: NDArray[np.complexfloating[Any, Any]], scan: Scan) -> Iterator[str]:
+def _differences(
+    summary: dict[str, Any], probe: NDArray[np.complexfloating[Any, Any]], beam: ScanBeam
+) -> Iterator[str]:
+    scan = beam.scan
     if summary["size"] != scan.size:
         yield f"the scan's patterns have {scan.size} pixels a side, those of the training {summary['size']}"
-    stored = scan.probe if scan.probe is not None and scan.probe.any() else None
-    here, there = probe_diameter(initial_probe(scan) if stored is None else stored), probe_diameter(probe)
-    if _apart(here, there, BEAM):
-        how = ", as guessed from the patterns" if stored is None else ""
-        yield f"the scan's beam is {here:.3g} px wide{how}, that of the training {there:.3g} px"
+    if not beam.may_be(probe):
+        how = ", as guessed from the patterns" if beam.guessed else ""
+        told = "" if beam.misfit(probe) is None else ", which does not explain the scan's patterns better"
+        there = probe_diameter(probe)
+        yield f"the scan's beam is {beam.width_px:.3g} px wide{how}, that of the training {there:.3g} px{told}"
     step, trained = median_step_px(scan.positions), summary.get("step_px")
     if trained and _apart(step, trained, STEP):
         yield f"the scan's steps are {step:.3g} px, those of the training {trained:.3g} px"

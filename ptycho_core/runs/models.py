@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ptycho_core.base.choices import ENGINES
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError, Problem
-from ptycho_core.inspection.probe_guess import initial_probe
+from ptycho_core.inspection.scan_beam import ScanBeam
 from ptycho_core.inspection.suitability import check_suitability
 from ptycho_core.runs.bundle import read_bundle
 from ptycho_core.scan.grouping import probe_diameter
@@ -127,7 +127,7 @@ def _read(path: Path) -> KnownModel:
 
 @dataclass(frozen=True, eq=False)
 class Suitability:
-    """How a model suits a scan: in what that differs from the training, and by how much the beams differ in width."""
+    """How a model suits a scan: in what that differs from the training, and `ScanBeam.apart` of the model's beam."""
 
     model: KnownModel
     differences: tuple[Problem, ...]
@@ -142,17 +142,16 @@ class Suitability:
 def by_suitability(models: list[KnownModel | BrokenModel], scan: Scan) -> list[Suitability]:
     """Return the models in the order in which they should be tried on a scan, the best first.
 
-    Those that differ in the fewest respects come first; of equals that with the more alike beam, then the one of the
-    better loss.
+    Those that differ in the fewest respects come first; of equals that whose beam explains the scan's patterns better,
+    then the one of the better loss.
     """
-    stored = scan.probe if scan.probe is not None and scan.probe.any() else None
-    here = probe_diameter(initial_probe(scan) if stored is None else stored)
-    fits = []
-    for model in models:
-        if isinstance(model, KnownModel):
-            apart = abs(math.log(here / model.beam_px)) if here > 0 < model.beam_px else math.inf
-            fits.append(Suitability(model, tuple(check_suitability(model.summary, model.probe, scan)), apart))
-    return sorted(fits, key=lambda fit: (len(fit.differences), round(fit.beams_apart, 2), _loss(fit.model)))
+    beam = ScanBeam(scan)
+    fits = [
+        Suitability(model, tuple(check_suitability(model.summary, model.probe, beam)), beam.apart(model.probe))
+        for model in models
+        if isinstance(model, KnownModel)
+    ]
+    return sorted(fits, key=lambda fit: (len(fit.differences), float(f"{fit.beams_apart:.2g}"), _loss(fit.model)))
 
 
 def _loss(model: KnownModel) -> float:

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from ptycho_core.inspection.scan_beam import ScanBeam
 from ptycho_core.inspection.suitability import check_suitability, conditions_of
 from ptycho_core.scan.scan import Geometry, Patterns, Scan
 
@@ -27,7 +28,7 @@ SUMMARY = {"patterns": 16, "size": 64, "brightest": 100.0, **conditions_of(TRAIN
 
 
 def told(other: Scan, summary=SUMMARY) -> list[str]:
-    problems = check_suitability(summary, TRAINED.probe, other)
+    problems = check_suitability(summary, TRAINED.probe, ScanBeam(other))
     assert all(problem.severity == "warning" for problem in problems)
     return [problem.message for problem in problems]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exact_scans import CASES, beam, make
 
 from ptycho_core import cli
 from ptycho_core.base.config import Config
@@ -27,14 +29,16 @@ def scan(beam: float, step: float = 3.0) -> Scan:
     return Scan(Patterns(np.full((16, 64, 64), 0.25, np.float32)), grid, probe, geometry=geometry)
 
 
-def bundle(path, trained_on: Scan, loss: float, engine: str = "pinn", patterns: int | None = 16):
+def bundle(
+    path, trained_on: Scan, loss: float, engine: str = "pinn", patterns: int | None = 16, brightest: float = 1024.0
+):
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = np.stack([trained_on.probe.real, trained_on.probe.imag], axis=-1)
     return write_bundle(
         path,
         tensors={"probe_parts": parts},
         config=Config(engine=engine).to_dict(),
-        scan_summary={"patterns": patterns, "size": 64, "brightest": 1024.0, **conditions_of(trained_on)},
+        scan_summary={"patterns": patterns, "size": 64, "brightest": brightest, **conditions_of(trained_on)},
         metrics={"poisson_val_loss": loss},
         environment={"trained": "2026-11-27T20:00:00+00:00", "note": "gold star"},
         command="",
@@ -69,6 +73,28 @@ def test_the_models_that_suit_a_scan_come_first_and_the_better_one_before(folder
     assert [fit.suits for fit in fits] == [True, True, False]
     assert "beam" in fits[-1].differences[0].message
     assert by_suitability(find_models(folder), scan(7))[0].model.path.name == "narrow.zip"
+
+
+@pytest.mark.parametrize("guess", [0.8, 0.5])
+def test_models_of_the_very_beam_suit_a_scan_whose_own_probe_has_another_defocus(tmp_path, guess):
+    second = dataclasses.replace(CASES["second"], size=64, side=13, step_px=5, scatter_px=1.5, defocus=0.1, guess=guess)
+    made = make(second)
+    other = Scan(Patterns(made.counts), made.recorded, made.guess[None])
+    beams = {
+        "wide": beam(second),
+        "as guessed": beam(second, guess),
+        "narrow": beam(dataclasses.replace(second, defocus=0.009)),
+    }
+    for loss, (name, wave) in enumerate(beams.items()):
+        trained = other.replace(probe=wave.astype(np.complex64)[None])
+        brightest = float(made.counts.sum(axis=(1, 2)).max())
+        bundle(tmp_path / f"{name}.zip", trained, 0.3 - 0.1 * loss, brightest=brightest)
+    fits = by_suitability(find_models(tmp_path), other)
+    assert [(fit.model.path.stem, fit.suits) for fit in fits] == [
+        ("wide", True),
+        ("as guessed", True),
+        ("narrow", False),
+    ]
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
