@@ -141,6 +141,7 @@ def add_reading(parser: argparse.ArgumentParser, *, trains: bool = False) -> Non
     file = "file of positions, where the scan's has none"
     if trains:
         knob = KNOBS["positions"]
+        file += " (of several scans the first one's: the others' are named alike)"
         help = f"{file}; or a setting: {knob.help} [{knob.valid()}; default {knob.text(Config.positions)}]"
         group.add_argument("--positions", action=_FileOrKnob, metavar="FILE|WORD", help=help)
     else:

@@ -84,8 +84,18 @@ class ScanSource:
         return self.then(step_from_text(kind, str(fix.value)))
 
     def alike(self, path: Path) -> ScanSource:
-        """Return how another scan is read as this one is; its positions are in its own file."""
-        return dataclasses.replace(self, path=path, positions_file=None)
+        """Return how another scan is read as this one is.
+
+        Positions that have a file of their own are in one that is named after the other scan in the same way:
+        ``scan_2_places.csv`` for ``scan_2_master.h5`` where they are ``scan_1_places.csv`` for ``scan_1_master.h5``.
+
+        Raises
+        ------
+        InputError
+            The names of the files tell no such way.
+        """
+        positions = self.positions_file and _named_alike(self.file, self.positions_file, path)
+        return dataclasses.replace(self, path=path, positions_file=positions)
 
     def without_steps(self) -> ScanSource:
         """Return how the scan is read as it is in the file."""
@@ -134,13 +144,27 @@ def sources_alike(first: ScanSource, further: Sequence[Path]) -> list[ScanSource
     Raises
     ------
     InputError
-        The first one has its positions in a file of their own, which is of no other scan.
+        As `ScanSource.alike`.
     """
-    if further and first.positions_file is not None:
-        raise InputError(
-            f"--positions {first.positions_file} is of one scan, and {1 + len(further)} are named: leave it out"
-        )
     return [first, *map(first.alike, further)]
+
+
+def _named_alike(scan: Path, positions: Path, other: Path) -> Path:
+    """Return the file of another scan's positions, which is to that scan what a file of positions is to a scan."""
+    one, two = scan.name, positions.name
+    ends = [k for k in range(1, len(one) + 1) if not any(name[k : k + 1].isalnum() for name in (one, two))]
+    same = max((k for k in ends if one[:k] == two[:k]), default=0)  # characters with which both begin, in whole words
+    if other.name == one:  # in a folder of its own
+        name = two
+    elif same and other.name.endswith(one[same:]):
+        name = other.name.removesuffix(one[same:]) + two[same:]
+    else:
+        raise InputError(
+            f"the names of {one} and {two} do not tell which file has the positions of {other.name}: "
+            "name each scan's after it, as scan_1_positions.csv after scan_1.h5"
+        )
+    folder = other.parent if positions.absolute().parent == scan.absolute().parent else positions.parent
+    return folder / name
 
 
 def _beside(folder: Path, what: str) -> Path:

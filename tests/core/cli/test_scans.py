@@ -82,7 +82,10 @@ def test_such_a_run_goes_on_and_each_scan_is_reconstructed_as_it_was_read_into_a
         ("--scans {0}/gone.txt", "cannot read the list of scans"),
         ("--scans {0}/a.npz", "must be a text file with a scan on each line"),
         ("--train_data_file {0}/a.npz --train_data_file {0}/broken.npz", "broken.npz"),
-        ("--train_data_file {0} --positions {0}/a.npz", "is of one scan, and 2 are named"),
+        (
+            "--train_data_file {0} --positions {0}/list.txt",
+            "do not tell which file has the positions of b.npz",
+        ),
     ],
 )
 def test_what_cannot_be_trained_on_is_said_in_one_sentence_before_a_run_begins(

@@ -196,7 +196,7 @@ def test_further_scans_are_read_as_the_first_one(scan, scan_path, tmp_path):
         scan.source.steps,
     )
     apart = dataclasses.replace(scan.source, positions_file=Path("positions.csv"))
-    with pytest.raises(InputError, match="is of one scan, and 2 are named"):
+    with pytest.raises(InputError, match="do not tell which file has the positions of"):
         command_line({}, apart, tmp_path / "out", [twin])
 
 
