@@ -36,10 +36,10 @@ def history(seed: int) -> RunHistory:
     run = RunHistory(Config(max_epochs=EPOCHS))
     step = np.arange(EPOCHS * STEPS, dtype=float)
     noise = {name: np.exp(-step / len(step)) * rng.lognormal(sigma=0.2, size=len(step)) for name in STEP_METRICS}
-    run.steps.extend({**noise, "step": step, "epoch": step // STEPS})
+    run.steps.extend({**noise, "step": step, "epoch": 1 + step // STEPS})
     last = step[STEPS - 1 :: STEPS]
     values = {name: rng.lognormal(sigma=0.1, size=EPOCHS) for name in EPOCH_METRICS}
-    run.epochs.extend({**values, "step": last, "epoch": last // STEPS})
+    run.epochs.extend({**values, "step": last, "epoch": 1 + last // STEPS})
     return run
 
 

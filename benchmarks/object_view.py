@@ -63,11 +63,11 @@ def measure(scan: Path) -> Iterator[Row]:
 def _previews(panel: ObjectPanel, loop: Loop) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     probe = _noise(rng, PROBE)
-    previews = [PreviewReady(epoch, epoch, _noise(rng, PREVIEW), probe) for epoch in range(TIMES + 1)]
+    previews = [PreviewReady(epoch, epoch, _noise(rng, PREVIEW), probe) for epoch in range(1, TIMES + 2)]
     for preview in previews:
-        if preview.epoch == 1:  # the first one makes what all share
+        if preview.epoch == 2:  # the first one makes what all share
             loop.longest = 0.0
-        title = f"Live, epoch {preview.epoch + 1}"
+        title = f"Live, epoch {preview.epoch}"
         loop.turn(lambda preview=preview: panel.show_preview(preview, None))  # type: ignore[misc]
         loop.until(lambda title=title: panel.title.text() == title)  # type: ignore[misc]
         for _ in range(3):

@@ -19,7 +19,7 @@ class StopAtTarget(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = float(trainer.callback_metrics["poisson_val_loss"])
-        print(f"epoch {trainer.current_epoch + 1}: {loss:.4f}")
+        print(f"epoch {trainer.callback_metrics['epoch']:.0f}: {loss:.4f}")
         if loss < self.target:
             self.stop.stop(f"poisson_val_loss is below {self.target:g}")
 

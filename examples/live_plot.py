@@ -24,14 +24,14 @@ def draw(event: events.Event) -> None:
     """Take from each event what the plot shows; most are of no interest here."""
     match event:
         case events.EpochDone():
-            losses[event.epoch + 1] = event.metrics["poisson_val_loss"]
+            losses[event.epoch] = event.metrics["poisson_val_loss"]
             curve.clear()
             curve.semilogy(list(losses), list(losses.values()), marker="o")
             curve.set(xlabel="epoch", ylabel="validation loss")
         case events.PreviewReady():
             picture.clear()
             picture.imshow(np.angle(event.object), cmap="twilight")
-            picture.set_title(f"phase in epoch {event.epoch + 1}")
+            picture.set_title(f"phase in epoch {event.epoch}")
         case _:
             return
     figure.canvas.draw_idle()

@@ -2,7 +2,7 @@
 
 Every event is a frozen dataclass of primitives; previews carry small arrays. All but previews are lines of JSON in the
 run's folder as well, so that who can read it can follow a run that another process trains. Exactly one terminal event
-(`RunFinished` or `RunFailed`) ends a run.
+(`RunFinished` or `RunFailed`) ends a run. Epochs are numbered from 1; 0 stands where none goes on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Status(StrEnum):
 class RunStarted:
     """Training is about to begin. ``device`` says which device was chosen and why.
 
-    ``earlier`` is where the run that had the folder before is now; empty where none had.
+    ``epochs_done`` are those of a run that is resumed; ``earlier`` is where the run that had the folder before is now,
+    empty where none had.
     """
 
     run_dir: str
@@ -64,13 +65,13 @@ class RunStarted:
     max_epochs: int
     steps_per_epoch: int
     parameters: int
-    first_epoch: int = 0
+    epochs_done: int = 0
     earlier: str = ""
 
 
 @dataclass(frozen=True)
 class StageChanged:
-    """Another stage begins, or another epoch of it, from 0; ``epochs`` is how many it has at most, if that is said."""
+    """Another stage begins, or another epoch of it; ``epochs`` is how many it has at most, if that is said."""
 
     stage: Stage
     epoch: int = 0
@@ -187,7 +188,7 @@ class PreviewReady:
     @property
     def moment(self) -> str:
         """When in a run it was made: "epoch 5", or what else went on."""
-        return f"epoch {self.epoch + 1}" if self.stage == Stage.TRAINING else str(self.stage)
+        return f"epoch {self.epoch}" if self.stage == Stage.TRAINING else str(self.stage)
 
 
 @dataclass(frozen=True)

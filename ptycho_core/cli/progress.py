@@ -55,7 +55,7 @@ class _Lines:
                 self.stage = event.stage
                 say(event.stage)
             case events.EpochDone():
-                epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
+                epoch = f"epoch {event.epoch}/{self.max_epochs}"
                 say(f"{epoch}  {figures(event.metrics)}  {duration(event.elapsed_s)}")
 
 
@@ -74,12 +74,12 @@ class _Bar:
             case events.RunStarted():
                 self.max_epochs = event.max_epochs
                 steps = event.steps_per_epoch
-                self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.first_epoch)
+                self.bar.update(self.task, total=steps * event.max_epochs, completed=steps * event.epochs_done)
             case events.StageChanged() if event.stage not in _EVERY_EPOCH:
-                of = f" {event.epoch + 1}/{event.epochs}" if event.epochs else ""
+                of = f" {event.epoch}/{event.epochs}" if event.epochs else ""
                 self.bar.update(self.task, description=f"{event.stage}{of}")
             case events.BatchDone():
-                epoch = f"epoch {event.epoch + 1}/{self.max_epochs}"
+                epoch = f"epoch {event.epoch}/{self.max_epochs}"
                 self.bar.update(self.task, description=epoch, completed=event.step + 1)
             case events.EpochDone():
                 self.bar.update(self.task, figures=figures(event.metrics))
@@ -91,7 +91,7 @@ def told(event: events.Event) -> list[str]:
         case events.RunStarted():
             begun = (
                 f"{event.device}; {event.parameters:,} parameters, {event.steps_per_epoch} steps per epoch, "
-                f"{event.max_epochs - event.first_epoch} epochs to do in {event.run_dir}"
+                f"{event.max_epochs - event.epochs_done} epochs to do in {event.run_dir}"
             )
             earlier = f"the run that was in the folder before is now in {event.earlier}"
             return [begun, earlier] if event.earlier else [begun]

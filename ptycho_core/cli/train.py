@@ -202,7 +202,7 @@ def report(info: RunInfo, as_json: bool) -> None:
         _tell_verdict(info, place, verdicts[place], name if info.further_scans else "")
     if info.best_checkpoint:
         epochs = [saved.epoch for saved in info.checkpoints if Path(saved.path) == info.best_checkpoint]
-        say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch + 1})" for epoch in epochs))
+        say(f"best checkpoint: {info.best_checkpoint}" + "".join(f" (epoch {epoch})" for epoch in epochs))
     folder = shlex.quote(str(info.folder))
     if last and info.epochs_done < info.config.max_epochs:
         say(f"resume with: ptycho train --resume {folder}")

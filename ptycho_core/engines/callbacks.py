@@ -16,6 +16,7 @@ from ptycho_core.base import events
 from ptycho_core.base.choices import is_metric
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
+from ptycho_core.engines.epochs import number_of_epoch
 
 LARGEST_SHARE_OF_PREVIEWS = 0.1
 """Previews may take this part of the run's time."""
@@ -99,11 +100,11 @@ class Report(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch begins."""
-        self.emit(events.StageChanged(events.Stage.TRAINING, trainer.current_epoch))
+        self.emit(events.StageChanged(events.Stage.TRAINING, number_of_epoch(trainer)))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: validation begins."""
-        self.emit(events.StageChanged(events.Stage.VALIDATING, trainer.current_epoch))
+        self.emit(events.StageChanged(events.Stage.VALIDATING, number_of_epoch(trainer)))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -115,18 +116,18 @@ class Report(L.Callback):
         """Lightning: an epoch and its validation are done."""
         elapsed = time.monotonic() - self.started
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if is_metric(name)}
-        self.emit(events.EpochDone(trainer.current_epoch, trainer.global_step, metrics, elapsed))
+        self.emit(events.EpochDone(number_of_epoch(trainer), trainer.global_step, metrics, elapsed))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning: all is done: show the last picture of each scan."""
+        """Lightning: all is done, and so many epochs: show the last picture of each scan."""
         for picture in self.pictures:
-            self.emit(picture(max(0, trainer.current_epoch - 1), trainer.global_step))
+            self.emit(picture(max(1, trainer.current_epoch), trainer.global_step))
 
     def _maybe_preview(self, trainer: L.Trainer) -> None:
         now = time.monotonic()
         if not self.pictures or now < self.next_preview:
             return
-        self.emit(self.pictures[self._turn % len(self.pictures)](trainer.current_epoch, trainer.global_step))
+        self.emit(self.pictures[self._turn % len(self.pictures)](number_of_epoch(trainer), trainer.global_step))
         self._turn += 1
         took = time.monotonic() - now
         self.next_preview = time.monotonic() + max(self.preview_seconds, took / LARGEST_SHARE_OF_PREVIEWS)
@@ -149,7 +150,7 @@ class BestCheckpoints(Checkpoint):
     emit
         Told of files that were saved or removed.
     put_back
-        Epochs whose metrics are those of a state that was given up.
+        Numbers of epochs whose metrics are those of a state that was given up.
     """
 
     def __init__(
@@ -166,10 +167,11 @@ class BestCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch and its validation are done."""
-        if trainer.current_epoch in self.put_back:
+        epoch = number_of_epoch(trainer)
+        if epoch in self.put_back:
             return
         value = float(trainer.callback_metrics[self.monitor])
-        path = self.folder / f"epoch={trainer.current_epoch:02d}-{self.monitor}={value:.4f}.ckpt"
+        path = self.folder / f"epoch={epoch:02d}-{self.monitor}={value:.4f}.ckpt"
         # Only the first of several processes has the table, and what is not averaged over them differs.
         if not trainer.strategy.broadcast(self._is_among_best(path, value)):
             return
@@ -219,7 +221,7 @@ def _saved(
     found = path.stat()
     time = datetime.fromtimestamp(found.st_mtime, UTC).isoformat(timespec="seconds")
     return events.CheckpointSaved(
-        str(path), trainer.current_epoch, trainer.global_step, monitor, value, rank, mode, found.st_size, time
+        str(path), number_of_epoch(trainer), trainer.global_step, monitor, value, rank, mode, found.st_size, time
     )
 
 

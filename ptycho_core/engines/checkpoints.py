@@ -50,7 +50,7 @@ class Checkpoint:
     scan
         What it was trained on: n, size, sha256.
     epoch
-        That it was saved after, counted from 0; None for a bundle.
+        That it was saved after; None for a bundle.
     """
 
     path: Path
@@ -137,7 +137,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         body = torch.load(path, map_location="cpu", weights_only=True)
         kept = body["ptycho"]
         version, config, scan, tensors = kept["version"], kept["config"], kept["scan"], dict(body["state_dict"])
-        epoch = int(body["epoch"])
+        epoch = int(kept.get("epoch", body["epoch"]))  # version 0.1 counted as Lightning does, in its names too
     if version != VERSION:
         raise InputError(f"{path} is a checkpoint of version {version}; this program reads version {VERSION}")
     return Checkpoint(path, Config.from_dict(config, str(path)), tensors, scan, epoch)

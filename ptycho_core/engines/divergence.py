@@ -17,6 +17,7 @@ from ptycho_core.base.events import Cancelled, EventHandler, RolledBack
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas, Some, middle
 from ptycho_core.engines.data import Batch, Measurement
+from ptycho_core.engines.epochs import number_of_epoch
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.scan_data import ScanData
 from ptycho_core.engines.step_log import Glances
@@ -50,7 +51,7 @@ class RollBack(L.Callback):
     Attributes
     ----------
     put_back
-        Epochs whose metrics are those of a state that was given up.
+        Numbers of epochs whose metrics are those of a state that was given up.
     """
 
     def __init__(self, emit: EventHandler) -> None:
@@ -58,8 +59,8 @@ class RollBack(L.Callback):
         self.done, self.nothing, self.mean = 0, math.nan, math.nan
         self.put_back: set[int] = set()
         self.column = ""
-        self._best, self._best_epoch, self._worse = math.inf, -1, 0
-        self._broken_epoch = -1
+        self._best, self._best_epoch, self._worse = math.inf, 0, 0
+        self._broken_epoch = 0
         self._glances, self._losses = Glances(), list[Tensor]()
         self._state: dict[str, Any] = {}
         self._optimizers: list[dict[str, Any]] = []
@@ -93,8 +94,8 @@ class RollBack(L.Callback):
         return _deviance_of_nothing(model, canvas), _deviance_of_mean(canvas, seen)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning: a resumed run has its state by now."""
-        self._keep(trainer, pl_module, math.inf, trainer.current_epoch - 1)
+        """Lightning: a resumed run has its state by now, and has done so many epochs."""
+        self._keep(trainer, pl_module, math.inf, trainer.current_epoch)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -107,7 +108,7 @@ class RollBack(L.Callback):
     def _look(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         losses, self._losses = self._losses, []
         if not trainer.strategy.reduce_boolean_decision(bool(torch.stack(losses).isfinite().all())):
-            self._broken_epoch = trainer.current_epoch
+            self._broken_epoch = number_of_epoch(trainer)
             self._go_back(trainer, pl_module, f"the loss is not a number in {_where(trainer)}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -115,7 +116,7 @@ class RollBack(L.Callback):
         if self._losses:  # a stop ended the epoch before its last batch
             self._look(trainer, pl_module)
         value = float(trainer.callback_metrics.get(self.column, math.nan))
-        if self._broken_epoch == trainer.current_epoch and self.column.endswith("_epoch"):
+        if self._broken_epoch == number_of_epoch(trainer) and self.column.endswith("_epoch"):
             return  # the mean holds the loss that was not a number
         hopeless = value > WORSE_THAN_MEAN * self.mean
         self._worse = self._worse + 1 if hopeless or value > WORSE_THAN_BEST * self._best else 0
@@ -123,14 +124,14 @@ class RollBack(L.Callback):
         if not value <= WORSE_THAN_NOTHING * self.nothing:
             far = f"{self.nothing:.4g}, that of no object at all"
         elif self._worse == EPOCHS and math.isfinite(self._best):
-            far = f"{self._best:.4g}, that of epoch {self._best_epoch + 1}"
+            far = f"{self._best:.4g}, that of epoch {self._best_epoch}"
         elif self._worse == EPOCHS:
             far = f"{self.mean:.4g}, that of the mean pattern"
         if far:
-            self.put_back.add(trainer.current_epoch)
+            self.put_back.add(number_of_epoch(trainer))
             self._go_back(trainer, pl_module, f"the deviance is {value:.4g} in {_where(trainer)}, far above {far}")
         elif value < self._best and not hopeless:
-            self._keep(trainer, pl_module, value, trainer.current_epoch)
+            self._keep(trainer, pl_module, value, number_of_epoch(trainer))
 
     def take_best(self, model: Model) -> None:
         """Put the best state of the fit into its model, where one was worth keeping."""
@@ -164,9 +165,9 @@ class RollBack(L.Callback):
             if isinstance(plan.scheduler, torch.optim.lr_scheduler.LambdaLR):
                 plan.scheduler.base_lrs = [rate * SLOWER for rate in plan.scheduler.base_lrs]
         model.state_was_put_back()
-        to = f"the state after epoch {self._best_epoch + 1}" if self._best_epoch >= 0 else "the start"
+        to = f"the state after epoch {self._best_epoch}" if self._best_epoch else "the start"
         message = f"{what}: back to {to}, and on at a tenth of the learning rate"
-        self.emit(RolledBack(trainer.current_epoch, trainer.global_step, message[0].upper() + message[1:]))
+        self.emit(RolledBack(number_of_epoch(trainer), trainer.global_step, message[0].upper() + message[1:]))
 
 
 def no_picture(model: Model, object: Tensor, held_out: Canvas, seen: Canvas) -> str:
@@ -256,4 +257,4 @@ def _brightness(model: Model, canvas: Canvas) -> float:
 
 
 def _where(trainer: L.Trainer) -> str:
-    return f"epoch {trainer.current_epoch + 1}, step {trainer.global_step}"
+    return f"epoch {number_of_epoch(trainer)}, step {trainer.global_step}"

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -37,6 +38,10 @@ class AppendingCSVLogger(CSVLogger):
         if not isinstance(self._experiment, ExperimentWriter):
             self._experiment = _AppendingWriter(log_dir=self.log_dir)
         return self._experiment
+
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Lightning: write a row. Of a number that was logged it has made a float."""
+        super().log_metrics({**metrics, "epoch": int(metrics["epoch"])}, step)
 
 
 def check_loggers(config: Config) -> None:

@@ -29,6 +29,7 @@ from ptycho_core.engines.callbacks import Obey, Report
 from ptycho_core.engines.canvas import Canvas, middle
 from ptycho_core.engines.data import Amplitudes, Measurement, Split, scan_canvas
 from ptycho_core.engines.divergence import RollBack
+from ptycho_core.engines.epochs import number_of_epoch
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.solution import vacuum
@@ -273,7 +274,7 @@ class KeepBest(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""
-        self.look(trainer.current_epoch + 1)
+        self.look(number_of_epoch(trainer))
 
 
 def _fit(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ptycho_core.base.events import BatchDone, EventHandler
 from ptycho_core.engines.data import Batch
+from ptycho_core.engines.epochs import number_of_epoch
 from ptycho_core.engines.models.base import Model
 
 GLANCE_SECONDS = 0.5
@@ -90,6 +91,7 @@ class StepLog(L.Callback):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: what the steps before tell comes first."""
         self._write(trainer, self._read(trainer))
+        _log_number(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""
@@ -97,6 +99,7 @@ class StepLog(L.Callback):
         for name, total in self._sums.items():
             both = torch.stack([total, torch.full_like(total, self._patterns)])
             pl_module.log(name, torch.div(*trainer.strategy.reduce(both, reduce_op="mean")))
+        _log_number(trainer, pl_module)
 
     def _read(self, trainer: L.Trainer) -> list[tuple[int, dict[str, float]]]:
         """Return the steps that wait and what is told of them, read from the device at once: means over processes."""
@@ -115,12 +118,18 @@ class StepLog(L.Callback):
             return
         speed = self._timed / max(self._seconds, 1e-9)
         self._seconds, self._timed = 0.0, 0
+        epoch = number_of_epoch(trainer)
         for step, row in rows:
             values = torch.tensor([*row.values(), speed])
             metrics = dict(zip([*row, "patterns_per_second"], values.tolist(), strict=True))
             trainer.callback_metrics.update(zip(metrics, values, strict=True))
             for logger in trainer.loggers:
-                logger.log_metrics({**metrics, "epoch": trainer.current_epoch}, step)
-            self.emit(BatchDone(trainer.current_epoch, step, metrics))
+                logger.log_metrics({**metrics, "epoch": epoch}, step)
+            self.emit(BatchDone(epoch, step, metrics))
         for logger in trainer.loggers:
             logger.save()
+
+
+def _log_number(trainer: L.Trainer, model: L.LightningModule) -> None:
+    """Log the number of the epoch, which Lightning then writes beside its means, and in names, in place of its own."""
+    model.log("epoch", number_of_epoch(trainer))

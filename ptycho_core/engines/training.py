@@ -272,7 +272,7 @@ class _Training:
 
     def _train(self, trainer: L.Trainer, resume: bool) -> None:
         self.emit(happenings.StageChanged(happenings.Stage.LOADING))
-        checkpoint, first_epoch = self._take_up() if resume else (None, 0)
+        checkpoint, done = self._take_up() if resume else (None, 0)
         device = trainer.strategy.root_device
         raise_errors([problem for scan in self.scans for problem in check_device_memory(self.config, scan, device)])
         measured = measure(self.scans, self.parts, lambda scan: home_of_patterns(self.config, scan, device))
@@ -283,11 +283,11 @@ class _Training:
         tested = self._tested(device)
         self.measured += [tested] if tested else []
         data = ScanData(model, measured, tested)
-        data.first_epoch = first_epoch
+        data.first_epoch = done
         data.trainer = trainer  # what it deals out depends on the number of processes
         if self.config.preview_seconds:
             self.report.pictures = [partial(_preview, model, one) for one in measured]
-        self.emit(self._started(model, len(data.train_dataloader()), first_epoch))
+        self.emit(self._started(model, len(data.train_dataloader()), done))
         trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
         if self.token.cancel_requested:  # after the last batch
             raise Cancelled
@@ -353,7 +353,7 @@ class _Training:
         return canvas, canvas.only(seen)
 
     def _take_up(self) -> tuple[Path | None, int]:
-        """Return the checkpoint to go on from and the next epoch; neither where no step had been done."""
+        """Return the checkpoint to go on from and how many epochs were done; neither where no step had been done."""
         path = self.folder / CHECKPOINTS / "last.ckpt"
         with damage_explained(path):
             saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -364,12 +364,12 @@ class _Training:
             self.config = self.config.replace(probe_modes=len(saved["state_dict"]["probe_parts"]))
         return (path, int(saved["epoch"]) + 1) if step else (None, 0)
 
-    def _started(self, model: Model, batches: int, first_epoch: int) -> happenings.RunStarted:
+    def _started(self, model: Model, batches: int, done: int) -> happenings.RunStarted:
         steps = math.ceil(batches / self.config.accumulate_grad_batches)
         earlier = str(self.run.earlier or "") if self.run else ""
         parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
         return happenings.RunStarted(
-            str(self.folder), self.device, self.config.max_epochs, steps, parameters, first_epoch, earlier
+            str(self.folder), self.device, self.config.max_epochs, steps, parameters, done, earlier
         )
 
     def _callbacks(self) -> list[L.Callback]:

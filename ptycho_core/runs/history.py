@@ -47,11 +47,11 @@ class RunHistory:
     Attributes
     ----------
     steps
-        A row per optimiser step: ``epoch`` and ``step``, both from 0, and `STEP_METRICS`.
+        A row per optimiser step: ``epoch``, ``step`` from 0, and `STEP_METRICS`.
     epochs
         A row per epoch: ``epoch``, the ``step`` that was its last, `EPOCH_METRICS`, and the loss of each scan.
     stage, epoch, stage_epochs
-        What goes on, or went on last, in which epoch from 0, and how many it has, where that is no training; else 0.
+        What goes on, or went on last, in which epoch, and how many it has where that is no training; 0 for none.
     status, reason
         How it ended, or that it goes on elsewhere, and why; None while it goes on and is heard here.
     device
@@ -95,7 +95,7 @@ class RunHistory:
         """
         history = cls(info.config, scans=_several(info))
         history.status, history.reason, history.device = info.status, info.reason, info.device
-        history.epoch = max(0, info.epochs_done - 1)
+        history.epoch = info.epochs_done
         history.checkpoints, history.verdict = info.checkpoints, info.verdict
         history._begun, history._ended = 0.0, info.taken_s
         if columns:
@@ -211,13 +211,13 @@ class RunHistory:
         return Path(self.checkpoints[0].path) if self.checkpoints and self.checkpoints[0].rank else None
 
     def epoch_of(self, checkpoint: Path) -> int | None:
-        """Return the epoch from 0 after which a checkpoint of this run was saved; None if it is none of them."""
+        """Return the epoch after which a checkpoint of this run was saved; None if it is none of them."""
         return next((saved.epoch for saved in self.checkpoints if Path(saved.path) == checkpoint), None)
 
     def name_of(self, checkpoint: Path) -> str:
-        """Return what the operator calls a checkpoint: "Epoch 5", counted from 1, or the name of its file."""
+        """Return what the operator calls a checkpoint: "Epoch 5", or the name of its file."""
         epoch = self.epoch_of(checkpoint)
-        return checkpoint.name if epoch is None else f"Epoch {epoch + 1}"
+        return checkpoint.name if epoch is None else f"Epoch {epoch}"
 
     @property
     def best(self) -> Best | None:
@@ -239,9 +239,10 @@ class RunHistory:
         return self.steps[name][np.minimum(rows, len(self.steps) - 1)]
 
     def epochs_after(self, steps: Column) -> Column:
-        """Return how many epochs are done after so many steps, with parts of epochs."""
+        """Return how many epochs are done after so many steps, with parts of epochs: at the end of one its number."""
+        numbers = self.epochs["epoch"]
         ends = np.concatenate([[0.0], self.epochs["step"] + 1])
-        done = np.concatenate([[0.0], self.epochs["epoch"] + 1])
+        done = np.concatenate([numbers[:1] - 1 if len(numbers) else [0.0], numbers])
         beyond = np.maximum(0.0, steps - ends[-1]) / self.steps_per_epoch
         return np.asarray(np.interp(steps, ends, done) + beyond)
 
@@ -257,7 +258,7 @@ class RunHistory:
     def _start(self, event: events.RunStarted) -> None:
         self.device, self.max_epochs, self._steps_per_epoch = event.device, event.max_epochs, event.steps_per_epoch
         for table in (self.steps, self.epochs):  # what an interrupted epoch left is done again
-            table.keep(int(np.searchsorted(table["epoch"], event.first_epoch)))
+            table.keep(int(np.searchsorted(table["epoch"], event.epochs_done, side="right")))
 
     def _add_step(self, event: events.BatchDone) -> None:
         known = {name: event.metrics[name] for name in STEP_METRICS if name in event.metrics}

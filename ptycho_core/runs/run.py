@@ -142,7 +142,7 @@ class Run:
             case events.PictureChosen():
                 self._update_scan(event.scan, picture_chosen=event.why)
             case events.EpochDone():
-                self.update(metrics=dict(event.metrics), epochs_done=event.epoch + 1)
+                self.update(metrics=dict(event.metrics), epochs_done=event.epoch)
             case events.CheckpointSaved() | events.CheckpointRemoved():
                 table = checkpoint_table(self.info.checkpoints, event)
                 best = Path(table[0].path) if table and table[0].rank else None
@@ -181,7 +181,7 @@ def log_event(event: events.Event) -> None:
     """Log what an event tells; a failure is raised as well, and logged by whoever catches it."""
     match event:
         case events.RunStarted():
-            epochs = f"epochs {event.first_epoch + 1} to {event.max_epochs} of {event.steps_per_epoch} steps"
+            epochs = f"{event.max_epochs - event.epochs_done} epochs of {event.steps_per_epoch} steps to do"
             _log.info("training in %s on %s; %s, %d parameters", event.run_dir, event.device, epochs, event.parameters)
             if event.earlier:
                 _log.info("the run that was in the folder before is now in %s", event.earlier)
@@ -189,7 +189,7 @@ def log_event(event: events.Event) -> None:
             _log.info("%s", event.why)
         case events.EpochDone():
             known = [f"{name} {event.metrics[name]:.4g}" for name in EPOCH_METRICS if name in event.metrics]
-            _log.debug("epoch %d is done: %s", event.epoch + 1, ", ".join(known))
+            _log.debug("epoch %d is done: %s", event.epoch, ", ".join(known))
         case events.CheckpointSaved():
             _log.log(logging.INFO if event.rank == 1 else logging.DEBUG, "saved %s", event.path)
         case events.CheckpointRemoved():

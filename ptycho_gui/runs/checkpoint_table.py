@@ -21,7 +21,7 @@ RANK, EPOCH, VALUE, FREE_MISFIT, SIZE, TIME = range(6)
 _TIPS = {
     RANK: "The best has the lowest monitored loss (or the highest, where the settings say so); "
     "last is the state after the last epoch, from which a run resumes",
-    EPOCH: "The epoch after which it was saved, counted from 1",
+    EPOCH: "The epoch after which it was saved",
     FREE_MISFIT: "How far patterns that nothing has seen are from the newest reconstruction with this checkpoint: "
     "1 is photon noise alone; known once you reconstruct with it",
     SIZE: "Size of the file",
@@ -160,7 +160,7 @@ def _cells(row: CheckpointRow) -> tuple[str, ...]:
     saved = row.saved
     return (
         "last" if row.is_last else f"{saved.rank}  best" if row.is_best else str(saved.rank),
-        str(saved.epoch + 1),
+        str(saved.epoch),
         UNKNOWN if row.is_last else figure(saved.value),
         figure(row.free_misfit),
         file_size(saved.size_bytes),

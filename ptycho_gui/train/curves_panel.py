@@ -298,8 +298,8 @@ class CurvesPanel(QWidget):
         if self._history is None or best is None:
             view.mark_best(None, "")
             return
-        x = float(best.steps if self._axis == "step" else best.epoch + 1)
-        words = f"best epoch {best.epoch + 1}"
+        x = float(best.steps if self._axis == "step" else best.epoch)
+        words = f"best epoch {best.epoch}"
         if self._chart.shows(self._history.config.monitor):
             view.mark_best(x, f"{words}: {best.value:.4g}", best.value)
         else:
@@ -327,7 +327,7 @@ class CurvesPanel(QWidget):
             return f"{self._axis.capitalize()} {x:.4g}"
         row = nearest_row(positions(history, history.steps, self._axis), x)
         epoch, step = history.steps["epoch"][row], history.steps["step"][row]
-        return f"Epoch {epoch + 1:.0f}, step {step + 1:.0f}"
+        return f"Epoch {epoch:.0f}, step {step + 1:.0f}"
 
 
 def _figure(value: float | None) -> str:

@@ -197,9 +197,9 @@ class RunBar(QFrame):
             return "info", "Idle"
         picture, words = _WORDS[history.status or history.stage]
         if history.at_work and history.stage in (Stage.TRAINING, Stage.VALIDATING):
-            words += f" epoch {history.epoch + 1} of {history.max_epochs}"
+            words += f" epoch {history.epoch} of {history.max_epochs}"
         elif history.at_work and history.stage_epochs:
-            words += f", {history.epoch + 1} of at most {history.stage_epochs} epochs"
+            words += f", {history.epoch} of at most {history.stage_epochs} epochs"
         if not history.at_work and history.reason and history.status != Status.FAILED:  # of which the message tells
             reason = worded(history.reason)
             told_already = reason.startswith(str(history.status))  # "stopped by the operator"
@@ -215,7 +215,7 @@ class RunBar(QFrame):
         if history is None or not history.at_work:
             return bool(activity), fraction
         if history.stage_epochs:
-            return True, history.epoch / history.stage_epochs
+            return True, (history.epoch - 1) / history.stage_epochs
         return True, history.steps_done / history.total_steps if history.steps_done else None
 
     def _seconds_left(self) -> float | None:

@@ -141,7 +141,7 @@ class ResultActions(QObject):
         """Ask where a checkpoint goes, and write it there."""
         run = self._shown.run
         epoch = run.history.epoch_of(checkpoint) if run else None
-        name = f"{run.folder.name}-epoch-{epoch + 1}.zip" if run and epoch is not None else f"{checkpoint.stem}.zip"
+        name = f"{run.folder.name}-epoch-{epoch}.zip" if run and epoch is not None else f"{checkpoint.stem}.zip"
         dialog = ExportCheckpointDialog(checkpoint, self._folder() / name, self._window)
         if dialog.exec():
             target = dialog.target()

@@ -23,8 +23,8 @@ def doing(event: Any) -> tuple[str, float | None] | None:
             return f"{event.scan}: {event.in_words}", None
         case StageChanged():
             what = "reading the patterns" if event.stage == Stage.LOADING else str(event.stage)
-            of = f", {event.epoch + 1} of at most {event.epochs} epochs" if event.epochs else ""
-            return f"{what}{of}", event.epoch / event.epochs if event.epochs else None
+            of = f", {event.epoch} of at most {event.epochs} epochs" if event.epochs else ""
+            return f"{what}{of}", (event.epoch - 1) / event.epochs if event.epochs else None
     return None
 
 

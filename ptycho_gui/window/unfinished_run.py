@@ -56,7 +56,7 @@ class UnfinishedRun(QObject):
         if info.status in _OVER:  # as the job ended while no window was open
             self._remember(None)
         if info.status in _CAN_GO_ON and self._session.why_not_resume() is None:
-            text = f"{info.folder.name} is {info.status} after epoch {info.epochs_done}. Resume goes on with it."
+            text = f"{info.folder.name} is {info.status} after {info.epochs_done} epochs. Resume goes on with it."
             self._session.message.emit("warning", text)
 
     @Slot(object)

@@ -97,4 +97,4 @@ def test_ctrl_c_saves_and_prints_the_command_that_resumes(here, capsys, monkeypa
     assert (resumed.log_version, resumed.started) == (stopped.log_version, stopped.started)
     assert resumed.free_indexes == stopped.free_indexes
     epochs = read_metrics(here / "out")["epoch"]
-    assert set(epochs) == set(range(resumed.epochs_done))
+    assert set(epochs) == set(range(1, resumed.epochs_done + 1))

@@ -100,7 +100,7 @@ def test_two_processes_learn_what_one_does_resume_and_stop_together(here, capfd)
     info = read_run(here / "two")
     assert (info.status, info.reason) == ("stopped", "stopped by Ctrl-C")
     epochs = read_metrics(here / "two")["epoch"]
-    assert sorted(set(epochs)) == list(range(info.epochs_done))
+    assert sorted(set(epochs)) == list(range(1, info.epochs_done + 1))
 
 
 def test_two_processes_of_torchrun_learn_of_several_scans_what_one_does(here):

@@ -39,7 +39,7 @@ def tilted(recon: Reconstruction, y: float = 0.03, x: float = -0.02) -> Reconstr
     return dataclasses.replace(recon, object=recon.object * ramp)
 
 
-def preview(epoch: int = 0, step: int = 0, factor: complex = 1) -> PreviewReady:
+def preview(epoch: int = 1, step: int = 0, factor: complex = 1) -> PreviewReady:
     """A preview of `reconstruction`, not binned."""
     recon = reconstruction()
     return PreviewReady(epoch, step, (recon.object * factor).astype(np.complex64), recon.probe[0])

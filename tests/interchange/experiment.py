@@ -66,6 +66,6 @@ def reconstruction() -> Reconstruction:
         positions_px=positions(),
         pattern_index=np.arange(len(positions()))[::-1].copy(),
         geometry=GEOMETRY,
-        loss_history=((0, 0.9), (1, 0.5)),
+        loss_history=((1, 0.9), (2, 0.5)),
         name="letter F",
     )

@@ -24,7 +24,7 @@ def test_our_product_holds_the_same_object_probe_and_geometry_there(tmp_path, pt
     assert found["energy_ev"] == 8000
     assert found["distance_m"] == 2
     assert str(found["name"]) == "letter F"
-    np.testing.assert_array_equal(found["losses"], [(0, 0.9), (1, 0.5)])
+    np.testing.assert_array_equal(found["losses"], [(1, 0.9), (2, 0.5)])
 
 
 def test_the_patches_that_it_cuts_out_of_our_object_are_those_that_our_probe_sees(tmp_path, ptychodus):

@@ -19,6 +19,7 @@ from ptycho_core.base.events import PREVIEW_SIDE, PreviewReady
 from ptycho_core.engines import losses
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Amplitudes, Batch, Measurement, Placed, TrainingScans
+from ptycho_core.engines.epochs import number_of_epoch
 from ptycho_core.engines.physics import Windows
 from ptycho_core.engines.propagators import FAR_FIELD, Propagator
 from ptycho_core.engines.samplers import EpochSampler
@@ -359,7 +360,8 @@ class Model(L.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: say what the file is."""
-        checkpoint["ptycho"] = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
+        known = {"version": VERSION, "config": self.config.to_dict(), "scan": self.scan_summary}
+        checkpoint["ptycho"] = {**known, "epoch": number_of_epoch(self.trainer)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning: version 0.1 knew nothing of single patterns, nor of a near field, and kept a mask of its own."""

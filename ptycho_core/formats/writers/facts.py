@@ -42,7 +42,7 @@ def _facts(recon: Reconstruction) -> Iterator[tuple[str, str]]:
     yield "Date", _minute(told.get("date"))
     yield "Engine", engine.title if engine else ""
     epoch = told.get("checkpoint_epoch")
-    yield "Epoch", str(epoch + 1) if isinstance(epoch, int) else ""
+    yield "Epoch", str(epoch) if isinstance(epoch, int) else ""
     polish = told.get("polish_epochs")
     yield "Polish", f"{polish} epochs" if polish else "none" if polish == 0 else ""
     yield "Patterns", str(len(recon.pattern_index))

@@ -168,7 +168,7 @@ def _foreign_fields(store: Store, pixel: tuple[float, float]) -> dict[str, Any]:
     energy, distance = (_number(store, "", key) or None for key in (stated[0], "detector_object_distance_m"))
     key = store.first("loss_values", "costs")
     values = store.numbers(key) if key else np.zeros(0)
-    epochs = store.numbers("loss_epochs") if "loss_epochs" in store else np.arange(len(values))
+    epochs = store.numbers("loss_epochs") if "loss_epochs" in store else np.arange(1, len(values) + 1)
     return {
         "geometry": Geometry(energy, distance, object_pixel_m=pixel),
         "loss_history": tuple((int(e), float(v)) for e, v in zip(epochs, values, strict=False)),

@@ -44,7 +44,7 @@ def test_times_read_as_they_are_said(seconds, text):
 @pytest.fixture
 def folder_of_runs(tmp_path):
     run = start(tmp_path / "one", preset="quick")
-    run.record(events.EpochDone(4, 10, {"poisson_val_loss": 0.625}, 1.0))
+    run.record(events.EpochDone(5, 10, {"poisson_val_loss": 0.625}, 1.0))
     run.record(events.RunFinished("", "stopped", "stopped by Ctrl-C", None, {"poisson_val_loss": 0.625}))
     (tmp_path / "two").mkdir()
     (tmp_path / "two/run.json").write_text("{")

@@ -18,9 +18,9 @@ STREAM = [
     events.ProbeSearched(True, "found a better beam"),
     events.RolledBack(0, 3, "The loss rose: back to the start"),
     events.StageChanged("warming up the probe"),
-    events.StageChanged("training"),
-    events.BatchDone(0, 0, {"poisson_train_loss_step": 2.0}),
-    events.EpochDone(0, 10, {"poisson_val_loss": 0.51234, "grad_norm": 3.0}, 4.2),
+    events.StageChanged("training", 1),
+    events.BatchDone(1, 0, {"poisson_train_loss_step": 2.0}),
+    events.EpochDone(1, 10, {"poisson_val_loss": 0.51234, "grad_norm": 3.0}, 4.2),
     events.RunFinished("out", "finished", "all epochs done", None, {}),
 ]
 

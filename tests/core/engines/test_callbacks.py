@@ -32,7 +32,9 @@ def shown(monkeypatch, batches, batch_seconds, preview_seconds, takes):
         return PreviewReady(epoch, step, np.zeros((4, 4), np.complex64), np.zeros((2, 2), np.complex64))
 
     report = Report(events.append, [picture], preview_seconds)
-    trainer = SimpleNamespace(current_epoch=0, global_step=1, callback_metrics={})
+    trainer = SimpleNamespace(
+        current_epoch=0, global_step=1, callback_metrics={}, state=SimpleNamespace(finished=False)
+    )
     for _ in range(batches):
         clock.now += batch_seconds
         report.on_train_batch_end(trainer, None, None, None, 0)
@@ -56,6 +58,7 @@ class Saver:
 
     current_epoch = global_step = 0
     is_global_zero = True
+    state = SimpleNamespace(finished=False)
     strategy = SimpleNamespace(broadcast=lambda decision: decision)
 
     def save_checkpoint(self, path):
@@ -81,13 +84,13 @@ def keep(tmp_path):
 @pytest.mark.parametrize(
     ("values", "k", "mode", "kept"),
     [
-        ([5, 4, 3, 2], 2, "min", [2, 3]),
-        ([5, 4, 3, 2], 2, "max", [0, 1]),
-        ([2, 3, 1, 3], 2, "min", [0, 2]),
-        ([2, 2, 2], 1, "min", [0]),
-        ([float("nan"), 3, float("inf"), 4], 3, "min", [1, 3]),
-        ([float("nan"), -3, float("inf"), 4], 1, "max", [3]),
-        ([3, 2, float("nan")], -1, "min", [0, 1]),
+        ([5, 4, 3, 2], 2, "min", [3, 4]),
+        ([5, 4, 3, 2], 2, "max", [1, 2]),
+        ([2, 3, 1, 3], 2, "min", [1, 3]),
+        ([2, 2, 2], 1, "min", [1]),
+        ([float("nan"), 3, float("inf"), 4], 3, "min", [2, 4]),
+        ([float("nan"), -3, float("inf"), 4], 1, "max", [4]),
+        ([3, 2, float("nan")], -1, "min", [1, 2]),
     ],
 )
 def test_the_best_finite_ones_are_kept_the_earlier_where_equal(keep, values, k, mode, kept):
@@ -98,8 +101,8 @@ def test_every_change_of_the_files_is_told_with_its_rank(keep):
     _, events = keep([3, 1, 2], 2)
     told = [(type(event), event.path[-18:], getattr(event, "rank", None)) for event in events]
     assert told == [
-        (CheckpointSaved, "0-loss=3.0000.ckpt", 1),
-        (CheckpointSaved, "1-loss=1.0000.ckpt", 1),
-        (CheckpointSaved, "2-loss=2.0000.ckpt", 2),
-        (CheckpointRemoved, "0-loss=3.0000.ckpt", None),
+        (CheckpointSaved, "1-loss=3.0000.ckpt", 1),
+        (CheckpointSaved, "2-loss=1.0000.ckpt", 1),
+        (CheckpointSaved, "3-loss=2.0000.ckpt", 2),
+        (CheckpointRemoved, "1-loss=3.0000.ckpt", None),
     ]

@@ -28,7 +28,9 @@ def test_a_warm_start_improves_the_probe_before_the_network_trains(training, oth
     training.go(probe_trainable=False, warm_start_epochs=2, max_epochs=1)
     assert not torch.allclose(probe(training), starting_probe(SCAN, 1), rtol=1e-2)
     assert "warming up the probe" in {event.stage for event in training.all(StageChanged)}
-    kept = load_checkpoint(training.folder / "warm_start.ckpt").model()
+    found = load_checkpoint(training.folder / "warm_start.ckpt")
+    kept = found.model()
+    assert found.epoch == 2
     assert isinstance(kept, DirectModel)
     assert torch.equal(kept.probe, probe(training))
     other.go(warm_start_epochs=0, max_epochs=1)

@@ -356,7 +356,7 @@ def test_results_are_written_with_their_metrics(tiny_scan: Scan, network: Path, 
 
 def test_losses_come_from_the_run_that_the_checkpoint_lies_in(tiny_scan: Scan, network: Path, tmp_path: Path):
     history = on_cpu(tiny_scan, network).loss_history
-    assert [epoch for epoch, _ in history] == list(range(NETWORK.max_epochs))
+    assert [epoch for epoch, _ in history] == list(range(1, NETWORK.max_epochs + 1))
     assert all(loss > 0 for _, loss in history)
     assert on_cpu(tiny_scan, export_checkpoint(network, tmp_path / "elsewhere.ckpt")).loss_history == ()
 

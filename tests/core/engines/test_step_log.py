@@ -55,7 +55,13 @@ def fit(monkeypatch):
         reduce = lambda tensor, reduce_op: tensor  # noqa: E731
         strategy = SimpleNamespace(root_device=torch.device(device), reduce=reduce)
         trainer = SimpleNamespace(
-            strategy=strategy, loggers=[logger], world_size=world, callback_metrics={}, global_step=0, current_epoch=0
+            strategy=strategy,
+            loggers=[logger],
+            world_size=world,
+            callback_metrics={},
+            global_step=0,
+            current_epoch=0,
+            state=SimpleNamespace(finished=False),
         )
         model, log, counts = PinnModel.from_scan(SCAN, Config(model_width=2)), StepLog(told.append), []
         batch = SimpleNamespace(indexes=torch.zeros(2, 4))
@@ -102,7 +108,13 @@ def test_a_loss_that_is_not_a_number_is_noticed_at_the_next_look(monkeypatch):
     monkeypatch.setattr(step_log, "time", clock)
     decide = SimpleNamespace(root_device=torch.device("cuda"), reduce_boolean_decision=lambda decision: decision)
     trainer = SimpleNamespace(
-        strategy=decide, world_size=1, is_last_batch=False, current_epoch=2, global_step=7, is_global_zero=True
+        strategy=decide,
+        world_size=1,
+        is_last_batch=False,
+        current_epoch=2,
+        global_step=7,
+        is_global_zero=True,
+        state=SimpleNamespace(finished=False),
     )
     watch = RollBack(lambda event: None)
     watch.done = 2  # the next time is the last

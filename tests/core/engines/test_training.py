@@ -75,23 +75,23 @@ def test_the_settings_are_kept_beside_the_metrics(improving):
 def test_when_every_epoch_is_better_the_two_best_and_the_last_are_left(improving):
     assert len(improving.checkpoints) == 3
     first, second, last = improving.checkpoints
-    assert first.startswith("epoch=02-learning_rate=0.000")
-    assert second.startswith("epoch=03-learning_rate=0.000")
+    assert first.startswith("epoch=03-learning_rate=0.000")
+    assert second.startswith("epoch=04-learning_rate=0.000")
     assert last == "last.ckpt"
     removed = [os.path.basename(event.path)[:8] for event in improving.all(CheckpointRemoved)]
-    assert removed == ["epoch=00", "epoch=01"]
+    assert removed == ["epoch=01", "epoch=02"]
 
 
 def test_a_checkpoint_is_named_for_its_epoch_and_value(training):
     training.go(max_epochs=1)
     (value,) = training.column("poisson_val_loss")
-    assert training.checkpoints == [f"epoch=00-poisson_val_loss={value:.4f}.ckpt", "last.ckpt"]
+    assert training.checkpoints == [f"epoch=01-poisson_val_loss={value:.4f}.ckpt", "last.ckpt"]
 
 
 def test_last_is_the_last_epoch_also_when_it_is_not_the_best(training):
     training.go(checkpoint_monitor="learning_rate", scheduler="cosine", checkpoint_mode="max", checkpoint_save_top_k=1)
     assert training.last["epoch"] == 2
-    assert training.info.best_checkpoint.name.startswith("epoch=00")
+    assert training.info.best_checkpoint.name.startswith("epoch=01")
     best = torch.load(training.info.best_checkpoint, weights_only=True)
     assert best["epoch"] == 0
     assert not torch.equal(best["state_dict"]["network.last.bias"], training.last["state_dict"]["network.last.bias"])
@@ -108,7 +108,7 @@ def test_a_value_that_is_not_finite_is_never_best(training, monkeypatch):
     monkeypatch.setattr(Model, "validation_step", spoil)
     training.go()
     best = [saved.epoch for saved in training.all(CheckpointSaved) if saved.rank]
-    assert best == [1]
+    assert best == [2]
     assert training.last["epoch"] == 2
 
 
@@ -251,16 +251,16 @@ def test_a_full_disk_ends_the_run_and_leaves_no_part_of_a_file(training, monkeyp
     write = Path.write_bytes
 
     def fill(path, data):
-        if "epoch=01" in path.name:
+        if "epoch=02" in path.name:
             write(path, b"some")
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", fill)
-    with pytest.raises(TrainingError, match=r"cannot write .*epoch=01.*: No space left on device"):
+    with pytest.raises(TrainingError, match=r"cannot write .*epoch=02.*: No space left on device"):
         training.go()
     assert read_run(training.folder).status == "failed"
-    assert [name[:8] for name in training.checkpoints] == ["epoch=00", "last.ckp"]
+    assert [name[:8] for name in training.checkpoints] == ["epoch=01", "last.ckp"]
     assert training.last["epoch"] == 0
 
 

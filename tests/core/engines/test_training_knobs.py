@@ -32,10 +32,10 @@ def batches_seen(monkeypatch):
 
 def test_max_epochs_batch_size_and_n_groups_count_epochs_and_steps(training, other):
     training.go(max_epochs=2, n_groups=12, batch_size=4)
-    assert [(event.epoch, event.step) for event in training.all(EpochDone)] == [(0, 3), (1, 6)]
+    assert [(event.epoch, event.step) for event in training.all(EpochDone)] == [(1, 3), (2, 6)]
     assert training.all(RunStarted)[0].steps_per_epoch == 3
     other.go(max_epochs=1, n_groups=20, batch_size=2)
-    assert [(event.epoch, event.step) for event in other.all(EpochDone)] == [(0, 10)]
+    assert [(event.epoch, event.step) for event in other.all(EpochDone)] == [(1, 10)]
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_one_others(tmp_path):
@@ -148,7 +148,7 @@ def test_the_gradient_is_clipped_after_it_was_logged(training):
 def test_the_loss_is_what_the_network_descends_and_what_ranks(training, loss, weight):
     training.go(loss=loss, physics_schedule="off", max_epochs=1)
     assert set(training.column("physics_weight")) == {weight}
-    assert training.checkpoints[0].startswith(f"epoch=00-{loss}_val_loss=")
+    assert training.checkpoints[0].startswith(f"epoch=01-{loss}_val_loss=")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from ptycho_core.base.errors import InputError, TrainingError
-from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged
+from ptycho_core.base.events import BatchDone, CheckpointSaved, EpochDone, StageChanged, from_json
+from ptycho_core.cli.progress import progress
+from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.training import resume
 from ptycho_core.formats import read_scan
@@ -42,12 +47,14 @@ def break_off(training, moment, **settings):
 
 MOMENTS = {
     "in the middle of an epoch": lambda event: isinstance(event, BatchDone) and event.step == 7,
-    "during validation": lambda event: isinstance(event, StageChanged) and event.stage == "validating" and event.epoch,
+    "during validation": lambda event: (
+        isinstance(event, StageChanged) and event.stage == "validating" and event.epoch > 1
+    ),
     "after a best checkpoint, before the last": lambda event: (
-        isinstance(event, CheckpointSaved) and event.rank and event.epoch == 1
+        isinstance(event, CheckpointSaved) and event.rank and event.epoch == 2
     ),
     "at the start of an epoch": lambda event: (
-        isinstance(event, StageChanged) and (event.stage, event.epoch) == ("training", 2)
+        isinstance(event, StageChanged) and (event.stage, event.epoch) == ("training", 3)
     ),
 }
 
@@ -73,11 +80,34 @@ def test_a_finished_run_goes_on_to_more_epochs(training, engine):
     training.go(engine=engine, max_epochs=2)
     before = training.rows
     training.go(engine=engine, max_epochs=4, resume=True)
-    assert [event.epoch for event in training.all(EpochDone)] == [0, 1, 2, 3]
+    assert [event.epoch for event in training.all(EpochDone)] == [1, 2, 3, 4]
     assert training.rows[: len(before)] == before
     assert training.column("step") == sorted(training.column("step"))
     assert training.info.resumed[0]["from"] == "finished"
     assert training.last["epoch"] == 3
+
+
+def test_epochs_are_numbered_alike_in_tables_names_events_and_text_also_where_a_run_was_resumed(training, capsys):
+    def others() -> ModelCheckpoint:
+        return ModelCheckpoint(training.folder / "others", "{epoch:02d}", monitor="poisson_val_loss", save_top_k=-1)
+
+    for epochs in (2, 4):
+        with progress(quiet=False) as shown:
+            training.go(max_epochs=epochs, checkpoint_save_top_k=-1, resume=epochs > 2, on=shown, callbacks=[others()])
+    numbers = [1, 2, 3, 4]
+    assert {row["epoch"] for row in training.rows} == {"1", "2", "3", "4"}
+    losses = {int(row["epoch"]): float(row["poisson_val_loss"]) for row in training.rows if row["poisson_val_loss"]}
+    names = [f"epoch={number:02d}-poisson_val_loss={losses[number]:.4f}.ckpt" for number in numbers]
+    assert training.checkpoints == [*names, "last.ckpt"]
+    ranked = {Path(saved.path).name: saved.epoch for saved in training.info.checkpoints if saved.rank}
+    assert ranked == dict(zip(names, numbers, strict=True))
+    assert [load_checkpoint(training.folder / "checkpoints" / name).epoch for name in names] == numbers
+    assert sorted(path.name for path in training.folder.glob("others/*")) == [f"epoch=0{n}.ckpt" for n in numbers]
+    lines = (training.folder / "events.jsonl").read_text().splitlines()
+    for kind in (BatchDone, EpochDone, CheckpointSaved):
+        assert sorted({event.epoch for event in map(from_json, lines) if isinstance(event, kind)}) == numbers
+    said = re.findall(r"^epoch (\d/\d) ", capsys.readouterr().err, re.MULTILINE)
+    assert said == ["1/2", "2/2", "3/4", "4/4"]
 
 
 def test_files_of_before_are_ranked_with_those_after_also_where_the_run_has_moved(training, tmp_path):
@@ -148,7 +178,7 @@ def test_resume_reads_the_scan_again_from_where_it_is_now(moved, tmp_path):
     run = shutil.copytree(moved / "out", tmp_path / "out")
     info = resume(run, scan_file=moved / "moved.npz", max_epochs=5, events=heard.append, callbacks=[counting])
     assert (info.status, info.epochs_done) == ("finished", 5)
-    assert [event.epoch for event in heard if isinstance(event, EpochDone)] == [3, 4]
+    assert [event.epoch for event in heard if isinstance(event, EpochDone)] == [4, 5]
     assert counting.batches == list(range(10, 16))
 
 

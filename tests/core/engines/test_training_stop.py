@@ -42,9 +42,9 @@ MOMENTS = {
     "before the first batch": lambda event: isinstance(event, RunStarted),
     "in the middle of an epoch": batch(4),
     "after an epoch's last batch": batch(5),
-    "during validation": stage("validating", 1),
-    "after an epoch": end_of_epoch(1),
-    "after the last epoch": end_of_epoch(2),
+    "during validation": stage("validating", 2),
+    "after an epoch": end_of_epoch(2),
+    "after the last epoch": end_of_epoch(3),
 }
 
 
@@ -80,7 +80,7 @@ def test_a_stop_finishes_the_batch_validates_saves_and_begins_nothing(training, 
     warm = {"warm_start_epochs": 1000, "preview_seconds": 1e-6} if moment == "during the warm start" else {}
     ask(training, "stop", MOMENTS[moment], **warm)
     assert len(training.all(BatchDone)) == batches
-    assert [event.epoch for event in training.all(EpochDone)] == list(range(epochs))
+    assert [event.epoch for event in training.all(EpochDone)] == list(range(1, epochs + 1))
     assert len(training.column("poisson_val_loss") if epochs else []) == epochs
     assert training.last["global_step"] == batches
     assert training.info.epochs_done == epochs
@@ -110,7 +110,7 @@ def test_a_cancel_leaves_at_once_and_what_was_saved_stays(training, moment, save
 
 
 def test_a_cancel_during_validation_does_not_wait_for_its_end(training):
-    ask(training, "cancel", stage("validating", 0))
+    ask(training, "cancel", stage("validating", 1))
     assert "poisson_val_loss" not in training.rows[0]
     assert training.all(EpochDone) == []
 
@@ -124,8 +124,8 @@ def test_a_stopped_run_goes_on_to_its_end(training, moment):
     done = training.info.epochs_done
     training.events.clear()
     training.go(resume=True)
-    assert training.all(RunStarted)[0].first_epoch == done
-    assert [event.epoch for event in training.all(EpochDone)] == list(range(done, 3))
+    assert training.all(RunStarted)[0].epochs_done == done
+    assert [event.epoch for event in training.all(EpochDone)] == list(range(done + 1, 4))
     assert (training.info.status, training.info.epochs_done) == ("finished", 3)
     assert training.column("epoch") == sorted(training.column("epoch"))
     assert len(training.column("poisson_val_loss")) == 3
@@ -149,7 +149,7 @@ def test_the_record_has_what_an_event_tells_when_it_is_heard(training):
             info = read_run(training.folder)
             listed.append(event.path in {saved.path for saved in info.checkpoints})
         if isinstance(event, EpochDone):
-            listed.append(read_run(training.folder).epochs_done == event.epoch + 1)
+            listed.append(read_run(training.folder).epochs_done == event.epoch)
 
     training.go(on=look)
     assert len(listed) == 9

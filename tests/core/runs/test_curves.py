@@ -30,7 +30,7 @@ def test_the_chart_of_the_monitored_metric_comes_first():
 def test_of_a_run_on_several_scans_the_loss_of_each_is_a_curve_of_its_own():
     history = RunHistory(Config(), scans=["a.npz", "b.npz"])
     metrics = {"poisson_val_loss": 2.0, "poisson_val_loss_1": 1.5, "poisson_val_loss_2": 2.5}
-    history.hear(EpochDone(0, 4, metrics, 1.0))
+    history.hear(EpochDone(1, 4, metrics, 1.0))
     chart = charts_of(history)[-1]
     first, second = curves_of(history, chart, "epoch", 1)
     assert [(curve.words, *curve.y) for curve in (first, second)] == [("a.npz", 1.5), ("b.npz", 2.5)]
@@ -85,9 +85,9 @@ def test_other_runs_are_drawn_by_epochs(history):
 
 def test_what_was_not_measured_leaves_no_point():
     history = RunHistory(Config())
-    for epoch, loss in enumerate((2.0, float("nan"), 1.0)):
-        history.hear(BatchDone(epoch, epoch, {"poisson_train_loss_step": 1.0}))
-        history.hear(EpochDone(epoch, epoch + 1, {"poisson_val_loss": loss}, 1.0))
+    for step, loss in enumerate((2.0, float("nan"), 1.0)):
+        history.hear(BatchDone(step + 1, step, {"poisson_train_loss_step": 1.0}))
+        history.hear(EpochDone(step + 1, step + 1, {"poisson_val_loss": loss}, 1.0))
     _, training, validation = curves_of(history, LOSS, "step", 1)
     assert len(training.x) == 0
     assert validation.x.tolist() == [1, 3]

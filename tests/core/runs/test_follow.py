@@ -43,8 +43,8 @@ def test_each_event_is_told_once_and_the_end_after_all_of_them(tmp_path):
     run = start(tmp_path)
     follower = Follower(tmp_path)
     assert follower.look() == []
-    run.record(StageChanged("training", 0))
-    run.record(EpochDone(0, 10, {"poisson_val_loss": 0.5}, 1.0))
+    run.record(StageChanged("training", 1))
+    run.record(EpochDone(1, 10, {"poisson_val_loss": 0.5}, 1.0))
     assert [type(event).__name__ for event in follower.look()] == ["StageChanged", "EpochDone"]
     assert (follower.look(), follower.over) == ([], False)
     finish(run)
@@ -55,17 +55,17 @@ def test_each_event_is_told_once_and_the_end_after_all_of_them(tmp_path):
 def test_a_line_waits_for_its_end_and_what_is_none_is_passed_over(tmp_path):
     run = start(tmp_path)
     follower = Follower(tmp_path)
-    run.record(StageChanged("training", 0))
+    run.record(StageChanged("training", 1))
     path = tmp_path / "events.jsonl"
     with open(path, "a") as file:
-        file.write('{"event": "EpochDone", "epoch": 0, "st')
+        file.write('{"event": "EpochDone", "epoch": 1, "st')
     assert len(follower.look()) == 1
     with open(path, "a") as file:
         file.write('ep": 10, "metrics": {"grad_norm": null}, "elapsed_s": 1.0}\n')
         file.write('{"event": "CoffeeMade"}\n{"event": "Ba\n[1]\n{"event": "StageChanged", "stage": "brewing"}\n')
     (epoch,) = follower.look()
-    assert (epoch.epoch, epoch.step) == (0, 10)
-    run.record(EpochDone(1, 20, {}, 2.0))
+    assert (epoch.epoch, epoch.step) == (1, 10)
+    run.record(EpochDone(2, 20, {}, 2.0))
     assert [event.step for event in follower.look()] == [20]
 
 
@@ -83,7 +83,7 @@ def test_a_run_whose_folder_a_later_one_takes_is_followed_to_where_it_is_now(tmp
     run = start(tmp_path)
     follower = Follower(tmp_path)
     follower.look()
-    run.record(StageChanged("training", 0))
+    run.record(StageChanged("training", 1))
     finish(run)
     start_run(tmp_path, config=run.info.config, scan=SCAN, command=COMMAND)
     assert [type(event).__name__ for event in follower.look()] == ["StageChanged", "RunFinished"]
@@ -93,11 +93,11 @@ def test_a_run_whose_folder_a_later_one_takes_is_followed_to_where_it_is_now(tmp
 
 def test_paths_are_those_under_which_the_folder_is_known_here(tmp_path):
     run = start(tmp_path / "there")
-    run.record(saved(tmp_path / "there", "epoch=00.ckpt", 0, 0.5))
+    run.record(saved(tmp_path / "there", "epoch=01.ckpt", 1, 0.5))
     shutil.move(tmp_path / "there", tmp_path / "here")
     (event,) = Follower(tmp_path / "here").look()
     assert isinstance(event, CheckpointSaved)
-    assert Path(event.path) == tmp_path / "here" / "checkpoints" / "epoch=00.ckpt"
+    assert Path(event.path) == tmp_path / "here" / "checkpoints" / "epoch=01.ckpt"
 
 
 def test_a_process_elsewhere_that_gives_no_sign_of_life_is_gone_by_our_clock_alone(tmp_path):
@@ -129,7 +129,7 @@ def test_a_process_here_that_died_ends_the_following(tmp_path):
 def test_a_share_that_is_lost_is_told_once_and_waited_for(tmp_path):
     run = start(tmp_path / "out")
     follower, told = Follower(tmp_path / "out"), []
-    run.record(StageChanged("training", 0))
+    run.record(StageChanged("training", 1))
     finish(run)
     shutil.move(tmp_path / "out", tmp_path / "lost")
 
@@ -165,7 +165,7 @@ def test_a_record_is_not_read_again_while_nothing_is_new(tmp_path, monkeypatch):
 def test_the_newest_picture_is_told_once(tmp_path):
     run = start(tmp_path)
     for step in (1, 2):
-        run.record(PreviewReady(0, step, np.full((4, 4), step, np.complex64), np.ones((2, 2), np.complex64)))
+        run.record(PreviewReady(1, step, np.full((4, 4), step, np.complex64), np.ones((2, 2), np.complex64)))
         run._keeper_of(0).finish()
     follower = Follower(tmp_path)
     (preview,) = follower.look()

@@ -77,7 +77,7 @@ def test_they_tell_the_same_where_gradients_of_several_batches_are_added_up(tmp_
 def test_a_run_goes_on_where_it_was_resumed_and_what_is_done_again_replaces_what_was(tmp_path):
     training = Training(tmp_path / "out").go(max_epochs=2)
     history = RunHistory.from_run(training.info, read_metrics(training.folder))
-    history.steps.append({"epoch": 2, "step": 6, "grad_norm": -1.0})  # of an epoch that was broken off
+    history.steps.append({"epoch": 3, "step": 6, "grad_norm": -1.0})  # of an epoch that was broken off
     training.events.clear()
     training.go(max_epochs=4, resume=True)
     for event in training.events:
@@ -103,30 +103,30 @@ def test_the_directory_tells_how_long_the_run_took(trained):
 
 @pytest.mark.parametrize(
     ("mode", "values", "best"),
-    [("min", [3.0, 1.0, 1.0, 2.0], 1), ("max", [1.0, 3.0, 3.0, 2.0], 1), ("min", [math.nan, 2.0, 3.0], 1)],
+    [("min", [3.0, 1.0, 1.0, 2.0], 2), ("max", [1.0, 3.0, 3.0, 2.0], 2), ("min", [math.nan, 2.0, 3.0], 2)],
 )
 def test_the_best_epoch_is_the_first_with_the_best_finite_value(mode, values, best):
     history = RunHistory(Config(checkpoint_mode=mode))
-    for epoch, value in enumerate(values):
-        history.hear(EpochDone(epoch, 10 * (epoch + 1), {"poisson_val_loss": value}, 1.0))
-    assert history.best == Best(best, 10 * (best + 1), values[best])
+    for epoch, value in enumerate(values, 1):
+        history.hear(EpochDone(epoch, 10 * epoch, {"poisson_val_loss": value}, 1.0))
+    assert history.best == Best(best, 10 * best, values[best - 1])
 
 
 def test_a_metric_of_steps_can_be_monitored():
     history = RunHistory(Config(checkpoint_monitor="grad_norm"))
     for step, norm in enumerate((5.0, 1.0, 3.0, 2.0)):
-        history.hear(BatchDone(step // 2, step, {"grad_norm": norm}))
+        history.hear(BatchDone(1 + step // 2, step, {"grad_norm": norm}))
         if step % 2:
-            history.hear(EpochDone(step // 2, step + 1, {}, 1.0))
-    assert history.best == Best(0, 2, 1.0)
+            history.hear(EpochDone(1 + step // 2, step + 1, {}, 1.0))
+    assert history.best == Best(1, 2, 1.0)
 
 
 def train_for(history, clock, steps, seconds_per_step, steps_per_epoch=10):
     for step in range(history.steps_done, history.steps_done + steps):
         clock.now += seconds_per_step
-        history.hear(BatchDone(step // steps_per_epoch, step, {"patterns_per_second": 100.0 + step}))
+        history.hear(BatchDone(1 + step // steps_per_epoch, step, {"patterns_per_second": 100.0 + step}))
         if (step + 1) % steps_per_epoch == 0:
-            history.hear(EpochDone(step // steps_per_epoch, step + 1, {}, 0.0))
+            history.hear(EpochDone(1 + step // steps_per_epoch, step + 1, {}, 0.0))
 
 
 def started(config, clock):
@@ -155,7 +155,7 @@ def test_elapsed_time_goes_on_when_a_run_is_resumed_and_a_time_limit_begins_anew
     history.end("interrupted", "")
     taken = history.elapsed_s
     clock.now += 10_000
-    history.hear(StageChanged("training", 2))
+    history.hear(StageChanged("training", 3))
     clock.now += 5
     assert history.elapsed_s == pytest.approx(taken + 5)
     train_for(history, clock, 10, 10.0)
@@ -188,9 +188,9 @@ def test_no_more_remains_than_the_time_limit_and_the_step_limit_leave():
 
 def test_stopping_stays_the_state_while_the_run_validates_and_saves():
     history = RunHistory(Config())
-    history.hear(StageChanged("training", 2))
+    history.hear(StageChanged("training", 3))
     history.hear(StageChanged("stopping"))
-    history.hear(StageChanged("validating", 2))
+    history.hear(StageChanged("validating", 3))
     assert history.stage == "stopping"
     assert history.remaining_s is None
     history.hear(RunFinished("out", "stopped", "stopped by the operator", None, {}))
@@ -239,9 +239,9 @@ def test_a_run_that_is_followed_goes_on_where_its_folder_has_it(tmp_path):
     resumed = {"at": (began + timedelta(hours=2)).isoformat(), "taken_s": "60.0"}
     updated = began + timedelta(hours=2, seconds=30)
     info = dataclasses.replace(start(tmp_path).info, started=began, updated=updated, resumed=(resumed,))
-    heard = [RunStarted("out", "CPU", 9, 10, 1000), StageChanged("training", 0), EpochDone(0, 10, {}, 1.0)]
+    heard = [RunStarted("out", "CPU", 9, 10, 1000), StageChanged("training", 1), EpochDone(1, 10, {}, 1.0)]
     history = RunHistory.from_events(info, heard, clock)
-    assert (history.at_work, history.elapsed_s, history.epoch, history.max_epochs) == (True, 90.0, 0, 9)
+    assert (history.at_work, history.elapsed_s, history.epoch, history.max_epochs) == (True, 90.0, 1, 9)
     clock.now += 5
     assert history.elapsed_s == 95.0
     assert history.remaining_s is None  # of the pace nothing is known yet

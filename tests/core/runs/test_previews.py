@@ -22,7 +22,7 @@ from tests.helpers.training_runs import Training
 
 
 def small(step: int) -> PreviewReady:
-    return PreviewReady(step // 2, step, np.full((4, 5), step, np.complex64), np.ones((3, 3), np.complex64))
+    return PreviewReady(1 + step // 2, step, np.full((4, 5), step, np.complex64), np.ones((3, 3), np.complex64))
 
 
 def keep_all(folder, count):

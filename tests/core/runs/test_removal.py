@@ -14,9 +14,9 @@ from tests.helpers.run_folders import finished_run, saved, start
 @pytest.fixture
 def over(tmp_path):
     run = start(tmp_path / "out")
-    for name, epoch, value in (("a", 0, 0.5), ("b", 1, 0.4), ("c", 2, 0.6)):
+    for name, epoch, value in (("a", 1, 0.5), ("b", 2, 0.4), ("c", 3, 0.6)):
         run.record(saved(run.info.folder, f"{name}.ckpt", epoch, value))
-    run.record(saved(run.info.folder, "last.ckpt", 2, None, rank=0))
+    run.record(saved(run.info.folder, "last.ckpt", 3, None, rank=0))
     best = str(run.info.best_checkpoint)
     run.record(RunFinished(str(run.info.folder), "stopped", "by the operator", best, {}))
     return run.info
@@ -51,7 +51,7 @@ def test_a_file_that_is_no_checkpoint_of_the_run_is_not_deleted(over):
 
 def test_a_living_run_keeps_its_checkpoints_and_its_folder(tmp_path):
     run = start(tmp_path)
-    last = saved(tmp_path, "last.ckpt", 0, None, rank=0)
+    last = saved(tmp_path, "last.ckpt", 1, None, rank=0)
     run.record(last)
     with pytest.raises(InputError, match="still training"):
         remove_checkpoint(tmp_path / "checkpoints/last.ckpt")

@@ -27,10 +27,10 @@ def test_what_happens_is_a_line_each_in_the_folder_pictures_apart(tmp_path):
     run = start(tmp_path)
     run.record(RunStarted(str(tmp_path), "the CPU", 5, 10, 1000))
     assert happened(tmp_path) == ["RunStarted"]
-    steps = [BatchDone(0, step, {"grad_norm": 0.5}) for step in range(3)]
+    steps = [BatchDone(1, step, {"grad_norm": 0.5}) for step in range(3)]
     for event in steps:
         run.record(event)
-    run.record(PreviewReady(0, 2, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64)))
+    run.record(PreviewReady(1, 2, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64)))
     run.record(RunFailed(str(tmp_path), "the loss became NaN"))
     assert happened(tmp_path) == ["RunStarted", "BatchDone", "BatchDone", "BatchDone", "RunFailed"]
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
@@ -43,7 +43,7 @@ def test_the_first_step_after_a_second_is_written_with_those_that_waited(tmp_pat
     run = start(tmp_path)
     known = []
     for step in range(4):
-        run.record(BatchDone(0, step, {}))
+        run.record(BatchDone(1, step, {}))
         known.append(len(happened(tmp_path)))
     assert known == [1, 1, 1, 4]
 

@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 from ptycho_core.cli import main
+from ptycho_core.engines.checkpoints import load_checkpoint
 from ptycho_core.formats.writers.exports import read_reconstruction
+from ptycho_core.runs.curves import positions
+from ptycho_core.runs.history import RunHistory
 from ptycho_core.runs.record import read_metrics, read_run
 from ptycho_core.runs.results import find_results, free_misfit_of_checkpoints
 
@@ -75,6 +78,16 @@ def test_its_run_opens_with_settings_curves_checkpoints_and_reconstruction(name,
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_its_epochs_have_the_numbers_of_its_files(name, folder):
+    run = read_run(folder / name)
+    history = RunHistory.from_run(run, read_metrics(folder / name))
+    assert (history.best.epoch, history.name_of(folder / name / BEST[name])) == (1, "Epoch 1")
+    assert load_checkpoint(folder / name / BEST[name]).epoch == 1
+    ends = positions(history, history.epochs, "epoch")
+    np.testing.assert_array_equal(ends, history.epochs["epoch"])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_its_r_is_not_taken_for_a_misfit(name, folder, capsys):
     run = read_run(folder / name)
     assert free_misfit_of_checkpoints(run) == {}
@@ -87,7 +100,7 @@ def test_its_run_is_resumed(name, folder, capsys):
     told = printed(capsys, "train", "--resume", folder / name, "--max_epochs", "4")
     assert (told["status"], told["epochs"]) == ("finished", 4)
     epochs = read_metrics(folder / name)["epoch"]
-    assert sorted(set(epochs)) == [0, 1, 2, 3]
+    assert sorted(set(epochs)) == [0, 1, 3, 4]  # from 1 on; it had counted from 0
 
 
 def test_its_run_is_resumed_where_the_scan_has_moved(tmp_path, capsys):

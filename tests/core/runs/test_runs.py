@@ -26,8 +26,8 @@ def test_a_run_is_rebuilt_from_its_directory_alone(tmp_path):
     run = start(tmp_path / "out", gridsize=3, logger=("csv", "tensorboard"))
     run.update(free_indexes=(3, 5), validation_indexes=(8,))
     run.record(RunStarted(str(tmp_path), "the CPU, because there is no GPU", 5, 10, 1000))
-    run.record(EpochDone(0, 9, {"poisson_val_loss": 0.7, "grad_norm": float("nan")}, 1.0))
-    first = saved(run.info.folder, "epoch=00-poisson_val_loss=0.7000.ckpt", 0, 0.7)
+    run.record(EpochDone(1, 9, {"poisson_val_loss": 0.7, "grad_norm": float("nan")}, 1.0))
+    first = saved(run.info.folder, "epoch=01-poisson_val_loss=0.7000.ckpt", 1, 0.7)
     run.record(first)
     finish(run, first.path)
     info = read_run(tmp_path / "out")
@@ -43,7 +43,7 @@ def test_a_run_is_rebuilt_from_its_directory_alone(tmp_path):
 
 def test_the_record_holds_what_the_contract_lists_with_relative_checkpoints(tmp_path):
     run = start(tmp_path / "out", seed=7)
-    run.record(saved(run.info.folder, "last.ckpt", 0, None, rank=0))
+    run.record(saved(run.info.folder, "last.ckpt", 1, None, rank=0))
     body = json.loads((tmp_path / "out/run.json").read_text())
     assert body["seed"] == 7
     assert body["config"]["seed"] == 7
@@ -57,7 +57,7 @@ def test_the_record_holds_what_the_contract_lists_with_relative_checkpoints(tmp_
 
 def test_a_finite_record_survives_metrics_that_are_not(tmp_path):
     run = start(tmp_path)
-    run.record(EpochDone(0, 9, {"poisson_val_loss": float("nan"), "mae_val_loss": 1.5}, 1.0))
+    run.record(EpochDone(1, 9, {"poisson_val_loss": float("nan"), "mae_val_loss": 1.5}, 1.0))
     metrics = read_run(tmp_path).metrics
     assert np.isnan(metrics["poisson_val_loss"])
     assert metrics["mae_val_loss"] == 1.5
@@ -67,7 +67,7 @@ def test_a_finite_record_survives_metrics_that_are_not(tmp_path):
 def test_the_checkpoint_table_is_ranked_anew_as_files_come_and_go(tmp_path, mode, order):
     run = start(tmp_path)
     for name, value in (("a", 0.9), ("b", 0.1), ("gone", 0.5), ("c", 0.4), ("nan", None)):
-        run.record(saved(tmp_path, f"{name}.ckpt", 0, value, mode=mode))
+        run.record(saved(tmp_path, f"{name}.ckpt", 1, value, mode=mode))
     run.record(CheckpointRemoved(str(tmp_path / "checkpoints/gone.ckpt")))
     for epoch in (1, 2):
         run.record(saved(tmp_path, "last.ckpt", epoch, None, rank=0))

@@ -47,7 +47,7 @@ def test_a_job_works_in_another_thread_and_its_result_arrives_in_this_one(qtbot)
 
 
 def test_events_arrive_in_order_and_before_the_outcome(qtbot):
-    told = [StageChanged("loading"), *(BatchDone(0, step, {}) for step in range(1000)), StageChanged("validating")]
+    told = [StageChanged("loading"), *(BatchDone(1, step, {}) for step in range(1000)), StageChanged("validating")]
 
     def job(emit, token):
         for event in told:
@@ -61,7 +61,7 @@ def test_batches_do_not_flood_the_window(qtbot):
 
     def job(emit, token):
         for step in range(5000):
-            emit(BatchDone(0, step, {}))
+            emit(BatchDone(1, step, {}))
 
     worker = Worker(job)
     worker.events.connect(bundles.append)

@@ -16,13 +16,13 @@ from tests.helpers.reconstructions import GEOMETRY, preview, reconstruction, til
 PIXEL = reconstruction().pixel_size_m
 
 
-def test_a_preview_says_that_it_is_live_and_counts_epochs_from_one(panel, settle):
-    panel.show_preview(preview(epoch=11), PIXEL)
+def test_a_preview_says_that_it_is_live_and_of_which_epoch(panel, settle):
+    panel.show_preview(preview(epoch=12), PIXEL)
     settle("Live, epoch 12")
 
 
 def test_of_previews_that_come_too_fast_the_last_is_shown(panel, settle):
-    for epoch in range(5):
+    for epoch in range(1, 6):
         panel.show_preview(preview(epoch=epoch, step=epoch), PIXEL)
     settle("Live, epoch 5")
 
@@ -60,11 +60,11 @@ def test_the_right_picture_comes_once_the_left_one_had_time_to_be_painted(panel,
 
 
 def test_previews_do_not_push_aside_what_was_asked_for(panel, settle):
-    panel.show_preview(preview(0, 5), PIXEL)
+    panel.show_preview(preview(1, 5), PIXEL)
     settle("Live")
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    panel.show_preview(preview(7, 6), PIXEL)
+    panel.show_preview(preview(8, 6), PIXEL)
     settle("best")
     assert panel.live.isVisible()
     panel.live.click()
@@ -73,11 +73,11 @@ def test_previews_do_not_push_aside_what_was_asked_for(panel, settle):
 
 
 def test_the_first_preview_of_a_new_run_is_shown(panel, settle):
-    panel.show_preview(preview(9, 500), PIXEL)
+    panel.show_preview(preview(10, 500), PIXEL)
     settle("Live")
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    panel.show_preview(preview(0, 3), PIXEL)
+    panel.show_preview(preview(1, 3), PIXEL)
     settle("Live, epoch 1")
 
 

@@ -16,8 +16,8 @@ def folder(tmp_path):
     folder = tmp_path / "night-3"
     folder.mkdir()
     keeper = PreviewKeeper(folder)
-    for epoch in range(EPOCHS):
-        keeper.keep(preview(epoch, 10 * epoch, 1 + epoch))
+    for epoch in range(1, EPOCHS + 1):
+        keeper.keep(preview(epoch, 10 * epoch, epoch))
         keeper.finish()
     return folder
 
@@ -54,7 +54,7 @@ def test_playing_shows_one_after_the_other_and_ends_at_the_last(panel, folder, s
     panel.playback.play.click()
     qtbot.waitUntil(lambda: not panel.playback.play.isChecked())
     settle("night-3, epoch 4")
-    assert shown == [3, 0, 1, 2, 3]
+    assert shown == [4, 1, 2, 3, 4]
 
 
 def test_a_run_without_pictures_says_so_and_nothing_can_be_played(panel, tmp_path, qtbot):
@@ -78,11 +78,11 @@ def test_a_result_or_another_run_ends_the_playback(panel, folder, settle):
 
 def test_a_run_that_goes_on_is_shown_again_when_the_playback_ends(panel, folder, settle):
     panel.set_run(folder, PIXEL)
-    panel.show_preview(preview(7, 70), PIXEL)
+    panel.show_preview(preview(8, 70), PIXEL)
     settle("Live, epoch 8")
     panel.tools.course.click()
     settle("night-3, epoch 4")
-    panel.show_preview(preview(8, 80), PIXEL)
+    panel.show_preview(preview(9, 80), PIXEL)
     settle("night-3, epoch 4")
     panel.tools.course.click()
     settle("Live, epoch 9")

@@ -31,17 +31,17 @@ def test_events_and_the_directory_give_the_same_table(trained):
     assert heard.headerData(VALUE, Qt.Orientation.Horizontal) == "Poisson val loss"
 
 
-def test_a_row_tells_rank_epoch_from_one_loss_size_and_time(trained):
+def test_a_row_tells_rank_epoch_loss_size_and_time(trained):
     table = CheckpointTable()
     table.show_run(trained.info)
     best, last = trained.info.checkpoints[0], trained.info.checkpoints[-1]
     first, *_, end = texts(table)
     assert first[RANK] == "1  best"
-    assert first[EPOCH] == str(best.epoch + 1)
+    assert first[EPOCH] == str(best.epoch)
     assert first[VALUE] == f"{best.value:.4f}"
     assert first[SIZE].endswith("KiB")
     assert first[TIME].startswith("20")
-    assert (end[RANK], end[EPOCH], end[VALUE]) == ("last", str(last.epoch + 1), "–")
+    assert (end[RANK], end[EPOCH], end[VALUE]) == ("last", str(last.epoch), "–")
 
 
 def test_the_model_is_a_sound_qt_model_while_checkpoints_come_and_go(qtmodeltester):

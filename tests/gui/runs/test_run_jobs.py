@@ -51,7 +51,7 @@ def test_a_run_is_rebuilt_from_its_directory(folder):
     made = reconstruct_best(folder)
     opened = do(open_run(folder))
     assert opened.info == read_run(folder)
-    assert set(opened.columns["epoch"]) == {0, 1, 2}
+    assert set(opened.columns["epoch"]) == {1, 2, 3}
     assert np.array_equal(opened.reconstruction.object, made.reconstruction.object)
     assert opened.free_misfit == {made.checkpoint: made.free_misfit}
     assert opened.problem == ""

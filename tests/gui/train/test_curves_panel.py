@@ -42,7 +42,7 @@ def words(panel):
 def go_on(history, steps=300):
     first = history.steps_done
     for step in range(first, first + steps):
-        history.hear(BatchDone(step // 3, step, {"poisson_train_loss_step": 5.0 + step}))
+        history.hear(BatchDone(1 + step // 3, step, {"poisson_train_loss_step": 5.0 + step}))
 
 
 def test_without_a_run_it_says_when_curves_appear(panel):
@@ -56,8 +56,8 @@ def test_without_a_run_it_says_when_curves_appear(panel):
 def test_a_run_shows_its_losses_and_its_best_epoch(panel, history):
     panel.show_run(history)
     assert words(panel)[1:] == ["training, each step, smoothed over 20", "training, mean of the epoch", "validation"]
-    assert panel.view.best.value() == history.best.epoch + 1
-    assert panel.view.best.label.format == f"best epoch {history.best.epoch + 1}: {history.best.value:.4g}"
+    assert panel.view.best.value() == history.best.epoch
+    assert panel.view.best.label.format == f"best epoch {history.best.epoch}: {history.best.value:.4g}"
     panel.axis.setCurrentText("Steps")
     assert panel.view.best.value() == history.best.steps
 

@@ -45,8 +45,8 @@ def test_without_a_run_it_is_idle_and_no_clock_ticks(bar):
         (StageChanged("loading"), "Loading"),
         (StageChanged("searching for the beam"), "Searching for the beam"),
         (StageChanged("warming up the probe"), "Warming up the probe"),
-        (StageChanged("training", 2), "Training epoch 3 of 50"),
-        (StageChanged("validating", 2), "Validating epoch 3 of 50"),
+        (StageChanged("training", 3), "Training epoch 3 of 50"),
+        (StageChanged("validating", 3), "Validating epoch 3 of 50"),
         (StageChanged("stopping"), "Stopping"),
         (RunFinished("out", "finished", "all 50 epochs are done", None, {}), "Finished: all 50 epochs are done"),
         (RunFinished("out", "stopped", "stopped by the operator", None, {}), "Stopped by the operator"),
@@ -72,7 +72,7 @@ def test_a_warm_start_or_a_polish_tells_its_own_epochs_and_what_is_left_of_it(qt
     now = [0.0]
     bar = RunBar(clock=lambda: now[0])
     qtbot.addWidget(bar)
-    for epoch in range(3):
+    for epoch in range(1, 4):
         history.hear(StageChanged("warming up the probe", epoch, 12))
         bar.show_state(history)
         now[0] += 10
@@ -81,8 +81,8 @@ def test_a_warm_start_or_a_polish_tells_its_own_epochs_and_what_is_left_of_it(qt
     assert "1:40" in bar._left.text() or "1:50" in bar._left.text()
     history.end("finished", "all epochs are done")
     bar.show_state(history)
-    for epoch in range(2):
-        bar.set_activity(f"polishing, {epoch + 1} of at most 10 epochs", epoch / 10)
+    for epoch in (1, 2):
+        bar.set_activity(f"polishing, {epoch} of at most 10 epochs", (epoch - 1) / 10)
         now[0] += 10
     assert bar.state == "Polishing, 2 of at most 10 epochs"
     assert "1:30" in bar._left.text()
@@ -96,9 +96,9 @@ def test_every_status_of_a_record_can_be_shown(bar, trained):
 
 
 def test_the_figures_of_the_run_are_shown(bar, history):
-    history.hear(StageChanged("training", 0))
+    history.hear(StageChanged("training", 1))
     for step in range(4):
-        history.hear(BatchDone(0, step, {"patterns_per_second": 6250.0}))
+        history.hear(BatchDone(1, step, {"patterns_per_second": 6250.0}))
     bar.show_state(history)
     assert "6 250 patterns/s" in bar.speed.text()
     assert "CPU (2 threads)" in bar.device.text()
@@ -113,7 +113,7 @@ def test_an_activity_stands_beside_the_run_and_alone_without_one(bar, history):
     assert bar.state == "Loading scan.npz"
     assert bar.progress.value() == 250
     assert timer(bar).isActive()
-    history.hear(StageChanged("training", 0))
+    history.hear(StageChanged("training", 1))
     bar.show_state(history)
     assert bar.state == "Training epoch 1 of 50; loading scan.npz"
     bar.set_activity("")

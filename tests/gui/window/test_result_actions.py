@@ -175,8 +175,8 @@ def test_the_logbook_page_is_written_beside_the_reconstruction_and_copied(window
 def test_the_course_of_a_run_that_is_opened_is_played_back_and_exported(window, qtbot, trained, tmp_path, monkeypatch):
     folder, target = shutil.copytree(trained, tmp_path / "night-4"), tmp_path / "course.gif"
     keeper = PreviewKeeper(folder)
-    for epoch in range(3):
-        keeper.keep(preview(epoch, epoch, 1 + epoch))
+    for epoch in (1, 2, 3):
+        keeper.keep(preview(epoch, epoch, epoch))
         keeper.finish()
     with qtbot.waitSignal(window.session.shown.run_opened):
         window.open_path(folder)

@@ -59,8 +59,8 @@ def run(tmp_path):
     """A run that has done one of its epochs."""
     run = start(tmp_path / "out", max_epochs=9)
     run.record(RunStarted(str(tmp_path / "out"), "CPU", 9, 10, 1000))
-    run.record(StageChanged("training", 0))
-    run.record(EpochDone(0, 10, {"poisson_val_loss": 0.5}, 1.0))
+    run.record(StageChanged("training", 1))
+    run.record(EpochDone(1, 10, {"poisson_val_loss": 0.5}, 1.0))
     return run
 
 
@@ -68,12 +68,12 @@ def test_stage_curves_checkpoints_and_end_are_those_of_the_folder(watcher, run, 
     history = watcher.open(tmp_path / "out")
     assert (history.at_work, history.stage, len(history.epochs)) == (True, "training", 1)
     assert not watcher.session.busy
-    run.record(PreviewReady(1, 11, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64)))
-    run.record(StageChanged("validating", 1))
-    run.record(EpochDone(1, 20, {"poisson_val_loss": 0.25}, 2.0))
-    run.record(saved(tmp_path / "out", "epoch=01.ckpt", 1, 0.25))
+    run.record(PreviewReady(2, 11, np.ones((4, 4), np.complex64), np.ones((2, 2), np.complex64)))
+    run.record(StageChanged("validating", 2))
+    run.record(EpochDone(2, 20, {"poisson_val_loss": 0.25}, 2.0))
+    run.record(saved(tmp_path / "out", "epoch=02.ckpt", 2, 0.25))
     watcher.qtbot.waitUntil(lambda: len(history.epochs) == 2 and len(history.checkpoints) == 1)
-    assert history.best_checkpoint == tmp_path / "out/checkpoints/epoch=01.ckpt"
+    assert history.best_checkpoint == tmp_path / "out/checkpoints/epoch=02.ckpt"
     finish(run)
     watcher.qtbot.waitUntil(lambda: not watcher.session.shown.follows)
     assert (history.status, watcher.session.shown.run.info.status) == ("finished", "finished")
@@ -130,7 +130,7 @@ def test_another_run_that_is_opened_is_not_told_of_the_first(watcher, run, tmp_p
     finished_run(tmp_path / "other")
     history = watcher.open(tmp_path / "other")
     watcher.events.clear()
-    run.record(StageChanged("validating", 1))
+    run.record(StageChanged("validating", 2))
     watcher.qtbot.waitUntil(lambda: not watcher.session._elsewhere._following.busy)
     assert (watcher.events, history.status, watcher.session.shown.follows) == ([], "finished", False)
     assert watcher.session.why_idle() == "Nothing is running."
@@ -147,7 +147,7 @@ def test_a_run_is_followed_on_while_another_one_waits_for_its_job(watcher, run, 
     watcher.session.submit(tmp_path / "next")
     watcher.qtbot.waitUntil(lambda: any("is RUNNING" in text for _, text in watcher.messages))
     job = read_job(tmp_path / "next")
-    run.record(EpochDone(1, 20, {"poisson_val_loss": 0.25}, 2.0))
+    run.record(EpochDone(2, 20, {"poisson_val_loss": 0.25}, 2.0))
     watcher.qtbot.waitUntil(lambda: len(history.epochs) == 2)
     os.killpg(job.process.pid, 9)
     os.waitpid(job.process.pid, 0)

@@ -92,7 +92,7 @@ def test_a_run_that_was_killed_is_open_at_the_next_start_with_the_way_on(with_sc
     edit_record(tmp_path / "run", status="running", epochs_done=2, process=process)
     with_scan.preferences.set_text("unfinished_run", str(tmp_path / "run"))
     with_scan.open_unfinished()
-    qtbot.waitUntil(lambda: "run is interrupted after epoch 2" in with_scan.panels.message_bar.text)
+    qtbot.waitUntil(lambda: "run is interrupted after 2 epochs" in with_scan.panels.message_bar.text)
     assert with_scan.commands["resume"].isEnabled()
 
 

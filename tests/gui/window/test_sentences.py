@@ -24,8 +24,8 @@ from ptycho_gui.window.shown import ShownRun
         (Progress("reading", 3, 4), ("reading", 0.75)),
         (Progress("loading the training software"), ("loading the training software", None)),
         (StageChanged(Stage.LOADING), ("reading the patterns", None)),
-        (StageChanged(Stage.POLISHING, 4, 10), ("polishing, 5 of at most 10 epochs", 0.4)),
-        (BatchDone(0, 0, {}), None),
+        (StageChanged(Stage.POLISHING, 5, 10), ("polishing, 5 of at most 10 epochs", 0.4)),
+        (BatchDone(1, 0, {}), None),
     ],
 )
 def test_what_goes_on_is_in_words_with_the_part_that_is_done(event, said):

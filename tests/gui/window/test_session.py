@@ -130,7 +130,7 @@ def test_a_stopped_run_is_resumed_to_its_end(driven):
     driven.events.clear()
     driven.until_idle(driven.session.resume)
     assert driven.ends() == [("finished", f"all {done + 2} epochs are done")]
-    assert [event.epoch for event in driven.events if isinstance(event, EpochDone)] == [done, done + 1]
+    assert [event.epoch for event in driven.events if isinstance(event, EpochDone)] == [done + 1, done + 2]
     assert len(driven.session.shown.run.history.epochs) == done + 2
 
 

@@ -47,7 +47,7 @@ def reconstruction(**changes):
         "metrics": {"r_factor": 0.08, "r_free": float("nan")},
         "config": {"max_epochs": 6},
         "history": ("cropped to 16 pixels",),
-        "loss_history": ((0, 0.9), (1, 0.5)),
+        "loss_history": ((1, 0.9), (2, 0.5)),
         "name": "Siemens star",
         "comments": "a test",
     }
@@ -103,7 +103,7 @@ def test_ptychodus_finds_object_probe_and_patches_where_we_have_them(tmp_path, s
     np.testing.assert_array_equal(product["object"], recon.object)
     np.testing.assert_array_equal(product["probe"], recon.probe)
     np.testing.assert_array_equal(product["indexes"], recon.pattern_index)
-    assert product["losses"] == [(0, 0.9), (1, 0.5)]
+    assert product["losses"] == [(1, 0.9), (2, 0.5)]
     assert (product["probe_energy_eV"], product["detector_object_distance_m"]) == (8000.0, 2.0)
     with h5py.File(path) as file:
         assert file.attrs["photon_energy_eV"] == 8000  # its name since version 1.7
@@ -150,7 +150,7 @@ def test_a_product_of_ptychodus_itself_is_read_with_what_it_lacks_made_up_for(tm
     np.testing.assert_allclose(back.object, 2 * recon.object)
     np.testing.assert_array_equal(back.probe, recon.probe)
     assert back.geometry == Geometry(8000.0, 2.0, object_pixel_m=recon.pixel_size_m)
-    assert back.loss_history == ((0, 0.9), (1, 0.5))
+    assert back.loss_history == ((1, 0.9), (2, 0.5))
     assert back.history == ("the object is the product of the file's 2 layers",)
     intensity = np.sum(np.abs(recon.probe) ** 2)
     np.testing.assert_allclose(back.coverage.sum(), len(recon.positions_px) * intensity, rtol=1e-4)
@@ -221,7 +221,7 @@ TOLD = {
     "date": "2026-11-27T12:00:00+00:00",
     "run": "night-3",
     "same_scan": True,
-    "checkpoint_epoch": 4,
+    "checkpoint_epoch": 5,
     "polish_epochs": 10,
     "free_misfit": 1.0913,
     "half_scans_resolution_px": 1.5,
