@@ -80,10 +80,14 @@ class StageChanged:
 
 @dataclass(frozen=True)
 class ProbeSearched:
-    """The search for the beam is over. ``why`` says in a sentence what it found; ``changed``, whether that is used."""
+    """The search for the beam is over. ``why`` says in a sentence what it found; ``changed``, whether that is used.
+
+    ``own_left`` says whether the scan has a probe of its own that is not used then.
+    """
 
     changed: bool
     why: str
+    own_left: bool = False
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,9 @@ class Beginning:
             return one.scan
         self.emit(StageChanged(Stage.SEARCHING))
         found = search_probe(one.scan, one.amplitudes, one.parts.train, stop=self.stop)
-        self.emit(ProbeSearched(found.probe is not None, found.why))
-        return one.scan if found.probe is None else one.scan.replace(probe=found.probe)
+        changed = found.probe is not None
+        self.emit(ProbeSearched(changed, found.why, own_left=changed and one.scan.probe is not None))
+        return one.scan.replace(probe=found.probe) if changed else one.scan
 
     def _with_modes(self, scan: Scan, one: Measurement) -> Scan:
         """Choose the number of probe modes, and return the scan with as many, where there are several."""

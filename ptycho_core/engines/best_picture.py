@@ -30,8 +30,10 @@ LEAST_MINUTES = 0.5
 FOR_THE_END = 0.3
 """Part of the time that is kept for what follows the fits: scores, the halves, the final pass."""
 MOST_FITS = 3
-TAKEN_UP = ("--drop-patterns", "positions", "intensity", "probe_variation", "probe_modes", "learning_rate")
-"""What another fit takes over from the verdict on the one before it. The other ways out are for the operator."""
+KNOWN = ("--drop-patterns", "positions", "intensity", "probe_variation")
+"""What another fit takes over from the verdict on the one before it: what is known to help, and that alone; else"""
+GUESSED = ("probe_search", "probe_modes", "learning_rate")
+"""what may help. The other ways out are for the operator."""
 _WORTH_BEGINNING = 0.5
 """Part of the time of the fit before that has to be left for another one to be begun."""
 
@@ -80,8 +82,8 @@ def best_picture(
 ) -> BestPicture:
     """Inspect a scan, prepare it, fit it, take up what would help, and reconstruct it, within some minutes.
 
-    The direct engine fits with its defaults first; what the verdict on that asks for (`TAKEN_UP`) is taken up by
-    another fit where the time allows. The picture is that of the fit which explains the validation patterns best. No
+    The direct engine fits with its defaults first; what the verdict on that asks for (`KNOWN`, `GUESSED`) is taken up
+    by another fit where the time allows. The picture is that of the fit which explains the validation patterns best. No
     network is trained: it takes longer than a fit, and is worth that for the scans that follow.
 
     Parameters
@@ -164,12 +166,12 @@ class _Fits:
             except PtychoError as error:
                 if self.done:
                     _log.warning("%s failed, so the one before it stays: %s", what, error)
-                elif not self._take_failed():
+                    return
+                if not self._take_failed():
                     raise
-                return
             self.token.leave_if_cancelled()
             took, left = time.monotonic() - began, self.until - time.monotonic()
-            asked = _asked_for(self.done[-1].info)
+            asked = _asked_for([fit.info for fit in self.done])
             if not asked or len(self.done) == MOST_FITS or left < _WORTH_BEGINNING * took or self.token.stop_requested:
                 return
             config = config.replace(**{fix.field: fix.value for fix in asked if fix.field in KNOBS})
@@ -202,10 +204,11 @@ class _Fits:
         self.events(event)
 
 
-def _asked_for(info: RunInfo) -> list[Fix]:
-    """Return what the verdict on a run asks another one to take over, where it has not done so yet."""
-    actions = info.verdict.actions if info.verdict else ()
-    return [fix for fix in actions if fix.field in TAKEN_UP and getattr(info.config, fix.field, None) != fix.value]
+def _asked_for(runs: list[RunInfo]) -> list[Fix]:
+    """Return what the verdict on the last of some runs asks another one to take over, where none has done so yet."""
+    actions = runs[-1].verdict.actions if runs[-1].verdict else ()
+    new = [fix for fix in actions if all(getattr(run.config, fix.field, None) != fix.value for run in runs)]
+    return [fix for fix in new if fix.field in KNOWN] or [fix for fix in new if fix.field in GUESSED]
 
 
 class _Until(StopToken):

@@ -52,7 +52,8 @@ CLEARLY = 3.0
 
 ENOUGH = 0.9
 """Part of what lies between knowing nothing and photon noise that a beam has to explain for the search to end."""
-
+MOST = 0.6
+"""The same from which on no doubt is thrown on the positions."""
 _PIXELS = 2**26
 """Read at most: 256 MiB."""
 _SPACING = 3.0
@@ -67,6 +68,8 @@ _ROUNDS = 4
 """Along all terms, at most."""
 _LEAST_GAIN = 0.03
 """Part of the deviance that a round, or a higher aberration, has to take off to be worth going on."""
+_LONGER, _MOVING = 6, 8
+"""Epochs of the last fits, and of those in which patterns move."""
 _WHOLE = 256
 """Pixels of the detector that the last fits look at, at most."""
 
@@ -216,7 +219,10 @@ class _Search:
             figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
             return SearchResult(None, f"kept the scan's own probe: it explains the patterns ({figures})")
         self.families = beams.families(self.own, self.mean, self.edge)
-        return self._result(self._ends(), own)
+        ends = self._ends()
+        if not any(self._explains(end.final, MOST) for end in ends):
+            ends, own = self._while_moving(ends, own)
+        return self._result(ends, own)
 
     def _ends(self) -> list[_End]:
         """Look for beams with more and more effort; return those that got the longer fit, up to one that explains."""
@@ -249,9 +255,16 @@ class _Search:
             ends_with(self._descend(bench, further, range(len(beams.TERMS)), until=0.8))
         return ends
 
-    def _explains(self, final: _Final) -> bool:
-        """Whether a probe is as good as need be."""
-        return self.nothing - final.mean >= ENOUGH * max(self.nothing - final.noise, 1e-12)
+    def _while_moving(self, ends: list[_End], own: _Final | None) -> tuple[list[_End], _Final | None]:
+        """Return the best beams and the scan's own with fits in which patterns move: maybe their positions are off."""
+        self.last = self._bench(self.last.size, self.fit[: min(_TRIED, len(self.last.fit))])
+        kept = _distinct(sorted(end.found for end in ends), _SURVIVORS)
+        ends = [_End(found, self._final(final.still, moves=True)) for found, final in ends if found in kept]
+        return ends, None if own is None else self._final(own.still, moves=True)
+
+    def _explains(self, final: _Final, part: float = ENOUGH) -> bool:
+        """Whether a probe explains so much, by default as much as need be."""
+        return self.nothing - final.mean >= part * max(self.nothing - final.noise, 1e-12)
 
     def _bench(self, size: int, fit: NDArray[np.int64]) -> Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
@@ -346,10 +359,10 @@ class _Search:
             probe = self._bench(self.scan.size, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
         return SearchResult(probe, f"{why} ({self._described(end)})", tuple(self.trials))
 
-    def _final(self, probe: Tensor) -> _Final:
+    def _final(self, probe: Tensor, *, moves: bool = False) -> _Final:
         if self.stop.stop_requested:
             raise Cancelled
-        deviance, learned, expected = self.last.judge(probe, 6, learn_from=2)
+        deviance, learned, expected = self.last.judge(probe, *(_MOVING, 1) if moves else (_LONGER, 2), moves=moves)
         return _Final(deviance, probe, learned, self.last.noise(expected))
 
     def _described(self, end: _Found) -> str:

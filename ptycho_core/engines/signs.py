@@ -69,6 +69,7 @@ def signs_of_run(run: RunInfo, place: int) -> dict[str, Any]:
         "epochs": run.epochs_done,
         "late": limit is not None and run.epochs_done < run.config.max_epochs and run.session_s > LATE * 60 * limit,
         "rolled_back": len(run.rollbacks),
+        "own_probe_left": run.own_probe_left,
         "helps": {knob: told.get("value", "refine") for knob, told in checks.items() if told["helps"]},
         "bent_px": max((told.get("bent_px", 0.0) for told in checks.values()), default=0.0),
     }

@@ -334,8 +334,8 @@ class _Training:
                 self.emit(dataclasses.replace(told, message=f"{name}{told.message}", scan=place))
         if why := no_picture(fitted, object, checked, seen):
             fails = epochs >= FEWEST_EPOCHS and not self.token.stop_requested
-            own_probe, cut_short = one.scan.probe is not None, None if fails else epochs
-            self.emit(happenings.Judged(judge_nothing(why, self.config, own_probe, cut_short), place))
+            left, cut_short = self.run.info.own_probe_left, None if fails else epochs
+            self.emit(happenings.Judged(judge_nothing(why, self.config, left, cut_short), place))
             if fails and len(validation.rows):  # free patterns decide nothing of a run
                 of = one.scan.source.name if place else "it"
                 raise TrainingError(f"no picture came of {of}: {why}. The best state is kept")

@@ -148,6 +148,8 @@ class Signs:
         Whether its time limit has ended the run.
     rolled_back
         How often it diverged and went back to its best state.
+    own_probe_left
+        Whether the run began with a beam that it found in place of the scan's own probe.
     helps
         Settings that stood at ``check`` and would explain the validation patterns better, at these values.
     bent_px
@@ -169,6 +171,7 @@ class Signs:
     epochs: int | None = None
     late: bool = False
     rolled_back: int = 0
+    own_probe_left: bool = False
     helps: dict[str, Any] = field(default_factory=dict)
     bent_px: float = 0.0
     halves_error: float | None = None
@@ -276,7 +279,7 @@ def _praise(signs: Signs) -> str:
     return f"{met}, and {halves} {'agree to' if signs.halves <= GOOD else 'differ by'} {signs.halves:.1%}"
 
 
-def judge_nothing(why: str, config: Config, own_probe: bool, cut_short: int | None = None) -> Verdict:
+def judge_nothing(why: str, config: Config, own_probe_left: bool, cut_short: int | None = None) -> Verdict:
     """Return the verdict on a run of which no picture came, and ``why``.
 
     Parameters
@@ -285,20 +288,25 @@ def judge_nothing(why: str, config: Config, own_probe: bool, cut_short: int | No
         In a sentence.
     config
         Of the run.
-    own_probe
-        Whether the scan has a probe.
+    own_probe_left
+        Whether it began with a beam that it found in place of the scan's own probe.
     cut_short
         The epochs after which it was; None for a run that had its time.
     """
     actions = [_SEARCH_ORIENTATION]
-    if not config.probe_search:
-        actions.append(Fix("search for the beam", "probe_search", True))
-    elif own_probe:  # positions that are off can lead the search astray
-        actions.append(Fix("start from the scan's own beam", "probe_search", False))
+    actions += _other_beam(config, own_probe_left)
     if cut_short is None:
         return Verdict(Level.POOR, (why,), tuple(actions))
     few = f"there is no picture yet: the run ended after {cut_short} epoch{'s' * (cut_short != 1)}"
     return Verdict(Level.POOR, (few, why), (*_longer(config, cut_short), *actions))
+
+
+def _other_beam(config: Config, own_probe_left: bool) -> Iterator[Fix]:
+    """Yield the other way to a beam; what is wrong with a scan can lead the search for it astray."""
+    if not config.probe_search:
+        yield Fix("search for the beam", "probe_search", True)
+    elif own_probe_left:
+        yield Fix("start from the scan's own beam", "probe_search", False)
 
 
 def _longer(config: Config, epochs: int) -> Iterator[Fix]:
@@ -326,8 +334,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
         yield longer
     if not config.probe_trainable:
         yield Fix("improve the probe", "probe_trainable", True)
-    if not config.probe_search:
-        yield Fix("search for the beam", "probe_search", True)
+    yield from _other_beam(config, signs.own_probe_left and signs.error > POOR)
     if not signs.polished:
         yield Fix("polish", POLISH, ENGINES[config.engine].polish_epochs)
     one_scan = ENGINES[config.engine].serves_one_scan

@@ -79,6 +79,8 @@ class RunInfo:
         The files in ``checkpoints/``; ranks are up to date.
     probe_search
         What the search for the beam found, in a sentence; empty where there was none.
+    own_probe_left
+        Whether the run began with what it found in place of the scan's own probe.
     modes_chosen
         How many probe modes were chosen, and why, in a sentence; empty where their number was given.
     picture_chosen
@@ -114,6 +116,7 @@ class RunInfo:
     ended: datetime | None = None
     device: str = ""
     probe_search: str = ""
+    own_probe_left: bool = False
     modes_chosen: str = ""
     picture_chosen: str = ""
     epochs_done: int = 0

@@ -136,7 +136,8 @@ class Run:
             case events.RunStarted():
                 self.update(device=event.device)
             case events.ProbeSearched():
-                self.update(probe_search=event.why)
+                left = self.info.own_probe_left or event.own_left
+                self.update(probe_search=event.why, own_probe_left=left)
             case events.ModesChosen():
                 self.update(modes_chosen=event.why)
             case events.PictureChosen():

@@ -9,12 +9,13 @@ import pytest
 from exact_scans import SMALL_JITTER, make, write
 from exact_score import score
 
-from ptycho_core.base.errors import Fix, InputError
+from ptycho_core.base.atomic import write_json
+from ptycho_core.base.errors import Fix, InputError, TrainingError
 from ptycho_core.base.events import PartBegan, RunFinished, Status, StopToken
-from ptycho_core.base.verdict import SEARCH_ORIENTATION, Level, verdict_in
+from ptycho_core.base.verdict import SEARCH_ORIENTATION, Level, Verdict, verdict_in
 from ptycho_core.engines.best_picture import best_picture
 from ptycho_core.engines.training import train
-from ptycho_core.runs.record import find_runs
+from ptycho_core.runs.record import RECORD, find_runs, read_run
 from ptycho_core.scan.source import ScanSource
 from tests.helpers.fits import below, seeded
 
@@ -101,7 +102,7 @@ def test_another_fit_that_cannot_be_made_leaves_the_picture_of_the_one_before(sc
         return train(config.replace(max_epochs=2, probe_search=False), *arguments, **more)
 
     monkeypatch.setattr("ptycho_core.engines.best_picture.train", train_shortly)
-    monkeypatch.setattr("ptycho_core.engines.best_picture._asked_for", lambda info: [Fix("more", "probe_modes", 2)])
+    monkeypatch.setattr("ptycho_core.engines.best_picture._asked_for", lambda runs: [Fix("more", "probe_modes", 2)])
     made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu")
     assert [config.probe_modes for config in begun] == [1, 2]
     assert made.run.folder == tmp_path / "out"
@@ -112,3 +113,25 @@ def test_less_time_than_anything_takes_is_refused(scan, tmp_path):
     with pytest.raises(InputError, match=r"takes 0\.5 minutes at least"):
         best_picture(ScanSource(scan), tmp_path / "out", minutes=0.1)
     assert not (tmp_path / "out").exists()
+
+
+def test_after_a_fit_that_failed_on_a_beam_that_was_found_the_scans_own_is_taken_up(scan, tmp_path, monkeypatch):
+    begun = []
+
+    def train_in_vain(config, source, folder, **more):
+        begun.append(config)
+        if len(begun) > 1:
+            return train(config.replace(max_epochs=2), source, folder, **more)
+        train(config.replace(max_epochs=2, probe_search=False), source, folder, **more)
+        verdict = Verdict(
+            Level.POOR, ("nothing fits",), (Fix("start from the scan's own beam", "probe_search", False),)
+        )
+        failed = dataclasses.replace(read_run(folder), status=Status.FAILED, config=config, verdict=verdict)
+        write_json(folder / RECORD, failed.to_dict())
+        raise TrainingError("no picture came of it")
+
+    monkeypatch.setattr("ptycho_core.engines.best_picture.train", train_in_vain)
+    monkeypatch.setattr("ptycho_core.engines.best_picture.MOST_FITS", 2)
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu")
+    assert [config.probe_search for config in begun] == [True, False]
+    assert [fit.status for fit in made.fits] == [Status.FAILED, Status.FINISHED]

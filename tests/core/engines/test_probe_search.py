@@ -13,7 +13,7 @@ from ptycho_core.engines.beams import phase
 from ptycho_core.engines.data import Amplitudes
 from ptycho_core.engines.probe_search import FEWEST_PATTERNS, SearchResult, search_probe
 from ptycho_core.scan.scan import Patterns, Scan
-from ptycho_core.simulation import Simulation, simulate
+from ptycho_core.simulation import Simulation, SimulationSpec, simulate
 from ptycho_core.simulation.forward import fourier, inverse_fourier
 from tests.helpers.fits import above, below
 from tests.helpers.training_runs import Training
@@ -42,6 +42,12 @@ def well_seen(tiny_sim: Simulation) -> Simulation:
     return simulate(dataclasses.replace(tiny_sim.spec, n_patterns=100, counts_per_pixel=200.0))
 
 
+@pytest.fixture(scope="module")
+def displaced() -> Simulation:
+    """A zone plate's beam whose recorded positions are off."""
+    return simulate(SimulationSpec(n_patterns=225, counts_per_pixel=200.0, position_error_px=1.2))
+
+
 @pytest.mark.fit
 @pytest.mark.parametrize(
     "terms", [(-5.0,), (0.0, 3.0, -2.0)], ids=["a wrong defocus", "astigmatism that the beam does not have"]
@@ -54,6 +60,15 @@ def test_a_wrong_probe_is_mended(well_seen: Simulation, terms: tuple[float, ...]
     assert found.probe.shape == (1, 32, 32)
     above(likeness(found.probe[0], well_seen.truth.probe[0]), 0.98)
     assert found.why.startswith("found a better beam than the scan's own probe: half deviance 0.")
+
+
+@pytest.mark.fit
+def test_positions_that_are_off_do_not_lead_to_a_spot(displaced: Simulation) -> None:
+    guess, true = displaced.scan.probe[0], displaced.truth.probe[0]  # type: ignore[index]
+    below(likeness(guess, true), 0.85)
+    found = search(displaced.scan)
+    assert found.probe is not None
+    above(likeness(found.probe[0], true), 0.9)
 
 
 @pytest.mark.fit

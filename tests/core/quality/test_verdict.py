@@ -100,6 +100,7 @@ def test_a_good_picture_needs_nothing():
         (Config(engine="pinn"), {"error": 0.2, "polished": False}, POLISH, 10),
         (Config(engine="pinn"), {"error": 0.2}, "engine", "direct"),
         (DIRECT, {"error": 0.2, "helps": {"probe_variation": 2}}, "probe_variation", 2),
+        (DIRECT, {"error": 0.2, "own_probe_left": True}, "probe_search", False),
     ],
 )
 def test_what_may_help_is_proposed(config, signs, field, value):
@@ -145,11 +146,11 @@ def test_other_axes_are_proposed_first_where_the_picture_explains_nothing():
 
 
 @pytest.mark.parametrize(
-    ("searched", "own_probe", "proposed"),
-    [(False, True, [True]), (False, False, [True]), (True, True, [False]), (True, False, [])],
+    ("searched", "own_probe_left", "proposed"),
+    [(False, False, [True]), (True, True, [False]), (True, False, [])],
 )
-def test_where_no_picture_came_the_other_way_to_a_beam_is_proposed(searched, own_probe, proposed):
-    verdict = judge_nothing("nothing fits", Config(probe_search=searched), own_probe)
+def test_where_no_picture_came_the_other_way_to_a_beam_is_proposed(searched, own_probe_left, proposed):
+    verdict = judge_nothing("nothing fits", Config(probe_search=searched), own_probe_left)
     assert (verdict.level, verdict.reasons) == (Level.POOR, ("nothing fits",))
     assert verdict.actions[0].field == SEARCH_ORIENTATION
     assert [(fix.field, fix.value) for fix in verdict.actions[1:]] == [("probe_search", value) for value in proposed]
