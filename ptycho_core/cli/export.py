@@ -66,11 +66,9 @@ def _export_animation(args: argparse.Namespace) -> Path:
     refuse_missing(args.folder)
     from ptycho_core.quality.animation import check_animation, write_animation
     from ptycho_core.runs.previews import read_previews
-    from ptycho_core.runs.record import read_run
 
     target: Path = args.target
     check_animation(target)
     refuse_existing(args, [target])
-    info = read_run(args.folder)
-    write_animation(read_previews(info.folder), target, name=info.folder.name, pixel_size_m=info.scan.pixel_size_m)
+    write_animation(read_previews(args.folder), target, name=args.folder.absolute().name)
     return target

@@ -33,7 +33,6 @@ def write_animation(
     path: Path,
     *,
     name: str,
-    pixel_size_m: tuple[float, float] | None = None,
     stop: StopToken | None = None,
 ) -> None:
     """Write the pictures that were made while a run went on, one after another: amplitude beside phase.
@@ -48,8 +47,6 @@ def write_animation(
         Ends in one of `ENDINGS`.
     name
         Of the run, for the title.
-    pixel_size_m
-        Of an object pixel that is not binned (y, x).
     stop
         Leaves at once when it is cancelled.
 
@@ -67,7 +64,7 @@ def write_animation(
     from matplotlib.figure import Figure
 
     token = stop or StopToken()
-    pictures = [_pictured(preview, pixel_size_m, token) for preview in previews]
+    pictures = [_pictured(preview, token) for preview in previews]
     styles = pictures[-1][1]
     figure, writer = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained"), PillowWriter(fps=_FRAMES_PER_SECOND)
     with atomic_write(path, is_png if path.suffix.lower() == ".png" else None) as temporary:
@@ -76,8 +73,8 @@ def write_animation(
             token.leave_if_cancelled()
             figure.clear()
             figure.suptitle(f"{name}: {preview.moment}", parse_math=False)
-            dy, dx = pixel_size_m or (1.0, 1.0)
-            pixel = None if pixel_size_m is None else (preview.binning * dy, preview.binning * dx)
+            side = preview.pixel_size_m
+            pixel = None if side is None else (preview.binning * side[0], preview.binning * side[1])
             for axes, quantity in zip(figure.subplots(1, 2), ("amplitude", "phase"), strict=True):
                 draw_picture(axes, images[quantity], pixel, styles[quantity])
                 axes.set_title(styles[quantity].label)
@@ -87,10 +84,8 @@ def write_animation(
         writer.finish()
 
 
-def _pictured(
-    preview: PreviewReady, pixel_size_m: tuple[float, float] | None, token: StopToken
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, Style]]:
+def _pictured(preview: PreviewReady, token: StopToken) -> tuple[dict[str, NDArray[np.float32]], dict[str, Style]]:
     """Return what is shown of a preview, cropped to where there was light, and how to show it."""
-    subject = subject_of_preview(preview, pixel_size_m)
+    subject = subject_of_preview(preview)
     picture, window = make_pictures(subject, Options(), token).object, bounding_box(subject.covered)
     return {name: pyramid.levels[0][window] for name, pyramid in picture.images.items()}, picture.styles

@@ -22,7 +22,7 @@ _FOR_RAMP, _FOR_UNWRAPPING, _FOR_SHADE = 256, 1024, 1024
 _FOR_LEVELS = 200_000
 
 
-def subject_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Subject:
+def subject_of_preview(preview: PreviewReady) -> Subject:
     """Return what is to be shown of a preview.
 
     Its canvas ends half a probe beyond the outermost positions, so what is dark at the rim of the probe is dark there.
@@ -31,7 +31,7 @@ def subject_of_preview(preview: PreviewReady, pixel_size_m: tuple[float, float] 
     top, left = ((part.start or 0) // preview.binning for part in lit)
     covered = np.zeros_like(preview.object, np.bool_)
     covered[top : len(covered) - top, left : len(covered[0]) - left] = True
-    return Subject(preview.object, covered, preview.probe[None], None, pixel_size_m, preview.binning)
+    return Subject(preview.object, covered, preview.probe[None], None, preview.pixel_size_m, preview.binning)
 
 
 def subject_of_reconstruction(recon: Reconstruction) -> Subject:

@@ -68,13 +68,13 @@ class Ready:
     displacements: DisplacementMap | None
 
 
-def preview_content(name: str, preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> Content:
+def preview_content(name: str, preview: PreviewReady) -> Content:
     """Return the content that shows a preview, of a run that goes on or that was."""
 
     def subjects() -> Subjects:
         from ptycho_core.quality.picture_making import subject_of_preview
 
-        return (subject_of_preview(preview, pixel_size_m),), None
+        return (subject_of_preview(preview),), None
 
     return Content(f"{name}, {preview.moment}", (name,), subjects, preview=True)
 

@@ -55,11 +55,11 @@ class ObjectPanel(QWidget):
         super().__init__(parent)
         self.setWhatsThis(_HELP)
         self._asked: Content | None = None
-        self._preview: tuple[PreviewReady, tuple[float, float] | None] | None = None
+        self._preview: PreviewReady | None = None
         self._live_verdict: Verdict | None = None
         self._following = True
         self._outdated = False
-        self._run: tuple[Path, tuple[float, float] | None] | None = None
+        self._run: Path | None = None
         self._before_playback: Content | None = None
         self.jobs = WorkerSlot(self)
         self.jobs.succeeded.connect(self._show)
@@ -76,19 +76,19 @@ class ObjectPanel(QWidget):
         self._lay_out()
         self.clear()
 
-    def set_run(self, folder: Path, pixel_size_m: tuple[float, float] | None) -> None:
-        """Say which run's course can be played back, and its object pixel (y, x) where that is known."""
+    def set_run(self, folder: Path) -> None:
+        """Say in which folder, of a run or of one of its further scans, the course is that can be played back."""
         self._leave_playback()
-        self._run = folder, pixel_size_m
+        self._run = folder
         self._allow()
 
-    def show_preview(self, preview: PreviewReady, pixel_size_m: tuple[float, float] | None) -> None:
+    def show_preview(self, preview: PreviewReady) -> None:
         """Show the object of a run that goes on.
 
         After `show_reconstruction` or `compare` it is only kept ready, until the operator or a new run asks for it.
         """
-        begins = self._preview is None or preview.step < self._preview[0].step
-        self._preview = preview, pixel_size_m
+        begins = self._preview is None or preview.step < self._preview.step
+        self._preview = preview
         self._following = self._following or begins
         self.live.setVisible(not self._following)
         if not self._following:
@@ -97,7 +97,7 @@ class ObjectPanel(QWidget):
         if self.jobs.busy:
             self._outdated = True
         else:
-            self._ask(preview_content("Live", preview, pixel_size_m))
+            self._ask(preview_content("Live", preview))
 
     def show_reconstruction(self, label: str, reconstruction: Reconstruction) -> None:
         """Show what a run has led to, with the figures that say how good it is."""
@@ -165,7 +165,7 @@ class ObjectPanel(QWidget):
     def _catch_up(self) -> None:
         if self._outdated and self._preview:
             self._outdated = False
-            self._ask(preview_content("Live", *self._preview))
+            self._ask(preview_content("Live", self._preview))
 
     @Slot(object)
     def _show(self, ready: Ready) -> None:
@@ -214,7 +214,7 @@ class ObjectPanel(QWidget):
         """Show the course of the run, or again what was shown before."""
         if on and self._run is not None:
             self._before_playback = self._asked
-            self.playback.begin(*self._run)
+            self.playback.begin(self._run)
             return
         self.playback.end()
         before, self._before_playback = self._before_playback, None
@@ -231,7 +231,7 @@ class ObjectPanel(QWidget):
     @Slot(object, object)
     def _show_moment(self, course: Course, preview: PreviewReady) -> None:
         self._stop_following()
-        self._ask(preview_content(course.name, preview, course.pixel_size_m))
+        self._ask(preview_content(course.name, preview))
 
     @Slot()
     def _go_live(self) -> None:
@@ -239,7 +239,7 @@ class ObjectPanel(QWidget):
             self._leave_playback()
             self._following = True
             self.live.hide()
-            self._ask(preview_content("Live", *self._preview))
+            self._ask(preview_content("Live", self._preview))
 
     def _allow(self) -> None:
         self.tools.allow(self.pictures.ready, with_run=self._run is not None)

@@ -57,11 +57,11 @@ class PlaybackBar(QWidget):
         row.addWidget(self.export)
         self.end()
 
-    def begin(self, folder: Path, pixel_size_m: tuple[float, float] | None) -> None:
+    def begin(self, folder: Path) -> None:
         """Read the course of the run in a folder, and show its last picture."""
         self.moment.setText("Reading the pictures of the run…")
         self.show()
-        self.reading.start(read_course(folder, pixel_size_m))
+        self.reading.start(read_course(folder))
 
     def end(self) -> None:
         """Play nothing back any more."""

@@ -80,8 +80,7 @@ class RunView(QObject):
         panels.checkpoints.show_scans(run.scans, run.place)
         if run.info is None:
             panels.object.clear()
-        pixel = run.info.scan.pixel_size_m if run.info else self._session.pixel_size_m()
-        panels.object.set_run(run.folder, pixel)
+        panels.object.set_run(run.folder)
         panels.log.set_run_folder(run.folder)
         if self._session.training:
             for name in ("curves", "object", "checkpoints"):
@@ -98,9 +97,8 @@ class RunView(QObject):
 
     @Slot(object)
     def _show_scan(self, opened: OpenedRun) -> None:
-        scan = opened.info.of_scan(opened.place).scan
         self._panels.checkpoints.show_run(opened.info)
-        self._panels.object.set_run(opened.info.folder_of_scan(opened.place), scan.pixel_size_m)
+        self._panels.object.set_run(opened.info.folder_of_scan(opened.place))
         self._show_picture(opened)
 
     def _show_picture(self, opened: OpenedRun) -> None:
@@ -118,7 +116,7 @@ class RunView(QObject):
     def _show_preview(self, preview: PreviewReady) -> None:
         run = self._session.shown.run
         if run is None or preview.scan in (None, run.place):
-            self._panels.object.show_preview(preview, preview.pixel_size_m)
+            self._panels.object.show_preview(preview)
 
     @Slot(object)
     def _hear(self, events: tuple[Any, ...]) -> None:

@@ -232,10 +232,6 @@ class Session(QObject):
         for part in (self._reading, self._recording, self._elsewhere, self._compute):
             part.shut_down()
 
-    def pixel_size_m(self) -> tuple[float, float] | None:
-        """Return the object pixel size (y, x) of the scan that is open."""
-        return self.loader.looked.scan.pixel_size_m if self.loader.looked else None
-
     def open_run(self, folder: Path, then: Callable[[OpenedRun], object] | None = None) -> None:
         """Show a run from its directory alone; its scan and its settings come with it.
 

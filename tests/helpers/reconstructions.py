@@ -42,4 +42,5 @@ def tilted(recon: Reconstruction, y: float = 0.03, x: float = -0.02) -> Reconstr
 def preview(epoch: int = 1, step: int = 0, factor: complex = 1) -> PreviewReady:
     """A preview of `reconstruction`, not binned."""
     recon = reconstruction()
-    return PreviewReady(epoch, step, (recon.object * factor).astype(np.complex64), recon.probe[0])
+    object = (recon.object * factor).astype(np.complex64)
+    return PreviewReady(epoch, step, object, recon.probe[0], pixel_size_m=recon.pixel_size_m)

@@ -14,16 +14,15 @@ from ptycho_gui.kit.threads.worker import Job, Progress
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """The course of a run: what it is called, its previews in their order, and the object pixel (y, x), if known."""
+    """The course of a run: what it is called, and its previews in their order."""
 
     name: str
     previews: tuple[PreviewReady, ...]
-    pixel_size_m: tuple[float, float] | None
 
 
-def read_course(folder: Path, pixel_size_m: tuple[float, float] | None) -> Job:
+def read_course(folder: Path) -> Job:
     """Read what a run's folder has of its course. Result: `Course`."""
-    return lambda emit, token: Course(folder.name, tuple(read_previews(folder)), pixel_size_m)
+    return lambda emit, token: Course(folder.name, tuple(read_previews(folder)))
 
 
 def animation_job(course: Course, path: Path) -> Job:
@@ -33,7 +32,7 @@ def animation_job(course: Course, path: Path) -> Job:
         emit(Progress(f"writing {path.name}"))
         from ptycho_core.quality.animation import write_animation
 
-        write_animation(course.previews, path, name=course.name, pixel_size_m=course.pixel_size_m, stop=token)
+        write_animation(course.previews, path, name=course.name, stop=token)
         return [path]
 
     return job

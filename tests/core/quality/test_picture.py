@@ -63,7 +63,7 @@ def test_an_unwrapped_phase_has_no_jumps_where_there_was_light(monkeypatch, larg
 
 
 def test_a_preview_counts_where_the_probe_has_light_beyond_the_outermost_positions():
-    covered = subject_of_preview(preview(), None).covered
+    covered = subject_of_preview(preview()).covered
     assert not covered[0].any()
     assert covered[covered.shape[0] // 2, covered.shape[1] // 2]
 

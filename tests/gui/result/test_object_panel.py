@@ -17,13 +17,13 @@ PIXEL = reconstruction().pixel_size_m
 
 
 def test_a_preview_says_that_it_is_live_and_of_which_epoch(panel, settle):
-    panel.show_preview(preview(epoch=12), PIXEL)
+    panel.show_preview(preview(epoch=12))
     settle("Live, epoch 12")
 
 
 def test_of_previews_that_come_too_fast_the_last_is_shown(panel, settle):
     for epoch in range(1, 6):
-        panel.show_preview(preview(epoch=epoch, step=epoch), PIXEL)
+        panel.show_preview(preview(epoch=epoch, step=epoch))
     settle("Live, epoch 5")
 
 
@@ -54,17 +54,17 @@ def test_the_right_picture_comes_once_the_left_one_had_time_to_be_painted(panel,
     left, right = (pane.image for pane in panel.pictures.view.panes)
     at_first = []
     panel.jobs.succeeded.connect(lambda ready: at_first.append((left.pyramid is None, right.pyramid is None)))
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     qtbot.waitUntil(lambda: right.pyramid is not None)
     assert at_first == [(False, True)]
 
 
 def test_previews_do_not_push_aside_what_was_asked_for(panel, settle):
-    panel.show_preview(preview(1, 5), PIXEL)
+    panel.show_preview(preview(1, 5))
     settle("Live")
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    panel.show_preview(preview(8, 6), PIXEL)
+    panel.show_preview(preview(8, 6))
     settle("best")
     assert panel.live.isVisible()
     panel.live.click()
@@ -73,11 +73,11 @@ def test_previews_do_not_push_aside_what_was_asked_for(panel, settle):
 
 
 def test_the_first_preview_of_a_new_run_is_shown(panel, settle):
-    panel.show_preview(preview(10, 500), PIXEL)
+    panel.show_preview(preview(10, 500))
     settle("Live")
     panel.show_reconstruction("best", reconstruction())
     settle("best")
-    panel.show_preview(preview(1, 3), PIXEL)
+    panel.show_preview(preview(1, 3))
     settle("Live, epoch 1")
 
 
@@ -115,7 +115,7 @@ def test_lengths_are_pixels_where_the_pixel_size_is_not_known(panel, settle):
 
 
 def test_positions_are_marked_where_they_are_known(panel, settle):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("Live")
     assert not panel.tools.positions.isEnabled()
     assert "Previews carry no positions" in panel.tools.positions.toolTip()
@@ -183,7 +183,7 @@ def test_without_an_object_every_button_says_why_it_is_disabled(panel):
 
 
 def test_a_reconstruction_can_be_exported_and_a_preview_not_yet(panel, settle, qtbot):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("Live")
     assert not panel.tools.export.isEnabled()
     panel.show_reconstruction("best", reconstruction())

@@ -7,7 +7,6 @@ import pytest
 from ptycho_core.runs.previews import PreviewKeeper
 from tests.helpers.reconstructions import preview, reconstruction
 
-PIXEL = (1e-8, 1e-8)
 EPOCHS = 4
 
 
@@ -27,7 +26,7 @@ def amplitude(panel):
 
 
 def test_the_slider_leads_through_the_course_of_a_run_and_back_to_what_was_shown(panel, folder, settle):
-    panel.set_run(folder, PIXEL)
+    panel.set_run(folder)
     panel.show_reconstruction("best", reconstruction())
     settle("best")
     strong = amplitude(panel)
@@ -48,7 +47,7 @@ def test_the_slider_leads_through_the_course_of_a_run_and_back_to_what_was_shown
 def test_playing_shows_one_after_the_other_and_ends_at_the_last(panel, folder, settle, qtbot):
     shown = []
     panel.playback.chosen.connect(lambda _, made: shown.append(made.epoch))
-    panel.set_run(folder, PIXEL)
+    panel.set_run(folder)
     panel.tools.course.click()
     settle("night-3, epoch 4")
     panel.playback.play.click()
@@ -59,7 +58,7 @@ def test_playing_shows_one_after_the_other_and_ends_at_the_last(panel, folder, s
 
 def test_a_run_without_pictures_says_so_and_nothing_can_be_played(panel, tmp_path, qtbot):
     assert not panel.tools.course.isEnabled()
-    panel.set_run(tmp_path, PIXEL)
+    panel.set_run(tmp_path)
     panel.tools.course.click()
     qtbot.waitUntil(lambda: "kept no pictures" in panel.playback.moment.text())
     for control in (panel.playback.play, panel.playback.slider, panel.playback.export):
@@ -67,8 +66,8 @@ def test_a_run_without_pictures_says_so_and_nothing_can_be_played(panel, tmp_pat
 
 
 def test_a_result_or_another_run_ends_the_playback(panel, folder, settle):
-    panel.set_run(folder, PIXEL)
-    for ends in (lambda: panel.show_reconstruction("best", reconstruction()), lambda: panel.set_run(folder, None)):
+    panel.set_run(folder)
+    for ends in (lambda: panel.show_reconstruction("best", reconstruction()), lambda: panel.set_run(folder)):
         panel.tools.course.click()
         settle("night-3, epoch 4")
         ends()
@@ -77,22 +76,23 @@ def test_a_result_or_another_run_ends_the_playback(panel, folder, settle):
 
 
 def test_a_run_that_goes_on_is_shown_again_when_the_playback_ends(panel, folder, settle):
-    panel.set_run(folder, PIXEL)
-    panel.show_preview(preview(8, 70), PIXEL)
+    panel.set_run(folder)
+    panel.show_preview(preview(8, 70))
     settle("Live, epoch 8")
     panel.tools.course.click()
     settle("night-3, epoch 4")
-    panel.show_preview(preview(9, 80), PIXEL)
+    panel.show_preview(preview(9, 80))
     settle("night-3, epoch 4")
     panel.tools.course.click()
     settle("Live, epoch 9")
 
 
 def test_the_course_is_handed_on_to_be_exported(panel, folder, settle, qtbot):
-    panel.set_run(folder, PIXEL)
+    panel.set_run(folder)
     panel.tools.course.click()
     settle("night-3, epoch 4")
     with qtbot.waitSignal(panel.playback.animation_requested) as asked:
         panel.playback.export.click()
     course = asked.args[0]
-    assert (course.name, len(course.previews), course.pixel_size_m) == ("night-3", EPOCHS, PIXEL)
+    assert (course.name, len(course.previews)) == ("night-3", EPOCHS)
+    assert {one.pixel_size_m for one in course.previews} == {reconstruction().pixel_size_m}

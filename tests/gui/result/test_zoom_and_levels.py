@@ -9,8 +9,6 @@ import pytest
 from ptycho_core.quality.picture import Pictures
 from tests.helpers.reconstructions import preview, reconstruction
 
-PIXEL = reconstruction().pixel_size_m
-
 
 def shown(panel) -> Pictures:
     return panel.pictures.ready.pictures[0]
@@ -35,17 +33,17 @@ def zoom_by_hand(panel) -> None:
 
 
 def test_the_first_preview_is_shown_as_far_as_there_was_light(panel, settle):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("Live")
     assert shows_all(panel)
 
 
 def test_zoom_and_pan_stay_from_preview_to_preview_and_to_the_reconstruction(panel, settle):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("epoch 1")
     zoom_by_hand(panel)
     before = view_range(panel)
-    panel.show_preview(preview(2, 1), PIXEL)
+    panel.show_preview(preview(2, 1))
     settle("epoch 2")
     assert view_range(panel) == pytest.approx(before)
     panel.show_reconstruction("best", reconstruction())
@@ -77,15 +75,15 @@ def test_another_canvas_is_shown_whole(panel, settle):
 
 def test_levels_follow_the_previews_until_they_are_locked(panel, settle):
     bar = panel.pictures.view.panes[0].bar
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("epoch 1")
     first = bar.levels()
-    panel.show_preview(preview(2, 1, factor=3), PIXEL)
+    panel.show_preview(preview(2, 1, factor=3))
     settle("epoch 2")
     assert bar.levels()[1] == pytest.approx(3 * first[1], rel=0.01)
     panel.tools.lock.click()
     locked = bar.levels()
-    panel.show_preview(preview(3, 2, factor=1), PIXEL)
+    panel.show_preview(preview(3, 2, factor=1))
     settle("epoch 3")
     assert bar.levels() == locked
     panel.tools.lock.click()
@@ -93,19 +91,19 @@ def test_levels_follow_the_previews_until_they_are_locked(panel, settle):
 
 
 def test_dragging_a_colour_bar_locks_the_levels(panel, settle):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("epoch 1")
     bar = panel.pictures.view.panes[0].bar
     bar.region.setRegion((63, 220))
     chosen = bar.levels()
     assert panel.tools.lock.isChecked()
-    panel.show_preview(preview(2, 1, factor=3), PIXEL)
+    panel.show_preview(preview(2, 1, factor=3))
     settle("epoch 2")
     assert bar.levels() == pytest.approx(chosen, rel=0.02)
 
 
 def test_levels_can_be_typed_and_made_automatic_again(panel, settle):
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("epoch 1")
     pane = panel.pictures.view.panes[1]
     automatic = pane.bar.levels()
@@ -132,6 +130,6 @@ def test_after_clearing_the_next_preview_is_ranged_anew(panel, settle):
     assert not shows_all(panel)
     panel.clear()
     assert "No object yet" in panel.nothing.text()
-    panel.show_preview(preview(), PIXEL)
+    panel.show_preview(preview())
     settle("Live")
     assert shows_all(panel)

@@ -72,7 +72,7 @@ def test_the_scan_whose_picture_is_shown_is_chosen_while_the_run_goes_on(ready, 
     with qtbot.waitSignal(session.shown.scan_shown):
         panels.checkpoints.scans.activated.emit(1)
     shown = []
-    monkeypatch.setattr(panels.object, "show_preview", lambda preview, pixel: shown.append(preview.scan))
+    monkeypatch.setattr(panels.object, "show_preview", lambda preview: shown.append(preview.scan))
     qtbot.waitUntil(lambda: len(shown) > 2)
     assert set(shown) == {1}
     with qtbot.waitSignal(session.idle):
