@@ -75,7 +75,8 @@ def check_refinement(
     varies = varied is not None and varied.helps and varied.gain > MORE * most
     told = []
     for trial in trials:
-        bent = bent_px(model, object, one, stop) if trial.moved > ASKS else 0.0
+        asks = trial.knob == "positions" and trial.moved > ASKS
+        bent = bent_px(model, object, one, stop) if asks else 0.0
         told.append(_told(trial, trial.helps and not varies, bent))
     return told if varied is None else [*told, _told(varied, varies)]
 

@@ -55,3 +55,13 @@ def test_patterns_that_ask_to_be_moved_have_it_found_out_whether_the_picture_is_
     assert len(asked) == 1
     assert (told.helps, told.bent_px) == (True, 0.9)
     assert "bent by 0.9 pixels" in told.message
+
+
+def test_positions_that_were_refined_are_not_asked_for_again(tiny_sim, monkeypatch):
+    monkeypatch.setattr("ptycho_core.engines.refinement_check.ASKS", -1.0)
+    monkeypatch.setattr("ptycho_core.engines.refinement_check.bent_px", lambda *given: 0.9)
+    config = DIRECT.replace(positions="refine", intensity="check")
+    model, canvas = DirectModel.from_scan(tiny_sim.scan, config), whole_canvas(tiny_sim)
+    (told,) = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)), canvas, None, StopToken())
+    assert (told.knob, told.bent_px) == ("intensity", 0)
+    assert "bent" not in told.message
