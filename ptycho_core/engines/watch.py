@@ -34,7 +34,7 @@ from ptycho_core.formats.writers.exports import export, files_of_export
 from ptycho_core.preprocessing import open_scan, preprocess
 from ptycho_core.runs.arrivals import GLOBS, Arrival, Arrivals
 from ptycho_core.runs.journal import DONE, FAILED, Journal, Line, content_of
-from ptycho_core.runs.presence import alone_in
+from ptycho_core.runs.presence import alone_in, stand_in_for
 from ptycho_core.runs.record import RECONSTRUCTION
 from ptycho_core.runs.results import find_results
 from ptycho_core.scan.scan import Scan
@@ -138,7 +138,7 @@ def watch(folder: Path, out: Path, rules: Rules, events: EventHandler, stop: Sto
     with contextlib.ExitStack() as kept:
         kept.enter_context(alone_in(out, stop, tell))
         if not out.samefile(folder):
-            kept.enter_context(alone_in(folder, stop, tell, may_be_read_only=True))
+            kept.enter_context(alone_in(folder, stop, tell, stand_in=stand_in_for(folder, os.environ)))
         pool = kept.enter_context(ThreadPoolExecutor(1, thread_name_prefix="reconstruct"))
         _Watch(model, arrivals, out, rules, events, stop, pool).go()
 

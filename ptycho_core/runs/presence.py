@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import StopToken
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.base.repeated import repeated
+from ptycho_core.runs.own_folder import own_folder
 
 _MARK = ".watched-"
 _SIGN_EVERY_S = 10.0
@@ -38,9 +40,14 @@ _SILENCE_S = 120.0
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def stand_in_for(folder: Path, environment: Mapping[str, str]) -> Path:
+    """Return where a user's processes say to each other that they are at work in a folder, if not in that itself."""
+    return own_folder(environment) / "watched" / hashlib.sha256(bytes(folder.resolve())).hexdigest()[:16]
+
+
 @contextmanager
 def alone_in(
-    folder: Path, token: StopToken, tell: Callable[[str], object], *, may_be_read_only: bool = False
+    folder: Path, token: StopToken, tell: Callable[[str], object], *, stand_in: Path | None = None
 ) -> Iterator[None]:
     """Be the only one at work in a folder, for as long as the block lasts.
 
@@ -53,23 +60,19 @@ def alone_in(
         where the folder was out of reach of this one for minutes.
     tell
         Told in a sentence what is waited for, whose place is taken, and what does not hold.
-    may_be_read_only
-        Whether a folder that cannot be written to is only told: others do not hear of this process then.
+    stand_in
+        Folder for the file, made where it is missing, if nothing can be written to the first one, which is told: only
+        those hear of this process then who have the same one, and nobody where nothing can be written there either.
 
     Raises
     ------
     InputError
         Another process is at work there, or has taken over in the end.
     PtychoError
-        The folder cannot be written to.
+        The folder cannot be written to, and nothing stands in for it.
     """
-    try:
-        with explain_write_errors(folder) if not may_be_read_only else contextlib.nullcontext():
-            mark = _take(folder, token, tell)
-    except OSError as error:
-        if error.errno not in _NO_RIGHT:
-            raise InputError(f"the folder {folder} cannot be read: {error.strerror}") from error
-        tell(f"nothing can be written to {folder}: another watcher is noticed only if it writes to the same place")
+    mark = _make_somewhere(folder, token, tell, stand_in)
+    if mark is None:
         yield
         return
     lost = threading.Event()
@@ -90,14 +93,32 @@ def alone_in(
         raise InputError(f"{folder} was out of reach so long that another process has taken over: leave it to that one")
 
 
-def _take(folder: Path, token: StopToken, tell: Callable[[str], object]) -> Path:
-    """Make the mark of this process, once there is none of another one that is at work; return it."""
+def _make_somewhere(
+    folder: Path, token: StopToken, tell: Callable[[str], object], stand_in: Path | None
+) -> Path | None:
+    """Make the mark of this process, in the folder or else in what stands in for it; None where neither is possible."""
+    try:
+        with explain_write_errors(folder) if stand_in is None else contextlib.nullcontext():
+            return _take(folder, folder, token, tell)
+    except OSError as error:
+        if error.errno not in _NO_RIGHT or stand_in is None:
+            raise InputError(f"the folder {folder} cannot be read: {error.strerror}") from error
+    whose, mark = "another", None
+    with contextlib.suppress(OSError):
+        stand_in.mkdir(parents=True, exist_ok=True)
+        whose, mark = "another user's", _take(stand_in, folder, token, tell)
+    tell(f"nothing can be written to {folder}: {whose} watcher there, which writes elsewhere, is not noticed")
+    return mark
+
+
+def _take(place: Path, folder: Path, token: StopToken, tell: Callable[[str], object]) -> Path:
+    """Make the mark of this process in a place, once there is none of another one at work in the folder; return it."""
     while True:
-        earlier = _marks(folder)
+        earlier = _marks(place)
         if earlier:
-            _refuse_if_alive(earlier[-1], token, tell)
+            _refuse_if_alive(earlier[-1], folder, token, tell)
         number = int(earlier[-1].name.removeprefix(_MARK)) + 1 if earlier else 1
-        mark = folder / f"{_MARK}{number}"
+        mark = place / f"{_MARK}{number}"
         try:
             _make(mark)
         except FileExistsError:
@@ -120,20 +141,20 @@ def _marks(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names, key=lambda name: int(name.removeprefix(_MARK)))]
 
 
-def _refuse_if_alive(mark: Path, token: StopToken, tell: Callable[[str], object]) -> None:
+def _refuse_if_alive(mark: Path, folder: Path, token: StopToken, tell: Callable[[str], object]) -> None:
     who, gone = "another process", None
     with contextlib.suppress(InputError):  # it is being written, or was cut
         process = decode(ProcessMark, read_json(mark, "the mark"), str(mark))
         who = f"process {process.pid} on {process.host}"
         gone = not process.alive(datetime.now(UTC)) if process.here else None
     if gone is None:  # which cannot be seen from here
-        tell(f"{who} is at work in {mark.parent}, or was killed there: waiting for a sign of life, {_SILENCE_S:.0f} s")
+        tell(f"{who} is at work in {folder}, or was killed there: waiting for a sign of life, {_SILENCE_S:.0f} s")
         gone = _is_silent(mark, token)
     if not gone and token.stop_requested:
-        raise InputError(f"stopped before it was known whether {who} is still at work in {mark.parent}")
+        raise InputError(f"stopped before it was known whether {who} is still at work in {folder}")
     if not gone:
-        raise InputError(f"another watcher is at work in {mark.parent}, {who}: end that one, or take another folder")
-    tell(f"{who}, which was at work in {mark.parent}, has ended without a word: its place is taken")
+        raise InputError(f"another watcher is at work in {folder}, {who}: end that one, or take another folder")
+    tell(f"{who}, which was at work in {folder}, has ended without a word: its place is taken")
 
 
 def _is_silent(mark: Path, token: StopToken) -> bool:

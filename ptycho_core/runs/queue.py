@@ -23,6 +23,7 @@ from ptycho_core.base.codec import decode, encode, read_json
 from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import Status
 from ptycho_core.base.process import ProcessMark
+from ptycho_core.runs.own_folder import own_folder
 from ptycho_core.runs.record import RECORD
 from ptycho_core.scan.mapping import Mapping as ScanMapping
 from ptycho_core.scan.source import ScanSource, sources_alike
@@ -105,9 +106,8 @@ class _File:
 
 
 def queue_path(environment: Mapping[str, str]) -> Path:
-    """Return where a user's queue is: in the folder that the environment names for the data of programs."""
-    folder = environment.get("XDG_DATA_HOME") or environment.get("LOCALAPPDATA") or Path.home() / ".local" / "share"
-    return Path(folder) / "ptycho" / "queue.json"
+    """Return where a user's queue is."""
+    return own_folder(environment) / "queue.json"
 
 
 class Queue:

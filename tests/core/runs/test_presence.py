@@ -20,7 +20,7 @@ from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import StopToken
 from ptycho_core.base.process import ProcessMark
 from ptycho_core.runs import presence
-from ptycho_core.runs.presence import alone_in
+from ptycho_core.runs.presence import alone_in, stand_in_for
 
 HERE = ProcessMark.current()
 ELSEWHERE = dataclasses.replace(HERE, host="node17")
@@ -162,9 +162,28 @@ def test_a_folder_that_cannot_be_written_to_is_refused_or_told(tmp_path, monkeyp
         alone_in(tmp_path, StopToken(), print),
     ):
         pass
-    told = []
-    with alone_in(tmp_path, StopToken(), told.append, may_be_read_only=True):
-        assert marks(tmp_path) == []
+
+
+def test_where_a_folder_cannot_be_written_to_those_of_the_same_user_hear_of_each_other(tmp_path, monkeypatch):
+    folder, own = tmp_path / "scans", tmp_path / "own"
+    folder.mkdir()
+    stand_in, made, told = stand_in_for(folder, {"XDG_DATA_HOME": str(own)}), os.open, []
+
+    def refuse_in_folder(path, *args):
+        if Path(path).parent == folder:
+            raise PermissionError(13, "Permission denied")
+        return made(path, *args)
+
+    monkeypatch.setattr(presence.os, "open", refuse_in_folder)
+    with alone_in(folder, StopToken(), told.append, stand_in=stand_in):
+        with (
+            pytest.raises(InputError, match=rf"another watcher is at work in {folder}, process"),
+            alone_in(folder, StopToken(), print, stand_in=stand_in),
+        ):
+            pass
+        assert (marks(folder), marks(stand_in)) == ([], [".watched-1"])
+    assert marks(stand_in) == []
     assert told == [
-        f"nothing can be written to {tmp_path}: another watcher is noticed only if it writes to the same place"
+        f"nothing can be written to {folder}: another user's watcher there, which writes elsewhere, is not noticed"
     ]
+    assert stand_in_for(tmp_path, {"XDG_DATA_HOME": str(own)}) != stand_in
