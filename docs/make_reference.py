@@ -63,9 +63,10 @@ def _line(action: argparse.Action) -> str:
 
 def _presets() -> Iterator[str]:
     yield from ("## Presets of ptycho train", "")
-    for name, settings in PRESETS.items():
-        words = ", ".join(f"{setting} {value}" for setting, value in settings.items())
-        yield f"- `{name}`: {words or 'the defaults'}"
+    for name, engines in PRESETS.items():
+        for engine, settings in engines.items():
+            words = ", ".join(f"{setting} {value}" for setting, value in settings.items())
+            yield f"- `{name}`, engine {engine}: {words or 'the defaults'}"
     yield ""
 
 

@@ -81,7 +81,7 @@ def quick_endings(monkeypatch):
 
     monkeypatch.setattr("ptycho_core.engines.reconstruct.export", all_but_pictures)
     monkeypatch.setattr("ptycho_core.engines.halves.EPOCHS", (2, 2))
-    monkeypatch.setattr("ptycho_core.engines.models.direct.FINAL_EPOCHS", 2)
+    monkeypatch.setattr("ptycho_core.engines.models.direct.DirectModel.final_epochs", 2)
     monkeypatch.setitem(ENGINES, "pinn", dataclasses.replace(ENGINES["pinn"], polish_epochs=2))
 
 

@@ -11,6 +11,8 @@ from ptycho_core.base.codec import decode_fields, read_json
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import InputError, Problem, did_you_mean
 
+_PLAIN = Config()
+
 
 def check_used(names: Iterable[str], engine: str) -> list[Problem]:
     """Return a warning for each of these settings that an engine does not use."""
@@ -28,6 +30,8 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def build_config(*layers: dict[str, Any], **settings: Any) -> Config:
     """Return the config of layers of settings, later ones winning; the preset that they choose lies below them all.
+
+    What a preset sets depends on the engine that they choose.
 
     Parameters
     ----------
@@ -47,12 +51,16 @@ def build_config(*layers: dict[str, Any], **settings: Any) -> Config:
     for name in merged:
         if name not in KNOBS:
             raise InputError(f"there is no setting {name!r}; {did_you_mean(name, KNOBS, 'see docs/commands.md')}")
-    preset = KNOBS["preset"].check("preset", merged.get("preset", "standard"))
-    return Config(**{**PRESETS[preset], **merged})
+    preset, engine = (KNOBS[name].check(name, merged.get(name, getattr(_PLAIN, name))) for name in ("preset", "engine"))
+    return Config(**{**PRESETS[preset][engine], **merged})
+
+
+def defaults_under(config: Config) -> Config:
+    """Return what settings are unless they are set: as the preset of a config has them for its engine."""
+    return _PLAIN.replace(**PRESETS[config.preset][config.engine])
 
 
 def fewest_settings(config: Config) -> dict[str, Any]:
     """Return the settings that are not as preset and defaults have them: `build_config` makes ``config`` of these."""
-    plain = build_config({"preset": config.preset})
-    beyond = {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(plain, name)}
-    return beyond if config.preset == Config().preset else {"preset": config.preset, **beyond}
+    plain = defaults_under(config)
+    return {name: getattr(config, name) for name in KNOBS if getattr(config, name) != getattr(plain, name)}

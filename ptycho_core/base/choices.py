@@ -31,12 +31,26 @@ def is_metric(name: str) -> bool:
     return name in METRICS or (stem == "poisson_val_loss" and number.isdigit())
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"max_epochs": 20},
-    "standard": {},
-    "best": {"max_epochs": 80, "model_width": 24, "warm_start_epochs": 60},
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "quick": {
+        "pinn": {"max_epochs": 20},
+        "direct": {
+            "max_epochs": 12,
+            "final_epochs": 3,
+            "batch_size": 24,
+            "prior": 0.05,
+            "positions": "off",
+            "intensity": "off",
+            "probe_variation": 0,
+        },
+    },
+    "standard": {"pinn": {}, "direct": {}},
+    "best": {
+        "pinn": {"max_epochs": 80, "model_width": 24, "warm_start_epochs": 60},
+        "direct": {"max_epochs": 80},
+    },
 }
-"""Settings that differ from the defaults, by preset."""
+"""Settings that differ from the defaults, by preset and engine."""
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,15 @@ class Config:
         basic=True,
         resumable=True,
     )
+    final_epochs: int = knob(
+        8,
+        int,
+        "Optimisation",
+        "Epochs of the direct engine in which a reconstruction ends, with all patterns: those that validated or were "
+        "free too.",
+        minimum=1,
+        maximum=1000,
+    )
     max_time: float | None = knob(
         None,
         float,

@@ -218,7 +218,7 @@ def judge(signs: Signs, config: Config) -> Verdict:
     config
         Of the run that it comes from: what it left out is a way out.
     """
-    found = sorted(_findings(signs), key=lambda finding: _ORDER.index(finding[0]))
+    found = sorted(_findings(signs, config), key=lambda finding: _ORDER.index(finding[0]))
     if signs.tells_nothing:  # of a picture that is none, nothing finer is worth telling
         found = [finding for finding in found if finding[0] == Level.POOR]
     level = found[0][0] if found else Level.GOOD
@@ -229,7 +229,7 @@ def judge(signs: Signs, config: Config) -> Verdict:
 _ORDER = (Level.POOR, Level.DOUBTFUL, Level.GOOD)
 
 
-def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
+def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
     """Yield what speaks against a picture, and how bad that alone would make it."""
     if signs.patterns < FEW_PATTERNS:
         kept = f"only {signs.patterns}" if signs.patterns else "no"
@@ -255,6 +255,8 @@ def _findings(signs: Signs) -> Iterator[tuple[Level, str]]:
         yield Level.POOR, f"the picture is bent by {signs.bent_px:.1f} pixels (rms), as the positions are: refine them"
     elif "positions" in signs.helps:
         yield Level.DOUBTFUL, "refined positions would explain the patterns better"
+    elif config.positions == "off":  # a picture that is bent is sharp, and meets all patterns
+        yield Level.DOUBTFUL, "it was not checked whether the positions are right"
     if "intensity" in signs.helps and signs.largest > GOOD:
         yield Level.DOUBTFUL, "the light varies from pattern to pattern: refined brightness would explain them better"
     if "probe_variation" in signs.helps and signs.largest > GOOD:
@@ -337,6 +339,8 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     yield from _other_beam(config, signs.own_probe_left and signs.error > POOR)
     if not signs.polished:
         yield Fix("polish", POLISH, ENGINES[config.engine].polish_epochs)
+    if config.positions == "off":
+        yield Fix("check positions", "positions", "check")
     one_scan = ENGINES[config.engine].serves_one_scan
     if signs.epochs is not None:
         yield from _longer(config, signs.epochs)

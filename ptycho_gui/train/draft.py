@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from ptycho_core.base.build_config import build_config, fewest_settings
+from ptycho_core.base.build_config import build_config, defaults_under, fewest_settings
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, Problem
 from ptycho_core.inspection.disk import check_disk
@@ -51,7 +51,7 @@ class Draft(QObject):
 
     def default(self, name: str) -> Any:
         """Return the value that the setting has unless it is set: the preset's, or else the default."""
-        return _PLAIN.preset if name == "preset" else getattr(self._defaults, name)
+        return getattr(self._defaults, name)
 
     def is_changed(self, name: str) -> bool:
         """Tell whether a setting differs from what preset and defaults give."""
@@ -160,7 +160,7 @@ class Draft(QObject):
         if (settings, errors) == (self._settings, self._text_errors):
             return
         self._config = build_config(settings)
-        self._defaults = build_config({"preset": self._config.preset})
+        self._defaults = defaults_under(self._config)
         # A field that the engine does not use is not shown, so nobody could put its text right.
         errors = {name: sentence for name, sentence in errors.items() if self.uses(name)}
         self._settings, self._text_errors, self._problems = settings, errors, None

@@ -120,15 +120,15 @@ def _matches(name: str, words: list[str]) -> bool:
 
 def _what_preset_does(preset: str, engine: str) -> str:
     """Say what a preset sets and what that costs."""
-    settings = {name: value for name, value in PRESETS[preset].items() if KNOBS[name].serves(engine)}
+    settings = PRESETS[preset][engine]
     if not settings:
         return "The defaults: a good image of most scans."
     parts = ", ".join(f"{label_of(name).lower()} {KNOBS[name].text(value)}" for name, value in settings.items())
-    cost = _effort(build_config({"preset": preset}), engine) / _effort(Config(), engine)
+    cost = _effort(build_config({"preset": preset, "engine": engine})) / _effort(Config(engine=engine))
     return f"{parts[0].upper()}{parts[1:]}. Takes about {cost:.2g} times as long as standard."
 
 
-def _effort(config: Config, engine: str) -> float:
+def _effort(config: Config) -> float:
     """Return roughly how long a run takes, in any unit: twice the network's width takes three times the time."""
-    wide = KNOBS["model_width"].serves(engine)
+    wide = KNOBS["model_width"].serves(config.engine)
     return config.max_epochs * (config.model_width ** math.log2(3) if wide else 1)

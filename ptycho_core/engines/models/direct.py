@@ -35,8 +35,6 @@ VARIATION_STEP = 0.5
 """Of the variation's modes and of their coefficients, as they move at the same time."""
 SEARCH_EVERY = 8
 """Epochs between searches for the held-out patterns."""
-FINAL_EPOCHS = 8
-"""With all patterns, those that validated or that nothing saw too, for the picture alone."""
 _SETTLED = "the fit has settled"
 _PRIOR_UNIT = 3.0
 _EDGE = 0.02
@@ -73,8 +71,8 @@ class DirectModel(Solution):
 
     @property
     def final_epochs(self) -> int:
-        """A few: its object is fitted."""
-        return FINAL_EPOCHS
+        """As the config has it: its object is fitted."""
+        return self.config.final_epochs
 
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Expected counts and amplitudes of the batch's patterns."""

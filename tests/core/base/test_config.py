@@ -90,7 +90,7 @@ def test_a_file_of_settings_that_is_wrong_is_one_sentence_with_its_name(tmp_path
 
 
 def test_later_layers_win_and_the_preset_lies_below_all():
-    name, value = next(iter(PRESETS["best"].items()))
+    name, value = next(iter(PRESETS["best"]["pinn"].items()))
     assert getattr(build_config({"preset": "best"}), name) == value
     assert getattr(build_config({name: 7}, {"preset": "best"}), name) == 7
     assert getattr(build_config({name: 7}, {name: 8}), name) == 8
@@ -98,13 +98,20 @@ def test_later_layers_win_and_the_preset_lies_below_all():
 
 def test_presets_hold_valid_settings_and_leave_the_standard_alone():
     assert build_config({"preset": "standard"}) == Config()
-    for preset in PRESETS:
-        assert build_config({"preset": preset}).preset == preset
+    assert build_config({"preset": "standard", "engine": "direct"}) == Config(engine="direct")
+    for preset, engines in PRESETS.items():
+        assert set(engines) == set(ENGINES)
+        for engine, settings in engines.items():
+            config = build_config({"preset": preset, "engine": engine})
+            assert (config.preset, config.engine) == (preset, engine)
+            assert {name: getattr(config, name) for name in settings} == settings
+            assert all(KNOBS[name].serves(engine) for name in settings)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("preset", PRESETS)
-def test_only_what_the_preset_does_not_give_has_to_be_set(preset):
-    config = build_config({"preset": preset, "seed": 7, "max_epochs": 50, "logger": ("csv",)})
+def test_only_what_the_preset_does_not_give_has_to_be_set(preset, engine):
+    config = build_config({"preset": preset, "engine": engine, "seed": 7, "max_epochs": 50, "logger": ("csv",)})
     fewest = fewest_settings(config)
     assert build_config(fewest) == config
     assert all(build_config({n: v for n, v in fewest.items() if n != name}) != config for name in fewest)

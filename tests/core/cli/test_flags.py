@@ -122,10 +122,10 @@ def test_flags_win_over_the_file_which_wins_over_the_preset(tmp_path):
     assert config == Config(
         **{**vars(build_config({"preset": "best"})), "gridsize": 5, "batch_size": 8},
     )
-    assert config.model_width == PRESETS["best"]["model_width"] != Config().model_width
+    assert config.model_width == PRESETS["best"]["pinn"]["model_width"] != Config().model_width
     assert (
         config_of("--config", str(file), "--preset", "quick", "--gridsize", "2").max_epochs
-        == PRESETS["quick"]["max_epochs"]
+        == PRESETS["quick"]["pinn"]["max_epochs"]
     )
 
 

@@ -71,6 +71,13 @@ def test_each_sign_has_its_level_and_says_why(signs, level, reason):
     assert reason in str(verdict)
 
 
+def test_a_run_that_did_not_look_at_its_positions_is_doubtful_and_proposes_that():
+    verdict = judged(DIRECT.replace(positions="off"))
+    assert verdict.level == Level.DOUBTFUL
+    assert "it was not checked whether the positions are right" in str(verdict)
+    assert ("positions", "check") in [(fix.field, fix.value) for fix in verdict.actions]
+
+
 def test_the_worst_sign_decides_and_is_told_first():
     verdict = judged(error=0.07, halves=0.2)
     assert verdict.level == Level.POOR

@@ -30,7 +30,7 @@ def test_what_is_set_wins_over_the_preset_and_what_is_not_follows_it(draft):
     draft.set("max_epochs", 7)
     draft.set("preset", "best")
     assert draft.config() == build_config({"preset": "best", "max_epochs": 7})
-    assert draft.value("model_width") == PRESETS["best"]["model_width"]
+    assert draft.value("model_width") == PRESETS["best"]["pinn"]["model_width"]
 
 
 def test_a_setting_is_changed_where_it_differs_from_what_the_preset_gives(draft):
@@ -40,7 +40,7 @@ def test_a_setting_is_changed_where_it_differs_from_what_the_preset_gives(draft)
     draft.set("model_width", 12)
     assert draft.is_changed("model_width")
     draft.reset("model_width")
-    assert draft.value("model_width") == PRESETS["best"]["model_width"]
+    assert draft.value("model_width") == PRESETS["best"]["pinn"]["model_width"]
     assert not draft.is_changed("model_width")
     assert draft.settings() == {"preset": "best"}
 
