@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -254,6 +255,11 @@ def ask_slurm(words: list[str]) -> str:
     except OSError as error:
         raise PtychoError(f"{words[0]} cannot be called: {error.strerror}") from error
     if done.returncode:
-        said = " ".join((done.stderr or done.stdout).split())
+        said = "; ".join(filter(None, map(_without_mark, (done.stderr or done.stdout).splitlines())))
         raise PtychoError(f"{words[0]} refuses: {said or f'exit code {done.returncode}'}")
     return done.stdout.strip()
+
+
+def _without_mark(line: str) -> str:
+    """Return a line of what one of SLURM's commands says, without "sbatch: error:" before it."""
+    return " ".join(re.sub(r"^\w+: (error|fatal): ", "", line).split())

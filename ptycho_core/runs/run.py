@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -389,3 +390,5 @@ def put_back(earlier: Path, folder: Path) -> None:
         if (earlier / name).exists():
             os.rename(earlier / name, folder / name)
     earlier.rmdir()
+    with contextlib.suppress(OSError):  # where it holds still earlier ones
+        earlier.parent.rmdir()

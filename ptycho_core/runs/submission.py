@@ -160,7 +160,10 @@ def _write_script(path: Path, text: str) -> None:
 
 def _sbatch(script: Path, site: Site) -> str:
     """Return SLURM's number of the job that it makes of a script."""
-    return ask_slurm([*site.command, "--parsable", str(script)]).partition(";")[0]
+    try:
+        return ask_slurm([*site.command, "--parsable", str(script)]).partition(";")[0]
+    except PtychoError as error:
+        raise PtychoError(f"{error} (the script is {script})") from error
 
 
 def _recorded(jobs: Sequence[tuple[Path, Job]]) -> list[Job]:

@@ -466,4 +466,5 @@ class Session(QObject):
     @Slot(object)
     def _fail_reading(self, failure: Failure) -> None:
         self.working.emit("", None)
+        self.shown.heard.emit(())  # another scan may have been chosen, in vain
         self.message.emit("error", failure.sentence)

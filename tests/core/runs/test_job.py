@@ -224,7 +224,7 @@ def test_what_cannot_be_handed_over_is_said_and_leaves_no_job(tmp_path):
         submit(Submitted(tmp_path / "earlier", COMMAND, Config()), Site(command=("/nosuch-sbatch/sbatch",)))
     assert read_run(tmp_path / "earlier").started == earlier.started
     assert earlier.last_checkpoint.is_file()
-    assert not list((tmp_path / "earlier" / "previous").iterdir())
+    assert not (tmp_path / "earlier" / "previous").exists()
     start(tmp_path / "busy")
     with pytest.raises(InputError, match="is still training"):
         submit(Submitted(tmp_path / "busy", COMMAND, Config()), HERE)
@@ -274,9 +274,10 @@ def test_runs_that_cannot_be_one_array_are_refused_and_all_is_as_before(tmp_path
     with pytest.raises(InputError, match="only SLURM has arrays of jobs"):
         submit_array([one], HERE)
     earlier = finished_run(tmp_path / "one").info
-    (tmp_path / "bin" / "sbatch").write_text("#!/bin/bash\necho 'no such account' >&2; exit 1\n")
-    with pytest.raises(PtychoError, match="sbatch refuses: no such account"):
+    (tmp_path / "bin" / "sbatch").write_text("#!/bin/bash\necho 'sbatch: error: no such account' >&2; exit 1\n")
+    with pytest.raises(PtychoError, match=r"sbatch refuses: no such account \(the script is .*array\.sh\)"):
         submit_array([one], slurm_site)
+    assert not (tmp_path / "one" / "previous").exists()
     assert read_run(tmp_path / "one").started == earlier.started
     assert read_job(tmp_path / "one") is None
 
