@@ -74,7 +74,7 @@ class Raster4D:
 
 @dataclass(frozen=True)
 class _Part:
-    """One file of an acquisition: its name, its patterns, and the number of the first one, counted from 1."""
+    """One file of an acquisition: its name, its patterns, and the number of the first one, from 1 (some from 0)."""
 
     name: str
     source: ArraySource
@@ -104,7 +104,8 @@ def _frames(
         notes.append(f"took {len(parts)} files for one acquisition, from {parts[0].name} to {parts[-1].name}")
     if total and n >= total:
         return source, None
-    befores = [1, *(part.behind for part in parts)]
+    origin = min(1, parts[0].first)
+    befores = [origin, *(part.behind for part in parts)]
     lacking = [
         f"patterns {before} to {part.first - 1} of its acquisition, before those of {part.name}, are missing"
         for before, part in zip(befores, parts, strict=False)
@@ -117,7 +118,7 @@ def _frames(
     if not lacking:
         return source, None
     go_on(store.path, "; ".join(lacking), settings, notes)
-    return source, np.concatenate([part.first - 1 + np.arange(part.source.shape[0]) for part in parts])
+    return source, np.concatenate([part.first - origin + np.arange(part.source.shape[0]) for part in parts])
 
 
 def _acquisition(store: Store) -> tuple[list[_Part], list[str]]:
@@ -141,7 +142,7 @@ def _acquisition(store: Store) -> tuple[list[_Part], list[str]]:
             if own in [one.name for one in parts]:
                 break
             parts = []
-        if part.first == (parts[-1].behind if parts else 1):  # nothing is missing before it
+        if part.first <= (parts[-1].behind if parts else 1):  # nothing is missing before it
             damaged = []
         parts.append(part)
     return parts, damaged

@@ -132,6 +132,18 @@ def test_of_two_files_of_an_acquisition_a_damaged_one_is_named(tmp_path, damaged
     np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[kept])
 
 
+def test_a_count_from_0_is_no_gap(tmp_path):
+    path = cut(tmp_path)
+    for name, first in ((1, 0), (2, 4), (3, 8)):
+        file = path.with_name(f"default{name}.mib")
+        file.write_bytes(b"MQ1,%06d" % first + file.read_bytes()[10:])
+    answers = {**ANSWERS, "step_m": str(STEP_M), "columns": "4"}
+    assert_right(read_scan(path, settings=answers), 32, "merlin")
+    path.with_name("default2.mib").unlink()
+    scan = read_scan(path, settings={**answers, "missing": "skip"})
+    np.testing.assert_allclose(scan.positions, microscope_files.positions_px()[[*range(4), *range(8, 12)]])
+
+
 def test_files_of_other_acquisitions_are_left_alone(tmp_path):
     for number in (1, 2):
         microscope_files.write_mib(tmp_path / f"scan{number}.mib")
