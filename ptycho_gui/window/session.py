@@ -398,6 +398,7 @@ class Session(QObject):
     def _end_training(self, status: Status, reason: str, remark: str = "") -> None:
         """Note the end of a run, of which no event has told if it had not begun; the queue is told the ``remark``."""
         self.training = False
+        self.planned.emit(None)
         self.shown.end(status, reason)
         self.turn.end_training(status, remark or reason)
         self.shown.recorded.emit()

@@ -75,8 +75,12 @@ def test_the_scan_whose_picture_is_shown_is_chosen_while_the_run_goes_on(ready, 
     monkeypatch.setattr(panels.object, "show_preview", lambda preview: shown.append(preview.scan))
     qtbot.waitUntil(lambda: len(shown) > 2)
     assert set(shown) == {1}
+    assert panels.run_bar.state.startswith("All 2 scans together. ")
+    states = []
+    session.trained.connect(lambda info: states.append(panels.run_bar.state))
     with qtbot.waitSignal(session.idle):
         session.stop()
+    assert states[0].startswith("Stopped")
     assert session.shown.folder == read_run(tmp_path / "both").folder_of_scan(1)
     assert session.shown.reconstruction.name == "second"
 
