@@ -219,7 +219,8 @@ class Config:
         None,
         float,
         "Optimisation",
-        "Minutes after which training ends in good order, whatever the epoch.",
+        "Minutes after which training ends in good order, whatever the epoch; what falls or changes over the run does "
+        "so by then.",
         above=0.0,
         none="none",
         basic=True,

@@ -17,6 +17,7 @@ from ptycho_core.base.choices import is_metric
 from ptycho_core.base.events import Cancelled, EventHandler, StopToken
 from ptycho_core.engines.data import Batch
 from ptycho_core.engines.epochs import number_of_epoch
+from ptycho_core.engines.models.base import Model
 
 LARGEST_SHARE_OF_PREVIEWS = 0.1
 """Previews may take this part of the run's time."""
@@ -36,6 +37,7 @@ class Obey(L.Callback):
 
     def __init__(self, token: StopToken, deadline: float | None = None) -> None:
         self.token, self.deadline = token, deadline
+        self._begun = 0.0
 
     @property
     def late(self) -> bool:
@@ -49,11 +51,17 @@ class Obey(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: a stop before the first batch counts as well."""
+        self._begun = time.monotonic()
         self.on_train_batch_end(trainer)
 
-    def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
-        """Lightning: leave before a batch if told so."""
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Lightning: leave before a batch if told so; tell the model how much of the time limit is used."""
         self._leave_if_cancelled(trainer)
+        if self.deadline is not None:
+            assert isinstance(pl_module, Model)
+            used = (time.monotonic() - self._begun) / max(1e-9, self.deadline - self._begun)
+            # By one clock: processes that train together have to have the same rate.
+            pl_module.time_used = trainer.strategy.broadcast(min(1.0, used))
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Lightning: obey after a batch."""

@@ -101,6 +101,11 @@ class Phases:
         if may_end and moved < POSITIONS_STAND and self.probe_stands_from + FEWEST_OF_ALL <= at < self.amplitudes_until:
             self._positions_stood = at
 
+    def end_within(self, epochs: float, at: float) -> None:
+        """Take so many epochs at most, unless likelihood and priors, which they end with, have begun."""
+        if self.from_afar and at < self.amplitudes_until:
+            self.epochs = epochs
+
     def slow_down(self) -> None:
         """Take all the time that there is: at a lower rate, a deviance that hardly falls says nothing."""
         self._slow = True

@@ -105,6 +105,9 @@ class Model(L.LightningModule, ABC):
         """Of the last step."""
         self.terse = False
         """Whether it tells its likelihood and nothing else: a short fit leaves no metrics."""
+        self.time_used = 0.0
+        """Part of the time of a fit that has a limit, 0 to 1, as all of its processes have it; else 0."""
+        self._first_step = 0
         self.ended = ""
         """Why the model ended its training by itself, in a sentence; empty where it did not."""
 
@@ -280,6 +283,24 @@ class Model(L.LightningModule, ABC):
     def background(self) -> Tensor:
         """Counts per pixel that do not come from the sample."""
         return self.background_root.square()
+
+    def on_train_start(self) -> None:
+        """Lightning: a fit begins, or goes on."""
+        self.time_used, self._first_step = 0.0, self.trainer.global_step
+
+    def steps_planned(self, step: int) -> float:
+        """Return how many steps there will be in all, after so many: as asked for, or as many as the time suffices for.
+
+        That is at the pace so far, which is not known before the first step since the fit began or was gone on with.
+        """
+        asked, done = self.trainer.estimated_stepping_batches, step - self._first_step
+        if not self.time_used or done <= 0:
+            return asked
+        return min(asked, self._first_step + done / self.time_used)
+
+    def part_done(self, step: int) -> float:
+        """Return the part of a run that is done after so many steps, 0 to 1: what its schedules go by."""
+        return min(1.0, step / max(1.0, self.steps_planned(step)))
 
     @abstractmethod
     def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:

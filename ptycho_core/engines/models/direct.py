@@ -325,6 +325,9 @@ class DirectModel(Solution):
             self._next_prior = None
         self._has_prior = bool(self.prior > 0)
         done = self.epochs_done()
+        if self.time_used:
+            epochs = self.steps_planned(self.trainer.global_step) / self._steps_per_epoch
+            self.phases.end_within(math.floor(epochs), done)
         self._shifts_before = self.shifts.detach().clone()
         if len(self.shifts) and self.phases.moves_together(done):
             self._move_together(all_alike=self.phases.finds_common(done))

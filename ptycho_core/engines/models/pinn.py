@@ -169,8 +169,7 @@ class PinnModel(Model):
             return 0.0
         if config.physics_schedule == "off" or config.init is not None:
             return 1.0
-        warmup = config.physics_warmup * self.trainer.estimated_stepping_batches
-        part = min(1.0, self.trainer.global_step / max(1.0, warmup))
+        part = min(1.0, self.part_done(self.trainer.global_step) / config.physics_warmup)
         return part if config.physics_schedule == "linear" else (1 - math.cos(math.pi * part)) / 2
 
     def training_scans(self, measured: Sequence[Measurement]) -> TrainingScans:
@@ -260,9 +259,7 @@ class PinnModel(Model):
 
     def configure_optimizers(self) -> Any:
         """Lightning: optimiser and schedule of the config."""
-        return scheduled(
-            self.network.parameters(), self.config, self.rate, lambda: self.trainer.estimated_stepping_batches
-        )
+        return scheduled(self.network.parameters(), self.config, self.rate, self.part_done)
 
     def sampler(self, scan: Scan, rows: NDArray[Any], *, rank: int, world: int) -> GroupSampler:
         """Groups of neighbours, each on a piece of the scan's canvas."""

@@ -18,7 +18,7 @@ LEARNED = 0.1
 
 
 def scheduled(
-    parameters: Iterable[nn.Parameter], config: Config, unit: float, steps: Callable[[], float]
+    parameters: Iterable[nn.Parameter], config: Config, unit: float, part_done: Callable[[int], float]
 ) -> dict[str, Any]:
     """Return optimiser and schedule of a config, as Lightning takes them.
 
@@ -30,8 +30,8 @@ def scheduled(
         optimizer, scheduler, learning_rate, init.
     unit
         Of the learning rate.
-    steps
-        Of the whole run, asked for where the schedule spans it.
+    part_done
+        Returns the part of the whole run, 0 to 1, that is done after so many steps; asked where the schedule spans it.
     """
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(parameters, lr=unit * config.learning_rate * (1.0 if config.init is None else LEARNED))
@@ -39,11 +39,11 @@ def scheduled(
         reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
         plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}
     else:
-        total, rise = max(1, int(steps())), RISE if config.init is None else 0.0
+        rise = RISE if config.init is None else 0.0
         # Not torch's OneCycleLR and its like: they keep the length of the run in their state and refuse a step
         # beyond it, but a resumed run may be given more epochs, and then its schedule spans all of them.
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _part_of_peak(config.scheduler, min(1.0, step / total), rise)
+            optimizer, lambda step: _part_of_peak(config.scheduler, part_done(step), rise)
         )
         plan = {"scheduler": schedule, "interval": "step"}
     return {"optimizer": optimizer, "lr_scheduler": plan}

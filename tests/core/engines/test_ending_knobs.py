@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import lightning as L
 import numpy as np
 import pytest
 
 from ptycho_core.base.errors import InputError
 from ptycho_core.base.events import PreviewReady
+from ptycho_core.engines import callbacks
+from ptycho_core.engines import training as training_module
+from ptycho_core.engines.phases import FEWEST
+from tests.helpers.training_runs import DIRECT
 
 
 def test_fractions_of_the_patterns_validate_and_are_seen_by_nothing(training):
@@ -32,6 +37,55 @@ def test_max_time_ends_in_good_order(training):
     assert (training.info.status, training.info.epochs_done) == ("finished", 0)
     assert training.info.reason.startswith("the time limit of 1e-06 min")
     assert training.checkpoints == ["last.ckpt"]
+
+
+PEAK = 1e-6
+"""A learning rate of which no run goes wrong."""
+
+
+def parts_of_peak(training):
+    return [rate / PEAK for rate in training.column("learning_rate")]
+
+
+class Passing(L.Callback):
+    """A clock that a step takes a second of, and nothing else any."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        for module in (callbacks, training_module):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self):
+        return self.now
+
+    def on_train_batch_end(self, *args):
+        self.now += 1
+
+
+def test_the_learning_rate_falls_by_the_time_limit_where_that_ends_a_run(training, monkeypatch):
+    clock = Passing(monkeypatch)
+    limited = {"scheduler": "cosine", "learning_rate": PEAK, "callbacks": [clock]}
+    training.go(max_time=0.5, max_epochs=1000, **limited)
+    rates = parts_of_peak(training)
+    assert training.last["global_step"] == len(rates) == 30
+    assert rates[15] == pytest.approx(0.5, abs=0.1)
+    assert rates[-1] < 0.02
+    training.go(resume=True, max_time=0.25, max_epochs=20, **limited)  # half of its steps are done
+    rates = parts_of_peak(training)[31:]  # the first step still has the rate of the last one
+    assert rates[0] == pytest.approx(0.5, abs=0.1)
+    assert rates[-1] < 0.03
+
+
+def test_steps_that_are_done_before_the_time_limit_end_the_schedule(training, monkeypatch):
+    training.go(max_time=10, scheduler="cosine", learning_rate=PEAK, callbacks=[Passing(monkeypatch)])
+    assert parts_of_peak(training)[-1] < 0.05
+
+
+def test_a_fit_by_the_direct_engine_comes_to_its_likelihood_before_the_time_limit(training, monkeypatch):
+    training.go(**{**DIRECT, "max_epochs": 1000}, max_time=0.3, callbacks=[Passing(monkeypatch)])
+    stages = training.column("training_stage")
+    assert training.info.epochs_done == FEWEST - 2 == len(stages) / 3
+    assert (stages[0], stages[-1]) == (0.0, 2.0)
 
 
 def test_previews_come_when_asked_for(training, other):
