@@ -52,6 +52,8 @@ CLEARLY = 3.0
 
 ENOUGH = 0.9
 """Part of what lies between knowing nothing and photon noise that a beam has to explain for the search to end."""
+PROMISING = 0.6
+"""The same in the detector's middle, above which the scan's own probe is tried on the whole."""
 MOST = 0.6
 """The same from which on no doubt is thrown on the positions."""
 _PIXELS = 2**26
@@ -68,10 +70,10 @@ _ROUNDS = 4
 """Along all terms, at most."""
 _LEAST_GAIN = 0.03
 """Part of the deviance that a round, or a higher aberration, has to take off to be worth going on."""
-_LONGER, _MOVING = 6, 8
-"""Epochs of the last fits, and of those in which patterns move."""
+_LONGER, _LEARNS_FROM, _MOVING = 6, 2, 8
+"""Epochs of longer fits, and from which on the probe learns in them; and of those in which patterns move."""
 _WHOLE = 256
-"""Pixels of the detector that the last fits look at, at most."""
+"""Pixels across the detector that is looked at as a whole, at most."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +166,21 @@ class _Final(NamedTuple):
 
     deviance: NDArray[np.float64]
     """Of each held-out pattern."""
-    still: Tensor
-    """The probe from which it began."""
-    learned: Tensor
+    probe: Tensor
+    """From which it began."""
     noise: float
     """Half deviance that photon noise alone would leave."""
+    nothing: float
+    """That of knowing nothing."""
 
     @property
     def mean(self) -> float:
         return float(self.deviance.mean())
+
+    @property
+    def explained(self) -> float:
+        """Part of what lies between knowing nothing and photon noise."""
+        return (self.nothing - self.mean) / max(self.nothing - self.noise, 1e-12)
 
 
 class _End(NamedTuple):
@@ -211,18 +219,25 @@ class _Search:
 
     def go(self) -> SearchResult:
         """Search, and return the beam."""
-        size = min(self.scan.size, max(_WHOLE, beams.crop_for(self.mean, self.edge)))
-        self.last = self._bench(size, self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))])
-        self.nothing = float(self.last.featureless().mean())
-        own = None if self.own is None else self._final(self.last.given(self.own))
-        if own is not None and self._explains(own):
-            figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
-            return SearchResult(None, f"kept the scan's own probe: it explains the patterns ({figures})")
+        size = beams.crop_for(self.mean, self.edge)
+        self.last, own = self._bench(size, self._fewer(size)), None
+        if self.own is not None:
+            own = self._final(self.last, self.last.given(self.own))
+            if own.explained > PROMISING and (told := self._explained_by_own(self.own)):
+                return SearchResult(None, told)
         self.families = beams.families(self.own, self.mean, self.edge)
         ends = self._ends()
-        if not any(self._explains(end.final, MOST) for end in ends):
+        if all(end.final.explained < MOST for end in ends):
             ends, own = self._while_moving(ends, own)
         return self._result(ends, own)
+
+    def _explained_by_own(self, probe: NDArray[np.complex64]) -> str:
+        """Say how well the scan's own probe explains patterns on the whole detector, where that is well enough."""
+        size = min(self.scan.size, max(_WHOLE, self.last.size))
+        whole = self._bench(size, self._fewer(size))
+        own = self._final(whole, whole.given(probe))
+        figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
+        return f"kept the scan's own probe: it explains the patterns ({figures})" if own.explained >= ENOUGH else ""
 
     def _ends(self) -> list[_End]:
         """Look for beams with more and more effort; return those that got the longer fit, up to one that explains."""
@@ -231,8 +246,9 @@ class _Search:
         ends: list[_End] = []
 
         def ends_with(found: _Found) -> bool:
-            ends.append(_End(found, self._final(self.last.probe(self.families[found.family], found.terms))))
-            return self._explains(ends[-1].final)
+            probe = self.last.probe(self.families[found.family], found.terms)
+            ends.append(_End(found, self._final(self.last, probe)))
+            return ends[-1].final.explained >= ENOUGH
 
         found: list[_Found] = []
         for number in range(len(self.families)):
@@ -256,15 +272,21 @@ class _Search:
         return ends
 
     def _while_moving(self, ends: list[_End], own: _Final | None) -> tuple[list[_End], _Final | None]:
-        """Return the best beams and the scan's own with fits in which patterns move: maybe their positions are off."""
+        """Return the best beams and the scan's own with fits in which patterns move: maybe their positions are off.
+
+        Where no beam explains much then either, moving takes up what is wrong with a beam as well: the fits before
+        decide, of beams that are better than the scan's own in both.
+        """
         self.last = self._bench(self.last.size, self.fit[: min(_TRIED, len(self.last.fit))])
         kept = _distinct(sorted(end.found for end in ends), _SURVIVORS)
-        ends = [_End(found, self._final(final.still, moves=True)) for found, final in ends if found in kept]
-        return ends, None if own is None else self._final(own.still, moves=True)
-
-    def _explains(self, final: _Final, part: float = ENOUGH) -> bool:
-        """Whether a probe explains so much, by default as much as need be."""
-        return self.nothing - final.mean >= part * max(self.nothing - final.noise, 1e-12)
+        moved = [_End(found, self._final(self.last, final.probe, moves=True)) for found, final in ends if found in kept]
+        if own is None:
+            return moved, None
+        own_moved = self._final(self.last, own.probe, moves=True)
+        better = [end.found for end in moved if end.final.mean < own_moved.mean]
+        if not better or any(end.final.explained >= MOST for end in moved):
+            return moved, own_moved
+        return [end for end in ends if end.found in better], own
 
     def _bench(self, size: int, fit: NDArray[np.int64]) -> Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""
@@ -274,6 +296,10 @@ class _Search:
         weight = None if self.weight is None else self.weight[..., inner, inner]
         counts, positions = self.counts[:, inner, inner], self.positions * (size / n)
         return Bench(counts, positions, weight, fit, self.held, self.edge, self.stop)
+
+    def _fewer(self, size: int) -> NDArray[np.int64]:
+        """Return the patterns that a longer fit takes: not all of large ones."""
+        return self.fit[: max(40, int(len(self.fit) * min(1.0, (160 / size) ** 2)))]
 
     def _over(self, part: float) -> bool:
         return self.work > part * WORK
@@ -351,19 +377,23 @@ class _Search:
                     None, f"{why} (half deviance {own.mean:.4g}, best {best.mean:.4g})", tuple(self.trials)
                 )
             why = f"found a better beam than the scan's own probe: half deviance {best.mean:.4g} for {own.mean:.4g}"
-        # The probe that learned on these patterns, or the one before: whichever serves a new object better.
-        still, learned = (self.last.judge(probe, 2)[0].mean() for probe in (best.still, best.learned))
-        if learned < still and self.last.size == self.scan.size:
-            probe = best.learned.numpy()
-        else:
-            probe = self._bench(self.scan.size, self.fit[:1]).probe(self.families[end.family], end.terms).numpy()
-        return SearchResult(probe, f"{why} ({self._described(end)})", tuple(self.trials))
+        return SearchResult(self._whole(end), f"{why} ({self._described(end)})", tuple(self.trials))
 
-    def _final(self, probe: Tensor, *, moves: bool = False) -> _Final:
+    def _whole(self, end: _Found) -> NDArray[np.complex64]:
+        """Return a beam on the whole detector: as it has learned there, where that serves a new object better."""
+        bench = self._bench(self.scan.size, self._fewer(self.scan.size))
+        still = bench.probe(self.families[end.family], end.terms)
+        if self.scan.size > _WHOLE:
+            return np.asarray(still.numpy())
+        learned = bench.judge(still, _LONGER, _LEARNS_FROM)[1]
+        return np.asarray(min((still, learned), key=lambda probe: bench.judge(probe, 2)[0].mean()).numpy())
+
+    def _final(self, bench: Bench, probe: Tensor, *, moves: bool = False) -> _Final:
         if self.stop.stop_requested:
             raise Cancelled
-        deviance, learned, expected = self.last.judge(probe, *(_MOVING, 1) if moves else (_LONGER, 2), moves=moves)
-        return _Final(deviance, probe, learned, self.last.noise(expected))
+        epochs = (_MOVING, 1) if moves else (_LONGER, _LEARNS_FROM)
+        deviance, _, expected = bench.judge(probe, *epochs, moves=moves)
+        return _Final(deviance, probe, bench.noise(expected), float(bench.featureless().mean()))
 
     def _described(self, end: _Found) -> str:
         """Say how the beam was made, its defocus in metres where the geometry tells."""
