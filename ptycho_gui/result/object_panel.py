@@ -41,6 +41,7 @@ _HELP = (
     "double-click to see everything; drag the handles of a colour bar to choose levels. The mean phase is not "
     "determined and is shown as 0. Dimmed is what got no light."
 )
+_LIVE = "Live"
 
 
 class ObjectPanel(QWidget):
@@ -60,6 +61,7 @@ class ObjectPanel(QWidget):
         self._following = True
         self._outdated = False
         self._run: Path | None = None
+        self._live = _LIVE
         self._before_playback: Content | None = None
         self.jobs = WorkerSlot(self)
         self.jobs.succeeded.connect(self._show)
@@ -76,10 +78,10 @@ class ObjectPanel(QWidget):
         self._lay_out()
         self.clear()
 
-    def set_run(self, folder: Path) -> None:
-        """Say in which folder, of a run or of one of its further scans, the course is that can be played back."""
+    def set_run(self, folder: Path, scan: str = "") -> None:
+        """Say in which folder the course to be played back is, and of which of several scans live pictures are."""
         self._leave_playback()
-        self._run = folder
+        self._run, self._live = folder, f"Live, {scan}" if scan else _LIVE
         self._allow()
 
     def show_preview(self, preview: PreviewReady) -> None:
@@ -97,7 +99,7 @@ class ObjectPanel(QWidget):
         if self.jobs.busy:
             self._outdated = True
         else:
-            self._ask(preview_content("Live", preview))
+            self._ask(preview_content(self._live, preview))
 
     def show_reconstruction(self, label: str, reconstruction: Reconstruction) -> None:
         """Show what a run has led to, with the figures that say how good it is."""
@@ -165,7 +167,7 @@ class ObjectPanel(QWidget):
     def _catch_up(self) -> None:
         if self._outdated and self._preview:
             self._outdated = False
-            self._ask(preview_content("Live", self._preview))
+            self._ask(preview_content(self._live, self._preview))
 
     @Slot(object)
     def _show(self, ready: Ready) -> None:
@@ -239,7 +241,7 @@ class ObjectPanel(QWidget):
             self._leave_playback()
             self._following = True
             self.live.hide()
-            self._ask(preview_content("Live", self._preview))
+            self._ask(preview_content(self._live, self._preview))
 
     def _allow(self) -> None:
         self.tools.allow(self.pictures.ready, with_run=self._run is not None)

@@ -80,7 +80,7 @@ class RunView(QObject):
         panels.checkpoints.show_scans(run.scans, run.place)
         if run.info is None:
             panels.object.clear()
-        panels.object.set_run(run.folder)
+        panels.object.set_run(run.folder, run.scan_name)
         panels.log.set_run_folder(run.folder)
         if self._session.training:
             for name in ("curves", "object", "checkpoints"):
@@ -98,7 +98,8 @@ class RunView(QObject):
     @Slot(object)
     def _show_scan(self, opened: OpenedRun) -> None:
         self._panels.checkpoints.show_run(opened.info)
-        self._panels.object.set_run(opened.info.folder_of_scan(opened.place))
+        name = opened.info.scan_names[opened.place]
+        self._panels.object.set_run(opened.info.folder_of_scan(opened.place), name)
         self._show_picture(opened)
 
     def _show_picture(self, opened: OpenedRun) -> None:

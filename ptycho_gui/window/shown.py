@@ -41,6 +41,11 @@ class ShownRun:
         """The names of several scans, once the run has a folder to tell of each."""
         return self.history.scans if self.info or self.history.device else ()
 
+    @property
+    def scan_name(self) -> str:
+        """The name of the scan that is looked at; empty where the run has no other."""
+        return self.history.scans[self.place] if self.history.scans else ""
+
     def folder_of_scan(self, place: int) -> Path:
         """Return the folder of what is made of the scan at a place among those of the run."""
         return self.info.folder_of_scan(place) if self.info else self.folder

@@ -71,11 +71,12 @@ def test_the_scan_whose_picture_is_shown_is_chosen_while_the_run_goes_on(ready, 
     qtbot.waitUntil(lambda: bool(session.shown.run) and len(session.shown.run.history.epochs) > 0)
     with qtbot.waitSignal(session.shown.scan_shown):
         panels.checkpoints.scans.activated.emit(1)
-    shown = []
-    monkeypatch.setattr(panels.object, "show_preview", lambda preview: shown.append(preview.scan))
+    shown, show = [], panels.object.show_preview
+    monkeypatch.setattr(panels.object, "show_preview", lambda preview: shown.append(preview.scan) or show(preview))
     qtbot.waitUntil(lambda: len(shown) > 2)
     assert set(shown) == {1}
     assert panels.run_bar.state.startswith("All 2 scans together. ")
+    qtbot.waitUntil(lambda: "Live, second.npz" in panels.object.title.text())
     states = []
     session.trained.connect(lambda info: states.append(panels.run_bar.state))
     with qtbot.waitSignal(session.idle):
