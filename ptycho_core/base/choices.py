@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "quick": {
         "pinn": {"max_epochs": 20},
         "direct": {
-            "max_epochs": 12,
+            "max_epochs": 14,
             "final_epochs": 3,
             "batch_size": 24,
             "prior": 0.05,

@@ -9,8 +9,8 @@ from ptycho_core.base.config import Config
 
 STANDS = 0.02
 """The probe stands when an epoch takes less than this part off the deviance of the patterns that are fitted."""
-FEWEST = 8
-"""Epochs before: a fit from vacuum begins slowly."""
+FEWEST, SHORTEST_BEGINNING = 8, 0.3
+"""Epochs before, as a fit from vacuum begins slowly; in a short fit so large a part of all."""
 POSITIONS_STAND = 0.01
 """Pixels that half of the patterns move less than in an epoch, against all together, once their positions stand."""
 FEWEST_OF_ALL = 4
@@ -95,7 +95,7 @@ class Phases:
         """
         before, self._deviance = self._deviance, deviance
         level = deviance > (1 - STANDS) * before and not self._slow
-        if level and FEWEST <= at < self.probe_stands_from:
+        if level and min(FEWEST, SHORTEST_BEGINNING * self.epochs) <= at < self.probe_stands_from:
             self._stood = at
         may_end = self.finds_positions and not self.config.probe_variation and not self._slow
         if may_end and moved < POSITIONS_STAND and self.probe_stands_from + FEWEST_OF_ALL <= at < self.amplitudes_until:

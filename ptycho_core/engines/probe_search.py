@@ -380,13 +380,13 @@ class _Search:
         return SearchResult(self._whole(end), f"{why} ({self._described(end)})", tuple(self.trials))
 
     def _whole(self, end: _Found) -> NDArray[np.complex64]:
-        """Return a beam on the whole detector: as it has learned there, where that serves a new object better."""
+        """Return a beam on the whole detector: one that the patterns' mean made as it has learned there."""
         bench = self._bench(self.scan.size, self._fewer(self.scan.size))
-        still = bench.probe(self.families[end.family], end.terms)
-        if self.scan.size > _WHOLE:
-            return np.asarray(still.numpy())
-        learned = bench.judge(still, _LONGER, _LEARNS_FROM)[1]
-        return np.asarray(min((still, learned), key=lambda probe: bench.judge(probe, 2)[0].mean()).numpy())
+        probe = bench.probe(self.families[end.family], end.terms)
+        of_own = end.family == 0 and self.own is not None
+        if not of_own and self.scan.size <= _WHOLE:
+            probe = bench.judge(probe, _LONGER, _LEARNS_FROM)[1]
+        return np.asarray(probe.numpy())
 
     def _final(self, bench: Bench, probe: Tensor, *, moves: bool = False) -> _Final:
         if self.stop.stop_requested:
