@@ -12,11 +12,12 @@ from harness import Row, main, ptycho, tell
 
 from ptycho_core.formats.writers.exports import read_reconstruction
 
-PRETRAINED = ("--pretrain-simulated", 2, "--max-epochs", 16)
+PRETRAINED = ("--pretrain-simulated", 2, "--max-epochs", 24, "--n-groups", 200)
 HOW = (
-    "`ptycho train --train-data-file wide.npz --preset quick` with and without `--pretrain-simulated 2 --max-epochs "
-    "16`, then `ptycho reconstruct --scan SCAN --no-halves`, with and without `--polish 0`; on the scan itself `ptycho "
-    "train` with `--init model.zip --max-time 1`, and with `--max-time 3`. nrmse against the truth of `exact_scans.py`"
+    "`ptycho train --train-data-file wide.npz --preset quick` with and without `--pretrain-simulated 2 --max-epochs 24 "
+    "--n-groups 200` (of which the last state is taken), then `ptycho reconstruct --scan SCAN --no-halves`, with and "
+    "without `--polish 0`; on the scan itself `ptycho train` with `--init model.zip --max-time 1`, and with "
+    "`--max-time 3`. nrmse against the truth of `exact_scans.py`"
 )
 TIMES = 1.2
 
@@ -34,9 +35,16 @@ def measure(scan: Path) -> Iterator[Row]:
                 "train", "--train-data-file", folder / f"{case}.npz", "--output-dir", folder / run, "--quiet", *flags
             )
 
-        def error(run: str, case: str, *flags: object) -> float:
+        def error(run: str, case: str, *flags: object, checkpoint: Path | None = None) -> float:
             made = folder / f"{run} on {case}"
-            words = ("--checkpoint", folder / run, "--scan", folder / f"{case}.npz", "--no-halves", *flags)
+            words = (
+                "--checkpoint",
+                checkpoint or folder / run,
+                "--scan",
+                folder / f"{case}.npz",
+                "--no-halves",
+                *flags,
+            )
             ptycho("reconstruct", made, *words)
             found = read_reconstruction(made / "reconstruction" / "reconstruction.npz")
             one = exact[case]
@@ -45,10 +53,11 @@ def measure(scan: Path) -> Iterator[Row]:
         train("wide", "measured", "--preset", "quick")
         train("wide", "simulated", "--preset", "quick", *PRETRAINED)
         model = folder / "model.zip"
-        ptycho("export", folder / "simulated", model)
+        ptycho("export", folder / "simulated", model, "--checkpoint", "last")
         for case in ("second", "secondfaint"):
             for how, flags in (("pass", ("--polish", 0)), ("polished", ())):
-                known, pretrained = error("measured", case, *flags), error("simulated", case, *flags)
+                known = error("measured", case, *flags)
+                pretrained = error("simulated", case, *flags, checkpoint=model)
                 claim = f"{case}, {how}: nrmse of the pretrained network ({known:.4f} of the one trained on `wide`)"
                 yield Row(claim, pretrained, TIMES * known)
             train(case, f"tuned {case}", "--init", model, "--max-time", 1)

@@ -104,8 +104,8 @@ class Config:
         None,
         str,
         "Model",
-        "Checkpoint or bundle whose network training goes on from, on this scan and with its probe, at a tenth of the "
-        "learning rate and with the likelihood from the start; none begins anew.",
+        "Checkpoint or bundle whose network training goes on from, on this scan, with its beam where that explains the "
+        "scan better, at 0.6 of the learning rate and with the likelihood from the start; none begins anew.",
         none="none",
         engines=("pinn",),
     )
@@ -114,7 +114,8 @@ class Config:
         int,
         "Model",
         "Simulated objects of varied kind that an epoch trains on in place of the scan, under its solved probe, at its "
-        "positions and dose, drawn anew each epoch; the scan only validates. 0 trains on the scan.",
+        "positions and dose, drawn anew each epoch, at a fifth of the learning rate; the scan only validates. 0 trains "
+        "on the scan.",
         minimum=0,
         maximum=1000,
         engines=("pinn",),

@@ -50,7 +50,7 @@ class Family:
     reach: float
 
 
-def families(probe: NDArray[np.complex64] | None, mean: NDArray[np.float64], edge: float) -> list[Family]:
+def families(probe: NDArray[np.complex64] | None, name: str, mean: NDArray[np.float64], edge: float) -> list[Family]:
     """Return the beams among which to look.
 
     A given probe's strongest mode, which others have only to beat where it is wrong; that of a lens, whose far field
@@ -58,8 +58,8 @@ def families(probe: NDArray[np.complex64] | None, mean: NDArray[np.float64], edg
 
     Parameters
     ----------
-    probe
-        (M, N, N) or None.
+    probe, name
+        (M, N, N) or None, and what it is called.
     mean
         (N, N) mean pattern.
     edge
@@ -69,7 +69,7 @@ def families(probe: NDArray[np.complex64] | None, mean: NDArray[np.float64], edg
     if probe is not None:
         strongest = probe[(abs(probe) ** 2).sum(axis=(1, 2)).argmax()].astype(np.complex128)
         far_field = fourier(strongest)
-        found.append(Family("the scan's own probe", far_field, _curvature(far_field, edge), 1.0))
+        found.append(Family(name, far_field, _curvature(far_field, edge), 1.0))
     modulus = np.sqrt(mean)
     found.append(Family("a lens", modulus.astype(np.complex128), 0.0, 1.0))
     for diameter in _disc_diameters(mean):

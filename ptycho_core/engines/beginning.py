@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ptycho_core.base.config import Config
 from ptycho_core.base.events import EventHandler, PartBegan, ProbeSearched, Stage, StageChanged, StopToken, of_scan
 from ptycho_core.engines.callbacks import Obey
+from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Measurement
 from ptycho_core.engines.mode_count import choose_modes
 from ptycho_core.engines.models import MODELS
 from ptycho_core.engines.models.base import Model
 from ptycho_core.engines.models.known import KnownScan
 from ptycho_core.engines.models.pinn import PinnModel
-from ptycho_core.engines.models.start import scan_summary
+from ptycho_core.engines.models.start import scan_summary, starting_probe
 from ptycho_core.engines.polish import warm_start
 from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.inspection.suitability import FURTHER_SCANS
@@ -74,10 +78,12 @@ class Beginning:
 
     def _of_one(self, one: Measurement, initial: Model | None, begins: bool, warms_up: bool) -> Model:
         warm, chooses = begins and warms_up, begins and self.config.probe_modes is None
-        scan = one.scan
+        scan, known = one.scan, None if initial is None else initial.probe.detach().numpy()
+        if known is not None and known.shape[-1] != scan.size:
+            known = None
         # All processes choose the number of modes, and so need the same beam: their models have to be of one shape.
         if (warm or chooses) and self.config.probe_search:
-            scan = self._with_probe(one)
+            scan = self._with_probe(one, known)
         if chooses:
             scan = self._with_modes(scan, one)
         model = MODELS[self.config.engine].from_scan(scan, self.config)
@@ -92,14 +98,39 @@ class Beginning:
                 keep_as.parent.mkdir(parents=True, exist_ok=True)
             emit = of_scan(one.beam, self.emit)
             warm_start(model, one.scan, one.amplitudes, one.parts, obey=self.obey, emit=emit, keep_as=keep_as)
+            if known is not None and self.config.probe_search:
+                self._choose_probe(model, one, known)
         return model
 
-    def _with_probe(self, one: Measurement) -> Scan:
-        """Return the scan with the beam that a search finds, if that is clearly better."""
+    def _choose_probe(self, model: Model, one: Measurement, known: NDArray[np.complex64]) -> None:
+        """Let a model have the beam of the one that it goes on from where that explains validation patterns better."""
+        if not len(one.parts.validation):
+            return
+        train, validation = (
+            Canvas.of_scan(one.scan, one.amplitudes, rows, model.device, self.config)
+            for rows in (one.parts.train, one.parts.validation)
+        )
+
+        def explained() -> float:
+            return model.misfit_of(model.object_of(train), validation, held_out=True, settled=True).deviance
+
+        warmed, before = model.probe.detach().clone(), explained()
+        model.take_probe(starting_probe(one.scan.replace(probe=known), len(warmed)))
+        after = explained()
+        if not after < before:
+            model.take_probe(warmed)
+            return
+        why = "took the beam of the model to go on from as it is: it explains the validation patterns better than"
+        figures = f"(half deviance {after:.4g} for {before:.4g})"
+        own_left = one.scan.probe is not None
+        self.emit(ProbeSearched(True, f"{why} what the warm start made of this scan {figures}", own_left=own_left))
+
+    def _with_probe(self, one: Measurement, known: NDArray[np.complex64] | None) -> Scan:
+        """Return the scan with the beam that a search finds, or the one that is known, if that is better."""
         if self.stop.stop_requested:
             return one.scan
         self.emit(StageChanged(Stage.SEARCHING))
-        found = search_probe(one.scan, one.amplitudes, one.parts.train, stop=self.stop)
+        found = search_probe(one.scan, one.amplitudes, one.parts.train, known=known, stop=self.stop)
         changed = found.probe is not None
         self.emit(ProbeSearched(changed, found.why, own_left=changed and one.scan.probe is not None))
         return one.scan.replace(probe=found.probe) if changed else one.scan

@@ -259,14 +259,34 @@ class KeepBest(L.Callback):
     def look(self, epoch: int) -> None:
         """Keep this state, with its object as it is or cleaned, if it is the best so far."""
         object = self.model.object_of(self.canvas)
+        if epoch == 1 and self.held_out and not self.model.phases.from_afar:
+            self._hold_probe(object)
         self._weigh(epoch, object)
         if epoch:  # what it begins with is clean
             cleaned = self.cleans.cleaned(object, self.fitted, self.model.probe)
             if cleaned is not object:
                 self._weigh(epoch, cleaned, cleaned=True)
 
+    def _hold_probe(self, object: Tensor) -> None:
+        """Hold the probe of the start where that explains an object better than what has been learned by now.
+
+        A beam that is known from more photons than a faint scan has can only get worse.
+        """
+        parts = self.model.probe_parts
+        if not parts.requires_grad:
+            return
+        learned, after = parts.detach().clone(), self._deviance(object)
+        parts.data.copy_(self.state["probe_parts"])
+        if self._deviance(object) < after:
+            parts.requires_grad_(False)
+        else:
+            parts.data.copy_(learned)
+
+    def _deviance(self, object: Tensor) -> float:
+        return self.model.misfit_of(object, self.canvas, held_out=self.held_out).deviance
+
     def _weigh(self, epoch: int, object: Tensor, *, cleaned: bool = False) -> None:
-        deviance = self.model.misfit_of(object, self.canvas, held_out=self.held_out).deviance
+        deviance = self._deviance(object)
         if deviance < self.deviance or not self.state:
             state = copy.deepcopy(self.model.state_dict())
             state["object_parts"] = torch.view_as_real(object[0]).clone()

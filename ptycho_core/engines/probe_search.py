@@ -15,6 +15,9 @@ nearly as well as photon noise allows, nothing else is tried; and so it is with 
 
 Where no beam explains that much, the scan's own probe is kept unless another is clearly better, pattern by pattern.
 
+Where the beam of another scan is known and explains the patterns better than the scan's own probe, it takes the place
+of that, and only what lies about it is tried.
+
 How much is tried is bounded by work, not by the clock, so that two searches find the same.
 """
 
@@ -43,6 +46,7 @@ PATTERNS = 110
 HELD_OUT = 16
 _TRIED = 64
 """Of those to fit, the innermost that a trial looks at: they surround the ones that are held out."""
+_OWN, _KNOWN = "the scan's own probe", "the beam of the model to go on from"
 FEWEST_PATTERNS = 12
 """With fewer there is nothing to judge by."""
 WORK = 270e6
@@ -119,6 +123,7 @@ def search_probe(
     amplitudes: Amplitudes,
     rows: NDArray[np.int64],
     *,
+    known: NDArray[np.complex64] | None = None,
     stop: StopToken | None = None,
     tried: Callable[[BeamTrial], None] = lambda trial: None,
 ) -> SearchResult:
@@ -132,6 +137,9 @@ def search_probe(
         Of the scan.
     rows
         The patterns to look at: those that train.
+    known
+        (M, N, N) of another scan that may have been measured with the same beam: it takes the place of the scan's own
+        probe where it explains the patterns better.
     stop
         A stop ends the search without a result, a cancel raises `Cancelled`.
     tried
@@ -143,7 +151,7 @@ def search_probe(
     if len(rows) < FEWEST_PATTERNS:
         return SearchResult(None, f"did not search for the beam: {len(rows)} patterns are too few to judge by")
     token = stop or StopToken()
-    search = _Search(scan, amplitudes, rows, token, tried)
+    search = _Search(scan, amplitudes, rows, known, token, tried)
     if not search.mean.any():
         return SearchResult(None, "did not search for the beam: the patterns in the scan's middle are empty")
     try:
@@ -198,6 +206,7 @@ class _Search:
         scan: Scan,
         amplitudes: Amplitudes,
         rows: NDArray[np.int64],
+        known: NDArray[np.complex64] | None,
         stop: StopToken,
         tried: Callable[[BeamTrial], None],
     ) -> None:
@@ -216,6 +225,8 @@ class _Search:
             self.mean = beams.filled(self.mean / np.where(measured > 0, measured, 1), measured > 0)
         self.edge = beams.edge_of(self.mean) if self.mean.any() else 0.0
         self.own = scan.probe if scan.probe is not None and scan.probe.any() else None
+        self.known, self.name = known, _OWN
+        self.kept: NDArray[np.complex64] | None = None
 
     def go(self) -> SearchResult:
         """Search, and return the beam."""
@@ -223,26 +234,42 @@ class _Search:
         self.last, own = self._bench(size, self._fewer(size)), None
         if self.own is not None:
             own = self._final(self.last, self.last.given(self.own))
-            if own.explained > PROMISING and (told := self._explained_by_own(self.own)):
-                return SearchResult(None, told)
-        self.families = beams.families(self.own, self.mean, self.edge)
-        ends = self._ends()
+        if self.known is not None:
+            known = self._final(self.last, self.last.given(self.known))
+            if own is None or known.mean < own.mean:
+                own, self.own, self.name, self.kept = known, self.known, _KNOWN, self.known
+        promising = self.own if own is not None and own.explained > PROMISING else None
+        if promising is not None and (told := self._explained_by_own(promising)):
+            return SearchResult(self.kept, told)
+        self.families = beams.families(self.own, self.name, self.mean, self.edge)
+        informed = own is not None and standard_errors(self.last.featureless() - own.deviance) > CLEARLY
+        ends = self._nearby() if informed and self.name == _KNOWN else self._ends()
         if all(end.final.explained < MOST for end in ends):
             ends, own = self._while_moving(ends, own)
         return self._result(ends, own)
 
     def _explained_by_own(self, probe: NDArray[np.complex64]) -> str:
-        """Say how well the scan's own probe explains patterns on the whole detector, where that is well enough."""
+        """Say how well the probe that is given explains patterns on the whole detector, where that is well enough."""
         size = min(self.scan.size, max(_WHOLE, self.last.size))
         whole = self._bench(size, self._fewer(size))
         own = self._final(whole, whole.given(probe))
         figures = f"half deviance {own.mean:.4g}, {own.noise:.4g} with photon noise alone"
-        return f"kept the scan's own probe: it explains the patterns ({figures})" if own.explained >= ENOUGH else ""
+        return f"kept {self.name}: it explains the patterns ({figures})" if own.explained >= ENOUGH else ""
+
+    def _nearby(self) -> list[_End]:
+        """Look about a beam that is known, and tells something, for the one that it has become since."""
+        bench = self._bench(self.last.size, self._few(self.last.size))
+        found = self._descend(bench, _Found(0.0, 0, (0.0,)), range(3), until=1.0)
+        return [_End(found, self._final(self.last, self.last.probe(self.families[0], found.terms)))]
+
+    def _few(self, size: int) -> NDArray[np.int64]:
+        """Return the patterns that a trial takes: not all of large ones."""
+        return self.fit[: max(48, int(_TRIED * min(1.0, (96 / size) ** 2)))]
 
     def _ends(self) -> list[_End]:
         """Look for beams with more and more effort; return those that got the longer fit, up to one that explains."""
         size = beams.crop_for(self.mean, self.edge)
-        bench = self._bench(size, self.fit[: max(48, int(_TRIED * min(1.0, (96 / size) ** 2)))])
+        bench = self._bench(size, self._few(size))
         ends: list[_End] = []
 
         def ends_with(found: _Found) -> bool:
@@ -372,11 +399,11 @@ class _Search:
         else:
             clear = standard_errors(own.deviance - best.deviance)
             if clear <= CLEARLY:
-                why = f"kept the scan's own probe: of {len(self.trials)} beams tried none is clearly better"
+                why = f"kept {self.name}: of {len(self.trials)} beams tried none is clearly better"
                 return SearchResult(
-                    None, f"{why} (half deviance {own.mean:.4g}, best {best.mean:.4g})", tuple(self.trials)
+                    self.kept, f"{why} (half deviance {own.mean:.4g}, best {best.mean:.4g})", tuple(self.trials)
                 )
-            why = f"found a better beam than the scan's own probe: half deviance {best.mean:.4g} for {own.mean:.4g}"
+            why = f"found a better beam than {self.name}: half deviance {best.mean:.4g} for {own.mean:.4g}"
         return SearchResult(self._whole(end), f"{why} ({self._described(end)})", tuple(self.trials))
 
     def _whole(self, end: _Found) -> NDArray[np.complex64]:

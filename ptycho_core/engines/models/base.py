@@ -259,6 +259,11 @@ class Model(L.LightningModule, ABC):
     def state_was_put_back(self) -> None:
         """Forget what was gathered for the next step: a fit that diverged goes on from an earlier state."""
 
+    def take_probe(self, probe: Tensor) -> None:
+        """Go on with a probe (M, N, N) of as many modes."""
+        self.probe_scale.copy_(probe.abs().max())
+        self.probe_parts.data.copy_(torch.view_as_real(probe) / self.probe_scale)
+
     def adopt_probe(self, other: Model) -> None:
         """Go on with the probe and the background of another model of the same scan."""
         state = other.state_dict()

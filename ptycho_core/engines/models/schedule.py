@@ -13,8 +13,11 @@ from ptycho_core.base.config import Config
 
 RISE = 0.2
 """Part of the steps over which the rate rises, where it does."""
-LEARNED = 0.1
-"""Part of the rate with which training goes on from a network that has learned: at the whole rate it first forgets."""
+LEARNED = 0.6
+"""Part of the rate with which training goes on from a network that has learned."""
+SIMULATED = 0.2
+"""Part of the rate with which it learns of simulated objects alone: at the whole rate units die, so that it learns
+little of a scan afterwards."""
 
 
 def scheduled(
@@ -27,14 +30,15 @@ def scheduled(
     parameters
         Of the network.
     config
-        optimizer, scheduler, learning_rate, init.
+        optimizer, scheduler, learning_rate, init, pretrain_simulated.
     unit
         Of the learning rate.
     part_done
         Returns the part of the whole run, 0 to 1, that is done after so many steps; asked where the schedule spans it.
     """
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(parameters, lr=unit * config.learning_rate * (1.0 if config.init is None else LEARNED))
+    part = SIMULATED if config.pretrain_simulated else 1.0 if config.init is None else LEARNED
+    optimizer = kind(parameters, lr=unit * config.learning_rate * part)
     if config.scheduler == "plateau":
         reduce = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=config.checkpoint_mode, patience=5)  # type: ignore[arg-type]
         plan = {"scheduler": reduce, "interval": "epoch", "monitor": config.monitor}

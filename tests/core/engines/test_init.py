@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torch
 
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.errors import InputError
+from ptycho_core.base.events import ProbeSearched
 from ptycho_core.engines.checkpoints import export_checkpoint, load_checkpoint
 from ptycho_core.engines.training import resume, train
 from ptycho_core.formats import read_scan
 from ptycho_core.formats.writers.exports import write_scan
 from ptycho_core.runs.record import read_metrics
 from ptycho_core.simulation import SimulationSpec, simulate
+from tests.helpers import specs
 
 FAST = {
     "max_epochs": 1,
@@ -67,6 +70,19 @@ def test_the_network_is_the_other_one_and_the_probe_is_the_scans_own(trained, sc
     assert tuned.config.init == str(trained)
 
 
+def test_the_beam_of_the_model_is_begun_with_where_it_explains_the_scan_better(tmp_path):
+    right = simulate(specs.KNOWN_PROBE).scan
+    known = train(build_config({**FAST, "warm_start_epochs": 0}), right, tmp_path / "known")
+    wrong = simulate(dataclasses.replace(specs.KNOWN_PROBE, seed=2, guess_defocus_error_m=-1.5e-3)).scan
+    heard = []
+    settings = {**FAST, "probe_search": True, "init": str(known.last_checkpoint)}
+    train(build_config(settings), wrong, tmp_path / "tuned", events=heard.append)
+    found, *_ = [event for event in heard if isinstance(event, ProbeSearched)]
+    assert found.why.startswith("kept the beam of the model to go on from")
+    assert found.changed
+    assert found.own_left
+
+
 def test_a_fine_tuned_run_is_gone_on_with_also_when_the_model_is_gone(trained, scan, tmp_path):
     model, path = shutil.copy(trained, tmp_path / "model.zip"), tmp_path / "scan.npz"
     write_scan(scan, path)
@@ -100,7 +116,7 @@ def test_training_goes_on_gently_and_with_the_likelihood(trained, scan, tmp_path
     tuned = train(build_config({**settings, "init": str(trained)}), scan, tmp_path / "tuned")
     anew = train(build_config(settings), scan, tmp_path / "anew")
     gently, whole = (read_metrics(run.folder) for run in (tuned, anew))
-    assert gently["learning_rate"][0] == pytest.approx(1e-4)
+    assert gently["learning_rate"][0] == pytest.approx(6e-4)
     assert gently["learning_rate"][1] < gently["learning_rate"][0]  # it falls, where another one rises first
     assert whole["learning_rate"][1] > whole["learning_rate"][0]
     assert (gently["physics_weight"][0], whole["physics_weight"][0]) == (1.0, 0.0)

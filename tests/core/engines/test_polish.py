@@ -21,6 +21,7 @@ from ptycho_core.quality.deviance import Misfit
 from ptycho_core.scan.scan import Patterns, Scan
 from ptycho_core.simulation import Simulation, simulate
 from tests.helpers.fits import below
+from tests.helpers.specs import KNOWN_PROBE
 
 CONFIG = Config(model_width=4, warm_start_epochs=8, preview_seconds=0, accelerator="cpu")
 CPU = torch.device("cpu")
@@ -156,6 +157,17 @@ def test_polishing_explains_all_patterns_better_also_those_it_does_not_see(brigh
 
 
 @pytest.mark.fit
+@pytest.mark.parametrize(("guess_error_m", "counts", "held"), [(0.0, 1.0, True), (-0.6e-3, 200.0, False)])
+def test_polishing_holds_a_probe_of_which_it_would_only_learn_noise(guess_error_m: float, counts: float, held: bool):
+    spec = dataclasses.replace(KNOWN_PROBE, guess_defocus_error_m=guess_error_m, counts_per_pixel=counts)
+    scan = simulate(spec).scan
+    model, canvas, parts = start(scan)
+    object = model.object_of(canvas)
+    found = polish(model, scan, canvas, parts, object, 2, "cpu", lambda event: None, StopToken(), gently=True)
+    assert found.model.probe_parts.requires_grad is not held
+
+
+@pytest.mark.fit
 def test_polishing_goes_on_from_the_object_probe_and_background_given(bright: Simulation):
     config = CONFIG.replace(background=True)
     model, canvas, parts = start(bright.scan, config)
@@ -183,6 +195,7 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
 
     with monkeypatch.context() as patch:
         patch.setattr(DirectModel, "misfit_of", noted)
+        patch.setattr(KeepBest, "_hold_probe", lambda self, object: None)  # which looks at the first epoch twice more
         _, epoch, deviance, parts = polished(replaced(bright.scan, "validation"), 10)
     assert len(seen) == 1 + 2 * 10  # the object of each epoch, and the same cleaned
     assert epoch == -(-int(np.argmin(seen)) // 2) < 10

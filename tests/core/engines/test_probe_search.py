@@ -86,6 +86,22 @@ def test_the_true_probe_is_kept(tiny_sim: Simulation) -> None:
     assert found.trials == ()
 
 
+def test_a_known_beam_takes_the_place_of_a_worse_probe_alone(tiny_sim: Simulation) -> None:
+    true, wrong = tiny_sim.truth.probe, blurred(tiny_sim.truth.probe, 8.0)
+    kept = search(tiny_sim.scan.replace(probe=wrong), known=true)
+    assert kept.probe is true
+    assert kept.why.startswith("kept the beam of the model to go on from: it explains the patterns")
+    assert search(tiny_sim.scan.replace(probe=true), known=wrong).probe is None
+
+
+def test_about_a_known_beam_a_faint_scan_is_searched_nearby_only(tiny_sim: Simulation) -> None:
+    faint = simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=2.0)).scan
+    wrong = faint.replace(probe=blurred(tiny_sim.truth.probe, 8.0))
+    near, far = search(wrong, known=tiny_sim.truth.probe), search(wrong)
+    assert {trial.family for trial in near.trials} == {"the beam of the model to go on from"}
+    assert 0 < len(near.trials) < len(far.trials) / 3
+
+
 def test_a_probe_that_cannot_explain_the_patterns_better_than_others_is_kept_too(tiny_sim: Simulation) -> None:
     faint = simulate(dataclasses.replace(tiny_sim.spec, counts_per_pixel=0.5)).scan
     found = search(faint.replace(probe=tiny_sim.truth.probe))
