@@ -301,19 +301,19 @@ class _Search:
     def _while_moving(self, ends: list[_End], own: _Final | None) -> tuple[list[_End], _Final | None]:
         """Return the best beams and the scan's own with fits in which patterns move: maybe their positions are off.
 
-        Where no beam explains much then either, moving takes up what is wrong with a beam as well: the fits before
-        decide, of beams that are better than the scan's own in both.
+        Moving takes up a part of what is wrong with a beam as well: where the best is better than the scan's own then,
+        but not clearly, the fits before decide between the two.
         """
         self.last = self._bench(self.last.size, self.fit[: min(_TRIED, len(self.last.fit))])
         kept = _distinct(sorted(end.found for end in ends), _SURVIVORS)
         moved = [_End(found, self._final(self.last, final.probe, moves=True)) for found, final in ends if found in kept]
         if own is None:
             return moved, None
-        own_moved = self._final(self.last, own.probe, moves=True)
-        better = [end.found for end in moved if end.final.mean < own_moved.mean]
-        if not better or any(end.final.explained >= MOST for end in moved):
-            return moved, own_moved
-        return [end for end in ends if end.found in better], own
+        own_moved, best = self._final(self.last, own.probe, moves=True), min(moved, key=lambda end: end.final.mean)
+        clear = standard_errors(own_moved.deviance - best.final.deviance)
+        if 0 < clear <= CLEARLY:
+            return [end for end in ends if end.found == best.found], own
+        return [best], own_moved
 
     def _bench(self, size: int, fit: NDArray[np.int64]) -> Bench:
         """Crop the detector, not the window: the object's pixels grow, and no wide beam wraps around."""

@@ -42,12 +42,6 @@ def well_seen(tiny_sim: Simulation) -> Simulation:
     return simulate(dataclasses.replace(tiny_sim.spec, n_patterns=100, counts_per_pixel=200.0))
 
 
-@pytest.fixture(scope="module")
-def displaced() -> Simulation:
-    """A zone plate's beam whose recorded positions are off."""
-    return simulate(SimulationSpec(n_patterns=225, counts_per_pixel=200.0, position_error_px=1.2))
-
-
 @pytest.mark.fit
 @pytest.mark.parametrize(
     "terms", [(-5.0,), (0.0, 3.0, -2.0)], ids=["a wrong defocus", "astigmatism that the beam does not have"]
@@ -63,12 +57,15 @@ def test_a_wrong_probe_is_mended(well_seen: Simulation, terms: tuple[float, ...]
 
 
 @pytest.mark.fit
-def test_positions_that_are_off_do_not_lead_to_a_spot(displaced: Simulation) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_positions_that_are_off_do_not_lead_to_a_spot(seed: int) -> None:
+    spec = SimulationSpec(n_patterns=225, counts_per_pixel=200.0, position_error_px=1.2, seed=seed)
+    displaced = simulate(spec)
     guess, true = displaced.scan.probe[0], displaced.truth.probe[0]  # type: ignore[index]
     below(likeness(guess, true), 0.85)
     found = search(displaced.scan)
     assert found.probe is not None
-    above(likeness(found.probe[0], true), 0.9)
+    above(likeness(found.probe[0], true), 0.88)
 
 
 @pytest.mark.fit
