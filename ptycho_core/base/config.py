@@ -68,7 +68,8 @@ class Config:
         None,
         int,
         "Grouping",
-        "Groups that an epoch draws; all draws enough to use every pattern about once.",
+        "Groups that an epoch draws; all draws enough to use every pattern about once, or 2.5 times where training "
+        "goes on from a network.",
         minimum=1,
         maximum=10_000_000,
         none="all",

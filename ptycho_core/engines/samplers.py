@@ -64,7 +64,7 @@ class GroupSampler(EpochSampler):
         self.canvas, self.rows = scan_canvas(scan), rows
         self.neighborhoods = Neighborhoods(scan.positions[rows])
         self.plan = GroupingPlan(config.gridsize, config.neighbor_count)
-        self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows))
+        self.n_groups = config.n_groups or self.plan.groups_per_epoch(len(rows), fine_tunes=config.init is not None)
         self.batch_size = min(config.batch_size or groups_per_step(self.n_groups), self.n_groups)
 
     def __len__(self) -> int:

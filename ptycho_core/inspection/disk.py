@@ -53,7 +53,8 @@ def disk_of(config: Config, scan: Scan) -> int:
     kept = most if wanted < 0 else min(wanted, most)
     checkpoints = (kept + 2) * one if config.enable_checkpointing else 0
     if KNOBS["gridsize"].serves(config.engine):
-        groups = config.n_groups or GroupingPlan(config.gridsize, config.neighbor_count).groups_per_epoch(len(scan))
+        plan, fine_tunes = GroupingPlan(config.gridsize, config.neighbor_count), config.init is not None
+        groups = config.n_groups or plan.groups_per_epoch(len(scan), fine_tunes=fine_tunes)
         steps = config.max_epochs * math.ceil(groups / (config.batch_size or groups_per_step(groups)))
     else:
         steps = config.max_epochs * math.ceil(len(scan) / (config.batch_size or patterns_per_step(len(scan))))

@@ -126,7 +126,8 @@ def _network(config: Config, scan: Scan, near: Neighborhoods | None) -> int:
 def _step(config: Config, n: int) -> int:
     """Return how many groups a step takes of n patterns, or how many patterns where there are no groups."""
     if KNOBS["gridsize"].serves(config.engine):
-        count = config.n_groups or GroupingPlan(config.gridsize, config.neighbor_count).groups_per_epoch(n)
+        plan, fine_tunes = GroupingPlan(config.gridsize, config.neighbor_count), config.init is not None
+        count = config.n_groups or plan.groups_per_epoch(n, fine_tunes=fine_tunes)
         return config.batch_size or groups_per_step(count)
     return min(config.batch_size or patterns_per_step(n), n)
 

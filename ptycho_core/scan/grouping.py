@@ -22,6 +22,8 @@ LEAST_OVERLAP = 0.3
 _SAMPLE, _SAMPLE_NEIGHBORS = 2000, 50_000
 """Patterns, and neighbours of them all together, from which a median distance is taken, in a hundredth of a second."""
 
+AGAIN = 2.5
+"""Times that a network which has learned draws each pattern from an object: making that takes longer than the steps."""
 _MOST_GROUPS_PER_STEP = 8
 _MOST_PATTERNS_PER_STEP = 48
 _FEWEST_STEPS = 9
@@ -65,9 +67,9 @@ class GroupingPlan:
             return int(self.neighbor_count)
         return min(self.group_size + 2 * int(self.gridsize), n_patterns)
 
-    def groups_per_epoch(self, n_patterns: int) -> int:
-        """Return how many groups use each of the patterns about once."""
-        return math.ceil(n_patterns / self.group_size)
+    def groups_per_epoch(self, n_patterns: int, *, fine_tunes: bool = False) -> int:
+        """Return how many groups use each of the patterns about once, or `AGAIN` times where a network has learned."""
+        return math.ceil((AGAIN if fine_tunes else 1) * n_patterns / self.group_size)
 
     def check(
         self,

@@ -142,7 +142,8 @@ class GroupingPanel(QWidget):
         per_epoch = self._draft.value("n_groups")
         if per_epoch is None:
             training = len(looked.scan) * (1 - self._draft.value("val_fraction") - self._draft.value("free_fraction"))
-            per_epoch = f"about {plan.groups_per_epoch(round(training))}"
+            fine_tunes = self._draft.value("init") is not None
+            per_epoch = f"about {plan.groups_per_epoch(round(training), fine_tunes=fine_tunes)}"
         return {
             "Patterns per group": str(plan.group_size),
             "Reach": f"{reach:.3g} px{length} to neighbor {neighbors}",

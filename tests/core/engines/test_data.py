@@ -215,6 +215,11 @@ def test_groups_are_of_the_rows_given_only_and_distinct(tiny_scan: Scan):
         assert all(len(set(group)) == len(group) for group in groups)
 
 
+def test_an_epoch_draws_more_groups_where_training_goes_on_from_a_network(tiny_scan: Scan):
+    anew, tuned, asked = CONFIG, CONFIG.replace(init="model.zip"), CONFIG.replace(init="model.zip", n_groups=16)
+    assert [len(group_sampler(tiny_scan, config)) for config in (anew, tuned, asked)] == [3, 8, 4]
+
+
 def test_groups_are_of_neighbours(tiny_scan: Scan):
     config = CONFIG.replace(neighbor_count=4, n_groups=60, batch_size=1)
     for groups in drawn(group_sampler(tiny_scan, config)):
