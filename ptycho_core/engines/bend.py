@@ -37,7 +37,7 @@ def bent_px(model: Model, object: Tensor, one: Measurement, stop: StopToken) -> 
     object
         (1, H, W) complex on the canvas of the whole scan.
     one
-        The scan, and which patterns train and validate; the latter say which epoch is best.
+        The scan, and which patterns train and validate; the latter say whether they are explained better then.
     stop
         Ends it early.
     """
@@ -50,7 +50,17 @@ def bent_px(model: Model, object: Tensor, one: Measurement, stop: StopToken) -> 
     parts, start = Split(rows, validation, rows[:0]), own.object.detach()[None]
     try:
         found = polish(
-            own, one.scan, canvas, parts, start, EPOCHS, config.accelerator, lambda event: None, stop, gently=True
+            own,
+            one.scan,
+            canvas,
+            parts,
+            start,
+            EPOCHS,
+            config.accelerator,
+            lambda event: None,
+            stop,
+            gently=True,
+            looks_often=False,
         )
     except TrainingError as error:
         _log.warning("whether the picture is bent was not found: %s", error)

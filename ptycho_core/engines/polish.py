@@ -150,6 +150,7 @@ def polish(
     *,
     from_afar: bool = False,
     gently: bool = False,
+    looks_often: bool = True,
 ) -> Polished:
     """Let the direct engine go on from an object and a model's probe and background, and the model clean what it finds.
 
@@ -172,6 +173,8 @@ def polish(
         Whether the object is no picture yet.
     gently
         Whether it is a good one.
+    looks_often
+        Whether the state after any epoch may be the best; else only that after the last.
 
     Returns
     -------
@@ -183,7 +186,7 @@ def polish(
         config = config.replace(learning_rate=GENTLY * config.learning_rate)
     direct = DirectModel.from_model(model, config, object[0], len(scan)).to(canvas.device)
     direct.phases.from_afar = from_afar
-    best = KeepBest(direct, canvas, parts, model)
+    best = KeepBest(direct, canvas, parts, model, 1 if looks_often else epochs)
     best.look(0)
     with quiet_lightning(config), contextlib.suppress(Cancelled):
         _fit(direct, scan, canvas.amplitudes, parts, Obey(stop), emit, Stage.POLISHING, best)
@@ -246,10 +249,12 @@ class KeepBest(L.Callback):
         The scan's canvas, and which patterns it holds.
     cleans
         The model that may clean the object.
+    every
+        Epochs between two looks.
     """
 
-    def __init__(self, model: DirectModel, canvas: Canvas, parts: Split, cleans: Model) -> None:
-        self.model, self.cleans = model, cleans
+    def __init__(self, model: DirectModel, canvas: Canvas, parts: Split, cleans: Model, every: int) -> None:
+        self.model, self.cleans, self.every = model, cleans, every
         self.held_out = len(parts.validation) > 0
         self.fitted, self.canvas = canvas, canvas.only(parts.validation if self.held_out else parts.train)
         self.deviance = float("inf")
@@ -294,7 +299,8 @@ class KeepBest(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning: an epoch is done."""
-        self.look(number_of_epoch(trainer))
+        if number_of_epoch(trainer) % self.every == 0:
+            self.look(number_of_epoch(trainer))
 
 
 def _fit(

@@ -37,7 +37,7 @@ ASKS = 0.1
 picture is bent: that takes a short fit. Where a picture was bent by half a pixel they ask for 0.12 or more."""
 MOST_MODES, ENOUGH = 4, 0.9
 """Of a probe that varies: so many modes are tried, and the fewest proposed that explain this part of what those do."""
-PATTERNS, _FEWEST, _PIXELS = 128, 32, 2**22
+PATTERNS, _FEWEST, _PIXELS = 128, 32, 2**20
 """Patterns that show how a probe varies: at most, and as many as have so many pixels, but not fewer than the second."""
 _SIMPLE = "positions", "intensity"
 _WORDS = {

@@ -205,7 +205,7 @@ def test_of_all_epochs_the_one_that_validates_best_is_kept(bright: Simulation, m
 def test_without_validation_patterns_the_training_ones_decide(bright: Simulation):
     config = CONFIG.replace(val_fraction=0.0)
     model, canvas, parts = start(bright.scan, config)
-    assert np.array_equal(KeepBest(model, canvas, parts, model).canvas.rows, parts.train)
+    assert np.array_equal(KeepBest(model, canvas, parts, model, 1).canvas.rows, parts.train)
 
 
 def test_polishing_tells_its_epochs_and_shows_pictures_and_nothing_else(bright: Simulation):
