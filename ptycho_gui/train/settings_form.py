@@ -124,11 +124,13 @@ def _what_preset_does(preset: str, engine: str) -> str:
     if not settings:
         return "The defaults: a good image of most scans."
     parts = ", ".join(f"{label_of(name).lower()} {KNOBS[name].text(value)}" for name, value in settings.items())
+    told = f"{parts[0].upper()}{parts[1:]}."
+    if ENGINES[engine].serves_one_scan:  # it ends by itself, mostly before the epochs are done
+        return told
     cost = _effort(build_config({"preset": preset, "engine": engine})) / _effort(Config(engine=engine))
-    return f"{parts[0].upper()}{parts[1:]}. Takes about {cost:.2g} times as long as standard."
+    return f"{told} Takes about {cost:.2g} times as long as standard."
 
 
 def _effort(config: Config) -> float:
-    """Return roughly how long a run takes, in any unit: twice the network's width takes three times the time."""
-    wide = KNOBS["model_width"].serves(config.engine)
-    return config.max_epochs * (config.model_width ** math.log2(3) if wide else 1)
+    """Return roughly how long a network trains, in any unit: twice the width takes three times the time."""
+    return config.max_epochs * config.model_width ** math.log2(3)

@@ -105,6 +105,9 @@ def test_a_preset_tells_only_what_it_does_to_the_chosen_engine(empty, draft):
     hint = empty.form.fields["preset"].hint
     assert "Epochs 80" in hint
     assert "width" not in hint
+    assert "times as long" not in hint
+    draft.load({"preset": "best"})
+    assert "times as long" in empty.form.fields["preset"].hint
 
 
 @pytest.mark.parametrize(
