@@ -133,4 +133,4 @@ def _what_preset_does(preset: str, engine: str) -> str:
 
 def _effort(config: Config) -> float:
     """Return roughly how long a network trains, in any unit: twice the width takes three times the time."""
-    return config.max_epochs * config.model_width ** math.log2(3)
+    return config.max_epochs * math.pow(config.model_width, math.log2(3))
