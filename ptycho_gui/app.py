@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
 DESKTOP_ID = "io.github.ptycho.Ptycho"
+_SWITCH_S = 5e-4
+"""For so long a worker keeps Python's lock that the window's thread waits for: it takes it for each thing it paints."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +55,7 @@ def application() -> QApplication:
     app.setApplicationVersion(__version__)
     app.setDesktopFileName(DESKTOP_ID)
     app.setWindowIcon(icon("app"))
+    sys.setswitchinterval(_SWITCH_S)
     return app
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -115,8 +116,7 @@ class ObjectPanel(QWidget):
     def judge_live(self, verdict: Verdict | None) -> None:
         """Say what is thought of a run of which there is no reconstruction, beside what was last seen of its object."""
         self._live_verdict = verdict
-        if self.pictures.ready is None or self.pictures.ready.content.preview:
-            self.verdict.show_verdict(verdict)
+        QTimer.singleShot(0, self, self._show_live_verdict)  # in a turn of its own: the pictures are laid out anew
 
     def end_live(self) -> None:
         """The run has ended: there is nothing live to go back to."""
@@ -138,6 +138,23 @@ class ObjectPanel(QWidget):
         self.comparison.hide()
         self.playback.shut_down()
         self.jobs.shut_down()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Qt: the first picture will come."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self, self._lay_out_pictures)
+
+    @Slot()
+    def _lay_out_pictures(self) -> None:
+        """Lay out and draw the page of the pictures before there are any: with the first one, the window would wait."""
+        if self._stack.currentWidget() is self.nothing and self.pictures.size() != self.nothing.size():
+            self.pictures.resize(self.nothing.size())
+            self.pictures.grab()
+
+    @Slot()
+    def _show_live_verdict(self) -> None:
+        if self.pictures.ready is None or self.pictures.ready.content.preview:
+            self.verdict.show_verdict(self._live_verdict)
 
     def _leave_live(self) -> None:
         self._leave_playback()

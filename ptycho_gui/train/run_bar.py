@@ -69,6 +69,7 @@ class RunBar(QFrame):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(8, 3, 8, 3)
         self._row.setSpacing(10)
+        self._row.addStrut(self.progress.sizeHint().height())  # what is below stays where it is when that comes
         self._row.addWidget(self._icon)
         self._row.addWidget(self.progress)
         self._row.addWidget(self._state, 1)
@@ -119,6 +120,7 @@ class RunBar(QFrame):
         """Qt: go on ticking."""
         super().showEvent(event)
         self._show()
+        self._tell_memory()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Qt: nobody sees the clock."""
@@ -149,7 +151,7 @@ class RunBar(QFrame):
         self.progress.setVisible(going_on)
         self.progress.setRange(0, 0 if fraction is None else _FINE)
         self.progress.setValue(round(_FINE * (fraction or 0.0)))
-        self._tick()
+        self._tell_figures()
         if going_on and self.isVisible():
             if not self._timer.isActive():
                 self._timer.start()
@@ -158,6 +160,10 @@ class RunBar(QFrame):
 
     @Slot()
     def _tick(self) -> None:
+        self._tell_figures()
+        self._tell_memory()
+
+    def _tell_figures(self) -> None:
         history = self._history
         left = self._seconds_left()
         speed = history.patterns_per_second if history else None
@@ -167,6 +173,8 @@ class RunBar(QFrame):
         self._say(self.speed, "" if speed is None else f"{_thousands(speed)} patterns/s")
         self._say(self.device, device.partition(",")[0])
         self.device.setToolTip(device or "The device that computes")
+
+    def _tell_memory(self) -> None:
         machine = psutil.virtual_memory()
         own = psutil.Process().memory_info().rss / 1e9
         full = f"machine {machine.percent:.0f} %"
@@ -183,7 +191,8 @@ class RunBar(QFrame):
 
     def _say(self, label: QLabel, value: str) -> None:
         label.setVisible(bool(value))
-        label.setText(f"{label.accessibleName()} <b>{value}</b>")
+        if label.text() != (text := f"{label.accessibleName()} <b>{value}</b>"):  # which would lay the line out anew
+            label.setText(text)
 
     def _in_words(self) -> tuple[str, str]:
         picture, words = self._state_in_words()
