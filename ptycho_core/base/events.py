@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import threading
+import time
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -358,17 +360,22 @@ class StopToken:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._cancel = threading.Event()
-        self.reason = ""
+        self._reason = ""
 
     def stop(self, reason: str = "stopped by the operator") -> None:
         """Ask for an orderly end."""
-        self.reason = self.reason or reason
+        self._reason = self._reason or reason
         self._stop.set()
 
     def cancel(self, reason: str = "cancelled by the operator") -> None:
         """Ask to leave at once."""
-        self.reason = reason
+        self._reason = reason
         self._cancel.set()
+
+    @property
+    def reason(self) -> str:
+        """Why it is to end; empty before it is."""
+        return self._reason
 
     @property
     def stop_requested(self) -> bool:
@@ -380,7 +387,56 @@ class StopToken:
         """True once `cancel` was called."""
         return self._cancel.is_set()
 
+    @property
+    def seconds_left(self) -> float:
+        """Until it is stopped for want of time; infinite where nothing is said of that."""
+        return math.inf
+
     def leave_if_cancelled(self) -> None:
         """Raise `Cancelled` once `cancel` was called."""
         if self.cancel_requested:
             raise Cancelled
+
+
+class Until(StopToken):
+    """A token that is stopped when another one is, and when the time is over.
+
+    Parameters
+    ----------
+    token
+        The other one.
+    deadline
+        Says when that is, by `time.monotonic`; it may change.
+    """
+
+    def __init__(self, token: StopToken, deadline: Callable[[], float]) -> None:
+        super().__init__()
+        self._token, self._deadline = token, deadline
+
+    def stop(self, reason: str = "stopped by the operator") -> None:
+        """Stop the other one."""
+        self._token.stop(reason)
+
+    def cancel(self, reason: str = "cancelled by the operator") -> None:
+        """Cancel the other one."""
+        self._token.cancel(reason)
+
+    @property
+    def reason(self) -> str:
+        """That of the other one, or that the time is over."""
+        return self._token.reason or ("the time is over" if self.stop_requested else "")
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once the other is stopped or the time is over."""
+        return self._token.stop_requested or self.seconds_left <= 0
+
+    @property
+    def cancel_requested(self) -> bool:
+        """True once the other is cancelled."""
+        return self._token.cancel_requested
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the time is over, of the other one too."""
+        return min(self._token.seconds_left, self._deadline() - time.monotonic())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptycho_core.base.config import Config
-from ptycho_core.base.events import EventHandler, PartBegan, ProbeSearched, Stage, StageChanged, StopToken, of_scan
+from ptycho_core.base.events import (
+    EventHandler,
+    PartBegan,
+    ProbeSearched,
+    Stage,
+    StageChanged,
+    StopToken,
+    Until,
+    of_scan,
+)
 from ptycho_core.engines.callbacks import Obey
 from ptycho_core.engines.canvas import Canvas
 from ptycho_core.engines.data import Measurement
@@ -24,6 +34,9 @@ from ptycho_core.engines.probe_search import search_probe
 from ptycho_core.inspection.suitability import FURTHER_SCANS
 from ptycho_core.runs.record import WARM_START, folder_of_scan
 from ptycho_core.scan.scan import Scan
+
+MOST_OF_TIME = 0.5
+"""Part of a run's time limit that the search for a beam may take: a fit with the scan's own needs the rest."""
 
 
 class Beginning:
@@ -130,7 +143,11 @@ class Beginning:
         if self.stop.stop_requested:
             return one.scan
         self.emit(StageChanged(Stage.SEARCHING))
-        found = search_probe(one.scan, one.amplitudes, one.parts.train, known=known, stop=self.stop)
+        stop, limit = self.stop, self.config.max_time
+        if limit is not None:
+            until = time.monotonic() + 60 * limit * MOST_OF_TIME
+            stop = Until(stop, lambda: until)
+        found = search_probe(one.scan, one.amplitudes, one.parts.train, known=known, stop=stop)
         changed = found.probe is not None
         self.emit(ProbeSearched(changed, found.why, own_left=changed and one.scan.probe is not None))
         return one.scan.replace(probe=found.probe) if changed else one.scan

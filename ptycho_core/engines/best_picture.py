@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ptycho_core.base.build_config import build_config
 from ptycho_core.base.config import KNOBS, Config
 from ptycho_core.base.errors import Fix, InputError, PtychoError, raise_errors
-from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, Status, StopToken
+from ptycho_core.base.events import Event, EventHandler, PartBegan, RunStarted, Status, StopToken, Until
+from ptycho_core.engines.pace import Pace
 from ptycho_core.engines.reconstruct import Written, reconstruct, write_results
 from ptycho_core.engines.training import train
 from ptycho_core.inspection.inspection import Inspection
@@ -28,7 +29,10 @@ _log = logging.getLogger(__name__)
 
 LEAST_MINUTES = 0.5
 FOR_THE_END = 0.3
-"""Part of the time that is kept for what follows the fits: scores, the halves, the final pass."""
+"""Part of the time that is kept for what follows the fits: checks, scores, the halves, the final pass."""
+AFTER_FIT, AFTER_SCORES = 7.0, 2.0
+"""As many epochs take as long as what cannot be left out after a fit, scores and verdict (four were measured, and up to
+three until a check has noticed that it is to end), and as the verdict alone, which was one."""
 MOST_FITS = 3
 KNOWN = ("--drop-patterns", "positions", "intensity", "probe_variation")
 """What another fit takes over from the verdict on the one before it: what is known to help, and that alone; else"""
@@ -93,8 +97,9 @@ def best_picture(
     folder
         The run directory. Of several fits, the last one's is there, the others are below ``previous``.
     minutes
-        When it is to be over. A fit in progress ends early and in good order, and then the picture has no figure of
-        its resolution and is without the patterns that were kept apart; writing may take a few seconds more.
+        When it is to be over. A fit in progress ends early and in good order. What is not needed for a picture, the
+        checks of a run, its resolution and the patterns that were kept apart, is left out, and that is said, where it
+        would not end in time at the pace of the fits on this machine (`Pace`).
     began
         The time, as `time.monotonic` tells it, from which they count; now where None.
     accelerator
@@ -124,13 +129,13 @@ def best_picture(
     raise_errors(looked.problems)
     for fix in prepared:
         _log.info("before the fit: %s", fix.label)
-    fits = _Fits(looked.scan, Path(folder), deadline - 60 * minutes * FOR_THE_END, events, token, command)
+    fits = _Fits(looked.scan, Path(folder), deadline, 60 * minutes * FOR_THE_END, events, token, command)
     fits.run(build_config({"engine": "direct", "accelerator": accelerator, "quiet": True}))
     best, scan = min(fits.done, key=lambda fit: math.inf if fit.info.best_value is None else fit.info.best_value)
     checkpoint = best.best_checkpoint or best.last_checkpoint
     events(PartBegan("the picture of all patterns", max(0.0, deadline - time.monotonic())))
     with kept_previews(best.folder, events) as heard:
-        found = reconstruct(scan, checkpoint, accelerator=accelerator, events=heard, stop=_Until(token, deadline))
+        found = reconstruct(scan, checkpoint, accelerator=accelerator, events=heard, stop=fits.after_scores)
     token.leave_if_cancelled()
     written = write_results(found, Path(folder))
     return BestPicture(best, tuple(fit.info for fit in fits.done), looked, tuple(prepared), checkpoint, found, written)
@@ -147,10 +152,21 @@ class _Fits:
     """Runs of the direct engine in one folder, each with what the verdict on the one before asks for."""
 
     def __init__(
-        self, scan: Scan, folder: Path, until: float, events: EventHandler, token: StopToken, command: str
+        self,
+        scan: Scan,
+        folder: Path,
+        deadline: float,
+        for_the_end_s: float,
+        events: EventHandler,
+        token: StopToken,
+        command: str,
     ) -> None:
-        self.scan, self.folder, self.until = scan, folder, until
+        self.scan, self.folder, self.until = scan, folder, deadline - for_the_end_s
         self.events, self.token, self.command = events, token, command
+        self.pace = pace = Pace()
+        self._in_time = Until(token, lambda: deadline - pace.end_s(AFTER_FIT))
+        self.after_scores = Until(token, lambda: deadline - pace.end_s(AFTER_SCORES))
+        """Stopped where there is time for nothing but the verdict on a picture, and its files."""
         self.done: list[_Fit] = []
         self._moved_to = ""
 
@@ -172,7 +188,12 @@ class _Fits:
             self.token.leave_if_cancelled()
             took, left = time.monotonic() - began, self.until - time.monotonic()
             asked = _asked_for([fit.info for fit in self.done])
-            if not asked or len(self.done) == MOST_FITS or left < _WORTH_BEGINNING * took or self.token.stop_requested:
+            if (
+                not asked
+                or len(self.done) == MOST_FITS
+                or left < _WORTH_BEGINNING * took
+                or self._in_time.stop_requested
+            ):
                 return
             config = config.replace(**{fix.field: fix.value for fix in asked if fix.field in KNOBS})
             for fix in asked:
@@ -183,7 +204,7 @@ class _Fits:
     def _train(self, config: Config) -> None:
         self._moved_to = ""
         try:
-            info = train(config, self.scan, self.folder, events=self._hear, stop=self.token, command=self.command)
+            info = train(config, self.scan, self.folder, events=self._hear, stop=self._in_time, command=self.command)
         finally:
             if self.done and self._moved_to:  # the run before has left the folder to this one
                 self.done[-1] = self.done[-1]._replace(info=read_run(Path(self._moved_to)))
@@ -201,6 +222,7 @@ class _Fits:
     def _hear(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._moved_to = event.earlier
+        self.pace.hear(event)
         self.events(event)
 
 
@@ -209,21 +231,3 @@ def _asked_for(runs: list[RunInfo]) -> list[Fix]:
     actions = runs[-1].verdict.actions if runs[-1].verdict else ()
     new = [fix for fix in actions if all(getattr(run.config, fix.field, None) != fix.value for run in runs)]
     return [fix for fix in new if fix.field in KNOWN] or [fix for fix in new if fix.field in GUESSED]
-
-
-class _Until(StopToken):
-    """A token that is stopped when another one is, and when the time is over."""
-
-    def __init__(self, token: StopToken, deadline: float) -> None:
-        super().__init__()
-        self._token, self._deadline = token, deadline
-
-    @property
-    def stop_requested(self) -> bool:
-        """True once the other is stopped or the time is over."""
-        return self._token.stop_requested or time.monotonic() > self._deadline
-
-    @property
-    def cancel_requested(self) -> bool:
-        """True once the other is cancelled."""
-        return self._token.cancel_requested

@@ -31,6 +31,12 @@ _FEWEST_PATTERNS = 16
 _COMMON = 0.5
 
 
+def views_of(parts: Split) -> int:
+    """Return how many patterns the two fits of `compare_halves` look at together, repeats counted."""
+    count = min(PATTERNS, len(parts.train))
+    return count * _epochs(count)
+
+
 def compare_halves(model: Model, scan: Scan, parts: Split, accelerator: str, stop: StopToken) -> dict[str, Any]:
     """Reconstruct every other pattern and the rest by short fits of the direct engine, and correlate the two objects.
 
@@ -78,7 +84,7 @@ def _compared(model: Model, scan: Scan, parts: Split, accelerator: str, stop: St
     device = device_of(accelerator)
     whole = Canvas.of_scan(scan, Amplitudes(scan, home_of_patterns(config, scan, device)), train, device)
     window = _window(whole, halves, model)
-    epochs = min(EPOCHS[1], max(EPOCHS[0], -(-VIEWS // len(train))))
+    epochs = _epochs(len(train))
     found = []
     for half in halves:
         own = DirectModel.from_model(model, config, vacuum(whole.shape))
@@ -94,6 +100,11 @@ def _compared(model: Model, scan: Scan, parts: Split, accelerator: str, stop: St
         "half_scans_error": float(np.sqrt(np.mean(np.square(errors)))),
     }
     return {**told, "half_scans_coarsest_px": 0.5 / lowest} if lowest else told
+
+
+def _epochs(count: int) -> int:
+    """Return for how many epochs both halves of so many patterns are fitted."""
+    return min(EPOCHS[1], max(EPOCHS[0], -(-VIEWS // max(1, count))))
 
 
 def _window(whole: Canvas, halves: tuple[NDArray[np.int64], NDArray[np.int64]], model: Model) -> NDArray[Any]:

@@ -28,7 +28,7 @@ from ptycho_core.engines.checkpoints import checkpoint_at, load_checkpoint
 from ptycho_core.engines.choice import choose_picture, solver_of
 from ptycho_core.engines.data import Amplitudes, split
 from ptycho_core.engines.device_memory import check_device_memory, home_of_patterns
-from ptycho_core.engines.halves import compare_halves
+from ptycho_core.engines.halves import compare_halves, views_of
 from ptycho_core.engines.models.base import TILE, Model
 from ptycho_core.engines.models.direct import DirectModel
 from ptycho_core.engines.models.solution import vacuum
@@ -48,6 +48,7 @@ from ptycho_core.scan.scan import Scan
 
 _log = logging.getLogger(__name__)
 
+NO_TIME = "there was no time for it"
 EPOCHS_WITHOUT = 30
 """Of the direct engine from nothing, at most, where refined positions are undone."""
 _PARTS_OF_TIME = (
@@ -97,7 +98,8 @@ def reconstruct(
     tile
         Width in pixels of the tiles that the network sees at once.
     events, stop
-        Observer and token; a stop ends polishing early.
+        Observer and token; a stop ends polishing early, and what would not end in the time that a token leaves is left
+        out.
 
     Raises
     ------
@@ -267,11 +269,16 @@ class _Making:
                 # What the run found of knobs at ``check``.
                 **{f"{knob}_check": told for knob, told in self._checks.items()},
             }
+        self.view_s = self.seconds["metrics_seconds"] / len(self.scan)
 
     def compare_halves(self) -> None:
         """Say by how much two halves of the scan differ, each reconstructed on its own."""
-        if self.token.stop_requested:
-            return
+        if not self._in_time(views_of(self.parts)):
+            self.metrics["half_scans_reason"] = NO_TIME
+        elif not self.token.stop_requested:
+            self._compare_halves()
+
+    def _compare_halves(self) -> None:
         with self._part("halves_seconds", happenings.Stage.COMPARING_HALVES):
             there = self.scan.replace(positions=self.scan.positions + self.canvas.positions - self.canvas.recorded)
             self.metrics |= compare_halves(self.final, there, self.parts, self.accelerator, self.token)
@@ -302,15 +309,28 @@ class _Making:
 
     def take_all(self) -> None:
         """Let all patterns take part, now that all that they can tell is told."""
-        if len(self._fitted) == len(self.scan) or self.token.stop_requested:
+        if len(self._fitted) == len(self.scan):
             return
+        if not self._in_time(self.final.final_epochs * len(self.scan)):
+            self._tell_final(f"left out: {NO_TIME}")
+        elif not self.token.stop_requested:
+            self._take_all()
+
+    def _take_all(self) -> None:
         with self._part("final_pass_seconds", happenings.Stage.FINAL_PASS):
             try:
                 how = self._with_all(np.arange(len(self.scan)))
             except (Cancelled, TrainingError) as error:
                 how = f"left out: {error or 'cancelled'}"
+        self._tell_final(how)
+
+    def _tell_final(self, how: str) -> None:
         self.metrics["final_pass"] = how
         self.history.append(f"final pass: {how}")
+
+    def _in_time(self, views: int) -> bool:
+        """Whether fits that look at so many patterns end in time, if each takes as long as it took to score one."""
+        return views * self.view_s <= self.token.seconds_left
 
     def _with_all(self, rows: NDArray[np.int64]) -> str:
         """Make the picture of all patterns, and return what was done; where that fails nothing is changed."""

@@ -67,11 +67,12 @@ def check_refinement(
     one
         The scan, for the short fit that tells whether its picture is bent.
     stop
-        Ends that fit early.
+        Ends it early: what has not been found out by then is not told.
     """
-    trials = [_try(name, model, object, canvas) for name in _SIMPLE if getattr(model.config, name) == "check"]
+    wanted = [name for name in _SIMPLE if getattr(model.config, name) == "check"]
+    trials = [_try(name, model, object, canvas) for name in wanted if not stop.stop_requested]
     most = max((trial.gain for trial in trials), default=0.0)
-    varied = _vary(model, object, canvas, seen) if model.config.probe_variation is None else None
+    varied = _vary(model, object, canvas, seen, stop) if model.config.probe_variation is None else None
     varies = varied is not None and varied.helps and varied.gain > MORE * most
     told = []
     for trial in trials:
@@ -110,17 +111,21 @@ def _try(knob: str, model: Model, object: Tensor, canvas: Canvas) -> _Trial:
     return _Trial(knob, "refine", before, after, noise, moved)
 
 
-def _vary(model: Model, object: Tensor, canvas: Canvas, seen: Canvas) -> _Trial | None:
+def _vary(model: Model, object: Tensor, canvas: Canvas, seen: Canvas, stop: StopToken) -> _Trial | None:
     """Try modes of variation: the principal components of what patterns that were fitted ask of the probe each."""
     most = min(MOST_MODES, len(seen.rows) - 1, len(canvas.positions) // PATTERNS_PER_VARIATION)
     if most < 1:
         return None
-    asked = _asked_of_probe(_with(model, object, canvas), seen)
+    asked = _asked_of_probe(_with(model, object, canvas), seen, stop)
+    if asked is None:
+        return None
     asked = (asked - asked.mean(dim=0)).flatten(1)
     _, vectors = torch.linalg.eigh((asked @ asked.T).cpu())
     modes = vectors[:, -most:].flip(1).T.to(asked) @ asked / len(asked) ** 0.5
     trials = []
     for count in range(1, most + 1):
+        if stop.stop_requested:
+            return None
         trial = _with(model, object, canvas, probe_variation=count)
         trial.variation_parts.data.copy_(modes[:count].view_as(trial.variation_parts) / trial.probe_scale)
         trial.coefficients.data.zero_()
@@ -130,11 +135,16 @@ def _vary(model: Model, object: Tensor, canvas: Canvas, seen: Canvas) -> _Trial 
 
 
 @torch.inference_mode()
-def _asked_of_probe(model: DirectModel, seen: Canvas) -> Tensor:
-    """Return by what the first mode of the probe would have to change for each of some patterns, (n, N, N, 2)."""
+def _asked_of_probe(model: DirectModel, seen: Canvas, stop: StopToken) -> Tensor | None:
+    """Return by what the first mode of the probe would have to change for each of some patterns, (n, N, N, 2).
+
+    None after a stop.
+    """
     count = max(_FEWEST, min(PATTERNS, _PIXELS // seen.size**2))
     each = []
     for row in np.unique(np.linspace(0, len(seen.rows) - 1, count).astype(int)):
+        if stop.stop_requested:
+            return None
         batch = model.batch_of(seen, seen.rows[[row]])
         found = look(model.unknowns(), model.patterns_in(batch, 0.0), {"probe"})
         assert isinstance(found.light.probe, Tensor)

@@ -393,10 +393,10 @@ class _Training:
         return callbacks
 
     def _outcome(self, trainer: L.Trainer, model: Model) -> tuple[Status, str]:
-        if self.token.stop_requested:
-            return Status.STOPPED, self.token.reason
         if self.obey.late:
             return Status.FINISHED, f"the time limit of {self.config.max_time:g} min is reached"
+        if self.token.stop_requested:
+            return Status.STOPPED, self.token.reason
         if model.ended:
             return Status.FINISHED, model.ended
         if self.early is not None and self.early.stopped_epoch:

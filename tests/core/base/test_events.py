@@ -19,6 +19,7 @@ from ptycho_core.base.events import (
     RunStarted,
     StageChanged,
     StopToken,
+    Until,
     from_json,
     to_json,
 )
@@ -72,3 +73,17 @@ def test_the_first_stop_gives_the_reason_and_a_cancel_replaces_it():
     assert (token.stop_requested, token.cancel_requested, token.reason) == (True, False, "beam lost")
     token.cancel("fire")
     assert (token.stop_requested, token.cancel_requested, token.reason) == (True, True, "fire")
+
+
+def test_a_token_with_a_deadline_is_stopped_by_it_and_by_the_other_one_whose_reason_counts():
+    deadlines = [math.inf]
+    token = StopToken()
+    limited = Until(token, lambda: deadlines[-1])
+    assert (limited.stop_requested, limited.reason, limited.seconds_left) == (False, "", math.inf)
+    deadlines.append(-math.inf)
+    assert (limited.stop_requested, limited.reason, token.stop_requested) == (True, "the time is over", False)
+    assert Until(limited, lambda: math.inf).stop_requested
+    limited.stop("beam lost")
+    assert (token.stop_requested, limited.reason) == (True, "beam lost")
+    limited.cancel("fire")
+    assert (token.cancel_requested, limited.cancel_requested, limited.reason) == (True, True, "fire")

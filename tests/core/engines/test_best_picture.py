@@ -87,8 +87,23 @@ def test_a_fit_that_runs_out_of_time_leaves_its_best_state(scan, tmp_path, monke
     heard = []
     made = best_picture(ScanSource(scan), tmp_path / "out", minutes=1e-3, accelerator="cpu", events=heard.append)
     (end,) = (event for event in heard if isinstance(event, RunFinished))
-    assert end.status == "finished"
-    assert end.reason.startswith("the time limit of ")
+    assert (end.status, end.reason) == ("stopped", "the time is over")
+    assert np.isfinite(made.reconstruction.object).all()
+
+
+def test_a_fit_ends_and_what_can_be_left_out_is_where_by_its_pace_only_the_picture_ends_in_time(
+    scan, tmp_path, monkeypatch
+):
+    known = lambda pace, epochs: 3600.0 * bool(pace._took)  # noqa: E731  of the hour, once an epoch was measured
+    monkeypatch.setattr("ptycho_core.engines.best_picture.Pace.end_s", known)
+    made = best_picture(ScanSource(scan), tmp_path / "out", minutes=60, accelerator="cpu")
+    (only,) = made.fits
+    assert (only.status, only.reason) == ("stopped", "the time is over")
+    assert only.epochs_done <= 2
+    assert only.checks == {}
+    metrics = made.reconstruction.metrics
+    assert metrics["half_scans_reason"] == "there was no time for it"
+    assert metrics["final_pass"] == "left out: there was no time for it"
     assert np.isfinite(made.reconstruction.object).all()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import lightning as L
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ptycho_core.base.events import PreviewReady
 from ptycho_core.engines import callbacks
 from ptycho_core.engines import training as training_module
 from ptycho_core.engines.phases import FEWEST
+from ptycho_core.engines.probe_search import SearchResult
 from tests.helpers.training_runs import DIRECT
 
 
@@ -86,6 +89,20 @@ def test_a_fit_by_the_direct_engine_comes_to_its_likelihood_before_the_time_limi
     stages = training.column("training_stage")
     assert training.info.epochs_done == FEWEST - 2 == len(stages) / 3
     assert (stages[0], stages[-1]) == (0.0, 2.0)
+
+
+def test_the_search_for_the_beam_has_half_of_a_time_limit(training, other, monkeypatch):
+    left = []
+
+    def search(scan, amplitudes, rows, *, known, stop):
+        left.append(stop.seconds_left)
+        return SearchResult(None, "nothing was found")
+
+    monkeypatch.setattr("ptycho_core.engines.beginning.search_probe", search)
+    training.go(probe_search=True, max_time=60, max_epochs=1)
+    other.go(probe_search=True, max_epochs=1)
+    assert 0 < left[0] <= 30 * 60
+    assert left[1] == math.inf
 
 
 def test_previews_come_when_asked_for(training, other):

@@ -65,3 +65,11 @@ def test_positions_that_were_refined_are_not_asked_for_again(tiny_sim, monkeypat
     (told,) = check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)), canvas, None, StopToken())
     assert (told.knob, told.bent_px) == ("intensity", 0)
     assert "bent" not in told.message
+
+
+def test_after_a_stop_nothing_more_is_found_out(tiny_sim):
+    config = DIRECT.replace(positions="check", intensity="check", probe_variation=None)
+    model, canvas = DirectModel.from_scan(tiny_sim.scan, config), whole_canvas(tiny_sim)
+    stop = StopToken()
+    stop.stop()
+    assert check_refinement(model, model.object_of(canvas), canvas.only(np.arange(5)), canvas, None, stop) == []

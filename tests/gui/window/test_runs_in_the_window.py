@@ -209,8 +209,7 @@ def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(w
     assert with_scan.panels.message_bar.text == said
     with qtbot.waitSignal(with_scan.session.shown.run_opened):
         with_scan.session.open_run(tmp_path / "run")
-    assert bar.text == "Poor: they do not belong together."
-    assert bar.isVisible()
+    qtbot.waitUntil(lambda: bar.text == "Poor: they do not belong together." and bar.isVisible())
 
 
 def test_a_run_that_ends_without_a_picture_is_a_warning(with_scan, qtbot, tmp_path):
