@@ -75,6 +75,11 @@ def test_no_pattern_of_the_scan_that_would_train_is_looked_at(tmp_path):
     assert one.info.metrics["poisson_val_loss"] != other.info.metrics["poisson_val_loss"]  # which is of the scan
 
 
+def test_simulated_objects_are_learned_of_at_a_fifth_of_the_rate(tmp_path):
+    run = Training(tmp_path / "out").go(**PRETRAINED, scheduler="constant", learning_rate=1e-3)
+    assert run.column("learning_rate") == pytest.approx([2e-4] * len(run.column("learning_rate")))
+
+
 def test_a_pretraining_goes_on_with_the_same_objects_and_also_with_processes_that_read(tmp_path):
     write_scan(SCAN, tmp_path / "scan.npz")
     scan = read_scan(tmp_path / "scan.npz")
