@@ -191,7 +191,11 @@ class Docks:
             window.restoreGeometry(preferences.bytes("geometry"))
         self.arrange()
         self.share_room()
-        return same_screen and window.restoreState(preferences.bytes("state"), VERSION)
+        maximized = window.windowState()  # of which Qt keeps a state that does not fit, and crashes once that is gone
+        window.setWindowState(Qt.WindowState.WindowNoState)
+        restored = same_screen and window.restoreState(preferences.bytes("state"), VERSION)
+        window.setWindowState(maximized)
+        return restored
 
     def save(self, preferences: Preferences) -> None:
         """Note where window and docks are, for `restore`."""
