@@ -248,7 +248,9 @@ def _findings(signs: Signs, config: Config) -> Iterator[tuple[Level, str]]:
         yield level, f"two halves of the scan, each reconstructed alone, differ by {signs.halves:.0%}"
     if signs.stray:
         count = f"{len(signs.stray)} patterns are" if len(signs.stray) > 1 else "one pattern is"
-        yield Level.DOUBTFUL, f"{count} missed far more than the others: {' '.join(map(str, signs.stray[:TOLD]))}"
+        # Refinement leaves some patterns where they were: they do no harm, and are no worse than the others.
+        level = Level.GOOD if config.positions == "refine" else Level.DOUBTFUL
+        yield level, f"{count} missed far more than the others: {' '.join(map(str, signs.stray[:TOLD]))}"
     if signs.worst > UNEVEN * max(signs.error, GOOD):
         yield Level.DOUBTFUL, f"some places are far worse than others: there, patterns are missed by {signs.worst:.0%}"
     if signs.bent_px > BENT:
@@ -329,7 +331,7 @@ def _ways_out(signs: Signs, config: Config) -> Iterator[Fix]:
     for knob, value in signs.helps.items():
         if KNOBS[knob].serves(config.engine):  # else another engine is proposed below
             yield Fix(_REFINES[knob], knob, value)
-    if signs.stray:
+    if signs.stray and config.positions != "refine":
         named = " ".join(map(str, signs.stray))
         yield Fix(f"drop {len(signs.stray)} pattern{'s' * (len(signs.stray) > 1)}", "--drop-patterns", named)
     if signs.late and not begun:

@@ -51,7 +51,7 @@ def test_a_run_is_judged_by_the_picture_that_is_kept(tmp_path):
     """A network that has hardly begun to learn is no reason to doubt what the warm start found."""
     heard: list[object] = []
     scan = simulate(SimulationSpec(size=32, n_patterns=100, step_px=4.0, defocus_m=2.5e-3, counts_per_pixel=100.0)).scan
-    config = CONFIG.replace(warm_start_epochs=20, val_fraction=0.2, learning_rate=1e-9)
+    config = CONFIG.replace(positions="check", warm_start_epochs=20, val_fraction=0.2, learning_rate=1e-9)
     train(config, scan, tmp_path / "run", events=heard.append)
     (chosen,) = (event for event in heard if isinstance(event, PictureChosen))
     (judged,) = (event for event in heard if isinstance(event, Judged))

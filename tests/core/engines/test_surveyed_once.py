@@ -81,7 +81,7 @@ def test_training_reads_each_pattern_once_more(config, tmp_path, monkeypatch):
 
 
 def test_for_a_guess_of_the_probe_a_few_patterns_in_the_middle_are_read_again(monkeypatch):
-    monkeypatch.setattr("ptycho_core.inspection.probe_guess._N_PATTERNS", 8)
+    monkeypatch.setattr("ptycho_core.inspection.beam_trial._N_PATTERNS", 8)
     scan, reads = opened()
     inspect(scan)
     check_run(QUICK, scan)

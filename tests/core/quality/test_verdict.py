@@ -136,6 +136,12 @@ def test_a_run_that_was_cut_short_has_no_picture_yet_and_one_that_was_not_has_no
     assert [action.field for action in late.actions] == [SEARCH_ORIENTATION]
 
 
+def test_patterns_whose_refined_places_are_wrong_are_told_and_stay():
+    verdict = judged(DIRECT.replace(positions="refine"), stray=(3, 17))
+    assert (verdict.level, verdict.actions) == (Level.GOOD, ())
+    assert verdict.reasons == ("2 patterns are missed far more than the others: 3 17",)
+
+
 def test_refined_positions_are_proposed_before_guesses():
     assert judged(error=0.2, helps={"positions": "refine"}).actions[0].field == "positions"
 

@@ -183,7 +183,7 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
         for name in ("positions", "intensity")
     ]
     monkeypatch.setattr("ptycho_core.engines.training.check_refinement", lambda *arguments: found)
-    run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=12)
+    run_to_the_end(with_scan, qtbot, tmp_path / "run", max_epochs=30)
     assert with_scan.session.shown.reconstruction is not None
     assert with_scan.panels.message_bar.text == ""
     bar = with_scan.panels.object.verdict
@@ -194,7 +194,7 @@ def test_what_checks_propose_is_offered_when_the_run_and_its_picture_are_done(wi
         bar.buttons[0].click()
     assert with_scan.session.draft.value("positions") == "refine"
     assert with_scan.session.shown.run.history.config.positions == "refine"
-    assert with_scan.session.shown.run.history.config.max_epochs == 12
+    assert with_scan.session.shown.run.history.config.max_epochs == 30
 
 
 def test_a_run_of_which_no_picture_came_has_failed_and_a_button_for_what_to_do(with_scan, qtbot, tmp_path, monkeypatch):
