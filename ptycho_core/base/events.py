@@ -221,12 +221,16 @@ class ScanGrew:
 
 @dataclass(frozen=True)
 class ScanOver:
-    """A watched scan was reconstructed, with what ``verdict``, into which ``folder``; or ``failed`` says why not."""
+    """A watched scan was reconstructed, with what ``verdict``, into which ``folder``; or ``failed`` says why not.
+
+    ``remarks`` are those of the journal.
+    """
 
     scan: str
     folder: str
     verdict: str = ""
     failed: str = ""
+    remarks: str = ""
 
 
 @dataclass(frozen=True)

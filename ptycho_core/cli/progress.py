@@ -102,7 +102,8 @@ def told(event: events.Event) -> list[str]:
         case events.ScanGrew():
             return [f"{event.scan}: {event.in_words}"]
         case events.ScanOver():
-            return [f"{event.scan}: " + (f"failed: {event.failed}" if event.failed else event.verdict or "done")]
+            became = f"failed: {event.failed}" if event.failed else event.verdict or "done"
+            return [": ".join(filter(None, (event.scan, became, event.remarks)))]
         case events.RolledBack() | events.WatchTold():
             return [f"warning: {event.message}"]
     return []

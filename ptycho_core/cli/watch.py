@@ -84,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
             for line in told(event):
                 say(line)
 
+    if not args.quiet:
+        say(f"watching {args.folder}: what comes of each scan goes to {out}")
     with stopped_by_signals() as stop:
         watch(args.folder, out, rules, show, stop)
     if args.json:

@@ -329,8 +329,8 @@ class _Watch:
         self.journal.write(line)
         if (live := self.live.pop(line.scan, None)) is not None:
             live.forget()
-        failed = line.remarks if line.outcome == FAILED else ""
-        self.events(happenings.ScanOver(line.scan, folder, line.verdict, failed))
+        failed, remarks = (line.remarks, "") if line.outcome == FAILED else ("", line.remarks)
+        self.events(happenings.ScanOver(line.scan, folder, line.verdict, failed, remarks))
 
 
 def _open_so_far(source: ScanSource) -> tuple[Scan, ScanSource, str]:

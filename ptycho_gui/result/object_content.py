@@ -130,9 +130,10 @@ def quality(recon: Reconstruction) -> str:
 
 
 def _figures(recon: Reconstruction) -> str:
-    parts = [f"{name} {figure(recon.metrics.get(key))}" for name, key in _FIGURES if key in recon.metrics]
-    last = recon.metrics.get("final_pass")
-    return ", ".join([*parts, f"{len(recon.pattern_index)} patterns" if last is None else f"final pass: {last}"])
+    figures = ", ".join(f"{name} {figure(recon.metrics.get(key))}" for name, key in _FIGURES if key in recon.metrics)
+    if "final_pass" in recon.metrics:
+        return f"{figures} before the final pass"
+    return ", ".join(filter(None, (figures, f"{len(recon.pattern_index)} patterns")))
 
 
 def pictures_job(content: Content, subjects: Subjects | None, options: Options) -> Job:

@@ -210,6 +210,7 @@ class RunsPanel(QWidget):
         """Qt: other processes begin and end runs; look while somebody sees it."""
         super().showEvent(event)
         self._watch.start()
+        self._look()
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Qt: nobody sees the list."""

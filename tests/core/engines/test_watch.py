@@ -200,6 +200,7 @@ def test_a_watcher_that_was_killed_goes_on_where_it_was(folder, rules, scan_file
     out, options = folder.parent / "out", ["--polish", "0", "--no-halves", "--no-final-pass", "--look-every", "0.2"]
     command = [*PTYCHO, "watch", folder, "--checkpoint", trained.folder, "--out", out, *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stderr.readline().startswith("watching ")
         first = watcher.stderr.readline()
         watcher.kill()
     assert first.startswith("a.cxi: ")
@@ -378,8 +379,11 @@ def test_the_command_watches_and_says_what_became_of_each_scan(folder, scan_file
     done = ptycho("watch", folder, "--checkpoint", trained.folder, *options)
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
+    assert told[0] == f"watching {folder}: what comes of each scan goes to {folder / 'reconstructions'}"
     assert any(line.startswith("b.cxi: failed: ") for line in told)
-    assert any(line.startswith("a.cxi: ") and "failed" not in line for line in told)
+    with open(folder / "reconstructions" / JOURNAL, newline="", encoding="utf-8") as file:
+        (of_a,) = (line for line in csv.DictReader(file) if line["scan"] == "a.cxi")
+    assert f"a.cxi: {of_a['verdict']}: {of_a['remarks']}" in told
     assert told[-1] == f"the journal is {folder / 'reconstructions' / 'journal.csv'}"
     assert ptycho("watch", folder, "--checkpoint", trained.folder, "--quiet-time", "0").returncode == 2
     (folder / "c.cxi").write_bytes(b"no scan either" * 100)

@@ -34,6 +34,12 @@ def test_the_title_says_how_good_a_reconstruction_is(panel, settle):
     assert panel.title.text().endswith(" nm, free misfit 1.0842, free deviance 0.4913, 225 patterns")
 
 
+def test_the_title_says_that_figures_are_from_before_the_final_pass(panel, settle):
+    metrics = {"free_misfit": 1.0842, "final_pass": "all 225 patterns, 8 epochs; scores are from before it"}
+    panel.show_reconstruction("epoch 30", reconstruction(metrics=metrics))
+    settle("epoch 30: free misfit 1.0842 before the final pass")
+
+
 def test_the_title_says_why_half_scans_are_not_compared(panel, settle):
     panel.show_reconstruction("few", reconstruction(metrics={"half_scans_reason": "20 patterns are too few"}))
     settle("few: 225 patterns, half scans are not compared: 20 patterns are too few")

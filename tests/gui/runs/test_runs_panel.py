@@ -141,6 +141,13 @@ def test_a_folder_that_the_operator_types_is_listed_and_told(panel, root, qtbot)
     qtbot.waitUntil(lambda: panel.table.rowCount() == 3)
 
 
+def test_a_list_that_comes_to_the_front_is_looked_through_at_once(listed, root, qtbot):
+    listed._watch.setInterval(2**30)
+    shutil.copytree(root / "first", root / "another")
+    listed.show()
+    qtbot.waitUntil(lambda: listed.table.rowCount() == 4)
+
+
 def test_looking_again_keeps_the_selection_and_finds_what_is_new(listed, root, qtbot):
     select(listed, "first")
     shutil.copytree(root / "first", root / "third")
