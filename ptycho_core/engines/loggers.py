@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from ptycho_core.base.atomic import atomic_write
+from ptycho_core.base.atomic import atomic_write, explain_write_errors
 from ptycho_core.base.config import Config
 from ptycho_core.base.errors import InputError
 from ptycho_core.runs.record import LOGS
@@ -42,6 +42,11 @@ class AppendingCSVLogger(CSVLogger):
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Lightning: write a row. Of a number that was logged it has made a float."""
         super().log_metrics({**metrics, "epoch": int(metrics["epoch"])}, step)
+
+    def save(self) -> None:
+        """Lightning: write what is not written yet; a full disk is told as wherever else it is met."""
+        with explain_write_errors(Path(self.experiment.metrics_file_path)):
+            super().save()
 
 
 def check_loggers(config: Config) -> None:

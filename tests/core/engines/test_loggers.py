@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 
 import pytest
 
-from ptycho_core.base.errors import InputError
+from ptycho_core.base.errors import InputError, PtychoError
 from ptycho_core.base.events import BatchDone
-from ptycho_core.engines.loggers import drop_rows_from
+from ptycho_core.engines.loggers import AppendingCSVLogger, drop_rows_from
 
 LOGS = {"lightning_logs", "tensorboard", "mlruns"}
 
@@ -78,3 +79,13 @@ def test_rows_that_will_be_written_again_go_and_so_does_one_without_its_end(tmp_
 def test_a_run_that_has_written_no_metrics_has_none_to_drop(tmp_path):
     drop_rows_from(tmp_path / "metrics.csv", 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path, monkeypatch):
+    def full(writer):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    logger = AppendingCSVLogger(tmp_path, "logs", 0)
+    monkeypatch.setattr(type(logger.experiment), "save", full)
+    with pytest.raises(PtychoError, match=r"cannot write .*metrics\.csv: No space left on device; make room there"):
+        logger.save()
