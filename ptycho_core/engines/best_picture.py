@@ -35,9 +35,9 @@ AFTER_FIT, AFTER_SCORES = 7.0, 2.0
 three until a check has noticed that it is to end), and as the verdict alone, which was one."""
 MOST_FITS = 3
 KNOWN = ("--drop-patterns", "positions", "intensity", "probe_variation")
-"""What another fit takes over from the verdict on the one before it: what is known to help, and that alone; else"""
+"""What was seen to help: another fit takes it over from the verdict on the one before."""
 GUESSED = ("probe_search", "probe_modes", "learning_rate")
-"""what may help. The other ways out are for the operator."""
+"""What may help: it is taken over where nothing else is. The other ways out are for the operator."""
 _WORTH_BEGINNING = 0.5
 """Part of the time of the fit before that has to be left for another one to be begun."""
 

@@ -13,7 +13,8 @@ nearly as well as photon noise allows, nothing else is tried; and so it is with 
 3. Astigmatism is tried around the best few, and the lowest deviance looked for by parabolas along defocus and
    astigmatism, then spherical aberration and coma too, where one of them helps.
 
-Where no beam explains that much, the scan's own probe is kept unless another is clearly better, pattern by pattern.
+Where no beam explains that much, the scan's own probe is kept unless another is clearly better, pattern by pattern; and
+where all explain little, as with positions that are off, the best few are fitted again while patterns move.
 
 Where the beam of another scan is known and explains the patterns better than the scan's own probe, it takes the place
 of that, and only what lies about it is tried.
